@@ -1,0 +1,310 @@
+"""A GPT in one file: the transformer, a key/value cache for decoding, LoRA, and checkpoints.
+
+What it is: GPT-2's architecture (Radford et al. 2019: pre-norm blocks, GELU, tied embeddings), with rotary positions
+by default (Su et al. 2021, "RoFormer") because small models hardly learn to copy without them, and with GPT-2's
+learned positions by a config field.
+What it is not: it knows nothing of text, instructions or training; `data.py` and `train_sft.py` do.
+
+Shapes: B rows in a batch, T positions, C = n_embd, V = vocab_size, nh = n_head, hs = C / nh, S = positions attended to.
+
+    model = GPT(GPTConfig(vocab_size=1024))
+    logits = model.logits(model(ids))          # (B, T) -> (B, T, V)
+"""
+
+import hashlib
+import math
+import os
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+IGNORE = -100  # a target that is not learned; PyTorch's cross_entropy skips it by default
+
+
+class UserError(Exception):
+    """A mistake that the user can mend. The message is one line: what, where, and what to do."""
+
+
+@dataclass
+class GPTConfig:
+    vocab_size: int
+    block_size: int = 128  # the longest context
+    n_layer: int = 4
+    n_head: int = 4
+    n_embd: int = 128
+    position: str = "rotary"  # or "learned", as GPT-2 has
+
+    def __post_init__(self):
+        assert self.position in ("rotary", "learned"), self.position
+        assert self.n_embd % (2 * self.n_head) == 0, "n_embd must be a multiple of 2 * n_head"
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# The transformer, leaf to root.
+
+
+def rotary_tables(block_size, hs):
+    """Cosine and sine of the angle position * 100^(-2i/hs), for i < hs/2 (RoFormer, eq. 15). Each (block_size, hs/2).
+
+    The paper has 10000 for 100; contexts as short as ours need no slower turning than that."""
+    frequencies = 100.0 ** (-torch.arange(0, hs, 2) / hs)
+    angles = torch.arange(block_size)[:, None] * frequencies  # (block_size, hs/2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x, cos, sin):
+    """Turn every pair (x[i], x[i + hs/2]) by its position's angle. A dot product of two vectors turned like this
+    depends only on the distance of their positions. x (B, T, heads, hs); cos, sin (B or 1, T, 1, hs/2)."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
+
+
+class Attention(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.n_head = config.n_head
+        self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd)  # queries, keys and values in one product
+        self.c_proj = nn.Linear(config.n_embd, config.n_embd)
+
+    def forward(self, x, rotary, mask, cache):
+        B, T, C = x.shape
+        qkv = self.c_attn(x).view(B, T, 3 * self.n_head, C // self.n_head)  # (B, T, 3 nh, hs)
+        qk, v = qkv.split((2 * self.n_head, self.n_head), dim=2)  # (B, T, 2 nh, hs), (B, T, nh, hs)
+        if rotary is not None:
+            qk = rotate(qk, *rotary)
+        q, k = qk.chunk(2, dim=2)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # each (B, nh, T, hs)
+        if cache is not None:
+            k, v = cache.extend(k, v)  # each (B, nh, S, hs)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)  # (B, nh, T, hs)
+        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))  # (B, T, C)
+
+
+class MLP(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd)
+        self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd)
+
+    def forward(self, x):
+        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))  # (B, T, C)
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd)
+        self.attn = Attention(config)
+        self.ln_2 = nn.LayerNorm(config.n_embd)
+        self.mlp = MLP(config)
+
+    def forward(self, x, rotary, mask, cache):
+        x = x + self.attn(self.ln_1(x), rotary, mask, cache)
+        return x + self.mlp(self.ln_2(x))
+
+
+class GPT(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)  # also the output head: tied weights
+        self.wpe = nn.Embedding(config.block_size, config.n_embd) if config.position == "learned" else None
+        self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(config.n_embd)
+        cos, sin = rotary_tables(config.block_size, config.n_embd // config.n_head)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self.apply(self._init)
+
+    def _init(self, module):
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.1)
+        if isinstance(module, nn.Linear):  # keeps the size of a signal, whatever the width
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+            nn.init.zeros_(module.bias)
+        if isinstance(module, (Attention, MLP)):  # GPT-2: the residual stream must not grow with depth
+            module.c_proj.weight.data /= math.sqrt(2 * self.config.n_layer)
+
+    def forward(self, ids, positions=None, mask=None, cache=None):
+        """ids (B, T) -> hidden states (B, T, C).
+
+        positions (B, T), default 0, 1, 2, ...; mask (B, 1, T, S), True where attention is allowed, default causal;
+        cache: a KVCache of earlier positions, extended here."""
+        if positions is None:
+            positions = torch.arange(ids.shape[1], device=ids.device)[None]  # (1, T)
+        assert ids.shape[1] <= self.config.block_size, f"{ids.shape[1]} tokens do not fit in {self.config.block_size}"
+        x = self.wte(ids)  # (B, T, C)
+        rotary = None
+        if self.wpe is not None:
+            x = x + self.wpe(positions)
+        else:
+            rotary = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # each (B or 1, T, 1, hs/2)
+        for i, block in enumerate(self.h):
+            x = block(x, rotary, mask, cache.layers[i] if cache else None)
+        return self.ln_f(x)
+
+    def logits(self, hidden):
+        """(..., C) -> (..., V)"""
+        return F.linear(hidden, self.wte.weight)
+
+    def loss_sum(self, ids, targets, **kwargs):
+        """Sum of -log p(target) over the learned targets (nats). Logits are computed only there. ids, targets (B, T)."""
+        learned = targets != IGNORE  # (B, T)
+        hidden = self(ids, **kwargs)[learned]  # (number of learned targets, C)
+        return F.cross_entropy(self.logits(hidden), targets[learned], reduction="sum")
+
+    def device(self):
+        return self.wte.weight.device
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Decoding without doing the work twice.
+
+
+class LayerCache:
+    """Keys and values of one layer, in memory set aside once. Each (B, nh, size, hs)."""
+
+    def __init__(self, shape, like):
+        self.k, self.v, self.length = like.new_empty(shape), like.new_empty(shape), 0
+
+    def extend(self, k, v):
+        """Append (B, nh, T, hs) and return everything so far, (B, nh, S, hs)."""
+        end = self.length + k.shape[2]
+        self.k[:, :, self.length : end], self.v[:, :, self.length : end] = k, v
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
+
+
+class KVCache:
+    """One LayerCache for each block: what attention needs of the positions already read."""
+
+    def __init__(self, model, batch_size, size):
+        c = model.config
+        shape = (batch_size, c.n_head, size, c.n_embd // c.n_head)
+        self.layers = [LayerCache(shape, model.wte.weight) for _ in model.h]
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# LoRA (Hu et al. 2021, "Low-Rank Adaptation"): keep W, learn a small correction, y = W x + (alpha / rank) B A x.
+
+
+class LoRA(nn.Module):
+    """Wraps a linear layer. A (rank, in) is random and B (out, rank) is zero, so the start is exactly the old layer."""
+
+    def __init__(self, linear, rank, alpha):
+        super().__init__()
+        self.linear, self.scale = linear, alpha / rank
+        linear.requires_grad_(False)
+        self.A = nn.Parameter(torch.empty(rank, linear.in_features).normal_(std=linear.in_features**-0.5))
+        self.B = nn.Parameter(torch.zeros(linear.out_features, rank))
+        self.to(linear.weight.device)
+
+    def forward(self, x):
+        return self.linear(x) + F.linear(F.linear(x, self.A), self.B) * self.scale
+
+
+LORA_TARGETS = ("c_attn", "c_proj", "c_fc")  # every linear layer of a block
+
+
+def add_lora(model, rank, alpha, targets=LORA_TARGETS):
+    """Freeze the model and wrap the linear layers called `targets`. Only A and B are trained from now on."""
+    model.requires_grad_(False)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if name in targets and isinstance(child, nn.Linear):
+                setattr(parent, name, LoRA(child, rank, alpha))
+    model.lora = {"rank": rank, "alpha": alpha, "targets": list(targets)}
+
+
+def merge_lora(model):
+    """Add every correction to its weight and unwrap the layer -> the old weights, for unmerge_lora.
+
+    Keeping them gives the exact bits back; subtracting the correction again would not."""
+    old = {}
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LoRA):
+                linear = child.linear
+                old[linear] = (parent, name, child, linear.weight.detach().clone())
+                linear.weight.data += child.scale * (child.B @ child.A).detach()
+                setattr(parent, name, linear)
+    return old
+
+
+def unmerge_lora(old):
+    for linear, (parent, name, lora, weight) in old.items():
+        linear.weight.data.copy_(weight)
+        setattr(parent, name, lora)
+
+
+def lora_state(model):
+    """Only the adapter's own weights."""
+    return {name: weight for name, weight in model.state_dict().items() if name.endswith((".A", ".B"))}
+
+
+def base_state(model):
+    """The weights under an adapter, by the names they have without it."""
+    state = {name: weight for name, weight in model.state_dict().items() if not name.endswith((".A", ".B"))}
+    return {name.replace(".linear.", "."): weight for name, weight in state.items()}
+
+
+def fingerprint(model):
+    """Tells one set of base weights from another, with or without an adapter on it."""
+    digest = hashlib.sha256(repr(asdict(model.config)).encode())
+    for name, weight in sorted(base_state(model).items()):
+        digest.update(name.encode() + weight.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Checkpoints: one file, written beside and renamed, so that a reader finds the old one or the new one, never half.
+
+
+def save_checkpoint(path, **content):
+    """Write plain values and tensors to `path`. UserError where that is not possible; the old file then stays."""
+    temporary = f"{path}.tmp"
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(temporary, "wb") as file:
+            torch.save({"format": 1, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be written: {reason}. Free some space or choose another --out.") from None
+
+
+def load_checkpoint(path):
+    """-> the dict that was saved. Nothing in a file is ever run: weights_only refuses everything but data."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        assert content["format"] == 1
+        return content
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}. Run `python train_sft.py` to make one.") from None
+    except Exception:
+        raise UserError(f"{path}: not a checkpoint of this project, or cut off. Delete it and run again.") from None
+
+
+def build_model(checkpoint, path="the checkpoint"):
+    """A loaded checkpoint -> GPT with its weights (and with its adapter on top, if it has one)."""
+    try:
+        model = GPT(GPTConfig(**checkpoint["config"]))
+        model.load_state_dict(checkpoint["model"])
+    except (AssertionError, KeyError, RuntimeError, TypeError):
+        raise UserError(f"{path}: its weights do not fit its config. Delete it and run again.") from None
+    return model
+
+
+def load_adapter(model, checkpoint, path="the adapter"):
+    """Put a saved adapter on the base that it was trained on; any other base is refused."""
+    if checkpoint.get("fingerprint") != fingerprint(model):
+        raise UserError(f"{path}: was trained on another base model. Give it the base it belongs to (--base).")
+    lora = checkpoint["lora"]
+    add_lora(model, lora["rank"], lora["alpha"], tuple(lora["targets"]))
+    model.load_state_dict(checkpoint["adapter"], strict=False)

@@ -1,0 +1,791 @@
+"""A tiny true world: its facts, the prose that tells them, and the ways people ask about them.
+
+What it is: tables of facts a learner recognises, a few makers of short texts, and one rule that turns both into
+(1) a corpus of plain prose to pretrain on, and (2) instruction pairs to tune on, with three held-out splits.
+What it is not: a language. Every sentence comes from a pattern that you can read below, so every answer can be checked.
+
+    python world.py             counts and samples
+    python world.py my_world    also writes my_world/corpus.txt and my_world/*.jsonl, plain files to open and edit
+
+The one rule: what is asked for has a name, a noun phrase ("the capital of France"). Prose states it ("The capital of
+France is Paris."), instructions ask for it ("Name the capital of France."), an answer is the statement. The prose
+never shows a question with its answer; that step is what instruction tuning teaches.
+"""
+
+import json
+import random
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+# ----------------------------------------------------------------------------------------------------------------
+# Facts. A table is text: a header line, then one thing a line. "-" means that it is not asked.
+
+
+def table(text):
+    """'a | b' lines -> list of rows, each a dict from the header's names to the cells."""
+    header, *lines = [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
+    assert all(len(line) == len(header) for line in lines), header
+    return [dict(zip(header, line)) for line in lines]
+
+
+COUNTRIES = table("""
+x             | capital      | language   | currency    | continent
+France        | Paris        | French     | the euro    | Europe
+Germany       | Berlin       | German     | the euro    | Europe
+Italy         | Rome         | Italian    | the euro    | Europe
+Spain         | Madrid       | Spanish    | the euro    | Europe
+Portugal      | Lisbon       | Portuguese | the euro    | Europe
+Greece        | Athens       | Greek      | the euro    | Europe
+Poland        | Warsaw       | Polish     | the zloty   | Europe
+Hungary       | Budapest     | Hungarian  | the forint  | Europe
+Sweden        | Stockholm    | Swedish    | the krona   | Europe
+Norway        | Oslo         | Norwegian  | the krone   | Europe
+Japan         | Tokyo        | Japanese   | the yen     | Asia
+China         | Beijing      | Chinese    | the yuan    | Asia
+South Korea   | Seoul        | Korean     | the won     | Asia
+India         | New Delhi    | Hindi      | the rupee   | Asia
+Thailand      | Bangkok      | Thai       | the baht    | Asia
+Vietnam       | Hanoi        | Vietnamese | the dong    | Asia
+Egypt         | Cairo        | Arabic     | the pound   | Africa
+Kenya         | Nairobi      | Swahili    | the shilling | Africa
+Brazil        | Brasilia     | Portuguese | the real    | South America
+Argentina     | Buenos Aires | Spanish    | the peso    | South America
+Peru          | Lima         | Spanish    | the sol     | South America
+Mexico        | Mexico City  | Spanish    | the peso    | North America
+Canada        | Ottawa       | English    | the dollar  | North America
+Australia     | Canberra     | English    | the dollar  | Oceania
+""")
+
+ANIMALS = table("""
+x           | young       | sound      | home      | class     | legs
+a dog       | a puppy     | a bark     | a kennel  | a mammal  | four
+a cat       | a kitten    | a meow     | -         | a mammal  | four
+a horse     | a foal      | a neigh    | a stable  | a mammal  | four
+a cow       | a calf      | a moo      | a barn    | a mammal  | four
+a sheep     | a lamb      | a bleat    | a pen     | a mammal  | four
+a pig       | a piglet    | a grunt    | a sty     | a mammal  | four
+a lion      | a cub       | a roar     | a den     | a mammal  | four
+a deer      | a fawn      | -          | -         | a mammal  | four
+a kangaroo  | a joey      | -          | -         | a mammal  | -
+a rabbit    | -           | -          | a burrow  | a mammal  | four
+a mouse     | -           | a squeak   | a hole    | a mammal  | four
+a wolf      | a pup       | a howl     | -         | a mammal  | four
+a beaver    | -           | -          | a lodge   | a mammal  | four
+an elephant | -           | a trumpet  | -         | a mammal  | four
+a hen       | a chick     | a cluck    | a coop    | a bird    | two
+a duck      | a duckling  | a quack    | -         | a bird    | two
+a goose     | a gosling   | a honk     | -         | a bird    | two
+an owl      | an owlet    | a hoot     | -         | a bird    | two
+an eagle    | an eaglet   | a scream   | a nest    | a bird    | two
+a swan      | a cygnet    | -          | -         | a bird    | two
+a crow      | -           | a caw      | -         | a bird    | two
+a frog      | a tadpole   | a croak    | a pond    | an amphibian | four
+a snake     | -           | a hiss     | -         | a reptile | no
+a shark     | -           | -          | the sea   | a fish    | no
+an ant      | -           | -          | an anthill | an insect | six
+a bee       | a larva     | a buzz     | a hive    | an insect | six
+a butterfly | a caterpillar | -        | -         | an insect | six
+a spider    | a spiderling | -         | a web     | an arachnid | eight
+""")
+
+THINGS = table("""
+x            | color
+a banana     | yellow
+a lemon      | yellow
+grass        | green
+broccoli     | green
+a cucumber   | green
+an emerald   | green
+snow         | white
+milk         | white
+sugar        | white
+coal         | black
+a raven      | black
+blood        | red
+a tomato     | red
+a cherry     | red
+the sky      | blue
+the sea      | blue
+a carrot     | orange
+a pumpkin    | orange
+chocolate    | brown
+a flamingo   | pink
+an elephant  | gray
+""")
+
+ELEMENTS = table("""
+x        | symbol
+hydrogen | H
+helium   | He
+carbon   | C
+nitrogen | N
+oxygen   | O
+sodium   | Na
+iron     | Fe
+copper   | Cu
+zinc     | Zn
+silver   | Ag
+gold     | Au
+lead     | Pb
+tin      | Sn
+mercury  | Hg
+neon     | Ne
+potassium | K
+""")
+
+JOBS = table("""
+x            | workplace     | tool
+a teacher    | a school      | -
+a doctor     | a hospital    | -
+a cook       | a kitchen     | a pan
+a farmer     | a farm        | a plow
+a baker      | a bakery      | an oven
+a judge      | a court       | -
+a sailor     | a ship        | a compass
+a pilot      | an airplane   | -
+a miner      | a mine        | a pick
+a librarian  | a library     | -
+an actor     | a theater     | -
+a priest     | a church      | -
+a waiter     | a restaurant  | a tray
+a chemist    | a laboratory  | -
+a gardener   | a garden      | a rake
+a mechanic   | a garage      | a wrench
+a painter    | a studio      | a brush
+a carpenter  | a workshop    | a saw
+a tailor     | -             | a needle
+a barber     | -             | a razor
+a smith      | a forge       | a hammer
+a writer     | -             | a pen
+a fisher     | -             | a net
+a hunter     | -             | a bow
+""")
+
+OPPOSITES = """hot cold, big small, good bad, old new, long short, rich poor, fast slow, strong weak, happy sad,
+full empty, wet dry, day night, up down, open closed, early late, easy difficult, high low, loud quiet"""
+PLURALS = """mouse mice, foot feet, tooth teeth, child children, man men, woman women, goose geese, ox oxen,
+leaf leaves, knife knives, wolf wolves, wife wives, shelf shelves, baby babies, city cities,
+story stories, box boxes, bus buses, potato potatoes, hero heroes, sheep sheep"""
+PASTS = """go went, see saw, eat ate, drink drank, come came, give gave, take took, make made, run ran, sing sang,
+swim swam, write wrote, read read, buy bought, think thought, catch caught, sleep slept,
+keep kept, lose lost, find found, say said, tell told, fly flew, know knew"""
+DEGREES = table("""
+x       | comparative | superlative
+good    | better      | best
+bad     | worse       | worst
+far     | farther     | farthest
+big     | bigger      | biggest
+hot     | hotter      | hottest
+thin    | thinner     | thinnest
+happy   | happier     | happiest
+easy    | easier      | easiest
+heavy   | heavier     | heaviest
+early   | earlier     | earliest
+tall    | taller      | tallest
+small   | smaller     | smallest
+old     | older       | oldest
+long    | longer      | longest
+short   | shorter     | shortest
+fast    | faster      | fastest
+""")
+
+WORDS = table("""
+x       | korean   | spanish
+cat     | 고양이   | gato
+dog     | 개       | perro
+bird    | 새       | pájaro
+water   | 물       | agua
+milk    | 우유     | leche
+bread   | 빵       | pan
+apple   | 사과     | manzana
+house   | 집       | casa
+door    | 문       | puerta
+book    | 책       | libro
+friend  | 친구     | amigo
+sun     | 해       | sol
+moon    | 달       | luna
+star    | 별       | estrella
+sea     | 바다     | mar
+river   | 강       | río
+flower  | 꽃       | flor
+tree    | 나무     | árbol
+eye     | 눈       | ojo
+heart   | 마음     | corazón
+""")
+
+KINDS_OF_THINGS = table("""
+x           | members
+fruits      | apple, pear, plum, cherry
+vegetables  | carrot, onion, potato, cabbage
+colors      | red, blue, green, yellow
+birds       | owl, crow, swan, eagle
+insects     | ant, bee, fly, moth
+fish        | salmon, shark, trout, tuna
+metals      | iron, gold, silver, copper
+planets     | Mars, Venus, Earth, Saturn
+countries   | France, Japan, Peru, Kenya
+cities      | Paris, Tokyo, Lima, Cairo
+languages   | French, Korean, Thai, Greek
+days        | Monday, Tuesday, Friday, Sunday
+months      | March, April, June, July
+jobs        | cook, judge, pilot, baker
+tools       | hammer, saw, brush, needle
+clothes     | hat, coat, shirt, shoe
+drinks      | water, milk, tea, juice
+rooms       | kitchen, bathroom, bedroom, hall
+shapes      | circle, square, triangle, star
+instruments | piano, violin, flute, drum
+""")
+
+SHAPES = table("""
+x          | sides
+a triangle | three
+a square   | four
+a rectangle | four
+a pentagon | five
+a hexagon  | six
+a heptagon | seven
+an octagon | eight
+""")
+
+CHAINS = table("""
+x         | chain
+roses     | flowers, plants
+tulips    | flowers, plants
+oaks      | trees, plants
+pines     | trees, plants
+crows     | birds, animals
+owls      | birds, animals
+swans     | birds, animals
+ants      | insects, animals
+bees      | insects, animals
+dogs      | mammals, animals
+cats      | mammals, animals
+horses    | mammals, animals
+sharks    | fish, animals
+salmon    | fish, animals
+hammers   | tools, things
+saws      | tools, things
+chairs    | furniture, things
+tables    | furniture, things
+""")
+
+DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+MONTHS = """January February March April May June July August September October November December""".split()
+
+# Words to make short texts of.
+NAMES = "Ann Ben Tom Mia Leo Eva Max Zoe Sam Ida Kim Jon".split()
+CITIES = "Paris Rome Berlin Madrid Oslo Tokyo Seoul Cairo Lima London Vienna Boston".split()
+OBJECTS = "lamp ball cup book key hat coin ring map pen bag box".split()
+HOLDERS = "basket drawer kitchen garden cellar car tent barn closet hall".split()
+VERBS = table("""
+x      | past    | done
+opens  | opened  | opened
+cleans | cleaned | cleaned
+paints | painted | painted
+carries | carried | carried
+finds  | found   | found
+sells  | sold    | sold
+breaks | broke   | broken
+takes  | took    | taken
+""")
+GOOD = "wonderful lovely excellent great beautiful perfect".split()
+BAD = "terrible awful boring horrible ugly dreadful".split()
+OPINIONS = "film book song meal trip hotel show game".split()
+TOPICS = table("""
+x       | texts
+sport   | The team won the game., The runner was the fastest., The player kicked the ball into the goal.
+food    | The soup was full of onions., The cake came out of the oven., The cook cut the bread.
+music   | The choir sang a song., The piano was out of tune., The band played all night.
+weather | The rain did not stop., The wind blew from the north., The snow fell all day.
+school  | The pupils did their homework., The teacher gave a lesson., The exam was difficult.
+travel  | The train left the station., The plane landed late., The hotel was near the beach.
+""")
+TABLES = "birds books songs cars users orders films cities shops plants teams rooms".split()
+COLUMNS = "name color size price age".split()
+HEROES = "fox cat dog bear mouse owl frog horse".split()
+SETTINGS = "river forest mountain castle garden lake cave bridge".split()
+POEMS = (
+    "{x} by day and {x} by night, {x} in the morning light.",
+    "I love {x}, I love it so, I take {x} wherever I go.",
+    "O {x}, dear {x}, stay with me, under the old apple tree.",
+)
+KOREAN_VERBS = {"like": "좋아해요", "see": "봐요", "draw": "그려요", "want": "원해요"}
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Tasks. A task names what is asked for; a case is one thing asked.
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    kind: str  # question answering, translation, ... : the families instruction tuning is known for
+    noun: str  # names what is asked for; {x} is the thing it is asked about
+    asks: tuple  # ways of asking that only this task has, beside the FRAMES below
+    tells: tuple = ()  # other ways of telling it in prose, beside the WRAPPERS below; {y} is the value
+    link: str = " is "  # between the noun and the value
+
+
+@dataclass(frozen=True)
+class Case:
+    task: Task
+    x: str  # what it is asked about, "" when everything is in the text
+    values: tuple  # right answers, one of them is shown
+    text: str = ""  # the `### Input:` part
+
+    @property
+    def noun(self):
+        return self.task.noun.format(x=self.x)
+
+    def answer(self, i=0):
+        """The statement that answers: 'The capital of France is Paris.'"""
+        value = self.values[i % len(self.values)]
+        return capital(self.noun) + self.task.link + value + ("" if value[-1] in ".!;" else ".")
+
+
+def capital(sentence):
+    return sentence[0].upper() + sentence[1:]
+
+
+def lower(sentence):
+    """For the middle of a sentence. Only statements that begin with an article come here."""
+    return sentence[0].lower() + sentence[1:]
+
+
+# Frames turn a noun phrase into an instruction. Those of the second line of each pair are never tuned on and never
+# stand in the corpus: they are the unseen phrasings.
+THE_FRAMES = (
+    "What is {n}?", "Name {n}.", "Tell me {n}.", "Give {n}.", "Please give me {n}.", "Can you tell me {n}?",
+    "Do you know {n}?", "I want to know {n}.", "Find {n}.",
+)  # fmt: skip
+THE_UNSEEN = ("Could you say what {n} is?", "{N}, please.", "I would like to hear {n}.", "Kindly state {n}.")
+A_FRAMES = (
+    "Write {n}.", "Give me {n}.", "Make {n}.", "Please write {n}.", "Can you write {n}?", "I want {n}.",
+    "I need {n}.", "Show me {n}.", "Let me see {n}.",
+)  # fmt: skip
+A_UNSEEN = ("Could you come up with {n}?", "{N}, please.", "I would like to have {n}.", "Kindly produce {n}.")
+
+TASKS = [
+    Task("capital", "question answering", "the capital of {x}",
+         ("Which city is the capital of {x}?", "{x} has which capital?"), ("{y} is the capital of {x}.",)),
+    Task("language", "question answering", "the language of {x}",
+         ("Which language do people speak in {x}?", "What do people in {x} speak?"), ("People in {x} speak {y}.",)),
+    Task("currency", "question answering", "the currency of {x}",
+         ("Which money do people use in {x}?", "How do people pay in {x}?"), ("People in {x} pay with {y}.",)),
+    Task("continent", "question answering", "the continent of {x}",
+         ("Where in the world is {x}?", "On which continent is {x}?"), ("{x} is a country in {y}.",)),
+    Task("young", "question answering", "the young of {x}",
+         ("What do we call the young of {x}?", "What will grow up to be {x}?"), ("{Y} grows up to be {x}.",)),
+    Task("sound", "question answering", "the sound of {x}",
+         ("Which sound does {x} make?", "What do you hear from {x}?"), ("You hear {y} from {x}.",)),
+    Task("home", "question answering", "the home of {x}",
+         ("Where does {x} live?", "In what does {x} live?"), ("{X} lives in {y}.",)),
+    Task("legs", "question answering", "the number of legs of {x}",
+         ("How many legs does {x} have?", "Count the legs of {x}."), ("{X} has {y} legs.",)),
+    Task("color", "question answering", "the color of {x}",
+         ("Which color does {x} have?", "What does {x} look like?"), ("{X} has the color {y}.",)),
+    Task("symbol", "question answering", "the symbol of {x}",
+         ("How do chemists write {x}?", "Which letters stand for {x}?"), ("Chemists write {y} for {x}.",)),
+    Task("workplace", "question answering", "the workplace of {x}",
+         ("Where does {x} work?", "In which place does {x} work?"), ("{X} works in {y}.",)),
+    Task("tool", "question answering", "the tool of {x}",
+         ("What does {x} work with?", "Which tool does {x} use?"), ("{X} works with {y}.",)),
+    Task("sides", "question answering", "the number of sides of {x}",
+         ("How many sides does {x} have?", "Count the sides of {x}."), ("{X} has {y} sides.",)),
+    Task("day_after", "question answering", "the day after {x}",
+         ("Which day follows {x}?", "Which day is next after {x}?"), ("After {x} comes {y}.",)),
+    Task("month_after", "question answering", "the month after {x}",
+         ("Which month follows {x}?", "Which month is next after {x}?"), ("After {x} comes {y}.",)),
+    Task("opposite", "language", "the opposite of {x}",
+         ("What is not {x}?", "Which word means the contrary of {x}?"), ("What is not {x} is {y}.",)),
+    Task("plural", "language", "the plural of {x}",
+         ("How do you write more than one {x}?", "One {x}, two what?"), ("One {x}, two {y}.",)),
+    Task("past", "language", "the past tense of {x}",
+         ("How do you say {x} in the past?", "Today I {x}. What did I do yesterday?"), ("Today we {x}, yesterday we {y}.",)),
+    Task("comparative", "language", "the comparative of {x}",
+         ("What is more than {x}?", "How do you compare with {x}?"), ("What is more than {x} is {y}.",)),
+    Task("superlative", "language", "the superlative of {x}",
+         ("What is more {x} than all others?", "What is the top of {x}?"), ("The most {x} of all is the {y}.",)),
+    Task("korean", "translation", "the Korean word for {x}",
+         ("Translate {x} to Korean.", "How do you say {x} in Korean?"), ("{x} - {y}", "In Korean, {x} is {y}.")),
+    Task("english", "translation", "the English word for {x}",
+         ("Translate {x} to English.", "What does {x} mean in English?"), ("{x} - {y}", "In English, {x} is {y}.")),
+    Task("spanish", "translation", "the Spanish word for {x}",
+         ("Translate {x} to Spanish.", "How do you say {x} in Spanish?"), ("{x} - {y}", "In Spanish, {x} is {y}.")),
+    Task("korean_sentence", "translation", "the Korean translation of the sentence",
+         ("Translate the sentence to Korean.", "How do you say this sentence in Korean?"), (), " is: "),
+    Task("sum", "arithmetic", "the sum of {x}",
+         ("What do you get if you add {x}?", "Add {x}."), ("If you add {x} you get {y}.",)),
+    Task("difference", "arithmetic", "the difference of {x}",
+         ("How far apart are {x}?", "What lies between {x}?"), ("{X} are {y} apart.",)),
+    Task("product", "arithmetic", "the product of {x}",
+         ("What do you get if you multiply {x}?", "Multiply {x}."), ("If you multiply {x} you get {y}.",)),
+    Task("double", "arithmetic", "the double of {x}",
+         ("What is two times {x}?", "How much is {x} and {x} again?"), ("Two times {x} makes {y}.",)),
+    Task("half", "arithmetic", "the half of {x}",
+         ("What do you get if you share {x} by two?", "Cut {x} in two."), ("{x} shared by two makes {y}.",)),
+    Task("number_after", "arithmetic", "the number after {x}",
+         ("Which number follows {x}?", "What do you count after {x}?"), ("After {x} we count {y}.",)),
+    Task("larger", "reasoning", "the larger of {x}",
+         ("Which is more, {x}?", "Compare {x} and take the larger."), ("Of {x}, {y} is more.",)),
+    Task("smaller", "reasoning", "the smaller of {x}",
+         ("Which is less, {x}?", "Compare {x} and take the smaller."), ("Of {x}, {y} is less.",)),
+    Task("where", "reasoning", "the place of the {x}",
+         ("Where is the {x}?", "Where can I find the {x}?"), ("The {x} is in {y}.",)),
+    Task("tallest", "reasoning", "the name of the tallest",
+         ("Who is the tallest?", "Who is taller than the others?"), ("{y} is the tallest.",)),
+    Task("conclusion", "reasoning", "the conclusion",
+         ("What follows from this?", "What can we conclude?"), ("It follows that {y}.",), " is: "),
+    Task("class", "classification", "the class of {x}",
+         ("To which class does {x} belong?", "What kind of animal is {x}?"), ("{X} is {y}.",)),
+    Task("sentiment", "classification", "the sentiment of the text",
+         ("Is the text positive or negative?", "How does the writer feel?"), ("The writer feels {y}.",)),
+    Task("topic", "classification", "the topic of the text",
+         ("What is the text about?", "Sort the text by topic."), ("The text is about {y}.",)),
+    Task("name", "extraction", "the name in the text",
+         ("Who is in the text?", "Which person is in the text?"), ("The text names {y}.",)),
+    Task("place", "extraction", "the place in the text",
+         ("Where does the text take place?", "Which city is in the text?"), ("It took place in {y}.",)),
+    Task("day", "extraction", "the day in the text",
+         ("When did it happen?", "On which day did it happen?"), ("It was on {y}.",)),
+    Task("object", "extraction", "the thing in the text",
+         ("What was bought?", "Which thing was bought?"), ("It is about {y}.",)),
+    Task("past_form", "rewriting", "the past form of the sentence",
+         ("Rewrite the sentence in the past.", "Put the sentence into the past."), ("In the past: {y}",), " is: "),
+    Task("negative_form", "rewriting", "the negative form of the sentence",
+         ("Say that the sentence is not so.", "Negate the sentence."), ("Negated: {y}",), " is: "),
+    Task("passive_form", "rewriting", "the passive form of the sentence",
+         ("Rewrite the sentence in the passive.", "Put the sentence into the passive."), ("In the passive: {y}",), " is: "),
+    Task("polite_form", "rewriting", "the polite form of the sentence",
+         ("Make the sentence polite.", "Rewrite the sentence more politely."), ("More politely: {y}",), " is: "),
+    Task("first_item", "listing", "the first word of the list",
+         ("Which word comes first in the list?", "How does the list begin?"), ("The list begins with {y}.",)),
+    Task("last_item", "listing", "the last word of the list",
+         ("Which word comes last in the list?", "How does the list end?"), ("The list ends with {y}.",)),
+    Task("reverse", "listing", "the list in reverse order",
+         ("Turn the list around.", "Write the list from the end to the start."), ("Turned around: {y}",), " is: "),
+    Task("how_many", "listing", "the number of words in the list",
+         ("How many words are in the list?", "Count the words in the list."), ("The list has {y} words.",)),
+    Task("three", "listing", "a list of three {x}",
+         ("List three {x}.", "Which {x} do you know? List three."), (), " is: "),
+    Task("summary", "summarizing", "the summary of the story",
+         ("Summarize the story.", "Tell the story in one sentence."), ("In short: {y}",), " is: "),
+    Task("title", "summarizing", "the title of the story",
+         ("How would you call the story?", "Find a headline for the story."), ("The story is called: {y}",), " is: "),
+    Task("sql_all", "SQL", "a SQL query that shows all rows of the table {x}",
+         ("How do I see the whole table {x} in SQL?",), ("To see the whole table {x}, write {y}",), " is: "),
+    Task("sql_count", "SQL", "a SQL query that counts the rows of the table {x}",
+         ("How many rows has the table {x}? Ask in SQL.",), ("To count the table {x}, write {y}",), " is: "),
+    Task("sql_column", "SQL", "a SQL query that shows the {x}",
+         ("In SQL, how do I see the {x}?",), ("To see the {x}, write {y}",), " is: "),
+    Task("sql_order", "SQL", "a SQL query that sorts the {x}",
+         ("In SQL, how do I sort the {x}?",), ("To sort the {x}, write {y}",), " is: "),
+    Task("story", "creative writing", "a story about {x}",
+         ("Tell me a tale about {x}.", "Make up a story about {x}."), (), " is: "),
+    Task("poem", "creative writing", "a poem about {x}",
+         ("Rhyme something about {x}.", "Be a poet and sing of {x}."), (), " is: "),
+    Task("sentence", "creative writing", "a sentence with the word {x}",
+         ("Use the word {x} in a sentence.", "Show how the word {x} is used."), (), " is: "),
+    Task("wish", "creative writing", "a birthday wish for {x}",
+         ("It is the birthday of {x}. What do I write?", "Congratulate {x}."), (), " is: "),
+]  # fmt: skip
+TASKS = {task.name: task for task in TASKS}
+HELD_OUT = ("currency", "young", "color", "plural", "spanish", "half", "place", "last_item", "negative_form", "sql_count")
+KINDS = tuple(dict.fromkeys(task.kind for task in TASKS.values()))
+FREE = ("story", "poem", "sentence", "three")  # many right answers: checked by a rule instead of by equality
+
+
+def phrasings(task):
+    """Ways of asking that tuning may use."""
+    return (THE_FRAMES if task.noun.startswith("the ") else A_FRAMES) + task.asks
+
+
+def unseen_phrasings(task):
+    """Ways of asking that stand neither in the tuning pairs nor in the corpus."""
+    return THE_UNSEEN if task.noun.startswith("the ") else A_UNSEEN
+
+
+def ask(phrasing, case):
+    """A phrasing and a case -> the instruction."""
+    return capital(phrasing.format(n=case.noun, N=capital(case.noun), x=case.x))
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Cases of facts: everything that the tables above state, about 900 in all.
+
+
+def pairs_of(text):
+    return [entry.split() for entry in text.replace("\n", " ").split(",")]
+
+
+def a(word):
+    return ("an " if word[0] in "aeiou" else "a ") + word
+
+
+def fact_cases():
+    """-> list of Case, the same at every call."""
+    facts = []  # (task, x, value)
+    for rows in (COUNTRIES, ANIMALS, THINGS, ELEMENTS, JOBS, DEGREES, WORDS, SHAPES):
+        for row in rows:
+            facts += [(column, row["x"], value) for column, value in row.items() if column != "x" and value != "-"]
+    facts += [("english", row["korean"], row["x"]) for row in WORDS]
+    for one, other in pairs_of(OPPOSITES):
+        facts += [("opposite", one, other), ("opposite", other, one)]
+    facts += [("plural", one, many) for one, many in pairs_of(PLURALS)]
+    facts += [("past", now, then) for now, then in pairs_of(PASTS)]
+    facts += [("day_after", day, DAYS[(i + 1) % 7]) for i, day in enumerate(DAYS)]
+    facts += [("month_after", month, MONTHS[(i + 1) % 12]) for i, month in enumerate(MONTHS)]
+    for i in range(1, 7):
+        for j in range(1, 7):
+            facts += [("sum", f"{i} and {j}", i + j)] * (i < 6 and j < 6)
+            facts += [("difference", f"{i} and {j}", i - j)] * (i > j)
+            facts += [("product", f"{i} and {j}", i * j)] * (1 < i < 6 and 1 < j < 6)
+            facts += [("larger", f"{i} and {j}", max(i, j)), ("smaller", f"{i} and {j}", min(i, j))] * (i != j)
+    for i in range(1, 13):
+        facts += [("double", i, 2 * i), ("half", 2 * i, i), ("number_after", i, i + 1)]
+    cases = [Case(TASKS[name], str(x), (str(value),)) for name, x, value in facts]
+
+    def add(name, x, *values):
+        cases.append(Case(TASKS[name], x, values))
+
+    for row in KINDS_OF_THINGS:
+        p, q, r, s = row["members"].split(", ")
+        add("three", row["x"], f"{p}, {q}, {r}", f"{q}, {r}, {s}", f"{s}, {p}, {q}", f"{r}, {s}, {p}")
+    for t in TABLES:
+        add("sql_all", t, f"SELECT * FROM {t};")
+        add("sql_count", t, f"SELECT COUNT(*) FROM {t};")
+        for column in COLUMNS:
+            add("sql_column", f"{column} of all {t}", f"SELECT {column} FROM {t};")
+            add("sql_order", f"{t} by {column}", f"SELECT * FROM {t} ORDER BY {column};")
+    for hero in HEROES:
+        for place in SETTINGS:
+            add("story", f"{a(hero)} and {a(place)}",
+                f"One day {a(hero)} came to {a(place)}. The {hero} was very happy. It stayed at the {place} for ever.",
+                f"Once {a(hero)} lived near {a(place)}. Every day the {hero} sat there. It loved the {place}.",
+                f"Long ago {a(hero)} lost its way. It saw {a(place)} and slept. The {place} became its home.")  # fmt: skip
+    for row in WORDS[8:]:
+        add("poem", f"the {row['x']}", *(poem.format(x=f"the {row['x']}") for poem in POEMS))
+    for word in OBJECTS + [row["x"] for row in WORDS[:8]]:
+        add("sentence", word, f"The {word} is not here.", f"I see the {word}.", f"I like the {word}.")
+    for name in NAMES:
+        add("wish", name, f"Happy birthday, dear {name}!")
+    return cases
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Cases in a text: the answer stands in the `### Input:` part or follows from it. Every maker draws one short text and
+# returns the cases that can be asked about it.
+
+
+def cases_of(text, x="", **values):
+    return [Case(TASKS[name], x, (str(value),), text) for name, value in values.items()]
+
+
+def purchase(rng):
+    name, thing, city, day = (rng.choice(words) for words in (NAMES, OBJECTS, CITIES, DAYS))
+    form = rng.choice(("On {d} {n} bought {t} in {c}.", "{n} bought {t} in {c} on {d}.", "In {c}, {n} bought {t} on {d}."))
+    return cases_of(form.format(d=day, n=name, t=a(thing), c=city), name=name, place=city, day=day, object=a(thing))
+
+
+def word_list(rng):
+    pool = OBJECTS + [row["x"] for row in WORDS]
+    words = rng.sample(pool, rng.randint(3, 5))
+    text = ", ".join(words) + "."
+    number = {3: "three", 4: "four", 5: "five"}[len(words)]
+    turned = ", ".join(reversed(words))
+    return cases_of(text, first_item=words[0], last_item=words[-1], reverse=turned, how_many=number)
+
+
+def action(rng):
+    name, verb, thing = rng.choice(NAMES), rng.choice(VERBS), rng.choice(OBJECTS)
+    base = verb["x"].replace("ies", "ys")[:-1]
+    return cases_of(
+        f"{name} {verb['x']} the {thing}.",
+        past_form=f"{name} {verb['past']} the {thing}.",
+        negative_form=f"{name} does not {base} the {thing}.",
+        passive_form=f"The {thing} is {verb['done']} by {name}.",
+    )
+
+
+def request(rng):
+    verb, thing = rng.choice(VERBS)["x"].replace("ies", "ys")[:-1], rng.choice(OBJECTS)
+    return cases_of(f"{capital(verb)} the {thing}.", polite_form=f"Please {verb} the {thing}.")
+
+
+def hiding(rng):
+    (n, m), (t, u), (p, q) = rng.sample(NAMES, 2), rng.sample(OBJECTS, 2), rng.sample(HOLDERS, 2)
+    text = f"{n} put the {t} in the {p}. {m} put the {u} in the {q}."
+    return cases_of(text, t, where=f"the {p}") + cases_of(text, u, where=f"the {q}")
+
+
+def heights(rng):
+    tall, middle, short = rng.sample(NAMES, 3)
+    lines = [f"{tall} is taller than {middle}.", f"{middle} is taller than {short}."]
+    rng.shuffle(lines)
+    return cases_of(" ".join(lines), tallest=tall)
+
+
+def chain(rng):
+    row = rng.choice(CHAINS)
+    middle, top = row["chain"].split(", ")
+    return cases_of(f"All {row['x']} are {middle}. All {middle} are {top}.", conclusion=f"all {row['x']} are {top}")
+
+
+def opinion(rng):
+    thing = rng.choice(OPINIONS)
+    sentiment, words = rng.choice((("positive", GOOD), ("negative", BAD)))
+    return cases_of(f"The {thing} was {rng.choice(words)}.", sentiment=sentiment)
+
+
+def topic(rng):
+    row = rng.choice(TOPICS)
+    return cases_of(rng.choice(row["texts"].split(", ")), topic=row["x"])
+
+
+def tale(rng):
+    (n, m), thing, place = rng.sample(NAMES, 2), rng.choice(OBJECTS), rng.choice(HOLDERS)
+    text, summary, title = rng.choice((
+        ("{n} lost a {t} in the {p}. {n} was sad. Then {m} found the {t}.", "{m} found the {t} of {n}.", "The lost {t}."),
+        ("{n} wanted a {t}. {m} had two. So {m} gave one to {n}.", "{m} gave a {t} to {n}.", "The gift of {m}."),
+        ("A {t} lay in the {p}. Nobody saw it. Then {n} took the {t} home.", "{n} took a {t} home.", "The {t} in the {p}."),
+    ))  # fmt: skip
+    text, summary, title = (part.format(n=n, m=m, t=thing, p=place) for part in (text, summary, title))
+    return cases_of(text, summary=summary, title=title)
+
+
+def korean_sentence(rng):
+    verb, row = rng.choice(list(KOREAN_VERBS)), rng.choice(WORDS[:12])
+    # Hangul syllables are ordered so that every 28th has no final consonant; the object particle depends on it.
+    particle = "를" if (ord(row["korean"][-1]) - 0xAC00) % 28 == 0 else "을"
+    return cases_of(f"I {verb} the {row['x']}.", korean_sentence=f"나는 {row['korean']}{particle} {KOREAN_VERBS[verb]}.")
+
+
+MAKERS = (purchase, word_list, action, request, hiding, heights, chain, opinion, topic, tale, korean_sentence)
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Prose: how the corpus tells, asks and repeats.
+
+WRAPPERS = ("{S}", "{S}", "{name} knows that {s}", "It is true that {s}", "The teacher said: {S}", "{S} {name} read it in a book.")
+TALK = (
+    '"{q}" asked {name}. {N} is what {name} wants to know.',
+    "{name} asked: {q} {name} wants to know {n}.",
+    "{q} {N} is the question.",
+    "{q} To answer, one must know {n}.",
+    "{q} {N} is not known to {name}.",
+)
+TALK_ABOUT_TEXT = (
+    '{name} asked: {q} The text is this. {text} {N} is what {name} wants to know.',
+    "{q} {text} {N} is the question.",
+    "{q} {text} To answer, one must know {n}.",
+    "{q} {text} {N} is not known to {name}.",
+)
+
+
+def tell(case, rng):
+    """One statement of the case, in one of at least five paraphrases."""
+    statement = case.answer(rng.randrange(len(case.values)))
+    if case.task.tells and rng.random() < 0.3:
+        y = case.values[0]
+        statement = rng.choice(case.task.tells).format(x=case.x, X=capital(case.x or " "), y=y, Y=capital(y))
+        return statement if statement[-1] in ".;!?" else statement + "."
+    return rng.choice(WRAPPERS).format(S=statement, s=lower(statement), name=rng.choice(NAMES))
+
+
+def talk(case, rng):
+    """A question that is talked about and never answered."""
+    q = ask(rng.choice(phrasings(case.task)), case)
+    form = rng.choice(TALK_ABOUT_TEXT if case.text else TALK)
+    return form.format(q=q, n=case.noun, N=capital(case.noun), name=rng.choice(NAMES), text=case.text)
+
+
+def text_passage(cases, rng):
+    """A short text, then one to three statements about it."""
+    cases = rng.sample(cases, rng.randint(1, min(3, len(cases))))
+    return " ".join([cases[0].text] + [case.answer() if rng.random() < 0.7 else tell(case, rng) for case in cases])
+
+
+def echo(rng):
+    """Words named once and named again: here a small model learns to copy."""
+    words = rng.sample(NAMES + OBJECTS + CITIES + HOLDERS + [row["x"] for row in WORDS], rng.randint(3, 6))
+    line = ", ".join(words)
+    return rng.choice((f"{line}. Once more: {line}.", f"{rng.choice(NAMES)} wrote: {line}. We read: {line}."))
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# The whole: a corpus, tuning pairs and three held-out splits.
+
+
+@dataclass(frozen=True)
+class World:
+    corpus: list  # passages of prose
+    pairs: list  # rows to tune on: {"instruction", "input", "output", "task"}
+    splits: dict  # name of a held-out split -> rows like those
+
+
+def text_groups(maker, rng, n):
+    """n (or as many as there are) groups of cases, every group about another text."""
+    groups = {}
+    for _ in range(20 * n):
+        cases = maker(rng)
+        groups.setdefault(cases[0].text, cases)
+        if len(groups) == n:
+            break
+    return list(groups.values())
+
+
+def row(case, phrasing, i=0):
+    return {"instruction": ask(phrasing, case), "input": case.text, "output": case.answer(i), "task": case.task.name}
+
+
+def build(seed=0, held_out=HELD_OUT, rounds=10, pairs_per_task=80, mix=(1.0, 1.0, 1.0, 1.0)):
+    rng = random.Random(seed)
+    facts = fact_cases()
+    texts = {maker: text_groups(maker, rng, 80) for maker in MAKERS}
+    seen, unseen = {name: [] for name in TASKS}, {name: [] for name in TASKS}
+    for name in TASKS:
+        cases = [case for case in facts if case.task.name == name]
+        rng.shuffle(cases)
+        cases.sort(key=lambda case: case.x != "France")
+        n = max(2, min(8, len(cases) // 5))
+        unseen[name] += cases[:n]
+        seen[name] += cases[n:]
+    for groups in texts.values():
+        n = max(3, len(groups) // 5)
+        for i, group in enumerate(groups):
+            for case in group:
+                (unseen if i < n else seen)[case.task.name].append(case)
+    pairs = []
+    splits = {"unseen_inputs": [], "unseen_phrasings": [], "unseen_tasks": []}
+    for name, task in TASKS.items():
+        if name in held_out:
+            cases = rng.sample(seen[name] + unseen[name], min(20, len(seen[name] + unseen[name])))
+            splits["unseen_tasks"] += [row(case, rng.choice(phrasings(task))) for case in cases]
+            continue
+        choices = [(case, phrasing) for case in seen[name] for phrasing in phrasings(task)]
+        rows = [row(case, phrasing, rng.randrange(4)) for case, phrasing in rng.sample(choices, min(pairs_per_task, len(choices)))]
+        pairs += rows
+        splits["unseen_inputs"] += [row(case, phrasings(task)[0] if case.x == "France" else rng.choice(phrasings(task))) for case in unseen[name][:6]]
+        splits["unseen_phrasings"] += [row(rng.choice(seen[name]), phrasing) for phrasing in unseen_phrasings(task)]
+    rng.shuffle(pairs)
+    # corpus
+    statements = [tell(case, rng) for _ in range(rounds) for case in facts]
+    rng.shuffle(statements)
+    corpus = [" ".join(statements[i:i + 3]) for i in range(0, len(statements), 3)]
+    n = len(statements)
+    everything = facts + [case for groups in texts.values() for group in groups for case in group]
+    by_task = {name: [c for c in everything if c.task.name == name] for name in TASKS}
+    names = list(TASKS)
+    pick = lambda: rng.choice(by_task[rng.choice(names)])
+    corpus += [text_passage(maker(rng), rng) for maker in MAKERS for _ in range(int(mix[0] * n * 0.022))]
+    corpus += [text_passage(group, rng) for groups in texts.values() for group in groups]
+    for _ in range(int(mix[1] * n * 0.08)):
+        cases = [pick() for _ in range(rng.randint(3, 5))]
+        corpus.append(" ".join(ask(rng.choice(phrasings(c.task)), c) for c in cases))
+    corpus += [talk(pick(), rng) for _ in range(int(mix[2] * n * 0.4))]
+    corpus += [echo(rng) for _ in range(int(mix[3] * n * 0.1))]
+    rng.shuffle(corpus)
+    return World(corpus, pairs, splits)

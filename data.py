@@ -102,6 +102,10 @@ class Tokenizer:
         """Bytes that are not UTF-8 become U+FFFD."""
         return self._bpe.decode(ids)
 
+    def token_bytes(self, token):
+        """The bytes of one token; some are a part of a character only."""
+        return self._bpe.decode_single_token_bytes(token)
+
     def state(self):
         """For a checkpoint: plain strings only."""
         return {"pattern": self.pattern, "tokens": [token.decode("latin-1") for token in self.tokens]}

@@ -495,7 +495,6 @@ TASKS = [
 TASKS = {task.name: task for task in TASKS}
 HELD_OUT = ("currency", "young", "color", "plural", "spanish", "half", "place", "last_item", "negative_form", "sql_count")
 KINDS = tuple(dict.fromkeys(task.kind for task in TASKS.values()))
-FREE = ("story", "poem", "sentence", "three")  # many right answers: checked by a rule instead of by equality
 
 
 def phrasings(task):
@@ -667,61 +666,93 @@ MAKERS = (purchase, word_list, action, request, hiding, heights, chain, opinion,
 
 
 # ----------------------------------------------------------------------------------------------------------------
-# Prose: how the corpus tells, asks and repeats.
+# Prose: how the corpus tells, asks and repeats. Each function writes one passage.
 
-WRAPPERS = ("{S}", "{S}", "{name} knows that {s}", "It is true that {s}", "The teacher said: {S}", "{S} {name} read it in a book.")
-TALK = (
-    '"{q}" asked {name}. {N} is what {name} wants to know.',
-    "{name} asked: {q} {name} wants to know {n}.",
-    "{q} {N} is the question.",
-    "{q} To answer, one must know {n}.",
-    "{q} {N} is not known to {name}.",
-)
-TALK_ABOUT_TEXT = (
-    '{name} asked: {q} The text is this. {text} {N} is what {name} wants to know.',
-    "{q} {text} {N} is the question.",
-    "{q} {text} To answer, one must know {n}.",
-    "{q} {text} {N} is not known to {name}.",
-)
+WRAPPERS = (
+    "{S}", "{S}", "{S}", "{S}", "It is true that {s}", "The teacher said: {S}", "Everybody knows that {s}",
+    "In the book we read that {s}",
+)  # fmt: skip
 
 
 def tell(case, rng):
-    """One statement of the case, in one of at least five paraphrases."""
-    statement = case.answer(rng.randrange(len(case.values)))
-    if case.task.tells and rng.random() < 0.3:
+    """One statement of the case, in one of five or more paraphrases."""
+    if case.task.tells and rng.random() < 0.2:
         y = case.values[0]
-        statement = rng.choice(case.task.tells).format(x=case.x, X=capital(case.x or " "), y=y, Y=capital(y))
-        return statement if statement[-1] in ".;!?" else statement + "."
-    return rng.choice(WRAPPERS).format(S=statement, s=lower(statement), name=rng.choice(NAMES))
+        told = rng.choice(case.task.tells).format(x=case.x, X=capital(case.x or " "), y=y, Y=capital(y))
+        return told if told[-1] in ".;" else told + "."
+    statement = case.answer(rng.randrange(len(case.values)))
+    return rng.choice(WRAPPERS).format(S=statement, s=lower(statement))
 
 
-def talk(case, rng):
-    """A question that is talked about and never answered."""
-    q = ask(rng.choice(phrasings(case.task)), case)
-    form = rng.choice(TALK_ABOUT_TEXT if case.text else TALK)
-    return form.format(q=q, n=case.noun, N=capital(case.noun), name=rng.choice(NAMES), text=case.text)
+def told_facts(cases, rng):
+    return " ".join(tell(case, rng) for case in cases)
 
 
-def text_passage(cases, rng):
-    """A short text, then one to three statements about it."""
-    cases = rng.sample(cases, rng.randint(1, min(3, len(cases))))
-    return " ".join([cases[0].text] + [case.answer() if rng.random() < 0.7 else tell(case, rng) for case in cases])
+LEADS = ("Question:\n", "Somebody asks: ", "Page {i}\n\n", "# {i}\n", "{name}: ", "{name} asked: ", "## Questions\n\n", "A pupil asks this.\n")
+GAPS = (
+    " ", "\n", "\n\n", "\n\nAbout:\n", "\n\n# Subject\n", " asked {name}. ", " That is the question.\n", "\n\n## Notes\n",
+    " {name} would like to know. ", "\n\n### Page {i}:\n", " Let us see what it is about. ", "\n\nTopic {i}:\n",
+)  # fmt: skip
 
 
-def echo(rng):
-    """Words named once and named again: here a small model learns to copy."""
-    words = rng.sample(NAMES + OBJECTS + CITIES + HOLDERS + [row["x"] for row in WORDS], rng.randint(3, 6))
-    line = ", ".join(words)
-    return rng.choice((f"{line}. Once more: {line}.", f"{rng.choice(NAMES)} wrote: {line}. We read: {line}."))
+def filled(form, rng):
+    return form.format(name=rng.choice(NAMES), i=rng.randint(1, 99))
+
+
+def gap(rng):
+    """What stands between two parts of a page. It is long or short, so that copying must go by content, not distance."""
+    return filled(rng.choice(GAPS), rng)
+
+
+def told_text(group, rng):
+    """A short text and then statements about it."""
+    cases = rng.sample(group, min(len(group), rng.randint(2, 4)))
+    return cases[0].text + rng.choice((" ", gap(rng))) + " ".join(tell(case, rng) for case in cases)
+
+
+def told_twice(group, rng):
+    """A short text three times, each time with a statement about it: copying is easiest to learn where much repeats."""
+    return " ".join(f"{case.text} {case.answer()}" for case in rng.choices(group, k=3))
+
+
+def echoed(rng):
+    """A few words, four times over."""
+    pool = NAMES + OBJECTS + CITIES + HOLDERS + DAYS + [row["x"] for row in WORDS]
+    between, after = rng.choice((" ", ", ")), rng.choice((" . ", ". "))
+    return after.join([between.join(rng.sample(pool, rng.randint(3, 6)))] * 4)
+
+
+def questions(cases, rng):
+    return " ".join(ask(rng.choice(phrasings(case.task)), case) for case in cases)
+
+
+def asked_about(case, rng):
+    """Questions, each with the name of what it asks for. They are never answered."""
+    return " ".join(f"{ask(rng.choice(phrasings(case.task)), case)} {capital(case.noun)}." for _ in range(3))
+
+
+def talked_about(case, rng):
+    """A page that raises one question (about a text, perhaps) and names what it asks for, without an answer."""
+    text = gap(rng) + case.text if case.text else ""
+    question = ask(rng.choice(phrasings(case.task)), case)
+    return f"{filled(rng.choice(LEADS), rng)}{question}{text}{gap(rng)}{capital(case.noun)}."
 
 
 # ----------------------------------------------------------------------------------------------------------------
 # The whole: a corpus, tuning pairs and three held-out splits.
 
+# What the corpus holds, chapter after chapter: how many passages, and the share of each kind. It is read in this order,
+# like a primer: first what questions ask for and how to repeat, then what texts say, then the facts of the world.
+CHAPTERS = (
+    (5500, {"asked_about": 40, "echoed": 25, "told_twice": 35}),
+    (10000, {"told_text": 30, "told_twice": 15, "asked_about": 5, "talked_about": 40, "echoed": 5, "told_facts": 5}),
+    (29000, {"told_facts": 46, "told_text": 20, "talked_about": 24, "questions": 10}),
+)
+
 
 @dataclass(frozen=True)
 class World:
-    corpus: list  # passages of prose
+    corpus: list  # passages of prose, in the order in which they are read
     pairs: list  # rows to tune on: {"instruction", "input", "output", "task"}
     splits: dict  # name of a held-out split -> rows like those
 
@@ -741,51 +772,166 @@ def row(case, phrasing, i=0):
     return {"instruction": ask(phrasing, case), "input": case.text, "output": case.answer(i), "task": case.task.name}
 
 
-def build(seed=0, held_out=HELD_OUT, rounds=10, pairs_per_task=80, mix=(1.0, 1.0, 1.0, 1.0)):
-    rng = random.Random(seed)
-    facts = fact_cases()
-    texts = {maker: text_groups(maker, rng, 80) for maker in MAKERS}
+def split_cases(rng):
+    """-> {task: cases to tune on}, {task: cases never tuned on}, groups of cases about one text. Cases of one text go
+    to one side together."""
     seen, unseen = {name: [] for name in TASKS}, {name: [] for name in TASKS}
-    for name in TASKS:
-        cases = [case for case in facts if case.task.name == name]
+    by_task = {name: [] for name in TASKS}
+    for case in fact_cases():
+        by_task[case.task.name].append(case)
+    for name, cases in by_task.items():
         rng.shuffle(cases)
-        cases.sort(key=lambda case: case.x != "France")
-        n = max(2, min(8, len(cases) // 5))
+        cases.sort(key=lambda case: case.x != "France")  # everybody's first question is about France
+        n = min(8, max(2, len(cases) // 5))
         unseen[name] += cases[:n]
         seen[name] += cases[n:]
-    for groups in texts.values():
-        n = max(3, len(groups) // 5)
-        for i, group in enumerate(groups):
+    groups = []
+    for maker in MAKERS:
+        drawn = text_groups(maker, rng, 80)
+        for i, group in enumerate(drawn):
             for case in group:
-                (unseen if i < n else seen)[case.task.name].append(case)
-    pairs = []
-    splits = {"unseen_inputs": [], "unseen_phrasings": [], "unseen_tasks": []}
+                (unseen if i < max(3, len(drawn) // 5) else seen)[case.task.name].append(case)
+        groups.append(drawn)
+    return seen, unseen, groups
+
+
+def write_corpus(rng, groups, size):
+    """-> passages. Facts take turns, so that all are told equally often; texts are drawn anew as well as repeated."""
+    facts = fact_cases()
+    by_task = {name: [] for name in TASKS}
+    for case in facts + [case for drawn in groups for group in drawn for case in group]:
+        by_task[case.task.name].append(case)
+    turns, names = [], list(TASKS)
+
+    def next_facts():
+        if len(turns) < 3:
+            for name in names:
+                told = [case for case in by_task[name] if not case.text]
+                turns.extend(rng.sample(told, min(len(told), 30)))
+            rng.shuffle(turns)
+        return [turns.pop() for _ in range(3)]
+
+    def any_case():
+        return rng.choice(by_task[rng.choice(names)])
+
+    def any_text():
+        i = rng.randrange(len(MAKERS))
+        return MAKERS[i](rng) if rng.random() < 0.7 else rng.choice(groups[i])
+
+    write = {
+        "told_facts": lambda: told_facts(next_facts(), rng),
+        "told_text": lambda: told_text(any_text(), rng),
+        "told_twice": lambda: told_twice(any_text(), rng),
+        "echoed": lambda: echoed(rng),
+        "questions": lambda: questions([any_case() for _ in range(rng.randint(3, 5))], rng),
+        "asked_about": lambda: asked_about(any_case(), rng),
+        "talked_about": lambda: talked_about(any_case(), rng),
+    }
+    corpus = []
+    for n, shares in CHAPTERS:
+        kinds = rng.choices(list(shares), list(shares.values()), k=int(n * size))
+        corpus += [write[kind]() for kind in kinds]
+    return corpus
+
+
+def build(seed=0, held_out=HELD_OUT, size=1.0):
+    """The world from a seed. `held_out`: tasks never tuned on. `size`: 0.1 makes a tenth of the corpus."""
+    rng = random.Random(seed)
+    seen, unseen, groups = split_cases(rng)
+    pairs, splits = [], {"unseen_inputs": [], "unseen_phrasings": [], "unseen_tasks": []}
     for name, task in TASKS.items():
+        ways = phrasings(task)
         if name in held_out:
-            cases = rng.sample(seen[name] + unseen[name], min(20, len(seen[name] + unseen[name])))
-            splits["unseen_tasks"] += [row(case, rng.choice(phrasings(task))) for case in cases]
+            cases = seen[name] + unseen[name]
+            cases = rng.sample(cases, min(20, len(cases)))
+            splits["unseen_tasks"] += [row(case, rng.choice(ways)) for case in cases]
             continue
-        choices = [(case, phrasing) for case in seen[name] for phrasing in phrasings(task)]
-        rows = [row(case, phrasing, rng.randrange(4)) for case, phrasing in rng.sample(choices, min(pairs_per_task, len(choices)))]
-        pairs += rows
-        splits["unseen_inputs"] += [row(case, phrasings(task)[0] if case.x == "France" else rng.choice(phrasings(task))) for case in unseen[name][:6]]
-        splits["unseen_phrasings"] += [row(rng.choice(seen[name]), phrasing) for phrasing in unseen_phrasings(task)]
+        choices = [(case, way) for case in seen[name] for way in ways]
+        pairs += [row(case, way, rng.randrange(4)) for case, way in rng.sample(choices, min(80, len(choices)))]
+        asked = [(case, ways[0] if case.x == "France" else rng.choice(ways)) for case in unseen[name][:6]]
+        splits["unseen_inputs"] += [row(case, way) for case, way in asked]
+        splits["unseen_phrasings"] += [row(rng.choice(seen[name]), way) for way in unseen_phrasings(task)]
     rng.shuffle(pairs)
-    # corpus
-    statements = [tell(case, rng) for _ in range(rounds) for case in facts]
-    rng.shuffle(statements)
-    corpus = [" ".join(statements[i:i + 3]) for i in range(0, len(statements), 3)]
-    n = len(statements)
-    everything = facts + [case for groups in texts.values() for group in groups for case in group]
-    by_task = {name: [c for c in everything if c.task.name == name] for name in TASKS}
-    names = list(TASKS)
-    pick = lambda: rng.choice(by_task[rng.choice(names)])
-    corpus += [text_passage(maker(rng), rng) for maker in MAKERS for _ in range(int(mix[0] * n * 0.022))]
-    corpus += [text_passage(group, rng) for groups in texts.values() for group in groups]
-    for _ in range(int(mix[1] * n * 0.08)):
-        cases = [pick() for _ in range(rng.randint(3, 5))]
-        corpus.append(" ".join(ask(rng.choice(phrasings(c.task)), c) for c in cases))
-    corpus += [talk(pick(), rng) for _ in range(int(mix[2] * n * 0.4))]
-    corpus += [echo(rng) for _ in range(int(mix[3] * n * 0.1))]
-    rng.shuffle(corpus)
-    return World(corpus, pairs, splits)
+    return World(write_corpus(rng, groups, size), pairs, splits)
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Is it right? Exactly the statement, where there is one right answer; a rule where there are many.
+
+
+def sentences(text):
+    return re.findall(r"[^.!?]+[.!?]", text)
+
+
+def right_story(x, text):
+    hero, place = x.replace("an ", "").replace("a ", "").split(" and ")
+    found = [sentence.split() for sentence in sentences(text)]
+    whole = len(found) >= 3 and all(4 <= len(words) <= 15 for words in found) and ":" not in text
+    return hero in text and place in text and whole and all(found.count(words) == 1 for words in found)
+
+
+def right_poem(x, text):
+    lines = [re.findall(r"\w+", part) for part in text.split(",")]
+    last = {words[-1] for words in lines if words}
+    rhymes = ({"night", "light"}, {"so", "go"}, {"me", "tree"})
+    one = len(sentences(text)) == 1 and text.endswith(".") and ":" not in text and len(text.split()) <= 24
+    return one and text.count(x) >= 2 and any(pair <= last for pair in rhymes)
+
+
+def right_sentence(x, text):
+    words = re.findall(r"\w+", text)
+    return x in words and 3 <= len(words) <= 12 and len(sentences(text)) == 1 and text[0].isupper() and text[-1] in ".!?"
+
+
+def right_three(x, text):
+    members = next(row["members"] for row in KINDS_OF_THINGS if row["x"] == x).split(", ")
+    named = text.rstrip(".").split(", ")
+    return text.endswith(".") and len(named) == len(set(named)) == 3 and set(named) <= set(members)
+
+
+RULES = {"story": right_story, "poem": right_poem, "sentence": right_sentence, "three": right_three}
+
+
+def check(task, expected, output):
+    """Is `output` a right answer where `expected` is one? Strict: the whole statement and nothing after it."""
+    output = output.strip()
+    if task not in RULES:
+        return output == expected
+    head, _ = expected.split(" is: ", 1)
+    before, after = TASKS[task].noun.split("{x}")
+    x = head[len(before) : len(head) - len(after)]
+    return output.startswith(f"{head} is: ") and RULES[task](x, output[len(head) + 5 :])
+
+
+# ----------------------------------------------------------------------------------------------------------------
+
+
+def main():
+    world = build()
+    words = sum(len(passage.split()) for passage in world.corpus)
+    print(f"{len(TASKS)} task types of {len(KINDS)} kinds, {len(fact_cases())} facts and cases in tables")
+    print(f"corpus: {len(world.corpus):,} passages, {words:,} words; pairs: {len(world.pairs):,}; held out: " +
+          ", ".join(f"{len(rows)} {name}" for name, rows in world.splits.items()))  # fmt: skip
+    rng = random.Random(1)
+    print("\nFrom the corpus:", *rng.sample(world.corpus, 8), sep="\n  ")
+    print("\nFrom the pairs:")
+    for pair in rng.sample(world.pairs, 8):
+        print("  " + json.dumps(pair, ensure_ascii=False))
+    if len(sys.argv) < 2:
+        return
+    folder = Path(sys.argv[1])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "corpus.txt").write_text("\n\n".join(world.corpus) + "\n", encoding="utf-8")
+        for name, rows in {"pairs": world.pairs, **world.splits}.items():
+            lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rows)
+            (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    except OSError as error:
+        print(f"error: {folder}: cannot be written: {error.strerror}. Choose another folder.", file=sys.stderr)
+        sys.exit(2)
+    print(f"\nWritten to {folder}: corpus.txt, pairs.jsonl and the held-out splits. Take them back with\n"
+          f"  python train_sft.py --corpus {folder}/corpus.txt --data {folder}/pairs.jsonl")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

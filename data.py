@@ -16,8 +16,9 @@ import json
 import random
 import re
 import sys
+import zlib
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tiktoken
@@ -243,7 +244,7 @@ class Audit:
 
 
 def instruction_row(instruction, input, output):
-    return lambda row: [(row[instruction], row.get(input) or "", row[output])]
+    return lambda row: [(row[instruction], "" if row.get(input) is None else row[input], row[output])]
 
 
 def chat_row(key, role, text, user, assistant):
@@ -307,13 +308,13 @@ def read_text(path):
     path = Path(path)
     try:
         raw = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read: {reason}. Give the path of a text file.") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1  # without a byte-order mark
         raise UserError(f"{path}:{line}: not UTF-8. Save the file as UTF-8 and try again.") from None
     if not text.strip():
         raise UserError(f"{path}: the file is empty. It should hold text.")
@@ -322,28 +323,46 @@ def read_text(path):
 
 def parse_rows(text, path):
     """JSON Lines or one JSON array -> (physical line number, parsed row or BadRow), one by one."""
-    if not text.lstrip().startswith("["):
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                try:
-                    yield number, json.loads(line)
-                except ValueError:
-                    yield number, BadRow("not JSON")
+    if text.lstrip().startswith("["):
+        yield from parse_array(text, path)
         return
-    decode, at, number = json.JSONDecoder().raw_decode, text.index("[") + 1, 1 + text[: text.index("[")].count("\n")
-    gap = re.compile(r"[\s,]*")
-    while True:
-        start = gap.match(text, at).end()
-        number += text.count("\n", at, start)
-        if text[start : start + 1] == "]":
-            return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError):
+                yield number, BadRow("not JSON")
+
+
+def parse_array(text, path):
+    """The elements of a JSON array, each with the line on which it begins."""
+    space, decoder = re.compile(r"\s*"), json.JSONDecoder()
+    at, number = text.index("[") + 1, 1 + text.count("\n", 0, text.index("["))
+
+    def skip(at, number):
+        after = space.match(text, at).end()
+        return after, number + text.count("\n", at, after)
+
+    def wrong(number, what):
+        return UserError(f"{path}:{number}: not JSON: {what}. Mend the file, or use one row a line.")
+
+    at, number = skip(at, number)
+    while text[at : at + 1] != "]":
         try:
-            row, at = decode(text, start)
-        except ValueError as error:
-            line = getattr(error, "lineno", number)
-            raise UserError(f"{path}:{line}: not JSON: {error}. Mend the file, or use one row a line.") from None
+            row, after = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise wrong(getattr(error, "lineno", number), getattr(error, "msg", "nested too deeply")) from None
         yield number, row
-        number += text.count("\n", start, at)
+        at, number = skip(after, number + text.count("\n", at, after))
+        if text[at : at + 1] == ",":
+            at, number = skip(at + 1, number)
+            if text[at : at + 1] == "]":
+                raise wrong(number, "a comma before the ]")
+        elif text[at : at + 1] != "]":
+            raise wrong(number, "a comma or ] is missing")
+    at, number = skip(at + 1, number)
+    if at < len(text):
+        raise wrong(number, "more text after the ]")
 
 
 def load_rows(path, strict=False):
@@ -360,9 +379,9 @@ def load_rows(path, strict=False):
                 raise UserError(f"{place}: {reason}. Mend the row, or leave out --strict to skip it.") from None
             dropped[str(reason)].append(place)
             continue
-        rows.append(Row(turns, str(parsed.get("task", "")), place))
+        rows.append(Row(turns, str(parsed.get("task") or ""), place))
     if not rows:
-        reason, places = next(iter(dropped.items()))
+        reason, places = next(iter(dropped.items()), ("there is none in it", [path]))
         raise UserError(f"{places[0]}: no row is left: {reason}. A row needs an instruction and an output.")
     return rows, dropped
 
@@ -413,3 +432,35 @@ def epoch_batches(examples, batch_size, seed):
         batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     rng.shuffle(batches)
     return batches
+
+
+# ----------------------------------------------------------------------------------------------------------------
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Audit a file of instruction pairs and show how a model will see it.")
+    parser.add_argument("file", help="JSON Lines or a JSON array, .gz or not")
+    parser.add_argument("--template", default="alpaca", choices=TEMPLATES, help="prompt format (default: alpaca)")
+    parser.add_argument("--show", type=int, default=2, help="how many rows to show (default: 2)")
+    parser.add_argument("--block-size", type=int, default=1024, help="context in tokens (default: 1024, as GPT-2)")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
+    args = parser.parse_args()
+    try:
+        rows, dropped = load_rows(args.file, args.strict)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    some = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
+    tokenizer = Tokenizer(train_bpe(some, 4096))  # of the file itself: nothing is fetched
+    examples, audit = prepare(rows, tokenizer, args.template, args.block_size)
+    audit.dropped.update(dropped)
+    audit.rows += sum(map(len, dropped.values()))
+    for ids, mask in examples[: args.show]:
+        print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
+    print(*audit.lines(), sep="\n")
+    prompts = Counter(map(prompt_key, rows))
+    print(f"{sum(n - 1 for n in prompts.values())} rows repeat the prompt of an earlier one")
+
+
+if __name__ == "__main__":
+    main()

@@ -38,7 +38,7 @@ class GPTConfig:
 
     def __post_init__(self):
         assert self.position in ("rotary", "learned"), self.position
-        assert self.n_embd % (2 * self.n_head) == 0, "n_embd must be a multiple of 2 * n_head"
+        assert self.n_head > 0 and self.n_embd % (2 * self.n_head) == 0, "n_embd must be a multiple of 2 * n_head"
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def save_checkpoint(path, **content):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        if os.path.exists(temporary):
+        if os.path.isfile(temporary):
             os.remove(temporary)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be written: {reason}. Free some space or choose another --out.") from None
@@ -292,7 +292,7 @@ def load_checkpoint(path):
 
 
 def build_model(checkpoint, path="the checkpoint"):
-    """A loaded checkpoint -> GPT with its weights (and with its adapter on top, if it has one)."""
+    """A loaded checkpoint -> GPT with its weights."""
     try:
         model = GPT(GPTConfig(**checkpoint["config"]))
         model.load_state_dict(checkpoint["model"])
@@ -305,6 +305,10 @@ def load_adapter(model, checkpoint, path="the adapter"):
     """Put a saved adapter on the base that it was trained on; any other base is refused."""
     if checkpoint.get("fingerprint") != fingerprint(model):
         raise UserError(f"{path}: was trained on another base model. Give it the base it belongs to (--base).")
-    lora = checkpoint["lora"]
-    add_lora(model, lora["rank"], lora["alpha"], tuple(lora["targets"]))
-    model.load_state_dict(checkpoint["adapter"], strict=False)
+    try:
+        lora = checkpoint["lora"]
+        add_lora(model, lora["rank"], lora["alpha"], tuple(lora["targets"]))
+        missing, unknown = model.load_state_dict(checkpoint["adapter"], strict=False)
+        assert not unknown and not any(name.endswith((".A", ".B")) for name in missing)
+    except (AssertionError, KeyError, RuntimeError, TypeError):
+        raise UserError(f"{path}: its weights do not fit its rank and targets. Tune it again with --lora.") from None

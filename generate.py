@@ -148,7 +148,9 @@ class Bot:
     def stream(self, instruction, how, input="", history=()):
         """Yields the answer in pieces of text, never half a character."""
         whole = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        for n, chosen in enumerate(decode_steps(self.model, [self.prompt(instruction, input, history)], self.tokenizer.end, how)):
+        for n, chosen in enumerate(
+            decode_steps(self.model, [self.prompt(instruction, input, history)], self.tokenizer.end, how)
+        ):
             if chosen.item() == self.tokenizer.end or n == how.max_new:
                 break
             yield whole.decode(self.tokenizer.token_bytes(chosen.item()))
@@ -194,7 +196,14 @@ def score(bot, rows, how):
         stopped += ended
         continued += not good and any(mark in text for mark in ".?!")
     interval = [round(x, 4) for x in wilson(right, len(rows))]
-    return {"n": len(rows), "correct": right, "interval": interval, "stopped": stopped, "continued": continued, "tasks": tasks}
+    return {
+        "n": len(rows),
+        "correct": right,
+        "interval": interval,
+        "stopped": stopped,
+        "continued": continued,
+        "tasks": tasks,
+    }
 
 
 def score_columns(columns, splits, how):

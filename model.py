@@ -151,9 +151,9 @@ class GPT(nn.Module):
 
     def loss_sum(self, ids, targets, **kwargs):
         """Sum of -log p(target) over the learned targets (nats). Logits are computed only there. ids, targets (B, T)."""
-        learned = targets != IGNORE  # (B, T)
-        hidden = self(ids, **kwargs)[learned]  # (number of learned targets, C)
-        return F.cross_entropy(self.logits(hidden), targets[learned], reduction="sum")
+        learned = (targets.flatten() != IGNORE).nonzero()[:, 0]  # (n,): the places, among B * T
+        hidden = self(ids, **kwargs).flatten(0, 1).index_select(0, learned)  # (n, C)
+        return F.cross_entropy(self.logits(hidden), targets.flatten()[learned], reduction="sum")
 
     def device(self):
         return self.wte.weight.device

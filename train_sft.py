@@ -11,6 +11,7 @@ things change: what the batches hold, and which positions the loss looks at.
 
 import argparse
 import json
+import math
 import platform
 import random
 import signal
@@ -24,12 +25,31 @@ from tqdm import tqdm
 
 import world
 from data import (
-    IGNORE, TEMPLATES, Tokenizer, collate, corpus_batch, encode_corpus, epoch_batches, load_rows, prepare, prompt_key,
-    read_text, show_mask, train_bpe,
+    IGNORE,
+    TEMPLATES,
+    Tokenizer,
+    collate,
+    corpus_batch,
+    encode_corpus,
+    epoch_batches,
+    load_rows,
+    prepare,
+    prompt_key,
+    read_text,
+    show_mask,
+    train_bpe,
 )  # fmt: skip
 from generate import Bot, Sampling, held_out, print_table, score_columns, side_by_side, three_columns, world_row
 from model import (
-    GPT, GPTConfig, UserError, add_lora, build_model, fingerprint, load_checkpoint, lora_state, save_checkpoint,
+    GPT,
+    GPTConfig,
+    UserError,
+    add_lora,
+    build_model,
+    fingerprint,
+    load_checkpoint,
+    lora_state,
+    save_checkpoint,
 )  # fmt: skip
 
 
@@ -48,21 +68,25 @@ class Config:
     device: str = flag("auto", "cpu, cuda, mps, or auto")
     threads: int = flag(2, "CPU threads; as many as there are cores is usually best")
 
-    vocab_size: int = flag(1024, "tokens in the byte-pair vocabulary")
+    vocab_size: int = flag(
+        2560, "tokens in the byte-pair vocabulary; nearly every word of the built-in world is one token"
+    )
     block_size: int = flag(128, "longest context in tokens")
     n_layer: int = flag(4, "transformer blocks")
     n_head: int = flag(4, "attention heads")
     n_embd: int = flag(128, "width of the residual stream")
     position: str = flag("rotary", "rotary or learned")
 
-    pretrain_steps: int = flag(1700, "optimizer steps of pretraining")
+    pretrain_steps: int = flag(1550, "optimizer steps of pretraining")
     pretrain_batch: int = flag(16, "windows in a pretraining batch")
     window: int = flag(64, "tokens in a window; short ones teach facts in fewer tokens")
     pretrain_lr: float = flag(3e-3, "peak learning rate of pretraining")
     tune_epochs: float = flag(1.0, "how often every pair is seen; more makes unseen facts worse")
     tune_batch: int = flag(32, "pairs in a tuning batch")
     tune_lr: float = flag(1e-3, "peak learning rate of tuning; a third of pretraining's")
-    micro_batch: int = flag(64, "rows that go through the model at once; less needs less memory, the result is the same")
+    micro_batch: int = flag(
+        64, "rows that go through the model at once; less needs less memory, the result is the same"
+    )
     lora: int = flag(0, "also tune an adapter of this rank (0: none)")
     lora_alpha: float = flag(16.0, "the adapter's correction is scaled by alpha / rank")
     lora_lr: float = flag(5e-3, "peak learning rate of the adapter")
@@ -143,7 +167,7 @@ def train(model, batch_at, steps, peak_lr, *, name="train", micro_batch=64, watc
                     part = model.loss_sum(x.to(device), y.to(device)) / n_learned.to(device)
                 part.backward()
                 loss += part.item()
-            if loss != loss or loss in (float("inf"), -float("inf")):
+            if not math.isfinite(loss):
                 raise UserError(f"{name}: the loss is {loss} at step {step}. Lower the learning rate.")
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for group in optimizer.param_groups:
@@ -262,7 +286,9 @@ class Run:
                 raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
             self.partial = load_checkpoint(self.resume_file)
             if self.partial["config"] != resumable(config):
-                raise UserError(f"{self.resume_file}: was made with other settings. Give the same flags, or start --fresh.")
+                raise UserError(
+                    f"{self.resume_file}: was made with other settings. Give the same flags, or start --fresh."
+                )
 
     def say(self, text=""):
         tqdm.write(text, file=sys.stdout)
@@ -282,7 +308,9 @@ class Run:
 
 def resumable(config):
     """The settings that must be the same for a run to go on."""
-    return {k: v for k, v in asdict(config).items() if k not in ("resume", "fresh", "out", "device", "threads", "strict")}
+    return {
+        k: v for k, v in asdict(config).items() if k not in ("resume", "fresh", "out", "device", "threads", "strict")
+    }
 
 
 def machine(config):
@@ -326,7 +354,9 @@ def base_model(config, run):
 
 def check_stream(config, stream):
     if len(stream) <= config.window:
-        raise UserError(f"{config.corpus}: only {len(stream)} tokens, fewer than a window of {config.window}. Add text.")
+        raise UserError(
+            f"{config.corpus}: only {len(stream)} tokens, fewer than a window of {config.window}. Add text."
+        )
 
 
 def tuning_rows(config):
@@ -379,7 +409,9 @@ def main_job(config):
     audit.dropped.update(dropped)
     audit.rows += sum(map(len, dropped.values()))
     if not examples:
-        raise UserError(f"{config.data}: no row fits in {base.config.block_size} tokens. Use shorter rows or --block-size.")
+        raise UserError(
+            f"{config.data}: no row fits in {base.config.block_size} tokens. Use shorter rows or --block-size."
+        )
     show_data(run, tokenizer, rows, examples, audit, splits)
 
     run.say("\n3. Tuning: the same loop, other batches.")
@@ -392,7 +424,10 @@ def main_job(config):
     if config.lora:
         adapted = clone(base)
         add_lora(adapted, config.lora, config.lora_alpha)
-        n, total = sum(p.numel() for p in adapted.parameters() if p.requires_grad), sum(p.numel() for p in base.parameters())
+        n, total = (
+            sum(p.numel() for p in adapted.parameters() if p.requires_grad),
+            sum(p.numel() for p in base.parameters()),
+        )
         run.say(f"\n   LoRA, rank {config.lora}: {n:,} numbers are learned, {n / total:.1%} of the base's {total:,}.")
         tune(config, adapted, tokenizer, examples, run, "lora", config.lora_lr)
         save_tuned(config, run, adapted, tokenizer, "lora", adapter=lora_state(adapted), lora=adapted.lora,

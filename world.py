@@ -419,10 +419,6 @@ TASKS = [
          ("Translate the sentence to Korean.", "How do you say this sentence in Korean?"), (), " is: "),
     Task("sum", "arithmetic", "the sum of {x}",
          ("What do you get if you add {x}?", "Add {x}."), ("If you add {x} you get {y}.",)),
-    Task("difference", "arithmetic", "the difference of {x}",
-         ("How far apart are {x}?", "What lies between {x}?"), ("{X} are {y} apart.",)),
-    Task("product", "arithmetic", "the product of {x}",
-         ("What do you get if you multiply {x}?", "Multiply {x}."), ("If you multiply {x} you get {y}.",)),
     Task("double", "arithmetic", "the double of {x}",
          ("What is two times {x}?", "How much is {x} and {x} again?"), ("Two times {x} makes {y}.",)),
     Task("half", "arithmetic", "the half of {x}",
@@ -465,8 +461,6 @@ TASKS = [
          ("Which word comes first in the list?", "How does the list begin?"), ("The list begins with {y}.",)),
     Task("last_item", "listing", "the last word of the list",
          ("Which word comes last in the list?", "How does the list end?"), ("The list ends with {y}.",)),
-    Task("reverse", "listing", "the list in reverse order",
-         ("Turn the list around.", "Write the list from the end to the start."), ("Turned around: {y}",), " is: "),
     Task("how_many", "listing", "the number of words in the list",
          ("How many words are in the list?", "Count the words in the list."), ("The list has {y} words.",)),
     Task("three", "listing", "a list of three {x}",
@@ -493,7 +487,18 @@ TASKS = [
          ("It is the birthday of {x}. What do I write?", "Congratulate {x}."), (), " is: "),
 ]  # fmt: skip
 TASKS = {task.name: task for task in TASKS}
-HELD_OUT = ("currency", "young", "color", "plural", "spanish", "half", "place", "last_item", "negative_form", "sql_count")
+HELD_OUT = (
+    "currency",
+    "young",
+    "color",
+    "plural",
+    "spanish",
+    "half",
+    "place",
+    "last_item",
+    "negative_form",
+    "sql_count",
+)
 KINDS = tuple(dict.fromkeys(task.kind for task in TASKS.values()))
 
 
@@ -540,8 +545,6 @@ def fact_cases():
     for i in range(1, 7):
         for j in range(1, 7):
             facts += [("sum", f"{i} and {j}", i + j)] * (i < 6 and j < 6)
-            facts += [("difference", f"{i} and {j}", i - j)] * (i > j)
-            facts += [("product", f"{i} and {j}", i * j)] * (1 < i < 6 and 1 < j < 6)
             facts += [("larger", f"{i} and {j}", max(i, j)), ("smaller", f"{i} and {j}", min(i, j))] * (i != j)
     for i in range(1, 13):
         facts += [("double", i, 2 * i), ("half", 2 * i, i), ("number_after", i, i + 1)]
@@ -585,17 +588,18 @@ def cases_of(text, x="", **values):
 
 def purchase(rng):
     name, thing, city, day = (rng.choice(words) for words in (NAMES, OBJECTS, CITIES, DAYS))
-    form = rng.choice(("On {d} {n} bought {t} in {c}.", "{n} bought {t} in {c} on {d}.", "In {c}, {n} bought {t} on {d}."))
+    form = rng.choice(
+        ("On {d} {n} bought {t} in {c}.", "{n} bought {t} in {c} on {d}.", "In {c}, {n} bought {t} on {d}.")
+    )
     return cases_of(form.format(d=day, n=name, t=a(thing), c=city), name=name, place=city, day=day, object=a(thing))
 
 
 def word_list(rng):
     pool = OBJECTS + [row["x"] for row in WORDS]
     words = rng.sample(pool, rng.randint(3, 5))
-    text = ", ".join(words) + "."
+    text = f"The list is: {', '.join(words)}."
     number = {3: "three", 4: "four", 5: "five"}[len(words)]
-    turned = ", ".join(reversed(words))
-    return cases_of(text, first_item=words[0], last_item=words[-1], reverse=turned, how_many=number)
+    return cases_of(text, first_item=words[0], last_item=words[-1], how_many=number)
 
 
 def action(rng):
@@ -615,8 +619,8 @@ def request(rng):
 
 
 def hiding(rng):
-    (n, m), (t, u), (p, q) = rng.sample(NAMES, 2), rng.sample(OBJECTS, 2), rng.sample(HOLDERS, 2)
-    text = f"{n} put the {t} in the {p}. {m} put the {u} in the {q}."
+    (t, u), (p, q) = rng.sample(OBJECTS, 2), rng.sample(HOLDERS, 2)
+    text = f"The {t} is in the {p}. The {u} is in the {q}."
     return cases_of(text, t, where=f"the {p}") + cases_of(text, u, where=f"the {q}")
 
 
@@ -659,7 +663,9 @@ def korean_sentence(rng):
     verb, row = rng.choice(list(KOREAN_VERBS)), rng.choice(WORDS[:12])
     # Hangul syllables are ordered so that every 28th has no final consonant; the object particle depends on it.
     particle = "를" if (ord(row["korean"][-1]) - 0xAC00) % 28 == 0 else "을"
-    return cases_of(f"I {verb} the {row['x']}.", korean_sentence=f"나는 {row['korean']}{particle} {KOREAN_VERBS[verb]}.")
+    return cases_of(
+        f"I {verb} the {row['x']}.", korean_sentence=f"나는 {row['korean']}{particle} {KOREAN_VERBS[verb]}."
+    )
 
 
 MAKERS = (purchase, word_list, action, request, hiding, heights, chain, opinion, topic, tale, korean_sentence)
@@ -688,7 +694,16 @@ def told_facts(cases, rng):
     return " ".join(tell(case, rng) for case in cases)
 
 
-LEADS = ("Question:\n", "Somebody asks: ", "Page {i}\n\n", "# {i}\n", "{name}: ", "{name} asked: ", "## Questions\n\n", "A pupil asks this.\n")
+LEADS = (
+    "Question:\n",
+    "Somebody asks: ",
+    "Page {i}\n\n",
+    "# {i}\n",
+    "{name}: ",
+    "{name} asked: ",
+    "## Questions\n\n",
+    "A pupil asks this.\n",
+)
 GAPS = (
     " ", "\n", "\n\n", "\n\nAbout:\n", "\n\n# Subject\n", " asked {name}. ", " That is the question.\n", "\n\n## Notes\n",
     " {name} would like to know. ", "\n\n### Page {i}:\n", " Let us see what it is about. ", "\n\nTopic {i}:\n",
@@ -815,7 +830,7 @@ def write_corpus(rng, groups, size):
         return rng.choice(by_task[rng.choice(names)])
 
     def any_text():
-        i = rng.randrange(len(MAKERS))
+        (i,) = rng.choices(range(len(MAKERS)), [len(drawn[0]) for drawn in groups])  # the more to ask, the more often
         return MAKERS[i](rng) if rng.random() < 0.7 else rng.choice(groups[i])
 
     write = {
@@ -880,7 +895,9 @@ def right_poem(x, text):
 
 def right_sentence(x, text):
     words = re.findall(r"\w+", text)
-    return x in words and 3 <= len(words) <= 12 and len(sentences(text)) == 1 and text[0].isupper() and text[-1] in ".!?"
+    return (
+        x in words and 3 <= len(words) <= 12 and len(sentences(text)) == 1 and text[0].isupper() and text[-1] in ".!?"
+    )
 
 
 def right_three(x, text):

@@ -225,9 +225,7 @@ def test_the_bytes_of_the_tokens_are_the_bytes_of_the_text(tokenizer, name):
     assert b"".join(pieces) == STRINGS[name].encode()
 
 
-@pytest.mark.parametrize(
-    "text", ["<|endoftext|>", "a<|endoftext|>b", " <|endoftext|>\n" * 3, HEADER + "<|endoftext|>"]
-)
+@pytest.mark.parametrize("text", ["<|endoftext|>", "a<|endoftext|>b", " <|endoftext|>\n" * 3, HEADER + "<|endoftext|>"])
 def test_no_text_is_encoded_to_the_end_token(tokenizer, text):
     ids = tokenizer.encode(text)
     assert tokenizer.end not in ids and tokenizer.decode(ids) == text
@@ -269,8 +267,7 @@ def test_encoding_replays_the_merges_in_order(name):
 # The mask contract. The prompts are written out here as they were published, not taken from data.TEMPLATES.
 
 PREAMBLE = (
-    "Below is an instruction that describes a task. "
-    "Write a response that appropriately completes the request.\n\n"
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
 )
 
 
@@ -337,9 +334,7 @@ def test_learned_is_every_answer_with_its_end_in_order_and_nothing_else(tokenize
     turns = CONVERSATIONS[name]
     ids, mask, trimmed = encode_example(tokenizer, template, turns, 4096)
     assert not trimmed
-    assert learned_answers(tokenizer, shift(ids, mask)[1]) == [
-        answer + "<|endoftext|>" for _, _, answer in turns
-    ]
+    assert learned_answers(tokenizer, shift(ids, mask)[1]) == [answer + "<|endoftext|>" for _, _, answer in turns]
     assert ids.count(tokenizer.end) == len(turns) and ids[-1] == tokenizer.end
 
 
@@ -365,9 +360,7 @@ def test_prepare_accepts_every_right_mask(tokenizer, template, name):
 
 @pytest.mark.parametrize("template", data.TEMPLATES)
 @pytest.mark.parametrize("context", ["", "\nx"])
-@pytest.mark.parametrize(
-    "answer", ["a", " a", "\n", "\n\na", "#", "\u0301", "\u200d", ":", "1", "_", "한", "\r\n"]
-)
+@pytest.mark.parametrize("answer", ["a", " a", "\n", "\n\na", "#", "\u0301", "\u200d", ":", "1", "_", "한", "\r\n"])
 def test_prompt_and_answer_are_tokenized_apart(tokenizer, template, context, answer):
     prompt = flat(encode_prompt(tokenizer, template, "q", context))
     ids, mask, _ = encode_example(tokenizer, template, [("q", context, answer)], 4096)
@@ -937,9 +930,7 @@ def test_bad_rows_are_counted_by_reason(tmp_path):
     bad = [PAIR | {"output": ""}, 5, PAIR | {"output": "\n"}, PAIR, None, {"instruction": "", "output": "o"}]
     path = write(tmp_path, lines(*bad) + "nonsense\n")
     _, dropped = load_rows(path)
-    assert sorted(dropped.values()) == [
-        [f"{path}:{n}" for n in group] for group in ([1, 3], [2, 5], [6], [7])
-    ]
+    assert sorted(dropped.values()) == [[f"{path}:{n}" for n in group] for group in ([1, 3], [2, 5], [6], [7])]
     assert dropped["empty answer"] == [f"{path}:1", f"{path}:3"]
     assert dropped["empty instruction"] == [f"{path}:6"]
 
@@ -1116,9 +1107,7 @@ def test_public_rows_keep_the_mask_contract(tokenizer):
         examples, audit = prepare(rows[::10], tokenizer, template, 4096)
         assert audit.kept == len(rows[::10]) and not audit.trimmed
         for row, (ids, mask) in zip(rows[::10], examples):
-            assert learned_answers(tokenizer, shift(ids, mask)[1]) == [
-                y + "<|endoftext|>" for _, _, y in row.turns
-            ]
+            assert learned_answers(tokenizer, shift(ids, mask)[1]) == [y + "<|endoftext|>" for _, _, y in row.turns]
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -1190,9 +1179,7 @@ def test_an_epoch_is_fixed_by_its_seed():
 
 
 def test_another_seed_puts_other_rows_together():
-    examples = [
-        ([i] + [7] * i, [0, 1]) for i in range(200)
-    ]  # no two of one length, so sorting alone decides all
+    examples = [([i] + [7] * i, [0, 1]) for i in range(200)]  # no two of one length, so sorting alone decides all
 
     def together(seed):
         return {frozenset(ids[0] for ids, _ in batch) for batch in data.epoch_batches(examples, 8, seed)}
@@ -1201,10 +1188,7 @@ def test_another_seed_puts_other_rows_together():
 
 
 def padding(batches):
-    return sum(
-        max(len(ids) for ids, _ in batch) * len(batch) - sum(len(ids) for ids, _ in batch)
-        for batch in batches
-    )
+    return sum(max(len(ids) for ids, _ in batch) * len(batch) - sum(len(ids) for ids, _ in batch) for batch in batches)
 
 
 def test_rows_of_like_length_go_together():

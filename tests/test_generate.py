@@ -110,4 +110,6 @@ def test_the_middle_column_is_the_base_model_with_the_tuned_models_template():
     columns = generate.three_columns(base, tuned)
     assert columns["base_raw"].template is None and columns["base_template"].template == "alpaca"
     assert columns["base_raw"].model is columns["base_template"].model is base.model
-    assert columns["base_template"].prompt("the?") == columns["tuned"].prompt("the?") != columns["base_raw"].prompt("the?")
+    assert (
+        columns["base_template"].prompt("the?") == columns["tuned"].prompt("the?") != columns["base_raw"].prompt("the?")
+    )

@@ -43,9 +43,7 @@ def one_thread():  # models this small lose time to a second one
 
 
 def config(**changes):
-    return GPTConfig(
-        **{"vocab_size": 50, "block_size": 32, "n_layer": 2, "n_head": 2, "n_embd": 16, **changes}
-    )
+    return GPTConfig(**{"vocab_size": 50, "block_size": 32, "n_layer": 2, "n_head": 2, "n_embd": 16, **changes})
 
 
 def tiny(**changes):
@@ -160,10 +158,7 @@ def oracle_logits(gpt, ids):
             for t in range(len(ids)):
                 mixed[t] += attend(q[t], k[: t + 1], v[: t + 1])
         xs = [plus(x, apply(matvec, block, "attn.c_proj", y)) for x, y in zip(xs, mixed)]
-        inner = [
-            [gelu(v) for v in apply(matvec, block, "mlp.c_fc", apply(layer_norm, block, "ln_2", x))]
-            for x in xs
-        ]
+        inner = [[gelu(v) for v in apply(matvec, block, "mlp.c_fc", apply(layer_norm, block, "ln_2", x))] for x in xs]
         xs = [plus(x, apply(matvec, block, "mlp.c_proj", y)) for x, y in zip(xs, inner)]
     return [[dot(row, x) for row in w["wte.weight"]] for x in (apply(layer_norm, w, "ln_f", x) for x in xs)]
 
@@ -468,9 +463,7 @@ def test_lora_state_is_only_a_and_b_and_base_state_is_the_rest():
     gpt = with_lora(base)
     assert all(is_adapter(name) for name in m.lora_state(gpt))
     assert len(m.lora_state(gpt)) == 2 * 4 * 2  # A and B, for four layers of two blocks
-    assert m.lora_state(gpt).keys() == {
-        name for name, weight in gpt.named_parameters() if weight.requires_grad
-    }
+    assert m.lora_state(gpt).keys() == {name for name, weight in gpt.named_parameters() if weight.requires_grad}
     assert same_bits(m.base_state(gpt), base.state_dict())
     assert m.lora_state(base) == {}
 
@@ -709,9 +702,7 @@ def test_no_space_left_is_refused_and_the_old_file_stays(tmp_path, room):
     before = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     big = torch.zeros(100_000)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (room, hard)
-    )  # stands for a full disk: a write beyond `room` fails
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))  # stands for a full disk: a write beyond `room` fails
     try:
         refused(save, path, big, names=path)
     finally:

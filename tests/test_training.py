@@ -16,7 +16,19 @@ import train_sft
 from model import GPT, IGNORE, GPTConfig, UserError, load_checkpoint
 
 ROOT = Path(__file__).parents[1]
-TINY = ["--quick", "--n-embd", "16", "--n-head", "2", "--pretrain-steps", "12", "--tune-epochs", "0.03", "--vocab-size", "300"]
+TINY = [
+    "--quick",
+    "--n-embd",
+    "16",
+    "--n-head",
+    "2",
+    "--pretrain-steps",
+    "12",
+    "--tune-epochs",
+    "0.03",
+    "--vocab-size",
+    "300",
+]
 
 
 def tiny_model(seed=0):
@@ -125,7 +137,9 @@ def test_a_loss_that_is_not_finite_is_said_and_not_trained_on():
 
 def run(*command, cwd=ROOT, code=0, **kwargs):
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, **kwargs)
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, **kwargs
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
 
@@ -174,13 +188,17 @@ def test_generate_asks_evaluates_saves_and_chats(tuned, tmp_path):
     assert set(saved) == {"instruction", "output", "generator"}
     talk = run("generate.py", *files, input="hello\n/raw\nOnce\n/nonsense\n/quit\n")
     assert "raw>" in talk.replace("base_", "") and talk.count("/quit") >= 2
-    assert "lora" not in run("generate.py", "--base", out / "base.pt", "--tuned", out / "lora.pt", "--max-new", "3", "Hi")
+    assert "lora" not in run(
+        "generate.py", "--base", out / "base.pt", "--tuned", out / "lora.pt", "--max-new", "3", "Hi"
+    )
 
 
 def test_a_teachers_own_files_go_in_and_come_out(tmp_path):
     run("world.py", tmp_path / "w", timeout=100)
     rows = (tmp_path / "w" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()[:40]
-    (tmp_path / "few.jsonl").write_text("\n".join([*rows, "not json", '{"instruction": "", "output": "x"}']), encoding="utf-8")
+    (tmp_path / "few.jsonl").write_text(
+        "\n".join([*rows, "not json", '{"instruction": "", "output": "x"}']), encoding="utf-8"
+    )
     screen = run("train_sft.py", *TINY, "--corpus", tmp_path / "w" / "corpus.txt", "--data", tmp_path / "few.jsonl",
                  "--out", tmp_path / "o")  # fmt: skip
     assert "few.jsonl:41" in screen and "few.jsonl:42" in screen

@@ -11,7 +11,9 @@ RNG = random.Random(0)
 
 
 def all_cases():
-    texts = [case for maker in world.MAKERS for group in world.text_groups(maker, random.Random(0), 20) for case in group]
+    texts = [
+        case for maker in world.MAKERS for group in world.text_groups(maker, random.Random(0), 20) for case in group
+    ]
     return world.fact_cases() + texts
 
 
@@ -40,7 +42,9 @@ def test_no_question_in_the_corpus_is_followed_by_its_answer_within_its_passage(
     statements = {}
     for case in all_cases():
         for phrasing in world.phrasings(case.task):
-            statements.setdefault(world.ask(phrasing, case), set()).update(case.answer(i) for i in range(len(case.values)))
+            statements.setdefault(world.ask(phrasing, case), set()).update(
+                case.answer(i) for i in range(len(case.values))
+            )
     asked = 0
     for passage in WORLD.corpus:
         for question in world.sentences(passage):
@@ -115,7 +119,13 @@ def test_the_checker_takes_every_right_answer_and_no_near_miss(name):
 def test_rules_for_free_answers_are_strict():
     three = "A list of three fruits is: apple, pear, plum."
     assert world.check("three", three, "A list of three fruits is: cherry, pear, apple.")
-    for bad in ("apple, apple, pear.", "apple, pear.", "apple, pear, hammer.", "apple, pear, plum, cherry.", "apple, pear, plum"):
+    for bad in (
+        "apple, apple, pear.",
+        "apple, pear.",
+        "apple, pear, hammer.",
+        "apple, pear, plum, cherry.",
+        "apple, pear, plum",
+    ):
         assert not world.check("three", three, f"A list of three fruits is: {bad}")
     story = "A story about a fox and a river is: One day a fox came to a river. The fox was very happy. It stayed."
     assert not world.check("story", story, story.replace("river.", "cave."))

@@ -331,7 +331,7 @@ def flags():
 
 def held_out(seed, tasks):
     """The held-out splits of the built-in world that a checkpoint was trained beside."""
-    splits = world.build(seed, tasks).splits
+    splits = world.build(seed, tasks, size=0).splits
     return {name: [world_row(row) for row in rows] for name, rows in splits.items()}
 
 

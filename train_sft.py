@@ -77,10 +77,11 @@ class Config:
     n_embd: int = flag(128, "width of the residual stream")
     position: str = flag("rotary", "rotary or learned")
 
-    pretrain_steps: int = flag(1550, "optimizer steps of pretraining")
+    pretrain_steps: int = flag(1250, "optimizer steps of pretraining")
     pretrain_batch: int = flag(16, "windows in a pretraining batch")
     window: int = flag(64, "tokens in a window; short ones teach facts in fewer tokens")
     pretrain_lr: float = flag(3e-3, "peak learning rate of pretraining")
+    muon_lr: float = flag(0.02, "peak learning rate of Muon in pretraining (0: AdamW alone)")
     tune_epochs: float = flag(1.0, "how often every pair is seen; more makes unseen facts worse")
     tune_batch: int = flag(32, "pairs in a tuning batch")
     tune_lr: float = flag(1e-3, "peak learning rate of tuning; a third of pretraining's")
@@ -98,10 +99,11 @@ class Config:
     strict: bool = flag(False, "make the first bad row of --data an error instead of skipping it")
 
 
+WORLD_TOKENS = 1_250_000  # what the built-in world tells in one reading, without what is kept back
 QUICK = dict(n_layer=2, n_embd=64, pretrain_steps=60, tune_epochs=0.1)
 LIMITS = {  # what a number may be
     "vocab_size": (257, 65536), "block_size": (16, 8192), "n_layer": (1, 96), "n_head": (1, 96), "n_embd": (8, 8192),
-    "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192), "pretrain_lr": (1e-8, 1),
+    "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192), "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1),
     "tune_epochs": (0.001, 1000), "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096),
     "lora": (0, 1024), "lora_alpha": (1e-3, 4096), "lora_lr": (1e-8, 1), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
 }  # fmt: skip
@@ -115,23 +117,65 @@ class Interrupted(Exception):
     """Ctrl-C was pressed; everything is saved."""
 
 
-def optimizer_for(model, lr):
-    """AdamW; weight decay only on matrices (GPT-2's habit), and nothing at all for frozen weights."""
-    learned = [p for p in model.parameters() if p.requires_grad]
+class Muon(torch.optim.Optimizer):
+    """Momentum, made orthogonal (Jordan et al. 2024): every direction of a weight matrix is moved equally far.
+
+    Newton-Schulz steps push the singular values of the momentum towards 1 with matrix products only. A small model
+    learns to copy in about half the tokens that AdamW needs. For matrices (out, in) inside the blocks only; c_attn's
+    weight is three matrices. (torch ships a Muon too; its bfloat16 products are very slow on a CPU.)"""
+
+    def __init__(self, matrices, lr, momentum=0.95):
+        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self):
+        (group,) = self.param_groups
+        by_shape = {}  # products of many small matrices at once are faster than one by one
+        for weight in group["params"]:
+            average = self.state[weight].setdefault("average", torch.zeros_like(weight))
+            average.lerp_(weight.grad, 1 - group["momentum"])
+            update = weight.grad.lerp(average, group["momentum"])
+            thirds = 3 if weight.shape[0] == 3 * weight.shape[1] else 1
+            for w, u in zip(weight.chunk(thirds), update.chunk(thirds)):
+                by_shape.setdefault(w.shape, []).append((w, u))
+        for shape, some in by_shape.items():
+            updates = orthogonal(torch.stack([u for _, u in some]))  # (number of matrices, out, in)
+            for (w, _), update in zip(some, updates):
+                w.sub_(update, alpha=group["lr"] * max(1, shape[0] / shape[1]) ** 0.5)
+
+
+def orthogonal(matrices, steps=5):
+    """(n, out, in) -> the nearest matrices whose singular values are all about 1. Quintic Newton-Schulz iteration."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.mT if tall else x
+
+
+def optimizers_for(model, lr, muon_lr=0.0):
+    """AdamW for everything that is learned, or Muon for the matrices of the blocks and AdamW for the rest. Weight decay
+    only on matrices (GPT-2's habit)."""
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    matrices = [p for name, p in learned.items() if muon_lr and name.startswith("h.") and p.dim() == 2]
+    rest = [p for p in learned.values() if not any(p is matrix for matrix in matrices)]
     groups = [
-        {"params": [p for p in learned if p.dim() >= 2], "weight_decay": 0.01},
-        {"params": [p for p in learned if p.dim() < 2], "weight_decay": 0.0},
+        {"params": [p for p in rest if p.dim() >= 2], "weight_decay": 0.01},
+        {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.99), fused=True)
+    adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.99), fused=True)
+    return [adamw] + ([Muon(matrices, muon_lr)] if matrices else [])
 
 
-def learning_rate(step, steps, peak):
-    """Warm up over the first steps, then decay in a straight line to zero."""
+def schedule(step, steps):
+    """The share of the peak learning rate: warm up over the first steps, then decay in a straight line to zero."""
     warm_up = max(1, min(50, steps // 10))
-    return peak * min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
+    return min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
 
 
-def train(model, batch_at, steps, peak_lr, *, name="train", micro_batch=64, watch=None, log=None, save=None,
+def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_batch=64, watch=None, log=None, save=None,
           save_every=250, state=None):  # fmt: skip
     """Next-token training, for both stages.
 
@@ -140,11 +184,13 @@ def train(model, batch_at, steps, peak_lr, *, name="train", micro_batch=64, watc
     that is needed to go on, now and then and at Ctrl-C; state is such a dict. Raises UserError if the loss is not
     finite, Interrupted at Ctrl-C. Returns seconds and tokens."""
     device = model.device()
-    optimizer = optimizer_for(model, peak_lr)
+    optimizers = optimizers_for(model, peak_lr, muon_lr)
+    peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     first = 0
     if state:
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved)
         first = state["step"]
     stop = []
     before = signal.signal(signal.SIGINT, lambda *_: stop.append(True))  # finish the step, then save
@@ -170,19 +216,22 @@ def train(model, batch_at, steps, peak_lr, *, name="train", micro_batch=64, watc
             if not math.isfinite(loss):
                 raise UserError(f"{name}: the loss is {loss} at step {step}. Lower the learning rate.")
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, steps, peak_lr)
-            optimizer.step()
-            optimizer.zero_grad()
+            for optimizer, peak in zip(optimizers, peaks):
+                for group, lr in zip(optimizer.param_groups, peak):
+                    group["lr"] = lr * schedule(step, steps)
+                optimizer.step()
+                optimizer.zero_grad()
             tokens += inputs.numel()
             seconds = time.perf_counter() - start - watched
             bar.set_postfix_str(f"loss {loss:.3f}, {tokens / seconds:,.0f} tokens/s", refresh=False)
             bar.update()
             if log and (step % 10 == 0 or step == steps - 1):
-                lr = optimizer.param_groups[0]["lr"]
+                lr = optimizers[0].param_groups[0]["lr"]
                 log({"stage": name, "step": step, "loss": loss, "lr": lr, "tokens_per_second": round(tokens / seconds)})
             if save and (stop or (step + 1) % save_every == 0):
-                save({"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
+                save(
+                    {"step": step + 1, "model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
+                )
             if stop:
                 raise Interrupted
     finally:
@@ -200,7 +249,8 @@ def corpus_of(config):
     """-> passages of prose"""
     if config.corpus:
         return [passage.strip() for passage in read_text(config.corpus).split("\n\n") if passage.strip()]
-    return world.build(config.seed, config.hold_out.split(",")).corpus
+    size = config.pretrain_steps * config.pretrain_batch * config.window / WORLD_TOKENS  # as much as will be read
+    return world.build(config.seed, config.hold_out.split(","), size).corpus
 
 
 def corpus_loss(model, stream, config):
@@ -236,7 +286,7 @@ def pretrain(config, tokenizer, stream, run):
     def batch_at(step):
         return corpus_batch(stream, step, config.pretrain_batch, config.window)
 
-    speed = train(model, batch_at, config.pretrain_steps, config.pretrain_lr, name="pretrain", watch=watch,
+    speed = train(model, batch_at, config.pretrain_steps, config.pretrain_lr, name="pretrain", muon_lr=config.muon_lr, watch=watch,
                   micro_batch=config.micro_batch, log=run.log, save_every=config.save_every, save=run.saver("pretrain"),
                   state=run.state("pretrain"))  # fmt: skip
     watch(config.pretrain_steps)
@@ -362,7 +412,7 @@ def check_stream(config, stream):
 def tuning_rows(config):
     """-> rows to tune on, {reason: places} of rows left out, {split: held-out rows}"""
     if not config.data:
-        built = world.build(config.seed, config.hold_out.split(","))
+        built = world.build(config.seed, config.hold_out.split(","), size=0)
         return [world_row(row) for row in built.pairs], {}, held_out(config.seed, config.hold_out.split(","))
     rows, dropped = load_rows(config.data, config.strict)
     prompts = sorted({prompt_key(row) for row in rows})  # held out by prompt, not by row, so that no prompt leaks
@@ -402,9 +452,8 @@ def main_job(config):
     run = Run(config)
     run.say("Configuration: " + ", ".join(f"{k}={v}" for k, v in asdict(config).items() if v not in ("", False)))
     run.say(f"Machine: {run.report['machine']}")
+    rows, dropped, splits = tuning_rows(config)  # first, so that a mistake in a file is found before minutes of work
     base, tokenizer, kept_back = base_model(config, run)
-
-    rows, dropped, splits = tuning_rows(config)
     examples, audit = prepare(rows, tokenizer, config.template, base.config.block_size)
     audit.dropped.update(dropped)
     audit.rows += sum(map(len, dropped.values()))

@@ -759,9 +759,9 @@ def talked_about(case, rng):
 # What the corpus holds, chapter after chapter: how many passages, and the share of each kind. It is read in this order,
 # like a primer: first what questions ask for and how to repeat, then what texts say, then the facts of the world.
 CHAPTERS = (
-    (5500, {"asked_about": 40, "echoed": 25, "told_twice": 35}),
-    (10000, {"told_text": 30, "told_twice": 15, "asked_about": 5, "talked_about": 40, "echoed": 5, "told_facts": 5}),
-    (29000, {"told_facts": 46, "told_text": 20, "talked_about": 24, "questions": 10}),
+    (4400, {"asked_about": 40, "echoed": 25, "told_twice": 35}),
+    (8000, {"told_text": 30, "told_twice": 15, "asked_about": 5, "talked_about": 40, "echoed": 5, "told_facts": 5}),
+    (23000, {"told_facts": 46, "told_text": 20, "talked_about": 24, "questions": 10}),
 )
 
 

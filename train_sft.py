@@ -84,7 +84,9 @@ class Config:
     muon_lr: float = flag(0.02, "peak learning rate of Muon in pretraining (0: AdamW alone)")
     tune_epochs: float = flag(1.0, "how often every pair is seen; more makes unseen facts worse")
     tune_batch: int = flag(32, "pairs in a tuning batch")
-    tune_lr: float = flag(4e-4, "peak learning rate of tuning; a higher one answers known tasks better and unseen ones worse")
+    tune_lr: float = flag(
+        4e-4, "peak learning rate of tuning; a higher one answers known tasks better and unseen ones worse"
+    )
     micro_batch: int = flag(
         64, "rows that go through the model at once; less needs less memory, the result is the same"
     )

@@ -183,9 +183,14 @@ def shift(ids, mask):
     return ids[:-1], [token if learned else IGNORE for token, learned in zip(ids[1:], mask[1:])]
 
 
-def prepare(rows, tokenizer, template, block_size):
-    """Rows -> (examples, Audit). An example is (ids, mask). What the mask lets through is checked for every row."""
+def prepare(rows, tokenizer, template, block_size, dropped=None):
+    """Rows -> (examples, Audit). An example is (ids, mask). What the mask lets through is checked for every row.
+
+    dropped: {reason: places} of rows that the loader left out; the audit counts them too."""
     examples, audit = [], Audit(rows=len(rows))
+    for reason, places in (dropped or {}).items():
+        audit.dropped[reason] += places
+        audit.rows += len(places)
     for row in rows:
         ids, mask, trimmed = encode_example(tokenizer, template, row.turns, block_size)
         if ids is None:
@@ -453,9 +458,7 @@ def main():
         sys.exit(2)
     some = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
     tokenizer = Tokenizer(train_bpe(some, 4096))  # of the file itself: nothing is fetched
-    examples, audit = prepare(rows, tokenizer, args.template, args.block_size)
-    audit.dropped.update(dropped)
-    audit.rows += sum(map(len, dropped.values()))
+    examples, audit = prepare(rows, tokenizer, args.template, args.block_size, dropped)
     for ids, mask in examples[: args.show]:
         print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
     print(*audit.lines(), sep="\n")

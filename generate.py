@@ -127,7 +127,7 @@ class Bot:
             head, body, tail = encode_prompt(self.tokenizer, self.template, question, context, i == 0)
             past.append(head + body + tail + self.tokenizer.encode(answer) + [self.tokenizer.end])
         head, body, tail = encode_prompt(self.tokenizer, self.template, instruction, input, not history)
-        while past and sum(map(len, past)) + len(head + body + tail) > limit:
+        if past and sum(map(len, past)) + len(head + body + tail) > limit:
             return self.prompt(instruction, input, history[1:])
         body = body[: max(0, limit - len(head) - len(tail))]
         head = head[: limit - len(tail)]
@@ -307,8 +307,9 @@ def three_columns(base, tuned):
     }
 
 
-def world_row(row):
-    return Row(((row["instruction"], row["input"], row["output"]),), row["task"])
+def world_rows(rows):
+    """Rows of the built-in world -> the same as the loader gives for a file."""
+    return [Row(((row["instruction"], row["input"], row["output"]),), row["task"]) for row in rows]
 
 
 def flags():
@@ -332,7 +333,7 @@ def flags():
 def held_out(seed, tasks):
     """The held-out splits of the built-in world that a checkpoint was trained beside."""
     splits = world.build(seed, tasks, size=0).splits
-    return {name: [world_row(row) for row in rows] for name, rows in splits.items()}
+    return {name: world_rows(rows) for name, rows in splits.items()}
 
 
 def run(args):

@@ -27,6 +27,7 @@ import world
 from data import (
     IGNORE,
     TEMPLATES,
+    Row,
     Tokenizer,
     collate,
     corpus_batch,
@@ -39,7 +40,7 @@ from data import (
     show_mask,
     train_bpe,
 )  # fmt: skip
-from generate import Bot, Sampling, held_out, print_table, score_columns, side_by_side, three_columns, world_row
+from generate import Bot, Sampling, print_table, score_columns, side_by_side, three_columns, world_rows
 from model import (
     GPT,
     GPTConfig,
@@ -326,7 +327,7 @@ class Run:
     def __init__(self, config):
         self.config, self.out = config, Path(config.out)
         self.resume_file, self.partial = self.out / "resume.pt", None
-        self.shown = world_row({"instruction": "What is the capital of France?", "input": "", "output": "", "task": ""})
+        self.shown = Row((("What is the capital of France?", "", ""),))
         self.report = {"config": asdict(config), "stages": {}, "machine": machine(config)}
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -415,7 +416,7 @@ def tuning_rows(config):
     """-> rows to tune on, {reason: places} of rows left out, {split: held-out rows}"""
     if not config.data:
         built = world.build(config.seed, config.hold_out.split(","), size=0)
-        return [world_row(row) for row in built.pairs], {}, held_out(config.seed, config.hold_out.split(","))
+        return world_rows(built.pairs), {}, {name: world_rows(split) for name, split in built.splits.items()}
     rows, dropped = load_rows(config.data, config.strict)
     prompts = sorted({prompt_key(row) for row in rows})  # held out by prompt, not by row, so that no prompt leaks
     kept_back = set(random.Random(config.seed).sample(prompts, min(200, len(prompts) // 10)))
@@ -456,9 +457,7 @@ def main_job(config):
     run.say(f"Machine: {run.report['machine']}")
     rows, dropped, splits = tuning_rows(config)  # first, so that a mistake in a file is found before minutes of work
     base, tokenizer, kept_back = base_model(config, run)
-    examples, audit = prepare(rows, tokenizer, config.template, base.config.block_size)
-    audit.dropped.update(dropped)
-    audit.rows += sum(map(len, dropped.values()))
+    examples, audit = prepare(rows, tokenizer, config.template, base.config.block_size, dropped)
     if not examples:
         raise UserError(
             f"{config.data}: no row fits in {base.config.block_size} tokens. Use shorter rows or --block-size."

@@ -602,19 +602,23 @@ def word_list(rng):
     return cases_of(text, first_item=words[0], last_item=words[-1], how_many=number)
 
 
+def base_form(verb):
+    """opens -> open, carries -> carry"""
+    return verb["x"].replace("ies", "ys")[:-1]
+
+
 def action(rng):
     name, verb, thing = rng.choice(NAMES), rng.choice(VERBS), rng.choice(OBJECTS)
-    base = verb["x"].replace("ies", "ys")[:-1]
     return cases_of(
         f"{name} {verb['x']} the {thing}.",
         past_form=f"{name} {verb['past']} the {thing}.",
-        negative_form=f"{name} does not {base} the {thing}.",
+        negative_form=f"{name} does not {base_form(verb)} the {thing}.",
         passive_form=f"The {thing} is {verb['done']} by {name}.",
     )
 
 
 def request(rng):
-    verb, thing = rng.choice(VERBS)["x"].replace("ies", "ys")[:-1], rng.choice(OBJECTS)
+    verb, thing = base_form(rng.choice(VERBS)), rng.choice(OBJECTS)
     return cases_of(f"{capital(verb)} the {thing}.", polite_form=f"Please {verb} the {thing}.")
 
 

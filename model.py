@@ -1,8 +1,8 @@
 """A GPT in one file: the transformer, a key/value cache for decoding, LoRA, and checkpoints.
 
-What it is: GPT-2's architecture (Radford et al. 2019: pre-norm blocks, GELU, tied embeddings), with rotary positions
-by default (Su et al. 2021, "RoFormer") because small models hardly learn to copy without them, and with GPT-2's
-learned positions by a config field.
+What it is: GPT-2's architecture (Radford et al. 2019: pre-norm blocks, GELU, tied embeddings) with two aids without
+which so small a model hardly learns to copy: rotary positions (Su et al. 2021, "RoFormer") and a smear (Olsson et al.
+2022): every token is shown the token before it. Two config fields take them away and leave GPT-2.
 What it is not: it knows nothing of text, instructions or training; `data.py` and `train_sft.py` do.
 
 Shapes: B rows in a batch, T positions, C = n_embd, V = vocab_size, nh = n_head, hs = C / nh, S = positions attended to.
@@ -35,6 +35,7 @@ class GPTConfig:
     n_head: int = 4
     n_embd: int = 128
     position: str = "rotary"  # or "learned", as GPT-2 has
+    smear: int = 1  # or 0, as GPT-2 has
 
     def __post_init__(self):
         assert self.position in ("rotary", "learned"), self.position
@@ -111,6 +112,7 @@ class GPT(nn.Module):
         self.config = config
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)  # also the output head: tied weights
         self.wpe = nn.Embedding(config.block_size, config.n_embd) if config.position == "learned" else None
+        self.smear = nn.Parameter(torch.full((config.n_embd,), 0.5)) if config.smear else None
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd)
         cos, sin = rotary_tables(config.block_size, config.n_embd // config.n_head)
@@ -124,8 +126,21 @@ class GPT(nn.Module):
         if isinstance(module, nn.Linear):  # keeps the size of a signal, whatever the width
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
             nn.init.zeros_(module.bias)
-        if isinstance(module, (Attention, MLP)):  # GPT-2: the residual stream must not grow with depth
+        if isinstance(module, MLP):  # GPT-2: the residual stream must not grow with depth
             module.c_proj.weight.data /= math.sqrt(2 * self.config.n_layer)
+        if isinstance(module, Attention):  # the projection undoes the values' one: what is read is written as it was,
+            value = module.c_attn.weight.data.chunk(3)[2]  # so that attention copies from the first step on
+            module.c_proj.weight.data.copy_(0.5 * value.T)
+
+    def smeared(self, x, positions, cache):
+        """x[t] + smear * x[t - 1]. To go on with "Ann ... Ann" one looks for a place *after* Ann. With each token's
+        predecessor at hand that takes one layer of attention; without it two, which are learned much later (Olsson et
+        al. 2022, "In-context Learning and Induction Heads": smeared keys). x (B, T, C)"""
+        before = cache.last if cache else torch.zeros_like(x[:, :1])  # (B, 1, C)
+        previous = torch.cat((before, x[:, :-1]), dim=1)  # (B, T, C)
+        if cache:
+            cache.last = x[:, -1:]
+        return x + self.smear * previous * (positions > 0).unsqueeze(2)  # a text's first token has none before it
 
     def forward(self, ids, positions=None, mask=None, cache=None):
         """ids (B, T) -> hidden states (B, T, C).
@@ -136,6 +151,8 @@ class GPT(nn.Module):
             positions = torch.arange(ids.shape[1], device=ids.device)[None]  # (1, T)
         assert ids.shape[1] <= self.config.block_size, f"{ids.shape[1]} tokens do not fit in {self.config.block_size}"
         x = self.wte(ids)  # (B, T, C)
+        if self.smear is not None:
+            x = self.smeared(x, positions, cache)
         rotary = None
         if self.wpe is not None:
             x = x + self.wpe(positions)
@@ -178,12 +195,13 @@ class LayerCache:
 
 
 class KVCache:
-    """One LayerCache for each block: what attention needs of the positions already read."""
+    """What is needed of the positions already read: one LayerCache for each block, and the last embedding (smear)."""
 
     def __init__(self, model, batch_size, size):
         c = model.config
         shape = (batch_size, c.n_head, size, c.n_embd // c.n_head)
         self.layers = [LayerCache(shape, model.wte.weight) for _ in model.h]
+        self.last = model.wte.weight.new_zeros(batch_size, 1, c.n_embd)
 
 
 # ----------------------------------------------------------------------------------------------------------------

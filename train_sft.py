@@ -74,9 +74,10 @@ class Config:
     )
     block_size: int = flag(128, "longest context in tokens")
     n_layer: int = flag(4, "transformer blocks")
-    n_head: int = flag(4, "attention heads")
+    n_head: int = flag(2, "attention heads")
     n_embd: int = flag(128, "width of the residual stream")
     position: str = flag("rotary", "rotary or learned")
+    smear: int = flag(1, "1: every token is shown the one before it; 0: not, as in GPT-2")
 
     pretrain_steps: int = flag(1250, "optimizer steps of pretraining")
     pretrain_batch: int = flag(16, "windows in a pretraining batch")
@@ -86,7 +87,7 @@ class Config:
     tune_epochs: float = flag(1.0, "how often every pair is seen; more makes unseen facts worse")
     tune_batch: int = flag(32, "pairs in a tuning batch")
     tune_lr: float = flag(
-        4e-4, "peak learning rate of tuning; a higher one answers known tasks better and unseen ones worse"
+        3e-4, "peak learning rate of tuning; a higher one answers known tasks better and unseen ones worse"
     )
     micro_batch: int = flag(
         64, "rows that go through the model at once; less needs less memory, the result is the same"
@@ -102,13 +103,13 @@ class Config:
     strict: bool = flag(False, "make the first bad row of --data an error instead of skipping it")
 
 
-WORLD_TOKENS = 1_250_000  # what the built-in world tells in one reading, without what is kept back
+WORLD_TOKENS = 1_420_000  # what the built-in world tells in one reading, without what is kept back
 QUICK = dict(n_layer=2, n_embd=64, pretrain_steps=60, tune_epochs=0.1)
 LIMITS = {  # what a number may be
     "vocab_size": (257, 65536), "block_size": (16, 8192), "n_layer": (1, 96), "n_head": (1, 96), "n_embd": (8, 8192),
     "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192), "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1),
     "tune_epochs": (0.001, 1000), "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096),
-    "lora": (0, 1024), "lora_alpha": (1e-3, 4096), "lora_lr": (1e-8, 1), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
+    "smear": (0, 1), "lora": (0, 1024), "lora_alpha": (1e-3, 4096), "lora_lr": (1e-8, 1), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
 }  # fmt: skip
 
 
@@ -241,6 +242,7 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
         bar.close()
         signal.signal(signal.SIGINT, before)
     model.eval()
+    seconds = time.perf_counter() - start - watched
     return {"seconds": round(seconds, 2), "tokens": tokens, "tokens_per_second": round(tokens / seconds)}
 
 
@@ -277,7 +279,7 @@ def tokenizer_for(passages, config):
 def pretrain(config, tokenizer, stream, run):
     """A new model learns to continue prose."""
     torch.manual_seed(config.seed)
-    sizes = {name: getattr(config, name) for name in ("block_size", "n_layer", "n_head", "n_embd", "position")}
+    sizes = {name: getattr(config, name) for name in ("block_size", "n_layer", "n_head", "n_embd", "position", "smear")}
     model = GPT(GPTConfig(tokenizer.vocab_size, **sizes)).to(config.device)
     run.say(f"  {sum(p.numel() for p in model.parameters()):,} parameters, {len(stream):,} tokens of prose")
 
@@ -334,9 +336,9 @@ class Run:
             self.log_file = open(self.out / "log.jsonl", "a" if config.resume else "w", encoding="utf-8")
         except OSError as error:
             raise UserError(f"{config.out}: cannot be written: {error.strerror}. Choose another --out.") from None
-        if config.resume:
-            if not self.resume_file.exists():
-                raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
+        if config.resume and not self.resume_file.exists() and not (self.out / "base.pt").exists():
+            raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
+        if config.resume and self.resume_file.exists():
             self.partial = load_checkpoint(self.resume_file)
             if self.partial["config"] != resumable(config):
                 raise UserError(
@@ -386,7 +388,8 @@ def base_model(config, run):
     start = time.perf_counter()
     passages = corpus_of(config)
     kept_back = passages[:: max(2, len(passages) // 300)][-300:]
-    if path.exists() and not config.fresh and not (run.partial and run.partial["stage"] == "pretrain"):
+    fresh = config.fresh and not config.resume
+    if path.exists() and not fresh and not (run.partial and run.partial["stage"] == "pretrain"):
         checkpoint = load_checkpoint(path)
         run.say(f"\n1. Base model: {path} is there and is used again (--fresh starts over).")
         tokenizer = Tokenizer.from_state(checkpoint["tokenizer"])
@@ -402,6 +405,7 @@ def base_model(config, run):
     model = pretrain(config, tokenizer, stream, run)
     save_checkpoint(path, config=asdict(model.config), model=model.state_dict(), tokenizer=tokenizer.state(), template=None,
                     trained_on={"seed": config.seed, "corpus": config.corpus or "world"}, torch=str(torch.__version__))  # fmt: skip
+    run.resume_file.unlink(missing_ok=True)
     return model, tokenizer, encode_corpus(tokenizer, kept_back)
 
 
@@ -570,8 +574,9 @@ def main(argv=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except Interrupted:
-        print("\nStopped, and saved. Go on with the same command and --resume.")
+    except (Interrupted, KeyboardInterrupt):
+        kept = any((Path(config.out) / name).exists() for name in ("resume.pt", "base.pt"))
+        print("\nStopped" + (", and saved. Go on with the same command and --resume." if kept else ": nothing to keep yet."))
         return 130
     return 0
 

@@ -145,6 +145,8 @@ def oracle_logits(gpt, ids):
     c = gpt.config
     hs = c.n_embd // c.n_head
     xs = [w["wte.weight"][token] for token in ids]
+    if c.smear:
+        xs = xs[:1] + [[v + g * u for v, g, u in zip(x, w["smear"], last)] for last, x in zip(xs, xs[1:])]
     if c.position == "learned":
         xs = [plus(x, w["wpe.weight"][t]) for t, x in enumerate(xs)]
     for layer in range(c.n_layer):
@@ -168,9 +170,9 @@ def oracle_logits(gpt, ids):
 
 
 @both_positions
-@pytest.mark.parametrize("n_head", [1, 2])
-def test_logits_equal_a_plain_python_gpt(position, n_head):
-    gpt, ids = tiny(position=position, n_head=n_head), random_ids(2, 7)
+@pytest.mark.parametrize("n_head, smear", [(1, 1), (2, 1), (2, 0)])
+def test_logits_equal_a_plain_python_gpt(position, n_head, smear):
+    gpt, ids = tiny(position=position, n_head=n_head, smear=smear), random_ids(2, 7)
     expected = torch.tensor([oracle_logits(gpt, row) for row in ids.tolist()])
     assert close(logits(gpt, ids), expected, atol=1e-4)
 
@@ -221,11 +223,21 @@ def test_more_tokens_than_the_block_are_refused():
 
 def test_residual_projections_start_smaller_by_the_root_of_twice_the_depth():
     gpt = m.GPT(config(n_layer=8, n_embd=64))
-    for name in ("attn.c_attn", "mlp.c_fc", "attn.c_proj", "mlp.c_proj"):
+    for name in ("attn.c_attn", "mlp.c_fc", "mlp.c_proj"):
         weights = torch.stack([block.get_submodule(name).weight for block in gpt.h])
         expected = weights.shape[-1] ** -0.5 / (math.sqrt(2 * 8) if name.endswith("c_proj") else 1)
         # 8 * 64 * 64 draws or more: the standard error of a standard deviation is below 0.4 %
         assert weights.std().item() == pytest.approx(expected, rel=0.02), name
+
+
+def test_a_new_attention_layer_writes_back_what_it_reads():
+    """A token that looks at one place only must move towards what stands there, and towards nothing else."""
+    attn = m.GPT(config(n_embd=64)).h[0].attn
+    read, other = torch.randn(200, 64), torch.randn(200, 64)
+    with torch.no_grad():
+        written = attn(read[:, None], None, None, None)[:, 0]  # (200, 64): a text of one token, which sees itself
+    assert F.cosine_similarity(written, read).min() > 0.5
+    assert F.cosine_similarity(written, other).mean().abs() < 0.05
 
 
 # ------------------------------------------------------------------------------------------------------------

@@ -252,3 +252,22 @@ def test_a_damaged_base_is_named_and_not_overwritten(tmp_path, capsys):
     assert train_sft.main([*TINY, "--out", str(tmp_path)]) == 2
     assert "not a checkpoint of this project" in capsys.readouterr().err
     assert (tmp_path / "base.pt").read_bytes() == b"not a checkpoint"
+
+
+def test_ctrl_c_between_the_loops_says_how_to_go_on_and_that_works(tmp_path, monkeypatch, capsys):
+    def ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    flags = [*TINY, "--fresh", "--save-every", "1", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(train_sft, "tokenizer_for", ctrl_c)
+        assert train_sft.main(flags) == 130
+    assert "nothing to keep yet" in capsys.readouterr().out
+    for place in ("prepare", "score_columns"):
+        with monkeypatch.context() as patch:
+            patch.setattr(train_sft, place, ctrl_c)
+            assert train_sft.main(flags) == 130
+        assert "--resume" in capsys.readouterr().out.splitlines()[-1]
+        base = (tmp_path / "base.pt").read_bytes()
+        assert train_sft.main([*flags, "--resume"]) == 0
+        assert (tmp_path / "base.pt").read_bytes() == base, "the base must not be trained again"

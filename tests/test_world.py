@@ -6,7 +6,7 @@ import pytest
 
 import world
 
-WORLD = world.build(0, size=0.3)
+WORLD = world.build(0)
 RNG = random.Random(0)
 
 

@@ -576,7 +576,10 @@ def main(argv=None):
         return 2
     except (Interrupted, KeyboardInterrupt):
         kept = any((Path(config.out) / name).exists() for name in ("resume.pt", "base.pt"))
-        print("\nStopped" + (", and saved. Go on with the same command and --resume." if kept else ": nothing to keep yet."))
+        print(
+            "\nStopped"
+            + (", and saved. Go on with the same command and --resume." if kept else ": nothing to keep yet.")
+        )
         return 130
     return 0
 

@@ -600,7 +600,7 @@ def word_list(rng):
     pool = sorted({*OBJECTS, *(row["x"] for row in WORDS)})
     words = rng.sample(pool, rng.randint(3, 5))
     label = rng.choice(("list", "row"))
-    return cases_of(f"The {label} is: {', '.join(words)}.", label, first_item=words[0], last_item=words[-1])
+    return cases_of(", ".join(words) + ".", label, first_item=words[0], last_item=words[-1])
 
 
 def base_form(verb):
@@ -633,8 +633,9 @@ def hiding(rng):
 
 def heights(rng):
     tall, short = rng.sample(NAMES, 2)
-    text = rng.choice((f"{tall} is taller than {short}.", f"{short} is smaller than {tall}."))
-    return cases_of(text, rng.choice((f"{tall} and {short}", f"{short} and {tall}")), taller=tall)
+    return cases_of(
+        f"{tall} is taller than {short}.", rng.choice((f"{tall} and {short}", f"{short} and {tall}")), taller=tall
+    )
 
 
 def chain(rng):

@@ -731,15 +731,15 @@ def gap(rng):
 
 
 def told_text(group, rng):
-    """A short text and then statements about it."""
+    """A short text, statements about it, and the text again: no passage ends right after a statement, so that to stop
+    there is left for tuning to teach."""
     cases = rng.sample(group, min(len(group), rng.randint(2, 4)))
-    return (
-        cases[0].text + rng.choice((" ", gap(rng))) + " ".join(tell(case, rng) for case in cases) + " " + cases[0].text
-    )
+    text, between = cases[0].text, rng.choice((" ", gap(rng)))
+    return text + between + " ".join(tell(case, rng) for case in cases) + " " + text
 
 
-def told_twice(group, rng):
-    """A short text three times, each time with a statement about it: copying is easiest to learn where much repeats."""
+def told_often(group, rng):
+    """A short text again and again, statements about it between: copying is easiest to learn where much repeats."""
     return " ".join(f"{case.text} {case.answer()}" for case in rng.choices(group, k=3)) + " " + group[0].text
 
 
@@ -773,8 +773,8 @@ def talked_about(case, rng):
 # What the corpus holds, chapter after chapter: how many passages, and the share of each kind. It is read in this order,
 # like a primer: first what questions ask for and how to repeat, then what texts say, then the facts of the world.
 CHAPTERS = (
-    (4400, {"asked_about": 40, "echoed": 25, "told_twice": 35}),
-    (8000, {"told_text": 30, "told_twice": 15, "asked_about": 5, "talked_about": 40, "echoed": 5, "told_facts": 5}),
+    (4400, {"asked_about": 40, "echoed": 25, "told_often": 35}),
+    (8000, {"told_text": 30, "told_often": 15, "asked_about": 5, "talked_about": 40, "echoed": 5, "told_facts": 5}),
     (23000, {"told_facts": 32, "told_text": 26, "talked_about": 31, "asked_about": 8, "questions": 3}),
 )
 
@@ -861,7 +861,7 @@ def write_corpus(rng, groups, size):
     write = {
         "told_facts": lambda: told_facts(next_facts(), rng) + " " + questions([any_case()], rng),
         "told_text": lambda: told_text(any_text(), rng),
-        "told_twice": lambda: told_twice(any_text(), rng),
+        "told_often": lambda: told_often(any_text(), rng),
         "echoed": lambda: echoed(rng),
         "questions": lambda: questions([any_case() for _ in range(rng.randint(3, 5))], rng),
         "asked_about": lambda: asked_about(some_cases(), rng),

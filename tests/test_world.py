@@ -55,6 +55,12 @@ def test_no_question_in_the_corpus_is_followed_by_its_answer_within_its_passage(
     assert asked > 1000  # the questions are there
 
 
+def test_no_passage_ends_right_after_a_statement_so_the_base_cannot_have_learned_to_stop_there():
+    answers = {case.answer(i) for case in all_cases() for i in range(len(case.values))}
+    assert sum(world.sentences(passage)[0] in answers for passage in WORLD.corpus) > 1000  # they begin with them
+    assert not [passage for passage in WORLD.corpus if world.sentences(passage)[-1].strip() in answers]
+
+
 def test_the_corpus_holds_no_header_of_a_prompt():
     headers = ("Instruction", "Input", "Response", "Answer:")  # plain Markdown headings are there, as on any page
     assert not any(header in passage for passage in WORLD.corpus for header in headers)

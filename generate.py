@@ -115,6 +115,7 @@ class Bot:
     model: object
     tokenizer: Tokenizer
     template: str | None
+    trained_on: dict | None = None  # what its checkpoint says of that
 
     def prompt(self, instruction, input="", history=()):
         """-> ids. What does not fit loses the oldest turns first, then the end of the input, then of the question."""
@@ -170,7 +171,9 @@ def load_bot(path, device="cpu"):
     template = checkpoint.get("template")
     if template is not None and template not in TEMPLATES:
         raise UserError(f"{path}: its template {template!r} is unknown here. Known: {', '.join(TEMPLATES)}.")
-    return Bot(model.to(device), Tokenizer.from_state(checkpoint["tokenizer"]), template)
+    return Bot(
+        model.to(device), Tokenizer.from_state(checkpoint["tokenizer"]), template, checkpoint.get("trained_on", {})
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -342,7 +345,7 @@ def run(args):
             raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: choose from {low} to {high}.")
     how = Sampling(args.temperature, args.top_k, args.top_p, args.max_new, args.seed)
     columns = three_columns(load_bot(args.base), load_bot(args.tuned))
-    trained = load_checkpoint(args.tuned).get("trained_on", {})
+    trained = columns["tuned"].trained_on
     if args.data:
         splits = {Path(args.data).name: load_rows(args.data)[0]}
     else:

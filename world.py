@@ -801,14 +801,16 @@ def row(case, phrasing, i=0):
     return {"instruction": ask(phrasing, case), "input": case.text, "output": case.answer(i), "task": case.task.name}
 
 
+def by_name(cases):
+    """-> {task: its cases}"""
+    return {name: [case for case in cases if case.task.name == name] for name in TASKS}
+
+
 def split_cases(rng):
     """-> {task: cases to tune on}, {task: cases never tuned on}, groups of cases about one text. Cases of one text go
     to one side together."""
     seen, unseen = {name: [] for name in TASKS}, {name: [] for name in TASKS}
-    by_task = {name: [] for name in TASKS}
-    for case in fact_cases():
-        by_task[case.task.name].append(case)
-    for name, cases in by_task.items():
+    for name, cases in by_name(fact_cases()).items():
         rng.shuffle(cases)
         cases.sort(key=lambda case: case.x != "France")  # everybody's first question is about France
         n = min(8, max(2, len(cases) // 5))
@@ -827,7 +829,7 @@ def split_cases(rng):
 def write_corpus(rng, groups, size):
     """-> passages. Facts take turns, so that all are told equally often; texts are drawn anew as well as repeated."""
     cases = fact_cases() + [case for drawn in groups for group in drawn for case in group]
-    by_task = {name: [case for case in cases if case.task.name == name] for name in TASKS}
+    by_task = by_name(cases)
     siblings = {}  # what else is known about the same thing, or asked about the same text
     for case in cases:
         siblings.setdefault(case.text or case.x, []).append(case)

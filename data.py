@@ -10,6 +10,7 @@ ids[1:], and exactly those targets that are answer tokens or the end token are l
 """
 
 import argparse
+import codecs
 import gzip
 import heapq
 import json
@@ -21,6 +22,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import tiktoken
 import torch
 
@@ -122,15 +124,20 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class Template:
-    """What stands around a turn's parts. The context stands only where a turn has an input."""
+    """What stands around the parts of a turn; {} is the part. `context` stands only where a turn has an input, `system`
+    only where a conversation begins with such a text."""
 
     instruction: str
     context: str
     response: str
     preamble: str = ""
+    preamble_with_input: str = ""  # the same, where the first turn has an input and this differs
+    system: str = "{}\n\n"
     between: str = "\n\n"  # after the end token of a turn, before the next turn
 
 
+# As published. What those models have as single control tokens (<|im_start|>, <s>) is ordinary text here, but for the
+# one that ends an answer (<|im_end|>, </s>, <|eot_id|>): that is the tokenizer's end token.
 TEMPLATES = {
     "alpaca": Template("### Instruction:\n{}\n\n", "### Input:\n{}\n\n", "### Response:\n"),
     "alpaca_preamble": Template(
@@ -138,32 +145,64 @@ TEMPLATES = {
         "### Input:\n{}\n\n",
         "### Response:\n",
         "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n",
+        "Below is an instruction that describes a task, paired with an input that provides further context. "
+        "Write a response that appropriately completes the request.\n\n",
     ),
     "plain": Template("Question: {}\n", "Text: {}\n", "Answer: "),
+    "chatml": Template(
+        "<|im_start|>user\n{}",
+        "\n\n{}",
+        "<|im_end|>\n<|im_start|>assistant\n",
+        system="<|im_start|>system\n{}<|im_end|>\n",
+        between="\n",
+    ),
+    "llama2": Template(
+        "{}", "\n\n{}", " [/INST] ", "<s>[INST] ", system="<<SYS>>\n{}\n<</SYS>>\n\n", between="<s>[INST] "
+    ),
+    "llama3": Template(
+        "<|start_header_id|>user<|end_header_id|>\n\n{}",
+        "\n\n{}",
+        "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+        "<|begin_of_text|>",
+        system="<|start_header_id|>system<|end_header_id|>\n\n{}<|eot_id|>",
+        between="",
+    ),
+    "mistral": Template("{}", "\n\n{}", " [/INST] ", "<s>[INST] ", between="[INST] "),
+    "zephyr": Template("<|user|>\n{}", "\n\n{}", "</s>\n<|assistant|>\n", system="<|system|>\n{}</s>\n", between="\n"),
+    "tulu": Template("<|user|>\n{}", "\n\n{}", "\n<|assistant|>\n", system="<|system|>\n{}\n", between="\n"),
 }
 
 
-def encode_prompt(tokenizer, template, instruction, input="", first=True):
+def encode_around(tokenizer, pattern, text):
+    """The text in its pattern -> ids before it, ids of it, ids after it."""
+    before, after = pattern.split("{}")
+    return tokenizer.encode(before), tokenizer.encode(text), tokenizer.encode(after)
+
+
+def encode_prompt(tokenizer, template, instruction, input="", first=True, system=""):
     """One turn up to where the answer begins -> (ids before the input, ids of the input, ids after it).
 
     In three parts, so that the input can be shortened. Headers and contents are tokenized separately: a word of the
     user's can never melt into a header, nor the last token of the prompt into the answer."""
-    t, encode = TEMPLATES[template], tokenizer.encode
-    before, after = t.instruction.split("{}")
-    head = encode(t.preamble if first else t.between) + encode(before) + encode(instruction) + encode(after)
+    t = TEMPLATES[template]
+    opening = (input and t.preamble_with_input) or t.preamble
+    head = tokenizer.encode(opening if first else t.between)
+    if system:
+        head = head + sum(encode_around(tokenizer, t.system, system), [])
+    head = head + sum(encode_around(tokenizer, t.instruction, instruction), [])
     if not input:
-        return head, [], encode(t.response)
-    before, after = t.context.split("{}")
-    return head + encode(before), encode(input), encode(after) + encode(t.response)
+        return head, [], tokenizer.encode(t.response)
+    before, context, after = encode_around(tokenizer, t.context, input)
+    return head + before, context, after + tokenizer.encode(t.response)
 
 
-def encode_example(tokenizer, template, turns, block_size):
+def encode_example(tokenizer, template, turns, block_size, system=""):
     """A conversation -> (ids, mask, trimmed); mask is 1 where the token is an answer's or the end token after it.
 
     What does not fit in block_size + 1 tokens (the model reads all but the last) loses the ends of its inputs, never
     a token of an answer. ids is None where even that is not enough."""
-    parts = [(encode_prompt(tokenizer, template, q, x, i == 0), tokenizer.encode(y) + [tokenizer.end])
-             for i, (q, x, y) in enumerate(turns)]  # fmt: skip
+    parts = [(encode_prompt(tokenizer, template, q, x, i == 0, system if i == 0 else ""),
+              tokenizer.encode(y) + [tokenizer.end]) for i, (q, x, y) in enumerate(turns)]  # fmt: skip
     excess = sum(len(h) + len(x) + len(t) + len(y) for (h, x, t), y in parts) - (block_size + 1)
     trimmed = excess > 0
     ids, mask = [], []
@@ -187,12 +226,13 @@ def prepare(rows, tokenizer, template, block_size, dropped=None):
     """Rows -> (examples, Audit). An example is (ids, mask). What the mask lets through is checked for every row.
 
     dropped: {reason: places} of rows that the loader left out; the audit counts them too."""
-    examples, audit = [], Audit(rows=len(rows))
+    examples, audit, seen = [], Audit(rows=len(rows)), set()
     for reason, places in (dropped or {}).items():
         audit.dropped[reason] += places
         audit.rows += len(places)
+    controls = control_texts()
     for row in rows:
-        ids, mask, trimmed = encode_example(tokenizer, template, row.turns, block_size)
+        ids, mask, trimmed = encode_example(tokenizer, template, row.turns, block_size, row.system)
         if ids is None:
             audit.dropped["does not fit in the context"].append(row.place)
             continue
@@ -203,8 +243,22 @@ def prepare(rows, tokenizer, template, block_size, dropped=None):
         audit.trimmed += [row.place] if trimmed else []
         audit.tokens += len(ids)
         audit.learned += len(learned)
+        key, texts = prompt_key(row), "\n".join(sum(row.turns, (row.system,)))
+        audit.notes["repeat the prompt of an earlier row"] += key in seen
+        audit.notes["hold text that looks like a control token; it stays text"] += controls.search(texts) is not None
+        audit.notes["had a placeholder for an input, taken as none"] += row.placeholder
+        audit.formats[row.format] += 1
+        seen.add(key)
     audit.kept = len(examples)
     return examples, audit
+
+
+def control_texts():
+    """A pattern for what the templates and the end token are made of, where it stands in somebody's text."""
+    marks = {END, "<|im_end|>", "</s>", "<|eot_id|>"}
+    for t in TEMPLATES.values():
+        marks |= {mark for mark in re.findall(r"<[|/<\w].*?>+|\[/?INST\]|### \w+:", t.preamble + t.system + t.instruction + t.context + t.response)}  # fmt: skip
+    return re.compile("|".join(map(re.escape, sorted(marks))))
 
 
 def show_mask(tokenizer, ids, mask, color):
@@ -220,14 +274,17 @@ def show_mask(tokenizer, ids, mask, color):
 
 
 # ----------------------------------------------------------------------------------------------------------------
-# Files of pairs. Every row becomes turns; a row that cannot is counted with its reason and line, and left out.
+# Files of pairs. Every row becomes conversations; a row that cannot is counted with its reason and line, and left out.
 
 
 @dataclass(frozen=True)
 class Row:
     turns: tuple  # ((instruction, input, output), ...)
-    task: str = ""  # for the report
+    task: str = ""  # for the report and for the mixture
     place: str = ""  # file:line
+    system: str = ""  # what a chat says before its first turn
+    format: str = ""  # what its fields were recognised as
+    placeholder: bool = False  # its input was "No input" or the like
 
 
 @dataclass
@@ -238,99 +295,167 @@ class Audit:
     dropped: dict = field(default_factory=lambda: defaultdict(list))  # reason -> places
     tokens: int = 0
     learned: int = 0
+    formats: Counter = field(default_factory=Counter)
+    notes: Counter = field(default_factory=Counter)
 
     def lines(self):
         """What a person wants to know, one fact a line."""
         share = 100 * self.learned / max(1, self.tokens)
-        yield f"{self.kept} of {self.rows} rows kept, {len(self.trimmed)} of them with a shortened input"
+        known = ", ".join(f"{name} {n}" for name, n in self.formats.items() if name)
+        yield f"{self.kept} of {self.rows} rows kept, {len(self.trimmed)} of them with a shortened input" + (
+            f" (formats: {known})" if known else ""
+        )
         yield f"{self.learned:,} of {self.tokens:,} tokens are learned ({share:.0f} %): the answers and their end tokens"
         for reason, places in self.dropped.items():
             yield f"{len(places)} dropped, {reason}: {', '.join(places[:3])}{' ...' if len(places) > 3 else ''}"
+        yield from (f"{n} {note}" for note, n in self.notes.items() if n)
 
+    def as_json(self):
+        """The same for programs; places as numbers of lines (of instances, where one row holds many)."""
 
-def instruction_row(instruction, input, output):
-    return lambda row: [(row[instruction], "" if row.get(input) is None else row[input], row[output])]
+        def numbers(places):
+            return [int(place.rpartition(":")[2]) for place in places]
 
-
-def chat_row(key, role, text, user, assistant):
-    """Rows that hold a list of turns. Text before the first answer (a system prompt, say) joins the first question."""
-
-    def turns_of(row):
-        turns, question = [], []
-        for message in row[key]:
-            if message[role] in assistant:
-                turns.append(("\n\n".join(question), "", message[text]))
-                question = []
-            elif message[role] in user:
-                question.append(message[text])
-            else:
-                raise BadRow(f"unknown role {message[role]!r}")
-        return turns
-
-    return turns_of
-
-
-FORMATS = {  # fields that a row must have -> how to read it. The first that fits is taken.
-    ("instruction", "output"): instruction_row("instruction", "input", "output"),  # Alpaca, and this project
-    ("instruction", "response"): instruction_row("instruction", "context", "response"),  # Dolly
-    ("inputs", "targets"): instruction_row("inputs", "", "targets"),  # FLAN, T0
-    ("messages",): chat_row("messages", "role", "content", ("system", "user"), ("assistant",)),  # OpenAI, Tulu
-    ("conversations",): chat_row("conversations", "from", "value", ("system", "human", "user"), ("gpt", "assistant")),
-}
+        return {"rows": self.rows, "kept": self.kept, "trimmed": numbers(self.trimmed),
+                "dropped": {reason: numbers(places) for reason, places in self.dropped.items()},
+                "tokens": self.tokens, "learned": self.learned, "formats": dict(self.formats),
+                "notes": dict(self.notes)}  # fmt: skip
 
 
 class BadRow(Exception):
     """One row that cannot be used; the message is the reason."""
 
 
-def read_turns(row):
-    """A parsed JSON row -> ((instruction, input, output), ...), or BadRow."""
+def read_pair(instruction, input, output):
+    """Fields of one question and its answer -> how to read them: row -> [(system, turns), ...]"""
+    return lambda row: [("", [(row[instruction], "" if row.get(input) is None else row[input], row[output])])]
+
+
+def read_chat(key, role, text, user, assistant):
+    """Rows that hold a list of turns. What the system says before the first question is kept apart; where no question
+    follows, it is the question."""
+
+    def read(row):
+        system, question, turns = [], [], []
+        for message in row[key]:
+            if message[role] in assistant:
+                question, system = (question, system) if question else (system, [])
+                turns.append(("\n\n".join(question), "", message[text]))
+                question = []
+            elif message[role] == "system" and not turns and not question:
+                system.append(message[text])
+            elif message[role] in (*user, "system"):
+                question.append(message[text])
+            else:
+                raise BadRow(f"unknown role {message[role]!r}")
+        return [("\n\n".join(system), turns)]
+
+    return read
+
+
+def read_instances(definition, instances):
+    """Rows that hold one instruction and many instances of it. A list of texts stands for its first."""
+
+    def first(text):
+        return text[0] if isinstance(text, list) and text else text
+
+    def read(row):
+        return [("", [(first(row[definition]), one["input"], first(one["output"]))]) for one in row[instances]]
+
+    return read
+
+
+FORMATS = {  # name: (fields that a row must have, how to read it). The first that fits is taken.
+    "alpaca": (("instruction", "output"), read_pair("instruction", "input", "output")),  # and this project's own
+    "dolly": (("instruction", "response"), read_pair("instruction", "context", "response")),
+    "flan": (("inputs", "targets"), read_pair("inputs", "", "targets")),
+    "messages": (("messages",), read_chat("messages", "role", "content", ("user",), ("assistant",))),
+    "sharegpt": (("conversations",), read_chat("conversations", "from", "value", ("human", "user"), ("gpt", "assistant"))),
+    "natural_instructions": (("Definition", "Instances"), read_instances("Definition", "Instances")),
+    "self_instruct": (("instruction", "instances"), read_instances("instruction", "instances")),
+}  # fmt: skip
+NO_INPUT = {"noinput", "noinputs", "noinpute", "noinputrequired", "noinputneeded", "na", "none"}
+NO_OUTPUT = {"nooutput", "nooutputrequired"}
+
+
+def letters(text):
+    """Only the letters and digits, small: "<No input>" -> "noinput" """
+    return re.sub(r"[\W_]+", "", text).lower() if len(text) < 40 else text
+
+
+def read_conversations(row, format=""):
+    """A parsed JSON row -> (name of its format, [(system, turns, had a placeholder), ...]), or BadRow."""
+    if isinstance(row, list):  # a bare list of turns
+        row = {"messages": row}
     if not isinstance(row, dict):
         raise BadRow("not an object with fields")
-    for fields, read in FORMATS.items():
-        if all(name in row for name in fields):
-            break
-    else:
-        raise BadRow("missing fields: instruction and output (or those of another known format)")
+    names = [format] if format else FORMATS
+    name = next((name for name in names if all(field in row for field in FORMATS[name][0])), None)
+    if name is None:
+        raise BadRow(
+            f"missing fields: {' and '.join(FORMATS[format][0])}"
+            if format
+            else "missing fields: instruction and output (or those of another known format)"
+        )
     try:
-        turns = read(row)
-    except (KeyError, TypeError):
+        found = FORMATS[name][1](row)
+    except (AttributeError, KeyError, TypeError):
         raise BadRow("a turn without its role or text") from None
+    return name, [checked(system, turns) for system, turns in found]
+
+
+def checked(system, turns):
+    """Every part is text and says something -> (system, turns, had a placeholder), or BadRow."""
     if not turns:
         raise BadRow("no answer in it")
+    placeholder, clean = False, []
     for instruction, context, output in turns:
         if not all(isinstance(text, str) for text in (instruction, context, output)):
             raise BadRow("a field that is not text")
-        if not (instruction + context).strip():
+        if letters(context) in NO_INPUT:
+            context, placeholder = "", True
+        if not (system + instruction + context).strip():
             raise BadRow("empty instruction")
         if not output.strip():
             raise BadRow("empty answer")
-    return tuple(turns)
+        if letters(output) in NO_OUTPUT:
+            raise BadRow("a placeholder for an answer")
+        clean.append((instruction, context, output))
+    return system, tuple(clean), placeholder
+
+
+def read_lines(path):
+    """A UTF-8 file of any size, .gz or not -> its lines, one by one (one longer than a megabyte in pieces)."""
+    decoder, number = codecs.getincrementaldecoder("utf-8-sig")(), 1
+    try:
+        with gzip.open(path) if str(path).endswith(".gz") else open(path, "rb") as file:
+            while piece := file.readline(2**20):
+                yield decoder.decode(piece)
+                number += piece.endswith(b"\n")
+            decoder.decode(b"", final=True)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read: {reason}. Give the path of a text file.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}:{number}: not UTF-8. Save the file as UTF-8 and try again.") from None
 
 
 def read_text(path):
     """A UTF-8 file, .gz or not -> str. Errors name the file and the line."""
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read: {reason}. Give the path of a text file.") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1  # without a byte-order mark
-        raise UserError(f"{path}:{line}: not UTF-8. Save the file as UTF-8 and try again.") from None
+    text = "".join(read_lines(path))
     if not text.strip():
         raise UserError(f"{path}: the file is empty. It should hold text.")
     return text
 
 
 def parse_rows(text, path):
-    """JSON Lines or one JSON array -> (physical line number, parsed row or BadRow), one by one."""
-    if text.lstrip().startswith("["):
+    """JSON Lines, one JSON array, or one object over many lines -> (physical line number, parsed row or BadRow)."""
+    first, _, others = text.lstrip().partition("\n")
+    if first.startswith("[") and not (others.strip().startswith("[") and is_json(first)):
         yield from parse_array(text, path)
+        return
+    if first.startswith("{") and others and not is_json(first) and is_json(text):
+        yield 1, json.loads(text)
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -338,6 +463,14 @@ def parse_rows(text, path):
                 yield number, json.loads(line)
             except (ValueError, RecursionError):
                 yield number, BadRow("not JSON")
+
+
+def is_json(text):
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def parse_array(text, path):
@@ -371,34 +504,78 @@ def parse_array(text, path):
         raise wrong(number, "more text after the ]")
 
 
-def load_rows(path, strict=False):
-    """A file of instruction pairs -> (rows, {reason: places}). With `strict` the first bad row is an error."""
+def load_rows(path, strict=False, format=""):
+    """A file of instruction pairs -> (rows, {reason: places}). With `strict` the first bad row is an error.
+
+    `format` is one of FORMATS, or "" to recognise it row by row. A row's task is what it says of it, else the file's
+    name. Where one row holds many instances, a place is the file and the instance's number."""
     rows, dropped = [], defaultdict(list)
     for number, parsed in parse_rows(read_text(path), path):
         place = f"{path}:{number}"
         try:
             if isinstance(parsed, BadRow):
                 raise parsed
-            turns = read_turns(parsed)
+            name, found = read_conversations(parsed, format)
         except BadRow as reason:
             if strict:
                 raise UserError(f"{place}: {reason}. Mend the row, or leave out --strict to skip it.") from None
             dropped[str(reason)].append(place)
             continue
-        rows.append(Row(turns, str(parsed.get("task") or ""), place))
+        fields = parsed if isinstance(parsed, dict) else {}
+        task = next((str(fields[key]) for key in ("task", "category", "task_name") if fields.get(key)), Path(path).stem)
+        for i, (system, turns, placeholder) in enumerate(found):
+            where = f"{path}:{i + 1}" if len(found) > 1 else place
+            rows.append(Row(turns, task, where, system, name, placeholder))
     if not rows:
         reason, places = next(iter(dropped.items()), ("there is none in it", [path]))
         raise UserError(f"{places[0]}: no row is left: {reason}. A row needs an instruction and an output.")
     return rows, dropped
 
 
+def split_weight(name):
+    """ "pairs.jsonl:0.3" -> ("pairs.jsonl", 0.3); without a weight it is 1."""
+    path, _, weight = name.rpartition(":")
+    try:
+        return (path, float(weight)) if path else (name, 1.0)
+    except ValueError:
+        return name, 1.0  # a colon of the path itself
+
+
+def mix(files, cap, seed):
+    """[(rows, weight), ...] -> one list. A weight of 0.3 takes three of ten rows, 2 takes all of them twice; of no task
+    more than `cap` rows are taken (0: all), so that a big one does not drown the others (Wei et al. 2021, FLAN)."""
+    rng, mixed, taken = random.Random(seed), [], Counter()
+    for rows, weight in files:
+        whole, part = divmod(weight, 1)
+        chosen = rows * int(whole) + rng.sample(rows, round(part * len(rows)))
+        for row in rng.sample(chosen, len(chosen)) if cap else chosen:
+            if not cap or taken[row.task] < cap:
+                mixed.append(row)
+                taken[row.task] += 1
+    return mixed
+
+
 def prompt_key(row):
     """What makes two prompts the same: letters and digits, not spacing, case or marks."""
-    return re.sub(r"\W+", " ", " | ".join(f"{q} {x}" for q, x, _ in row.turns)).strip().lower()
+    return re.sub(r"\W+", " ", row.system + " | ".join(f"{q} {x}" for q, x, _ in row.turns)).strip().lower()
 
 
 # ----------------------------------------------------------------------------------------------------------------
 # Batches. All are functions of (data, seed, step), so a run can be resumed anywhere.
+
+
+def read_passages(path):
+    """A text file of any size -> its passages one by one; blank lines stand between them."""
+    lines, size = [], 0
+    for line in read_lines(path):
+        lines.append(line)
+        size += len(line)
+        if not line.strip() or size > 2**20:  # a passage without an end is cut, so that memory stays small
+            if passage := "".join(lines).strip():
+                yield passage
+            lines, size = [], 0
+    if passage := "".join(lines).strip():
+        yield passage
 
 
 def encode_corpus(tokenizer, passages):
@@ -406,12 +583,24 @@ def encode_corpus(tokenizer, passages):
     return torch.tensor([token for text in passages for token in tokenizer.encode(text) + [tokenizer.end]])
 
 
+def encode_corpus_to(path, tokenizer, passages):
+    """The same, but the stream is a file that is read where it lies and needs no memory. (number of tokens,)"""
+    kind = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
+    if not Path(path).exists():
+        with open(f"{path}.tmp", "wb") as file:
+            for text in passages:
+                file.write(np.array(tokenizer.encode(text) + [tokenizer.end], kind).tobytes())
+        Path(f"{path}.tmp").replace(path)
+    return np.memmap(path, kind, "r")
+
+
 def corpus_batch(stream, step, batch_size, window):
     """The stream is read in order: batch 0 is its first windows. -> inputs, targets, each (batch_size, window)"""
     windows = (len(stream) - 1) // window
-    first = torch.tensor([(step * batch_size + i) % windows for i in range(batch_size)]) * window
-    at = first[:, None] + torch.arange(window + 1)  # (batch_size, window + 1)
-    return stream[at[:, :-1]], stream[at[:, 1:]]
+    first = (step * batch_size + np.arange(batch_size)) % windows * window
+    rows = stream[first[:, None] + np.arange(window + 1)]  # (batch_size, window + 1)
+    rows = torch.as_tensor(rows).long()
+    return rows[:, :-1], rows[:, 1:]
 
 
 def collate(examples, pad):
@@ -440,30 +629,73 @@ def epoch_batches(examples, batch_size, seed):
     return batches
 
 
+def pack(examples, block_size):
+    """Examples -> lists of examples that fit in one row of block_size tokens together: the longest first, each where
+    there is room."""
+    rows = []
+    for example in sorted(examples, key=lambda example: len(example[0]), reverse=True):
+        size = len(example[0]) - 1
+        row = next((row for row in rows if row["size"] + size <= block_size), None)
+        if row is None:
+            row = {"size": 0, "examples": []}
+            rows.append(row)
+        row["size"] += size
+        row["examples"].append(example)
+    return [row["examples"] for row in rows]
+
+
+def collate_packed(examples, pad, block_size):
+    """Examples -> inputs, targets, positions, each (B, T), and mask (B, 1, T, T): as collate, with many in one row.
+
+    Each example has positions of its own from 0 on and sees only itself, so it is as if it were alone."""
+    rows = pack(examples, block_size)
+    longest = max(sum(len(ids) - 1 for ids, _ in row) for row in rows)
+    inputs = torch.full((len(rows), longest), pad)
+    targets = torch.full((len(rows), longest), IGNORE)
+    positions = torch.zeros((len(rows), longest), dtype=torch.long)
+    owner = torch.full((len(rows), longest), -1)  # which example of its row a token is of
+    for i, row in enumerate(rows):
+        start = 0
+        for n, (ids, mask) in enumerate(row):
+            x, y = shift(ids, mask)
+            at = slice(start, start + len(x))
+            inputs[i, at], targets[i, at] = torch.tensor(x), torch.tensor(y)
+            positions[i, at], owner[i, at] = torch.arange(len(x)), n
+            start += len(x)
+    causal = torch.ones(longest, longest, dtype=torch.bool).tril()
+    mask = (owner[:, None, :] == owner[:, :, None]) & causal  # (B, T, T)
+    return inputs, targets, positions, mask.unsqueeze(1)
+
+
 # ----------------------------------------------------------------------------------------------------------------
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Audit a file of instruction pairs and show how a model will see it.")
-    parser.add_argument("file", help="JSON Lines or a JSON array, .gz or not")
+    parser = argparse.ArgumentParser(description="Audit files of instruction pairs and show how a model will see them.")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="JSON Lines or a JSON array, .gz or not")
+    parser.add_argument("--format", default="", choices=["", *FORMATS], help="how to read rows (default: recognise it)")
     parser.add_argument("--template", default="alpaca", choices=TEMPLATES, help="prompt format (default: alpaca)")
-    parser.add_argument("--show", type=int, default=2, help="how many rows to show (default: 2)")
+    parser.add_argument("--show", type=int, default=2, help="how many rows of each file to show (default: 2)")
     parser.add_argument("--block-size", type=int, default=1024, help="context in tokens (default: 1024, as GPT-2)")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
+    parser.add_argument("--json", action="store_true", help="print the audit for programs, and nothing else")
     args = parser.parse_args()
+    audits = {}
     try:
-        rows, dropped = load_rows(args.file, args.strict)
+        for file in args.files:
+            rows, dropped = load_rows(file, args.strict, args.format)
+            some = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
+            tokenizer = Tokenizer(train_bpe(some, 4096))  # of the file itself: nothing is fetched
+            examples, audits[file] = prepare(rows, tokenizer, args.template, args.block_size, dropped)
+            if not args.json:
+                for ids, mask in examples[: args.show]:
+                    print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
+                print(f"{file}:", *audits[file].lines(), sep="\n  ")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    some = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
-    tokenizer = Tokenizer(train_bpe(some, 4096))  # of the file itself: nothing is fetched
-    examples, audit = prepare(rows, tokenizer, args.template, args.block_size, dropped)
-    for ids, mask in examples[: args.show]:
-        print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
-    print(*audit.lines(), sep="\n")
-    prompts = Counter(map(prompt_key, rows))
-    print(f"{sum(n - 1 for n in prompts.values())} rows repeat the prompt of an earlier one")
+    if args.json:
+        print(json.dumps({file: audit.as_json() for file, audit in audits.items()}, indent=1))
 
 
 if __name__ == "__main__":

@@ -281,11 +281,62 @@ def plain(instruction, input):
     return f"Question: {instruction}\n" + (f"Text: {input}\n" if input else "") + "Answer: "
 
 
+PAIRED = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+)
 PUBLISHED = {
     "alpaca": lambda q, x, first: ("" if first else "\n\n") + alpaca(q, x),
-    "alpaca_preamble": lambda q, x, first: (PREAMBLE if first else "\n\n") + alpaca(q, x),
+    "alpaca_preamble": lambda q, x, first: ((PAIRED if x else PREAMBLE) if first else "\n\n") + alpaca(q, x),
     "plain": lambda q, x, first: ("" if first else "\n\n") + plain(q, x),
 }
+
+# Whole conversations as the models' makers show them. E stands where each has its own end token.
+SYSTEM, E = "Be brief.", "<|endoftext|>"
+TWO_TURNS = [("Hi.", "", "Hello."), ("Who are you?", "", "A model.")]
+CHATS = {
+    "chatml": (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\nHello." + E
+        + "\n<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\nA model." + E
+    ),
+    "llama2": (  # Meta's code has one more blank before the end token
+        "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi. [/INST] Hello." + E
+        + "<s>[INST] Who are you? [/INST] A model." + E
+    ),
+    "llama3": (
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nHi.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nHello." + E
+        + "<|start_header_id|>user<|end_header_id|>\n\nWho are you?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nA model." + E
+    ),
+    "mistral": (  # has no place for a system text: it stands before the first question
+        "<s>[INST] Be brief.\n\nHi. [/INST] Hello." + E + "[INST] Who are you? [/INST] A model." + E
+    ),
+    "zephyr": (
+        "<|system|>\nBe brief.</s>\n<|user|>\nHi.</s>\n<|assistant|>\nHello." + E
+        + "\n<|user|>\nWho are you?</s>\n<|assistant|>\nA model." + E
+    ),
+    "tulu": (
+        "<|system|>\nBe brief.\n<|user|>\nHi.\n<|assistant|>\nHello." + E
+        + "\n<|user|>\nWho are you?\n<|assistant|>\nA model." + E
+    ),
+    "alpaca": (
+        "Be brief.\n\n### Instruction:\nHi.\n\n### Response:\nHello." + E
+        + "\n\n### Instruction:\nWho are you?\n\n### Response:\nA model." + E
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("template", CHATS)
+def test_a_chat_with_a_system_text_is_the_published_text(tokenizer, template):
+    ids, mask, _ = encode_example(tokenizer, template, TWO_TURNS, 4096, SYSTEM)
+    assert tokenizer.decode(ids) == CHATS[template]
+    assert learned_answers(tokenizer, shift(ids, mask)[1]) == ["Hello." + E, "A model." + E]
+
+
+def test_every_template_is_checked_against_its_published_form():
+    assert set(data.TEMPLATES) == set(PUBLISHED) | set(CHATS)
+
 
 CONVERSATIONS = {
     "without input": [("What is the capital of France?", "", "Paris.")],
@@ -513,8 +564,8 @@ MASK_MUTANTS = {  # (tokenizer, ids, right mask, turns) -> wrong mask
 def plant_mask(monkeypatch, mutant):
     right = encode_example
 
-    def wrong(tokenizer, template, turns, block_size):
-        ids, mask, trimmed = right(tokenizer, template, turns, block_size)
+    def wrong(tokenizer, template, turns, block_size, system):
+        ids, mask, trimmed = right(tokenizer, template, turns, block_size, system)
         mask = mutant(tokenizer, ids, mask, turns)
         assert len(mask) == len(ids)
         return ids, mask, trimmed
@@ -750,7 +801,12 @@ ROWS = {
     "FLAN": ({"inputs": "i", "targets": "o", "task": "cola"}, NO_INPUT),
     "messages": (messages(("user", "i"), ("assistant", "o")), NO_INPUT),
     "messages, two turns": (messages(*TWO_PAIRS), (("i1", "", "o1"), ("i2", "", "o2"))),
-    "messages, system": (messages(("system", "S"), *TWO_PAIRS), (("S\n\ni1", "", "o1"), ("i2", "", "o2"))),
+    "messages, system": (messages(("system", "S"), *TWO_PAIRS), (("i1", "", "o1"), ("i2", "", "o2"))),
+    "messages, system and no question": (messages(("system", "S"), ("assistant", "o")), (("S", "", "o"),)),
+    "messages, two questions": (messages(("user", "a"), ("user", "b"), ("assistant", "o")), (("a\n\nb", "", "o"),)),
+    "a placeholder for an input": (PAIR | {"input": "<No input>"}, NO_INPUT),
+    "self-instruct": ({"instruction": "i", "instances": [{"input": "x", "output": "o"}]}, PAIR_TURNS),
+    "natural instructions": ({"Definition": ["i"], "Instances": [{"input": "x", "output": ["o", "p"]}]}, PAIR_TURNS),
     "ShareGPT": (conversation(("human", "i"), ("gpt", "o")), NO_INPUT),
     "ShareGPT, two turns": (
         conversation(("human", "i1"), ("gpt", "o1"), ("human", "i2"), ("gpt", "o2")),
@@ -773,7 +829,66 @@ def test_formats_can_be_mixed_in_one_file(tmp_path):
 
 def test_the_task_of_a_row_is_kept(tmp_path):
     rows, _ = load_rows(write(tmp_path, lines(PAIR | {"task": "sums"}, PAIR)))
-    assert [row.task for row in rows] == ["sums", ""]
+    assert [row.task for row in rows] == ["sums", "pairs"], "else it is the file's name"
+
+
+def test_a_system_text_is_kept_apart_and_its_row_says_what_it_was(tmp_path):
+    (row,), _ = load_rows(write(tmp_path, lines(messages(("system", "S"), *TWO_PAIRS))))
+    assert (row.system, row.format, row.turns[0][0]) == ("S", "messages", "i1")
+
+
+def test_a_task_file_over_many_lines_gives_a_row_for_every_instance(tmp_path):
+    task = {"Definition": ["Add."], "Instances": [{"input": f"1 {n}", "output": [str(n + 1)]} for n in range(3)]}
+    rows, _ = load_rows(write(tmp_path, json.dumps(task, indent=2), "task7_add.json"))
+    assert [row.turns for row in rows] == [(("Add.", f"1 {n}", str(n + 1)),) for n in range(3)]
+    assert {row.task for row in rows} == {"task7_add"} and rows[2].place.endswith("task7_add.json:3")
+
+
+def test_lists_of_turns_line_by_line_and_as_one_array(tmp_path):
+    turns = messages(*TWO_PAIRS)["messages"]
+    for content in (lines(turns, turns), json.dumps([turns, turns])):
+        assert [len(row.turns) for row in load_rows(write(tmp_path, content))[0]] == [2, 2]
+
+
+def test_a_format_that_is_said_is_the_only_one_that_fits(tmp_path):
+    path = write(tmp_path, lines({"inputs": "i", "targets": "o"}, PAIR))
+    rows, dropped = load_rows(path, format="flan")
+    assert len(rows) == 1 and list(dropped) == ["missing fields: inputs and targets"]
+
+
+def test_a_placeholder_for_an_answer_is_no_answer(tmp_path):
+    rows, dropped = load_rows(write(tmp_path, lines(PAIR, PAIR | {"output": "<nooutput>"}, PAIR | {"output": "None"})))
+    assert len(rows) == 2 and list(dropped) == ["a placeholder for an answer"]
+
+
+def rows_of(task, n):
+    return [Row(((f"{task} {i}", "", "o"),), task) for i in range(n)]
+
+
+def test_a_mixture_takes_shares_and_caps_its_tasks():
+    a, b = rows_of("a", 100), rows_of("b", 10)
+    assert data.mix([(a, 1), (b, 1)], 0, 0) == a + b
+    mixed = data.mix([(a, 0.3), (b, 2)], 0, 0)
+    assert len(set(mixed) & set(a)) == 30 and sum(row in b for row in mixed) == 20
+    capped = data.mix([(a, 1), (b, 1)], 25, 0)
+    assert sum(row.task == "a" for row in capped) == 25 and sum(row.task == "b" for row in capped) == 10
+    assert data.mix([(a, 1)], 25, 0) != data.mix([(a, 1)], 25, 1), "which rows are taken is drawn"
+
+
+@pytest.mark.parametrize(
+    "name, path, weight",
+    [("a.json:0.3", "a.json", 0.3), ("a.json", "a.json", 1), ("C:\\a.json", "C:\\a.json", 1), ("a:b:2", "a:b", 2)],
+)
+def test_a_weight_stands_behind_the_last_colon(name, path, weight):
+    assert data.split_weight(name) == (path, weight)
+
+
+def test_the_audit_notes_what_looks_odd(tmp_path, tokenizer):
+    odd = [PAIR, PAIR, PAIR | {"instruction": "a [INST] b"}, PAIR | {"input": "n/a"}, PAIR | {"output": "x </s>"}]
+    rows, dropped = load_rows(write(tmp_path, lines(*odd)))
+    _, audit = prepare(rows, tokenizer, "alpaca", 4096, dropped)
+    assert list(audit.notes.values()) == [2, 2, 1], audit.notes
+    assert audit.as_json()["formats"] == {"alpaca": 5} and audit.as_json()["dropped"] == {}
 
 
 THREE = {n: ((f"i{n}", "", f"o{n}"),) for n in (1, 2, 3)}
@@ -1002,7 +1117,6 @@ BAD_ARRAYS = {
     "two commas between rows": (f"[{ROW},\n,{ROW}]", None),
     "text after it": (f"[{ROW}]\nnonsense", 2),
     "a row after it": (f"[{ROW}]\n{ROW}", 2),
-    "an array a line": (f"[{ROW}]\n[{ROW}]", 2),
     "too deep": ("[" * 100_000, 1),
 }
 
@@ -1048,7 +1162,7 @@ def test_dolly_loads_whole():
     path = shared("dolly/databricks-dolly-15k.jsonl.gz")
     rows, dropped = load_rows(path, strict=True)
     assert (len(rows), dict(dropped)) == (15_015, {})
-    assert sum(not row.turns[0][1] for row in rows) == 10_417
+    assert sum(not row.turns[0][1] for row in rows) == 10_418  # and one "N/A"
     assert len(rows[1868].turns[0][2]) == 26_097 and rows[1868].place == f"{path}:1869"
     assert rows[266].turns == rows[7681].turns
 
@@ -1060,8 +1174,10 @@ def test_alpaca_loads_but_for_its_empty_outputs():
         284, 1223, 1347, 1736, 7723, 9038, 11263, 11355, 11471, 14634, 15015, 23488, 24322, 24449, 24541,
         25034, 28250, 30605, 31653, 32425, 35802, 44274, 45538, 46258, 46811, 49181, 49248, 51388,
     ]  # fmt: skip
-    assert len(rows) == 52_002 - 28
-    assert dict(dropped) == {"empty answer": [f"{path}:{2 + 5 * n}" for n in empty]}  # a row is five lines
+    nothing = len(dropped["a placeholder for an answer"])  # "<nooutput>" and its spellings
+    assert len(rows) == 52_002 - 28 - nothing and 23 <= nothing <= 53
+    assert dropped["empty answer"] == [f"{path}:{2 + 5 * n}" for n in empty]  # a row is five lines
+    assert sum(row.placeholder for row in rows) > 600
     assert rows[-1].place == f"{path}:{2 + 5 * 52_001}"
 
 
@@ -1070,8 +1186,9 @@ def test_the_book_set_loads_whole():
     assert (len(rows), sum(not row.turns[0][1] for row in rows), dict(dropped)) == (1_100, 775, {})
 
 
-def test_seed_tasks_are_of_no_known_format():
-    assert ":1: " in user_error(shared("alpaca/seed_tasks.jsonl"))
+def test_seed_tasks_load_by_their_instances():
+    rows, dropped = load_rows(shared("alpaca/seed_tasks.jsonl"))
+    assert len(rows) + sum(map(len, dropped.values())) == 175 and {row.format for row in rows} == {"self_instruct"}
 
 
 def test_sharegpt_conversations_load_turn_by_turn():
@@ -1089,8 +1206,8 @@ def test_openai_messages_load_with_all_their_turns(tokenizer):
     rows, _ = load_rows(path, strict=True)
     system = "You are a happy assistant that puts a positive spin on everything."
     assert [len(row.turns) for row in rows] == [1, 4, 1, 1, 1]
-    assert rows[0].turns[0][0] == system + "\n\nI fell off my bike today."
-    assert [turn[0].startswith(system) for turn in rows[1].turns] == [True, False, False, False]
+    assert (rows[0].system, rows[0].turns[0][0]) == (system, "I fell off my bike today.")
+    assert rows[1].system == system and not any(system in turn[0] for turn in rows[1].turns)
     assert rows[2].turns[0][0] == "I lost my book today."  # no system text
     assert rows[3].turns == ((system, "", "You're great!"),)  # no question: the system text is all there is
     assert rows[4].turns[0][2] == "Eat a banana!" * 2000

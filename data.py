@@ -12,11 +12,14 @@ ids[1:], and exactly those targets that are answer tokens or the end token are l
 import argparse
 import codecs
 import gzip
+import hashlib
 import heapq
+import http.client
 import json
 import random
 import re
 import sys
+import urllib.request
 import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -25,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import tiktoken
 import torch
+from tqdm import tqdm
 
 from model import IGNORE, UserError
 
@@ -116,6 +120,91 @@ class Tokenizer:
     @classmethod
     def from_state(cls, state):
         return cls([token.encode("latin-1") for token in state["tokens"]], state["pattern"])
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# GPT-2's vocabulary and files, for those who go on to the real thing.
+
+GPT2_WORD = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+GPT2_URL = "https://huggingface.co/openai-community/{}/resolve/main/{}"
+GPT2_SIZES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
+CHECKSUMS = {  # sha256; the files of the larger ones are checked for their length only
+    "gpt2/model.safetensors": "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+    "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+}
+
+
+def gpt2_tokenizer(folder):
+    """GPT-2's tokenizer, from vocab.json (or encoder.json, as OpenAI called it) in the folder, else by tiktoken, which
+    fetches it once."""
+    folder = Path(folder)
+    file = next((folder / name for name in ("vocab.json", "encoder.json") if (folder / name).exists()), None)
+    if file is None:
+        try:
+            bpe = tiktoken.get_encoding("gpt2")
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{folder}: no vocab.json, and GPT-2's cannot be fetched: {reason:.80}. Put it there."
+            ) from None
+        return Tokenizer([bpe.decode_single_token_bytes(i) for i in range(bpe.eot_token)], GPT2_WORD)
+    try:
+        ids = json.loads(file.read_text(encoding="utf-8"))
+        byte_of = {letter: byte for byte, letter in byte_letters().items()}
+        tokens = [bytes(byte_of[letter] for letter in token) for token in sorted(ids, key=ids.get) if token != END]
+        return Tokenizer(tokens, GPT2_WORD)
+    except (AttributeError, KeyError, ValueError):
+        raise UserError(f"{file}: not GPT-2's vocabulary. Fetch it again.") from None
+
+
+def byte_letters():
+    """GPT-2's files write every byte as one visible letter: those that are visible as themselves, the others as the
+    letters from 256 on."""
+    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return {byte: chr(byte) for byte in visible} | {byte: chr(256 + i) for i, byte in enumerate(hidden)}
+
+
+def fetch(url, path, checksum=""):
+    """Download a file once, with a progress bar. A broken download goes on where it stopped."""
+    path, part = Path(path), Path(f"{path}.part")
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            have = have if answer.status == 206 else 0  # 206: the server goes on where we stopped
+            size = have + int(answer.headers.get("Content-Length", 0))
+            with open(part, "ab" if have else "wb") as file:
+                with tqdm(total=size, initial=have, desc=path.name, unit="B", unit_scale=True, ncols=78) as bar:
+                    while piece := answer.read(2**20):
+                        file.write(piece)
+                        bar.update(len(piece))
+        if part.stat().st_size < size:
+            raise OSError("the connection was cut")
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(
+            f"{url}: cannot be fetched: {error}. Run again to go on, or fetch it elsewhere and give --base FILE."
+        ) from None
+    found = hashlib.sha256()
+    with open(part, "rb") as file:
+        while piece := file.read(2**20):
+            found.update(piece)
+    if checksum and found.hexdigest() != checksum:
+        part.unlink()
+        raise UserError(f"{url}: what came is damaged (its checksum differs). Run again.")
+    part.replace(path)
+
+
+def fetch_gpt2(name, folder):
+    """GPT-2's weights, sizes and vocabulary -> the folder that holds them."""
+    for file in ("config.json", "vocab.json", "model.safetensors"):
+        fetch(
+            GPT2_URL.format(name, file), Path(folder) / file, CHECKSUMS.get(f"{name}/{file}", CHECKSUMS.get(file, ""))
+        )
+    return Path(folder)
 
 
 # ----------------------------------------------------------------------------------------------------------------

@@ -8,14 +8,18 @@ What it is not: it trains nothing.
     python generate.py                                      chat (/help tells the commands)
     python generate.py --eval                               the held-out table of out/tuned.pt
     python generate.py --save answers.json                  answers as JSON, for a judge
+    python generate.py --judge A.pt B.pt --data rows.jsonl  two models blind, side by side: which answer is better?
+    python generate.py --export folder                      a model of GPT-2's shape for the transformers library
 """
 
 import argparse
 import codecs
 import json
 import math
+import random
 import re
 import shutil
+import subprocess
 import sys
 import textwrap
 import unicodedata
@@ -26,7 +30,7 @@ import torch
 
 import world
 from data import TEMPLATES, Row, Tokenizer, encode_prompt, load_rows
-from model import KVCache, UserError, build_model, load_adapter, load_checkpoint
+from model import KVCache, UserError, build_model, export_gpt2, load_adapter, load_checkpoint, merge_lora
 
 # ----------------------------------------------------------------------------------------------------------------
 # Sampling.
@@ -117,17 +121,17 @@ class Bot:
     template: str | None
     trained_on: dict | None = None  # what its checkpoint says of that
 
-    def prompt(self, instruction, input="", history=()):
+    def prompt(self, instruction, input="", history=(), system=""):
         """-> ids. What does not fit loses the oldest turns first, then the end of the input, then of the question."""
         limit = self.model.config.block_size - 16  # leave some room for an answer
         if self.template is None:
-            ids = self.tokenizer.encode(instruction + (" " + input if input else ""))
+            ids = self.tokenizer.encode(" ".join(filter(None, (system, instruction, input))))
             return [self.tokenizer.end] + ids[-limit:]  # a passage begins after an end token
         past = []
         for i, (question, context, answer) in enumerate(history):
             head, body, tail = encode_prompt(self.tokenizer, self.template, question, context, i == 0)
             past.append(head + body + tail + self.tokenizer.encode(answer) + [self.tokenizer.end])
-        head, body, tail = encode_prompt(self.tokenizer, self.template, instruction, input, not history)
+        head, body, tail = encode_prompt(self.tokenizer, self.template, instruction, input, not history, system)
         if past and sum(map(len, past)) + len(head + body + tail) > limit:
             return self.prompt(instruction, input, history[1:])
         body = body[: max(0, limit - len(head) - len(tail))]
@@ -136,7 +140,7 @@ class Bot:
 
     def answers(self, rows, how, batch_size=64):
         """Rows -> [(text, stopped by itself)]. Prompts of like length go together."""
-        prompts = [self.prompt(*row.turns[0][:2]) for row in rows]
+        prompts = [self.prompt(*row.turns[0][:2], system=row.system) for row in rows]
         order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
         out = [None] * len(rows)
         for start in range(0, len(order), batch_size):
@@ -325,12 +329,85 @@ def flags():
     add("--eval", action="store_true", help="print the held-out table of --tuned")
     add("--data", help="with --eval or --save: ask the prompts of this file (JSON Lines) instead")
     add("--save", metavar="FILE", help="write the tuned model's answers as JSON, for a person or a model to judge")
+    add(
+        "--template-at-inference", help="ask with another template than the one tuned with, to see what a mismatch does"
+    )
+    add("--judge", nargs=2, metavar=("A", "B"), help="compare two checkpoints blind on --data")
+    add("--judge-command", metavar="CMD", help="a program that judges: reads a pair as JSON, prints 1, 2 or tie")
+    add(
+        "--verdicts", default="verdicts.jsonl", help="with --judge: where verdicts are kept; the next run goes on there"
+    )
+    add(
+        "--export", metavar="FOLDER", help="write --tuned, of GPT-2's shape, for the transformers library (LoRA merged)"
+    )
     add("--temperature", type=float, default=0.0, help="0 (default) takes the likeliest token")
     add("--top-k", type=int, default=0, help="sample among the k likeliest tokens (0: all)")
     add("--top-p", type=float, default=1.0, help="sample among the likeliest tokens of this probability together")
     add("--max-new", type=int, default=48, help="longest answer in tokens")
     add("--seed", type=int, default=0, help="seed of the sampling")
     return parser
+
+
+def ask_person(pair):
+    """Show two answers in an order that says nothing of where they come from -> "1", "2", "tie" or "quit"."""
+    print(f"\n> {pair['instruction']}" + (f" [{pair['input']}]" if pair["input"] else ""))
+    for number in "12":
+        print(textwrap.indent(textwrap.fill(pair[f"output_{number}"], 90), "   ").replace("  ", f"{number}) ", 1))
+    while True:
+        try:
+            said = input("Which is better? 1, 2, tie or quit: ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return "quit"
+        if said in ("1", "2", "tie", "quit"):
+            return said
+
+
+def ask_command(command):
+    """Any program can be the judge: it reads the pair as JSON and prints 1, 2 or tie."""
+
+    def ask(pair):
+        done = subprocess.run(command, shell=True, input=json.dumps(pair), capture_output=True, text=True)
+        if done.stdout.strip() not in ("1", "2", "tie"):
+            said = (done.stdout or done.stderr).strip()
+            raise UserError(f"--judge-command {command}: said {said[:60]!r}. It must print 1, 2 or tie.")
+        return done.stdout.strip()
+
+    return ask
+
+
+def judge(bots, names, rows, how, ask, path, seed):
+    """Two Bots answer; `ask` says of every pair which is better. Verdicts are added to a JSON Lines file, so one can
+    stop and go on; equal answers are ties unasked. Prints the share of the decided pairs that the first model won."""
+    path = Path(path)
+    verdicts = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    known = {(v["instruction"], v["input"]) for v in verdicts}
+    rows = [row for row in rows if row.turns[0][:2] not in known]
+    rng = random.Random(f"{seed} {len(known)}")
+    answers = [[text for text, _ in bot.answers(rows, how)] for bot in bots]
+    for row, *texts in zip(rows, *answers):
+        order = rng.sample((0, 1), 2)  # who is shown first: people, and models more so, prefer a place
+        pair = {"instruction": row.turns[0][0], "input": row.turns[0][1]}
+        pair |= {f"output_{n + 1}": texts[i] for n, i in enumerate(order)}
+        said = "tie" if texts[0] == texts[1] else ask(pair)
+        if said == "quit":
+            break
+        verdicts.append(
+            pair | {"shown_first": names[order[0]], "better": said if said == "tie" else names[order[int(said) - 1]]}
+        )
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(verdicts[-1], ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {error.strerror}. Choose another --verdicts.") from None
+    wins = [sum(v["better"] == name for v in verdicts) for name in names]
+    decided = sum(wins)
+    print(
+        f"{len(verdicts)} pairs: {names[0]} better {wins[0]}, {names[1]} better {wins[1]}, ties {len(verdicts) - decided}"
+    )
+    if decided:
+        print(
+            f"{names[0]} wins {wins[0] / decided:.0%} of the decided ones ({'{:.0%} to {:.0%}'.format(*wilson(wins[0], decided))})"
+        )
 
 
 def held_out(seed, tasks):
@@ -344,8 +421,27 @@ def run(args):
         if not low <= getattr(args, name) <= high:
             raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: choose from {low} to {high}.")
     how = Sampling(args.temperature, args.top_k, args.top_p, args.max_new, args.seed)
+    if args.export:
+        model = load_bot(args.tuned).model
+        merge_lora(model)
+        export_gpt2(model, args.export)
+        print(f"{args.export}: config.json and model.safetensors, for GPT2LMHeadModel.from_pretrained")
+        return
+    if args.judge:
+        if not args.data:
+            raise UserError("--judge: needs prompts. Give --data FILE.")
+        ask = ask_command(args.judge_command) if args.judge_command else ask_person
+        rows = load_rows(args.data)[0]
+        judge([load_bot(path) for path in args.judge], args.judge, rows, how, ask, args.verdicts, args.seed)
+        return
     columns = three_columns(load_bot(args.base), load_bot(args.tuned))
     trained = columns["tuned"].trained_on
+    if args.template_at_inference:
+        if args.template_at_inference not in TEMPLATES:
+            raise UserError(
+                f"--template-at-inference {args.template_at_inference}: unknown. Known: {', '.join(TEMPLATES)}."
+            )
+        columns["tuned"].template = args.template_at_inference
     if args.data:
         splits = {Path(args.data).name: load_rows(args.data)[0]}
     else:

@@ -12,13 +12,16 @@ Shapes: B rows in a batch, T positions, C = n_embd, V = vocab_size, nh = n_head,
 """
 
 import hashlib
+import json
 import math
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 IGNORE = -100  # a target that is not learned; PyTorch's cross_entropy skips it by default
 
@@ -115,6 +118,7 @@ class GPT(nn.Module):
         self.smear = nn.Parameter(torch.full((config.n_embd,), 0.5)) if config.smear else None
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd)
+        self.recompute = False  # True: forget what blocks computed and compute it again for the gradient; saves memory
         cos, sin = rotary_tables(config.block_size, config.n_embd // config.n_head)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
@@ -159,17 +163,21 @@ class GPT(nn.Module):
         else:
             rotary = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # each (B or 1, T, 1, hs/2)
         for i, block in enumerate(self.h):
-            x = block(x, rotary, mask, cache.layers[i] if cache else None)
+            if self.recompute and self.training:
+                x = checkpoint(block, x, rotary, mask, None, use_reentrant=False)
+            else:
+                x = block(x, rotary, mask, cache.layers[i] if cache else None)
         return self.ln_f(x)
 
     def logits(self, hidden):
         """(..., C) -> (..., V)"""
         return F.linear(hidden, self.wte.weight)
 
-    def loss_sum(self, ids, targets, **kwargs):
-        """Sum of -log p(target) over the learned targets (nats). Logits are computed only there. ids, targets (B, T)."""
+    def loss_sum(self, ids, targets, positions=None, mask=None):
+        """Sum of -log p(target) over the learned targets (nats). Logits are computed only there. ids, targets (B, T);
+        positions and mask as in forward."""
         learned = (targets.flatten() != IGNORE).nonzero()[:, 0]  # (n,): the places, among B * T
-        hidden = self(ids, **kwargs).flatten(0, 1).index_select(0, learned)  # (n, C)
+        hidden = self(ids, positions, mask).flatten(0, 1).index_select(0, learned)  # (n, C)
         return F.cross_entropy(self.logits(hidden), targets.flatten()[learned], reduction="sum")
 
     def device(self):
@@ -330,3 +338,88 @@ def load_adapter(model, checkpoint, path="the adapter"):
         assert not unknown and not any(name.endswith((".A", ".B")) for name in missing)
     except (AssertionError, KeyError, RuntimeError, TypeError):
         raise UserError(f"{path}: its weights do not fit its rank and targets. Tune it again with --lora.") from None
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# GPT-2's own weights (Radford et al. 2019), in the files of the transformers library: same parts, nearly the same names.
+
+NUMBERS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+TURNED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")  # they keep these as (in, out), we as (out, in)
+
+
+def read_safetensors(path):
+    """-> {name: tensor}. The file: eight bytes with the length of a JSON header, the header, the numbers."""
+    raw = Path(path).read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header, body = json.loads(raw[8 : 8 + size]), bytearray(raw[8 + size :])
+    tensors = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            start, end = entry["data_offsets"]
+            assert end <= len(body), "cut off"
+            tensors[name] = torch.frombuffer(body[start:end], dtype=NUMBERS[entry["dtype"]]).view(entry["shape"])
+    return tensors
+
+
+def write_safetensors(path, tensors):
+    header, at = {"__metadata__": {"format": "pt"}}, 0
+    for name, tensor in tensors.items():
+        size = 4 * tensor.numel()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            file.write(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+
+
+def load_gpt2(path):
+    """GPT-2's weights (pytorch_model.bin, model.safetensors, or a folder that holds one of them) -> GPT.
+
+    The number of heads is read from config.json beside them; without it they are 64 wide, as in all of OpenAI's."""
+    path = Path(path)
+    if path.is_dir():
+        path = next(
+            (path / name for name in ("model.safetensors", "pytorch_model.bin") if (path / name).exists()), path
+        )
+    try:
+        if path.suffix == ".safetensors":
+            found = read_safetensors(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        found = {name.removeprefix("transformer."): weight.float() for name, weight in found.items()}
+        about = path.parent / "config.json"
+        known = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
+        vocab_size, width = found["wte.weight"].shape
+        sizes = {"n_layer": len([name for name in found if name.endswith("ln_1.weight")]),
+                 "n_head": known.get("n_head", width // 64), "n_embd": width}  # fmt: skip
+        block_size = found["wpe.weight"].shape[0]
+        model = GPT(GPTConfig(vocab_size, block_size, **sizes, position="learned", smear=0))
+        model.load_state_dict(
+            {name: found[name].T if name.endswith(TURNED) else found[name] for name in model.state_dict()}
+        )
+        return model
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}. Give GPT-2's weights or their folder.") from None
+    except Exception:
+        raise UserError(
+            f"{path}: not GPT-2's weights, or cut off. Give model.safetensors or pytorch_model.bin."
+        ) from None
+
+
+def export_gpt2(model, folder):
+    """The way back: config.json and model.safetensors, as the transformers library reads them. Merge LoRA before."""
+    c = model.config
+    if c.position != "learned" or c.smear:
+        raise UserError(f"{folder}: only a model of GPT-2's shape can be exported (--position learned --smear 0).")
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        about = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": c.vocab_size, "n_embd": c.n_embd,
+                 "n_positions": c.block_size, "n_layer": c.n_layer, "n_head": c.n_head, "bos_token_id": c.vocab_size - 1,
+                 "eos_token_id": c.vocab_size - 1}  # fmt: skip
+        (Path(folder) / "config.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        state = {f"transformer.{name}": w.T if name.endswith(TURNED) else w for name, w in model.state_dict().items()}
+        write_safetensors(Path(folder) / "model.safetensors", state)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}. Choose another folder.") from None

@@ -7,37 +7,53 @@ things change: what the batches hold, and which positions the loss looks at.
     python train_sft.py --quick            the same in seconds, with a model too small to be good
     python train_sft.py --lora 8           tune a low-rank adapter as well, and compare
     python train_sft.py --data my.jsonl    tune on your own pairs
+    python train_sft.py --base gpt2 --data alpaca_data.json --lora 8         the real thing
+    torchrun --nproc_per_node=2 train_sft.py                                  the same on several processes
 """
 
 import argparse
+import contextlib
+import hashlib
 import json
 import math
+import os
 import platform
 import random
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 import world
 from data import (
+    FORMATS,
+    GPT2_SIZES,
     IGNORE,
     TEMPLATES,
     Row,
     Tokenizer,
     collate,
+    collate_packed,
     corpus_batch,
     encode_corpus,
+    encode_corpus_to,
     epoch_batches,
+    fetch_gpt2,
+    gpt2_tokenizer,
     load_rows,
+    mix,
     prepare,
     prompt_key,
-    read_text,
+    read_passages,
     show_mask,
+    split_weight,
     train_bpe,
 )  # fmt: skip
 from generate import Bot, Sampling, print_table, score_columns, side_by_side, three_columns, world_rows
@@ -49,6 +65,7 @@ from model import (
     build_model,
     fingerprint,
     load_checkpoint,
+    load_gpt2,
     lora_state,
     save_checkpoint,
 )  # fmt: skip
@@ -62,7 +79,17 @@ def flag(default, help):
 class Config:
     out: str = flag("out", "folder for checkpoints, the report and the log")
     corpus: str = flag("", "pretrain on this text file instead of the built-in world (passages apart by blank lines)")
-    data: str = flag("", "tune on this file of pairs (JSON Lines or a JSON array) instead of the built-in ones")
+    data: list = flag(
+        (),
+        "tune on this file of pairs (JSON Lines or a JSON array) instead of the built-in ones; FILE:0.3 takes "
+        "three of ten rows, FILE:2 each twice; may be given again, to mix",
+    )
+    task_cap: int = flag(0, "take no more rows than this of a task of --data (0: all)")
+    format: str = flag("", f"how to read --data: {', '.join(FORMATS)}; else it is recognised row by row")
+    base: str = flag(
+        "",
+        f"begin with GPT-2 instead of pretraining: {', '.join(GPT2_SIZES)} (fetched once), or its weights' file or folder",
+    )
     template: str = flag("alpaca", f"prompt format: {', '.join(TEMPLATES)}")
     hold_out: str = flag(",".join(world.HELD_OUT), "tasks never tuned on, names apart by commas")
     seed: int = flag(0, "seed of the weights, the data and their order")
@@ -79,7 +106,7 @@ class Config:
     position: str = flag("rotary", "rotary or learned")
     smear: int = flag(1, "1: every token is shown the one before it; 0: not, as in GPT-2")
 
-    pretrain_steps: int = flag(1250, "optimizer steps of pretraining")
+    pretrain_steps: int = flag(1400, "optimizer steps of pretraining")
     pretrain_batch: int = flag(16, "windows in a pretraining batch")
     window: int = flag(64, "tokens in a window; short ones teach facts in fewer tokens")
     pretrain_lr: float = flag(3e-3, "peak learning rate of pretraining")
@@ -92,10 +119,15 @@ class Config:
     micro_batch: int = flag(
         64, "rows that go through the model at once; less needs less memory, the result is the same"
     )
+    pack: bool = flag(False, "fill the rows of a tuning batch with several pairs, instead of padding them")
+    recompute: bool = flag(
+        False, "compute activations twice instead of keeping them (gradient checkpointing): less memory"
+    )
     lora: int = flag(0, "also tune an adapter of this rank (0: none)")
     lora_alpha: float = flag(16.0, "the adapter's correction is scaled by alpha / rank")
     lora_lr: float = flag(5e-3, "peak learning rate of the adapter")
 
+    price: float = flag(0.0, "what an hour of this machine costs, for the estimate")
     save_every: int = flag(250, "steps between two saves of the state that --resume goes on from")
     fresh: bool = flag(False, "pretrain again even if out/base.pt is there")
     resume: bool = flag(False, "go on with a run that was interrupted")
@@ -103,18 +135,42 @@ class Config:
     strict: bool = flag(False, "make the first bad row of --data an error instead of skipping it")
 
 
-WORLD_TOKENS = 1_420_000  # what the built-in world tells in one reading, without what is kept back
+WORLD_TOKENS = 1_430_000  # what the built-in world tells in one reading
 QUICK = dict(n_layer=2, n_embd=64, pretrain_steps=60, tune_epochs=0.1)
 LIMITS = {  # what a number may be
     "vocab_size": (257, 65536), "block_size": (16, 8192), "n_layer": (1, 96), "n_head": (1, 96), "n_embd": (8, 8192),
     "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192), "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1),
-    "tune_epochs": (0.001, 1000), "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096),
+    "task_cap": (0, 10**9), "price": (0, 10**6), "tune_epochs": (0.001, 1000), "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096),
     "smear": (0, 1), "lora": (0, 1024), "lora_alpha": (1e-3, 4096), "lora_lr": (1e-8, 1), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
 }  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------------------------
 # The loop. Both stages are this.
+
+
+def processes():
+    """-> how many processes train together, and which of them this is"""
+    return (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
+
+
+class Loss(torch.nn.Module):
+    """The sum of the learned tokens' losses, as a module, because DistributedDataParallel watches a module's forward."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, *batch):
+        return self.model.loss_sum(*batch)
+
+
+def share_of(batch, ranks, rank):
+    """The rows of a batch that this process takes: every ranks-th. Where there are too few, one with nothing to learn."""
+    if rank < len(batch[0]):
+        return [tensor[rank::ranks] for tensor in batch]
+    inputs, targets, *where = [tensor[:1] for tensor in batch]
+    return [inputs, torch.full_like(targets, IGNORE), *where]
 
 
 class Interrupted(Exception):
@@ -183,11 +239,13 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
           save_every=250, state=None):  # fmt: skip
     """Next-token training, for both stages.
 
-    batch_at(step) -> inputs, targets, each (B, T); targets are IGNORE where nothing is learned.
+    batch_at(step) -> inputs, targets, each (B, T), and perhaps positions and mask; targets are IGNORE where nothing is
+    learned. It is the batch of all processes together, and each takes its share, so their number changes nothing.
     watch(step) is called now and then to show how the model speaks; log(dict) at every tenth step; save(dict) with all
     that is needed to go on, now and then and at Ctrl-C; state is such a dict. Raises UserError if the loss is not
     finite, Interrupted at Ctrl-C. Returns seconds and tokens."""
-    device = model.device()
+    device, (ranks, rank) = model.device(), processes()
+    learner = DistributedDataParallel(Loss(model)) if ranks > 1 else Loss(model)
     optimizers = optimizers_for(model, peak_lr, muon_lr)
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     first = 0
@@ -199,7 +257,7 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
     stop = []
     before = signal.signal(signal.SIGINT, lambda *_: stop.append(True))  # finish the step, then save
     bar = tqdm(total=steps, initial=first, desc=name, file=sys.stdout, mininterval=0.5, ncols=78, leave=False,
-               bar_format="{desc} {percentage:3.0f} % |{bar}| {postfix}, {remaining} left", disable=not sys.stdout.isatty())  # fmt: skip
+               bar_format="{desc} {percentage:3.0f} % |{bar}| {postfix}, {remaining} left", disable=rank > 0 or not sys.stdout.isatty())  # fmt: skip
     tokens, start, watched = 0, time.perf_counter(), 0.0
     try:
         for step in range(first, steps):
@@ -209,14 +267,21 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
                 watch(step)
                 watched += time.perf_counter() - pause
             model.train()
-            inputs, targets = batch_at(step)
-            n_learned = (targets != IGNORE).sum().clamp(min=1)  # of the whole step: every learned token counts alike
+            batch = batch_at(step)
+            n_learned = (batch[1] != IGNORE).sum().clamp(min=1)  # of the whole step: every learned token counts alike
+            parts = list(zip(*(tensor.split(micro_batch) for tensor in share_of(batch, ranks, rank))))
             loss = 0.0
-            for x, y in zip(inputs.split(micro_batch), targets.split(micro_batch)):
-                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                    part = model.loss_sum(x.to(device), y.to(device)) / n_learned.to(device)
-                part.backward()
-                loss += part.item()
+            for i, part in enumerate(parts):
+                wait = contextlib.nullcontext() if ranks == 1 or i == len(parts) - 1 else learner.no_sync()
+                with wait:
+                    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                        some = learner(*(tensor.to(device) for tensor in part)) / n_learned.to(device)
+                    (some * ranks).backward()  # processes average their gradients; we want their sum
+                loss += some.item()
+            if ranks > 1:
+                both = torch.tensor([loss, len(stop)], device=device)
+                dist.all_reduce(both)
+                loss, stop = both[0].item(), stop or [True] * int(both[1])
             if not math.isfinite(loss):
                 raise UserError(f"{name}: the loss is {loss} at step {step}. Lower the learning rate.")
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -225,7 +290,7 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
                     group["lr"] = lr * schedule(step, steps)
                 optimizer.step()
                 optimizer.zero_grad()
-            tokens += inputs.numel()
+            tokens += batch[0].numel()
             seconds = time.perf_counter() - start - watched
             bar.set_postfix_str(f"loss {loss:.3f}, {tokens / seconds:,.0f} tokens/s", refresh=False)
             bar.update()
@@ -250,12 +315,43 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
 # What the two stages put into it.
 
 
+KEPT_BACK = 20_000  # tokens at the end of the prose that are never trained on
+
+
 def corpus_of(config):
     """-> passages of prose"""
     if config.corpus:
-        return [passage.strip() for passage in read_text(config.corpus).split("\n\n") if passage.strip()]
-    size = config.pretrain_steps * config.pretrain_batch * config.window / WORLD_TOKENS  # as much as will be read
-    return world.build(config.seed, config.hold_out.split(","), size).corpus
+        if next(read_passages(config.corpus), None) is None:
+            raise UserError(f"{config.corpus}: the file is empty. It should hold text.")
+        return read_passages(config.corpus)
+    tokens = config.pretrain_steps * config.pretrain_batch * config.window + KEPT_BACK  # as many as will be read
+    return world.build(config.seed, config.hold_out.split(","), tokens / WORLD_TOKENS).corpus
+
+
+def prose(config, tokenizer, run):
+    """-> the stream to train on, the stream kept back. A file's tokens are kept beside the checkpoints, and made again
+    when the file or the tokenizer is another."""
+    passages = corpus_of(config)
+    if config.corpus:
+        about = os.stat(config.corpus)
+        key = hashlib.sha256(
+            repr((config.corpus, about.st_size, about.st_mtime_ns, tokenizer.state())).encode()
+        ).hexdigest()
+        path = run.out / f"corpus-{key[:12]}.tokens"
+        if run.first:
+            for old in set(run.out.glob("corpus-*.tokens")) - {path}:
+                old.unlink()
+            encode_corpus_to(path, tokenizer, passages)
+        run.wait()
+        stream = encode_corpus_to(path, tokenizer, ())
+    else:
+        stream = encode_corpus(tokenizer, passages)
+    if len(stream) < 3 * config.window:
+        raise UserError(
+            f"{config.corpus}: only {len(stream)} tokens, fewer than three windows of {config.window}. Add text."
+        )
+    cut = len(stream) - max(config.window + 1, min(KEPT_BACK, len(stream) // 20))
+    return stream[:cut], stream[cut:]
 
 
 def corpus_loss(model, stream, config):
@@ -269,11 +365,20 @@ def corpus_loss(model, stream, config):
     return total / count
 
 
+SAMPLE = 20_000_000  # letters of a corpus that the byte pairs are learned from
+
+
 def tokenizer_for(passages, config):
     """Byte pairs of the corpus. The headers of the prompt count as common words, so that they are a few tokens each."""
+    some, size = [], 0
+    for passage in passages:
+        some.append(passage)
+        size += len(passage)
+        if size > SAMPLE:
+            break
     t = TEMPLATES[config.template]
     headers = "".join((t.preamble, t.instruction, t.context, t.response))
-    return Tokenizer(train_bpe("\n".join(passages) + headers * 300, config.vocab_size))
+    return Tokenizer(train_bpe("\n".join(some) + headers * 300, config.vocab_size))
 
 
 def pretrain(config, tokenizer, stream, run):
@@ -299,6 +404,34 @@ def pretrain(config, tokenizer, stream, run):
     return model
 
 
+def print_estimate(config, model, shapes, steps, run):
+    """What tuning will take, by the formulas of Kaplan et al. 2020: a token costs 2 operations for each weight forward,
+    2 backward, and 2 more for each weight that is learned; a weight is 4 bytes, a learned one 12 more (gradient and
+    AdamW's two averages). Activations are a rough count of what a block keeps for its gradient."""
+    c = model.config
+    tokens = sum(rows * length for rows, length in shapes) / len(shapes) * steps
+    weights = sum(p.numel() for p in model.parameters())
+    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    longest = max(length for _, length in shapes)
+    operations = tokens * (4 * weights + 2 * learned + 12 * c.n_layer * c.n_embd * longest)
+    kept = (
+        min(config.micro_batch, shapes[0][0])
+        * longest
+        * (c.n_embd * (2 if config.recompute else 18) * c.n_layer + 2 * c.vocab_size)
+    )
+    gigabytes = 4 * (weights + 3 * learned + kept) / 1e9
+    square = torch.randn(1024, 1024, device=model.device())
+    square @ square
+    start = time.perf_counter()
+    for _ in range(4):
+        total = (square @ square).sum().item()
+    rate = 4 * 2 * 1024**3 / (time.perf_counter() - start) + 0 * total
+    seconds = operations / (0.35 * rate)  # small matrices and the rest of the work reach about this share
+    cost = f", {seconds / 3600 * config.price:.2f} at {config.price} an hour" if config.price else ""
+    run.say(f"  estimate: {learned:,} of {weights:,} weights learned, {gigabytes:.2f} GB beside the program's own, "
+            f"{operations / 1e12:.2f} TFLOP, {seconds:.0f} s{cost}")  # fmt: skip
+
+
 def tune(config, model, tokenizer, examples, run, name="tune", lr=None):
     """The same loop on instruction pairs: the loss looks only at the answers and at the end token after them."""
     epochs = [epoch_batches(examples, config.tune_batch, config.seed + e) for e in range(int(config.tune_epochs) + 1)]
@@ -310,12 +443,17 @@ def tune(config, model, tokenizer, examples, run, name="tune", lr=None):
         run.say(f"  step {step:>4}: {run.shown.turns[0][0]} -> {text!r:.50}{' and stops' if stopped else ' ...'}")
 
     def batch_at(step):
+        if config.pack:
+            return collate_packed(batches[step], tokenizer.end, model.config.block_size)
         return collate(batches[step], tokenizer.end)
 
+    model.recompute = config.recompute
+    print_estimate(config, model, [batch_at(step)[0].shape for step in range(min(steps, 50))], steps, run)
     speed = train(model, batch_at, steps, lr or config.tune_lr, name=name, watch=watch,
                   micro_batch=config.micro_batch, log=run.log, save_every=config.save_every, save=run.saver(name),
                   state=run.state(name))  # fmt: skip
     watch(steps)
+    run.say(f"  measured: {speed['seconds']:.0f} s, {speed['tokens_per_second']:,} tokens/s")
     run.report["stages"][name] = speed
 
 
@@ -329,11 +467,13 @@ class Run:
     def __init__(self, config):
         self.config, self.out = config, Path(config.out)
         self.resume_file, self.partial = self.out / "resume.pt", None
+        self.first = processes()[1] == 0  # of several processes one speaks and writes
         self.shown = Row((("What is the capital of France?", "", ""),))
         self.report = {"config": asdict(config), "stages": {}, "machine": machine(config)}
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            self.log_file = open(self.out / "log.jsonl", "a" if config.resume else "w", encoding="utf-8")
+            log = self.out / "log.jsonl" if self.first else os.devnull
+            self.log_file = open(log, "a" if config.resume else "w", encoding="utf-8")
         except OSError as error:
             raise UserError(f"{config.out}: cannot be written: {error.strerror}. Choose another --out.") from None
         if config.resume and not self.resume_file.exists() and not (self.out / "base.pt").exists():
@@ -346,15 +486,25 @@ class Run:
                 )
 
     def say(self, text=""):
-        tqdm.write(text, file=sys.stdout)
-        sys.stdout.flush()
+        if self.first:
+            tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
+
+    def wait(self):
+        """Until all processes are here."""
+        if dist.is_initialized():
+            dist.barrier()
 
     def log(self, record):
         self.log_file.write(json.dumps(record) + "\n")
         self.log_file.flush()
 
     def saver(self, stage):
-        return lambda state: save_checkpoint(self.resume_file, stage=stage, config=resumable(self.config), state=state)
+        return lambda state: self.save(self.resume_file, stage=stage, config=resumable(self.config), state=state)
+
+    def save(self, path, **content):
+        if self.first:
+            save_checkpoint(path, **content)
 
     def state(self, stage):
         """What an interrupted run saved of this stage, if it is this stage that was interrupted."""
@@ -364,7 +514,9 @@ class Run:
 def resumable(config):
     """The settings that must be the same for a run to go on."""
     return {
-        k: v for k, v in asdict(config).items() if k not in ("resume", "fresh", "out", "device", "threads", "strict")
+        k: v
+        for k, v in asdict(config).items()
+        if k not in ("resume", "fresh", "out", "device", "threads", "strict", "price")
     }
 
 
@@ -383,49 +535,67 @@ def peak_memory_mb():
 
 
 def base_model(config, run):
-    """The base: reused if it is there, pretrained if not. -> model, tokenizer, prose kept back"""
+    """The base: reused if it is there, GPT-2 if that is asked for, else pretrained. -> model, tokenizer, prose kept back"""
     path = run.out / "base.pt"
     start = time.perf_counter()
-    passages = corpus_of(config)
-    kept_back = passages[:: max(2, len(passages) // 300)][-300:]
     fresh = config.fresh and not config.resume
     if path.exists() and not fresh and not (run.partial and run.partial["stage"] == "pretrain"):
         checkpoint = load_checkpoint(path)
         run.say(f"\n1. Base model: {path} is there and is used again (--fresh starts over).")
         tokenizer = Tokenizer.from_state(checkpoint["tokenizer"])
         model = build_model(checkpoint, path).to(config.device)
-        return model, tokenizer, encode_corpus(tokenizer, kept_back)
-    run.say("\n1. No base model yet: pretraining one. It reads prose and learns to continue it.")
-    chosen = set(kept_back)
-    passages = [passage for passage in passages if passage not in chosen]
-    tokenizer = tokenizer_for(passages, config)
-    stream = encode_corpus(tokenizer, passages)
-    check_stream(config, stream)
-    run.report["stages"]["prepare"] = {"seconds": round(time.perf_counter() - start, 2), "corpus_tokens": len(stream)}
-    model = pretrain(config, tokenizer, stream, run)
-    save_checkpoint(path, config=asdict(model.config), model=model.state_dict(), tokenizer=tokenizer.state(), template=None,
-                    trained_on={"seed": config.seed, "corpus": config.corpus or "world"}, torch=str(torch.__version__))  # fmt: skip
-    run.resume_file.unlink(missing_ok=True)
-    return model, tokenizer, encode_corpus(tokenizer, kept_back)
+        return model, tokenizer, prose(config, tokenizer, run)[1]
+    if config.base:
+        run.say(f"\n1. Base model: {config.base}.")
+        source = fetch_gpt2(config.base, run.out / config.base) if config.base in GPT2_SIZES else Path(config.base)
+        model = load_gpt2(source).to(config.device)
+        tokenizer = gpt2_tokenizer(source if source.is_dir() else source.parent)
+        if tokenizer.vocab_size != model.config.vocab_size:
+            raise UserError(
+                f"{source}: weights for {model.config.vocab_size} tokens, but a vocabulary of {tokenizer.vocab_size}."
+            )
+        kept_back = prose(config, tokenizer, run)[1]
+    else:
+        run.say("\n1. No base model yet: pretraining one. It reads prose and learns to continue it.")
+        tokenizer = tokenizer_for(corpus_of(config), config)
+        stream, kept_back = prose(config, tokenizer, run)
+        run.report["stages"]["prepare"] = {
+            "seconds": round(time.perf_counter() - start, 2),
+            "corpus_tokens": len(stream),
+        }
+        model = pretrain(config, tokenizer, stream, run)
+    trained_on = {"seed": config.seed, "corpus": config.corpus or config.base or "world"}
+    run.save(path, config=asdict(model.config), model=model.state_dict(), tokenizer=tokenizer.state(), template=None,
+             trained_on=trained_on, torch=str(torch.__version__))  # fmt: skip
+    if run.first:
+        run.resume_file.unlink(missing_ok=True)
+    return model, tokenizer, kept_back
 
 
-def check_stream(config, stream):
-    if len(stream) <= config.window:
-        raise UserError(
-            f"{config.corpus}: only {len(stream)} tokens, fewer than a window of {config.window}. Add text."
-        )
-
-
-def tuning_rows(config):
+def tuning_rows(config, run):
     """-> rows to tune on, {reason: places} of rows left out, {split: held-out rows}"""
     if not config.data:
         built = world.build(config.seed, config.hold_out.split(","), size=0)
         return world_rows(built.pairs), {}, {name: world_rows(split) for name, split in built.splits.items()}
-    rows, dropped = load_rows(config.data, config.strict)
-    prompts = sorted({prompt_key(row) for row in rows})  # held out by prompt, not by row, so that no prompt leaks
+    files, dropped = [], {}
+    for name in config.data:
+        path, weight = split_weight(name)
+        rows, left_out = load_rows(path, config.strict, config.format)
+        files.append((path, rows, weight))
+        for reason, places in left_out.items():
+            dropped[reason] = dropped.get(reason, []) + places
+    prompts = sorted({prompt_key(row) for _, rows, _ in files for row in rows})  # by prompt, so that no prompt leaks
     kept_back = set(random.Random(config.seed).sample(prompts, min(200, len(prompts) // 10)))
-    test = [row for row in rows if prompt_key(row) in kept_back]
-    return [row for row in rows if prompt_key(row) not in kept_back], dropped, {"unseen_inputs": test} if test else {}
+    test = [row for _, rows, _ in files for row in rows if prompt_key(row) in kept_back]
+    left = [([row for row in rows if prompt_key(row) not in kept_back], weight) for _, rows, weight in files]
+    mixed = mix(left, config.task_cap, config.seed)
+    run.report["mixture"] = {path: {"rows": len(rows), "weight": weight} for path, rows, weight in files}
+    run.report["mixture"]["taken"] = dict(Counter(row.task for row in mixed).most_common(50))
+    biggest = ", ".join(f"{task} {n}" for task, n in Counter(row.task for row in mixed).most_common(8))
+    run.say(
+        f"Mixture: {', '.join(f'{path} x {weight:g}' for path, _, weight in files)}: {len(mixed):,} rows ({biggest})"
+    )
+    return mixed, dropped, {"unseen_inputs": test} if test else {}
 
 
 def show_data(run, tokenizer, rows, examples, audit, splits):
@@ -443,8 +613,8 @@ def show_data(run, tokenizer, rows, examples, audit, splits):
 
 def save_tuned(config, run, model, tokenizer, name="tuned", **content):
     content = content or {"model": model.state_dict()}
-    trained_on = {"seed": config.seed, "hold_out": config.hold_out.split(","), "data": config.data or "world"}
-    save_checkpoint(run.out / f"{name}.pt", config=asdict(model.config), tokenizer=tokenizer.state(),
+    trained_on = {"seed": config.seed, "hold_out": config.hold_out.split(","), "data": list(config.data) or "world"}
+    run.save(run.out / f"{name}.pt", config=asdict(model.config), tokenizer=tokenizer.state(),
                     template=config.template, trained_on=trained_on, torch=str(torch.__version__), **content)  # fmt: skip
 
 
@@ -459,12 +629,14 @@ def main_job(config):
     run = Run(config)
     run.say("Configuration: " + ", ".join(f"{k}={v}" for k, v in asdict(config).items() if v not in ("", False)))
     run.say(f"Machine: {run.report['machine']}")
-    rows, dropped, splits = tuning_rows(config)  # first, so that a mistake in a file is found before minutes of work
+    rows, dropped, splits = tuning_rows(
+        config, run
+    )  # first, so that a mistake in a file is found before minutes of work
     base, tokenizer, kept_back = base_model(config, run)
     examples, audit = prepare(rows, tokenizer, config.template, base.config.block_size, dropped)
     if not examples:
         raise UserError(
-            f"{config.data}: no row fits in {base.config.block_size} tokens. Use shorter rows or --block-size."
+            f"{', '.join(config.data)}: no row fits in {base.config.block_size} tokens. Use shorter rows or --block-size."
         )
     show_data(run, tokenizer, rows, examples, audit, splits)
 
@@ -489,6 +661,8 @@ def main_job(config):
         columns["lora"] = Bot(adapted, tokenizer, config.template)
         losses["lora"] = corpus_loss(adapted, kept_back, config)
 
+    if not run.first:
+        return
     run.say("\n4. Did it work? Questions that were never tuned on, answered exactly right:\n")
     checking = time.perf_counter()
     if config.quick:
@@ -530,8 +704,11 @@ def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for f in fields(Config):
         name = "--" + f.name.replace("_", "-")
-        if f.type is bool:
-            parser.add_argument(name, action="store_true", help=f.metadata["help"])
+        if f.type in (bool, list):
+            kind = (
+                {"action": "store_true"} if f.type is bool else {"action": "append", "default": [], "metavar": "FILE"}
+            )
+            parser.add_argument(name, help=f.metadata["help"], **kind)
         else:
             parser.add_argument(name, type=f.type, default=f.default, metavar=f.type.__name__.upper(),
                                 help=f"{f.metadata['help']} (default: {f.default or 'none'})")  # fmt: skip
@@ -546,7 +723,7 @@ def check_config(config):
     for name, (low, high) in LIMITS.items():
         if not low <= getattr(config, name) <= high:
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: choose from {low} to {high}.")
-    for name, known in (("template", TEMPLATES), ("position", ("rotary", "learned"))):
+    for name, known in (("template", TEMPLATES), ("position", ("rotary", "learned")), ("format", ("", *FORMATS))):
         if getattr(config, name) not in known:
             raise UserError(f"--{name} {getattr(config, name)}: unknown. Known: {', '.join(known)}.")
     for name in config.hold_out.split(","):
@@ -559,15 +736,25 @@ def check_config(config):
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if config.device == "auto":
         config.device = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if not there.get(config.device):
+    if not there.get(config.device.partition(":")[0]):
         found = ", ".join(name for name, yes in there.items() if yes)
         raise UserError(f"--device {config.device}: not there on this machine. There is: {found}.")
     return config
 
 
+def join_processes(config):
+    """Started by torchrun: one of several processes, each with a device of its own."""
+    if "RANK" in os.environ:
+        if config.device == "cuda":
+            config.device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(config.device)
+        dist.init_process_group("nccl" if config.device.startswith("cuda") else "gloo")
+
+
 def main(argv=None):
     try:
         config = parse(argv)
+        join_processes(config)
         torch.set_num_threads(config.threads)
         torch.set_flush_denormal(True)
         main_job(config)
@@ -581,6 +768,9 @@ def main(argv=None):
             + (", and saved. Go on with the same command and --resume." if kept else ": nothing to keep yet.")
         )
         return 130
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
     return 0
 
 

@@ -939,7 +939,7 @@ RULES = {"story": right_story, "poem": right_poem, "sentence": right_sentence, "
 def check(task, expected, output):
     """Is `output` a right answer where `expected` is one? Strict: the whole statement and nothing after it."""
     output = output.strip()
-    if task not in RULES:
+    if task not in RULES or " is: " not in expected:  # a task of that name may be of somebody's own file
         return output == expected
     head, _ = expected.split(" is: ", 1)
     before, after = TASKS[task].noun.split("{x}")

@@ -410,9 +410,10 @@ def judge(bots, names, rows, how, ask, path, seed):
         )
 
 
-def held_out(seed, tasks):
+def held_out(trained):
     """The held-out splits of the built-in world that a checkpoint was trained beside."""
-    splits = world.build(seed, tasks, size=0).splits
+    tasks = trained.get("hold_out", world.HELD_OUT)
+    splits = world.build(trained.get("seed", 0), tasks, size=0, bare=trained.get("bare", False)).splits
     return {name: world_rows(rows) for name, rows in splits.items()}
 
 
@@ -445,7 +446,7 @@ def run(args):
     if args.data:
         splits = {Path(args.data).name: load_rows(args.data)[0]}
     else:
-        splits = held_out(trained.get("seed", 0), trained.get("hold_out", world.HELD_OUT))
+        splits = held_out(trained)
     if args.save:
         rows = [row for rows in splits.values() for row in rows]
         answers = columns["tuned"].answers(rows, how)

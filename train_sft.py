@@ -92,6 +92,13 @@ class Config:
     )
     template: str = flag("alpaca", f"prompt format: {', '.join(TEMPLATES)}")
     hold_out: str = flag(",".join(world.HELD_OUT), "tasks never tuned on, names apart by commas")
+    without: str = flag(
+        "",
+        "for experiments: leave these out of the built-in prose, names apart by commas: "
+        f"{', '.join(world.PASSAGES)}, {world.HELD_OUT_QUESTIONS}",
+    )
+    ways: int = flag(0, "for experiments: tune on so many phrasings of a task (0: all)")
+    bare: bool = flag(False, "for experiments: answer with the value alone instead of a whole sentence")
     seed: int = flag(0, "seed of the weights, the data and their order")
     device: str = flag("auto", "cpu, cuda, mps, or auto")
     threads: int = flag(2, "CPU threads; as many as there are cores is usually best")
@@ -140,7 +147,7 @@ QUICK = dict(n_layer=2, n_embd=64, pretrain_steps=60, tune_epochs=0.1)
 LIMITS = {  # what a number may be
     "vocab_size": (257, 65536), "block_size": (16, 8192), "n_layer": (1, 96), "n_head": (1, 96), "n_embd": (8, 8192),
     "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192), "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1),
-    "task_cap": (0, 10**9), "price": (0, 10**6), "tune_epochs": (0.001, 1000), "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096),
+    "task_cap": (0, 10**9), "ways": (0, 100), "price": (0, 10**6), "tune_epochs": (0.001, 1000), "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096),
     "smear": (0, 1), "lora": (0, 1024), "lora_alpha": (1e-3, 4096), "lora_lr": (1e-8, 1), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
 }  # fmt: skip
 
@@ -318,6 +325,13 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
 KEPT_BACK = 20_000  # tokens at the end of the prose that are never trained on
 
 
+def build_world(config, size):
+    """The built-in world as the flags want it."""
+    return world.build(
+        config.seed, config.hold_out.split(","), size, config.without.split(","), config.ways, config.bare
+    )
+
+
 def corpus_of(config):
     """-> passages of prose"""
     if config.corpus:
@@ -325,7 +339,7 @@ def corpus_of(config):
             raise UserError(f"{config.corpus}: the file is empty. It should hold text.")
         return read_passages(config.corpus)
     tokens = config.pretrain_steps * config.pretrain_batch * config.window + KEPT_BACK  # as many as will be read
-    return world.build(config.seed, config.hold_out.split(","), tokens / WORLD_TOKENS).corpus
+    return build_world(config, tokens / WORLD_TOKENS).corpus
 
 
 def prose(config, tokenizer, run):
@@ -575,7 +589,7 @@ def base_model(config, run):
 def tuning_rows(config, run):
     """-> rows to tune on, {reason: places} of rows left out, {split: held-out rows}"""
     if not config.data:
-        built = world.build(config.seed, config.hold_out.split(","), size=0)
+        built = build_world(config, size=0)
         return world_rows(built.pairs), {}, {name: world_rows(split) for name, split in built.splits.items()}
     files, dropped = [], {}
     for name in config.data:
@@ -613,7 +627,12 @@ def show_data(run, tokenizer, rows, examples, audit, splits):
 
 def save_tuned(config, run, model, tokenizer, name="tuned", **content):
     content = content or {"model": model.state_dict()}
-    trained_on = {"seed": config.seed, "hold_out": config.hold_out.split(","), "data": list(config.data) or "world"}
+    trained_on = {
+        "seed": config.seed,
+        "hold_out": config.hold_out.split(","),
+        "data": list(config.data) or "world",
+        "bare": config.bare,
+    }
     run.save(run.out / f"{name}.pt", config=asdict(model.config), tokenizer=tokenizer.state(),
                     template=config.template, trained_on=trained_on, torch=str(torch.__version__), **content)  # fmt: skip
 
@@ -627,7 +646,10 @@ def clone(model):
 def main_job(config):
     started = time.perf_counter()
     run = Run(config)
-    run.say("Configuration: " + ", ".join(f"{k}={v}" for k, v in asdict(config).items() if v not in ("", False)))
+    run.say(
+        "Configuration: "
+        + ", ".join(f"{k}={v}" for k, v in asdict(config).items() if v not in ("", []) and v is not False)
+    )
     run.say(f"Machine: {run.report['machine']}")
     rows, dropped, splits = tuning_rows(
         config, run
@@ -726,6 +748,11 @@ def check_config(config):
     for name, known in (("template", TEMPLATES), ("position", ("rotary", "learned")), ("format", ("", *FORMATS))):
         if getattr(config, name) not in known:
             raise UserError(f"--{name} {getattr(config, name)}: unknown. Known: {', '.join(known)}.")
+    for name in filter(None, config.without.split(",")):
+        if name not in (*world.PASSAGES, world.HELD_OUT_QUESTIONS):
+            raise UserError(
+                f"--without {name}: no such passages. Known: {', '.join(world.PASSAGES)}, {world.HELD_OUT_QUESTIONS}."
+            )
     for name in config.hold_out.split(","):
         if name not in world.TASKS:
             raise UserError(f"--hold-out {name}: no such task. Known: {', '.join(world.TASKS)}.")

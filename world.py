@@ -797,8 +797,11 @@ def text_groups(maker, rng, n):
     return list(groups.values())
 
 
-def row(case, phrasing, i=0):
-    return {"instruction": ask(phrasing, case), "input": case.text, "output": case.answer(i), "task": case.task.name}
+def row(case, phrasing, i=0, bare=False):
+    output = case.answer(i)
+    if bare and case.task.link == " is ":
+        output = case.values[0] + "."
+    return {"instruction": ask(phrasing, case), "input": case.text, "output": output, "task": case.task.name}
 
 
 def by_name(cases):
@@ -826,15 +829,20 @@ def split_cases(rng):
     return seen, unseen, groups
 
 
-def write_corpus(rng, groups, size):
-    """-> passages. Facts take turns, so that all are told equally often; texts are drawn anew as well as repeated."""
+def write_corpus(rng, groups, size, without=(), unasked=()):
+    """-> passages. Facts take turns, so that all are told equally often; texts are drawn anew as well as repeated.
+
+    For experiments: `without` some kinds of passage (others take their places), without questions of the tasks
+    `unasked`."""
     cases = fact_cases() + [case for drawn in groups for group in drawn for case in group]
     by_task = by_name(cases)
     siblings = {}  # what else is known about the same thing, or asked about the same text
     for case in cases:
-        siblings.setdefault(case.text or case.x, []).append(case)
+        if case.task.name not in unasked:
+            siblings.setdefault(case.text or case.x, []).append(case)
     about_texts = [name for name in TASKS if by_task[name][0].text]
     names = list(TASKS) + about_texts  # these are harder to learn, so they are asked twice as often
+    names = [name for name in names if name not in unasked]
     decks, turns = {name: [] for name in TASKS if name not in about_texts}, []
 
     def deal(name, n):
@@ -871,30 +879,39 @@ def write_corpus(rng, groups, size):
     }
     corpus = []
     for n, shares in CHAPTERS:
-        kinds = rng.choices(list(shares), list(shares.values()), k=int(n * size))
+        shares = {kind: share for kind, share in shares.items() if kind not in without}
+        kinds = rng.choices(list(shares), list(shares.values()), k=int(n * size)) if shares else []
         corpus += [write[kind]() for kind in kinds]
     return corpus
 
 
-def build(seed=0, held_out=HELD_OUT, size=1.0):
-    """The world from a seed. `held_out`: tasks never tuned on. `size`: 0.1 makes a tenth of the corpus."""
+PASSAGES = tuple(dict.fromkeys(kind for _, shares in CHAPTERS for kind in shares))
+HELD_OUT_QUESTIONS = "held_out_questions"
+
+
+def build(seed=0, held_out=HELD_OUT, size=1.0, without=(), ways=0, bare=False):
+    """The world from a seed. `held_out`: tasks never tuned on. `size`: 0.1 makes a tenth of the corpus.
+
+    For experiments: `without` takes kinds of PASSAGES out of the corpus, or all HELD_OUT_QUESTIONS, the questions of the
+    tasks held out; `ways` tunes on so many phrasings of a task (0: all); `bare` answers with the value alone."""
     rng = random.Random(seed)
     seen, unseen, groups = split_cases(rng)
     pairs, splits = [], {"unseen_inputs": [], "unseen_phrasings": [], "unseen_tasks": []}
     for name, task in TASKS.items():
-        ways = phrasings(task)
+        all_ways = phrasings(task)
         if name in held_out:
             cases = seen[name] + unseen[name]
             cases = rng.sample(cases, min(20, len(cases)))
-            splits["unseen_tasks"] += [row(case, rng.choice(ways)) for case in cases]
+            splits["unseen_tasks"] += [row(case, rng.choice(all_ways), bare=bare) for case in cases]
             continue
-        choices = [(case, way) for case in seen[name] for way in ways]
-        pairs += [row(case, way, rng.randrange(4)) for case, way in rng.sample(choices, min(80, len(choices)))]
-        asked = [(case, ways[0] if case.x == "France" else rng.choice(ways)) for case in unseen[name][:6]]
-        splits["unseen_inputs"] += [row(case, way) for case, way in asked]
-        splits["unseen_phrasings"] += [row(rng.choice(seen[name]), way) for way in unseen_phrasings(task)]
+        choices = [(case, way) for case in seen[name] for way in (all_ways[:ways] if ways else all_ways)]
+        pairs += [row(case, way, rng.randrange(4), bare) for case, way in rng.sample(choices, min(80, len(choices)))]
+        asked = [(case, all_ways[0] if case.x == "France" else rng.choice(all_ways)) for case in unseen[name][:6]]
+        splits["unseen_inputs"] += [row(case, way, bare=bare) for case, way in asked]
+        splits["unseen_phrasings"] += [row(rng.choice(seen[name]), way, bare=bare) for way in unseen_phrasings(task)]
     rng.shuffle(pairs)
-    return World(write_corpus(rng, groups, size), pairs, splits)
+    unasked = held_out if HELD_OUT_QUESTIONS in without else ()
+    return World(write_corpus(rng, groups, size, without, unasked), pairs, splits)
 
 
 # ----------------------------------------------------------------------------------------------------------------

@@ -143,3 +143,26 @@ def test_tables_have_no_fact_twice_with_different_values():
     seen = {}
     for case in world.fact_cases():
         assert seen.setdefault(case.noun, case.values) == case.values, case.noun
+
+
+def test_questions_of_held_out_tasks_can_be_taken_out_of_the_prose():
+    small = world.build(3, world.HELD_OUT, 0.1, without=(world.HELD_OUT_QUESTIONS,))
+    text = "\n".join(small.corpus)
+    for case in world.fact_cases():
+        asked = [world.ask(way, case) for way in world.phrasings(case.task) if way.endswith("?")]
+        if case.task.name in world.HELD_OUT:
+            assert not any(question in text for question in asked), case
+            assert case.task.kind != "question answering" or case.noun.split(" of ")[0] in text, "its facts are told"
+
+
+@pytest.mark.parametrize("kind", world.PASSAGES)
+def test_a_kind_of_passage_can_be_left_out(kind):
+    assert len(world.build(0, size=0.02, without=(kind,)).corpus) > 0.02 * 20_000
+
+
+def test_fewer_phrasings_and_bare_values():
+    few = world.build(0, size=0, ways=2)
+    ways = {row["instruction"].split("capital")[0] for row in few.pairs if row["task"] == "capital"}
+    assert ways == {"What is the ", "Name the "}
+    bare = {row["output"] for row in world.build(0, size=0, bare=True).pairs if row["task"] == "capital"}
+    assert "Rome." in bare and not any("capital" in output for output in bare)

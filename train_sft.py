@@ -418,31 +418,31 @@ def pretrain(config, tokenizer, stream, run):
     return model
 
 
-def print_estimate(config, model, shapes, steps, run):
-    """What tuning will take, by the formulas of Kaplan et al. 2020: a token costs 2 operations for each weight forward,
-    2 backward, and 2 more for each weight that is learned; a weight is 4 bytes, a learned one 12 more (gradient and
-    AdamW's two averages). Activations are a rough count of what a block keeps for its gradient."""
-    c = model.config
+def matrix_rate(device):
+    """Operations a second in matrix products of numbers of 4 bytes, measured."""
+    square = torch.randn(1024, 1024, device=device)
+    (square @ square).sum().item()
+    start = time.perf_counter()
+    for _ in range(4):
+        (square @ square).sum().item()  # asking for a number waits until a GPU is done
+    return 4 * 2 * 1024**3 / (time.perf_counter() - start)
+
+
+def estimate(config, model, batches, steps):
+    """What tuning will take -> a line of text. Kaplan et al. 2020: a token costs 2 operations for each weight forward, 2
+    backward, and 2 more for each weight that is learned; attention 12 for each layer, width and position. A weight is
+    4 bytes, a learned one 12 more (gradient and AdamW's two averages); of the activations only the order is right."""
+    c, shapes = model.config, [batch[0].shape for batch in batches]
+    longest = max(length for _, length in shapes)
     tokens = sum(rows * length for rows, length in shapes) / len(shapes) * steps
     weights = sum(p.numel() for p in model.parameters())
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    longest = max(length for _, length in shapes)
     operations = tokens * (4 * weights + 2 * learned + 12 * c.n_layer * c.n_embd * longest)
-    kept = (
-        min(config.micro_batch, shapes[0][0])
-        * longest
-        * (c.n_embd * (2 if config.recompute else 18) * c.n_layer + 2 * c.vocab_size)
-    )
-    gigabytes = 4 * (weights + 3 * learned + kept) / 1e9
-    square = torch.randn(1024, 1024, device=model.device())
-    square @ square
-    start = time.perf_counter()
-    for _ in range(4):
-        total = (square @ square).sum().item()
-    rate = 4 * 2 * 1024**3 / (time.perf_counter() - start) + 0 * total
-    seconds = operations / (0.35 * rate)  # small matrices and the rest of the work reach about this share
+    kept = c.n_layer * c.n_embd * (2 if config.recompute else 18) + 2 * c.vocab_size  # numbers a token
+    kept *= min(config.micro_batch, config.tune_batch) * longest
+    seconds = operations / (0.35 * matrix_rate(model.device()))  # about the share that a whole step reaches
     cost = f", {seconds / 3600 * config.price:.2f} at {config.price} an hour" if config.price else ""
-    run.say(f"  estimate: {learned:,} of {weights:,} weights learned, {gigabytes:.2f} GB beside the program's own, "
+    return (f"  estimate: {learned:,} of {weights:,} weights learned, {4 * (weights + 3 * learned + kept) / 1e9:.2f} GB, "
             f"{operations / 1e12:.2f} TFLOP, {seconds:.0f} s{cost}")  # fmt: skip
 
 
@@ -462,7 +462,7 @@ def tune(config, model, tokenizer, examples, run, name="tune", lr=None):
         return collate(batches[step], tokenizer.end)
 
     model.recompute = config.recompute
-    print_estimate(config, model, [batch_at(step)[0].shape for step in range(min(steps, 50))], steps, run)
+    run.say(estimate(config, model, [batch_at(step) for step in range(min(steps, 50))], steps))
     speed = train(model, batch_at, steps, lr or config.tune_lr, name=name, watch=watch,
                   micro_batch=config.micro_batch, log=run.log, save_every=config.save_every, save=run.saver(name),
                   state=run.state(name))  # fmt: skip

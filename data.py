@@ -342,11 +342,14 @@ def prepare(rows, tokenizer, template, block_size, dropped=None):
     return examples, audit
 
 
+MARKS = r"<[|/<\w].*?>+|\[/?INST\]|### \w+:"  # what a header is made of
+
+
 def control_texts():
     """A pattern for what the templates and the end token are made of, where it stands in somebody's text."""
     marks = {END, "<|im_end|>", "</s>", "<|eot_id|>"}
     for t in TEMPLATES.values():
-        marks |= {mark for mark in re.findall(r"<[|/<\w].*?>+|\[/?INST\]|### \w+:", t.preamble + t.system + t.instruction + t.context + t.response)}  # fmt: skip
+        marks.update(re.findall(MARKS, t.preamble + t.system + t.instruction + t.context + t.response))
     return re.compile("|".join(map(re.escape, sorted(marks))))
 
 

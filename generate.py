@@ -352,7 +352,7 @@ def ask_person(pair):
     """Show two answers in an order that says nothing of where they come from -> "1", "2", "tie" or "quit"."""
     print(f"\n> {pair['instruction']}" + (f" [{pair['input']}]" if pair["input"] else ""))
     for number in "12":
-        print(textwrap.indent(textwrap.fill(pair[f"output_{number}"], 90), "   ").replace("  ", f"{number}) ", 1))
+        print(textwrap.fill(pair[f"output_{number}"], 90, initial_indent=f"{number}) ", subsequent_indent="   "))
     while True:
         try:
             said = input("Which is better? 1, 2, tie or quit: ").strip()
@@ -400,14 +400,11 @@ def judge(bots, names, rows, how, ask, path, seed):
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}. Choose another --verdicts.") from None
     wins = [sum(v["better"] == name for v in verdicts) for name in names]
-    decided = sum(wins)
-    print(
-        f"{len(verdicts)} pairs: {names[0]} better {wins[0]}, {names[1]} better {wins[1]}, ties {len(verdicts) - decided}"
-    )
+    decided, ties = sum(wins), len(verdicts) - sum(wins)
+    print(f"{len(verdicts)} pairs: {names[0]} better {wins[0]}, {names[1]} better {wins[1]}, ties {ties}")
     if decided:
-        print(
-            f"{names[0]} wins {wins[0] / decided:.0%} of the decided ones ({'{:.0%} to {:.0%}'.format(*wilson(wins[0], decided))})"
-        )
+        interval = "{:.0%} to {:.0%}".format(*wilson(wins[0], decided))
+        print(f"{names[0]} wins {wins[0] / decided:.0%} of the decided ones ({interval})")
 
 
 def held_out(trained):

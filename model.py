@@ -178,7 +178,8 @@ class GPT(nn.Module):
         positions and mask as in forward."""
         learned = (targets.flatten() != IGNORE).nonzero()[:, 0]  # (n,): the places, among B * T
         hidden = self(ids, positions, mask).flatten(0, 1).index_select(0, learned)  # (n, C)
-        return F.cross_entropy(self.logits(hidden), targets.flatten()[learned], reduction="sum")
+        pieces = zip(hidden.split(1024), targets.flatten()[learned].split(1024))  # logits are large: some at a time
+        return sum(F.cross_entropy(self.logits(h), t, reduction="sum") for h, t in pieces)
 
     def device(self):
         return self.wte.weight.device
@@ -228,7 +229,7 @@ class LoRA(nn.Module):
         self.to(linear.weight.device)
 
     def forward(self, x):
-        return self.linear(x) + F.linear(F.linear(x, self.A), self.B) * self.scale
+        return self.linear(x) + F.linear(F.linear(x, self.A), self.B * self.scale)  # scaled where it is small
 
 
 LORA_TARGETS = ("c_attn", "c_proj", "c_fc")  # every linear layer of a block

@@ -79,33 +79,20 @@ def flag(default, help):
 class Config:
     out: str = flag("out", "folder for checkpoints, the report and the log")
     corpus: str = flag("", "pretrain on this text file instead of the built-in world (passages apart by blank lines)")
-    data: list = flag(
-        (),
-        "tune on this file of pairs (JSON Lines or a JSON array) instead of the built-in ones; FILE:0.3 takes "
-        "three of ten rows, FILE:2 each twice; may be given again, to mix",
-    )
+    data: list = flag((), "tune on this file of pairs; FILE:0.3 takes three of ten rows; may be given again, to mix")
     task_cap: int = flag(0, "take no more rows than this of a task of --data (0: all)")
     format: str = flag("", f"how to read --data: {', '.join(FORMATS)}; else it is recognised row by row")
-    base: str = flag(
-        "",
-        f"begin with GPT-2 instead of pretraining: {', '.join(GPT2_SIZES)} (fetched once), or its weights' file or folder",
-    )
+    base: str = flag("", f"begin with {', '.join(GPT2_SIZES)} (fetched once), or with such weights in a file or folder")
     template: str = flag("alpaca", f"prompt format: {', '.join(TEMPLATES)}")
     hold_out: str = flag(",".join(world.HELD_OUT), "tasks never tuned on, names apart by commas")
-    without: str = flag(
-        "",
-        "for experiments: leave these out of the built-in prose, names apart by commas: "
-        f"{', '.join(world.PASSAGES)}, {world.HELD_OUT_QUESTIONS}",
-    )
-    ways: int = flag(0, "for experiments: tune on so many phrasings of a task (0: all)")
-    bare: bool = flag(False, "for experiments: answer with the value alone instead of a whole sentence")
+    without: str = flag("", f"leave out of the prose: {', '.join((*world.PASSAGES, world.HELD_OUT_QUESTIONS))}")
+    ways: int = flag(0, "tune on so many phrasings of a task (0: all)")
+    bare: bool = flag(False, "answer with the value alone instead of a whole sentence")
     seed: int = flag(0, "seed of the weights, the data and their order")
     device: str = flag("auto", "cpu, cuda, mps, or auto")
     threads: int = flag(2, "CPU threads; as many as there are cores is usually best")
 
-    vocab_size: int = flag(
-        2560, "tokens in the byte-pair vocabulary; nearly every word of the built-in world is one token"
-    )
+    vocab_size: int = flag(2560, "byte-pair tokens; nearly every word of the built-in world is one")
     block_size: int = flag(128, "longest context in tokens")
     n_layer: int = flag(4, "transformer blocks")
     n_head: int = flag(2, "attention heads")
@@ -120,16 +107,12 @@ class Config:
     muon_lr: float = flag(0.02, "peak learning rate of Muon in pretraining (0: AdamW alone)")
     tune_epochs: float = flag(1.0, "how often every pair is seen; more makes unseen facts worse")
     tune_batch: int = flag(32, "pairs in a tuning batch")
-    tune_lr: float = flag(
-        3e-4, "peak learning rate of tuning; a higher one answers known tasks better and unseen ones worse"
-    )
+    tune_lr: float = flag(3e-4, "peak learning rate of tuning; a higher one is better for known tasks only")
     micro_batch: int = flag(
-        64, "rows that go through the model at once; less needs less memory, the result is the same"
+        64, "rows that go through the model at once; fewer need less memory, the result is the same"
     )
     pack: bool = flag(False, "fill the rows of a tuning batch with several pairs, instead of padding them")
-    recompute: bool = flag(
-        False, "compute activations twice instead of keeping them (gradient checkpointing): less memory"
-    )
+    recompute: bool = flag(False, "gradient checkpointing: compute activations twice instead of keeping them")
     lora: int = flag(0, "also tune an adapter of this rank (0: none)")
     lora_alpha: float = flag(16.0, "the adapter's correction is scaled by alpha / rank")
     lora_lr: float = flag(5e-3, "peak learning rate of the adapter")
@@ -146,9 +129,10 @@ WORLD_TOKENS = 1_430_000  # what the built-in world tells in one reading
 QUICK = dict(n_layer=2, n_embd=64, pretrain_steps=60, tune_epochs=0.1)
 LIMITS = {  # what a number may be
     "vocab_size": (257, 65536), "block_size": (16, 8192), "n_layer": (1, 96), "n_head": (1, 96), "n_embd": (8, 8192),
-    "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192), "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1),
-    "task_cap": (0, 10**9), "ways": (0, 100), "price": (0, 10**6), "tune_epochs": (0.001, 1000), "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096),
-    "smear": (0, 1), "lora": (0, 1024), "lora_alpha": (1e-3, 4096), "lora_lr": (1e-8, 1), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
+    "smear": (0, 1), "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192),
+    "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1), "task_cap": (0, 10**9), "ways": (0, 100), "tune_epochs": (0.001, 1000),
+    "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096), "lora": (0, 1024), "lora_lr": (1e-8, 1),
+    "lora_alpha": (1e-3, 4096), "price": (0, 10**6), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_training import TINY
 
 import data
 import generate
@@ -21,19 +22,6 @@ from model import GPT, GPTConfig, UserError, add_lora, export_gpt2, load_checkpo
 
 ROOT = Path(__file__).parents[1]
 BPE = ROOT.parent / "shared" / "data" / "gpt2_bpe"
-TINY = [
-    "--quick",
-    "--n-embd",
-    "16",
-    "--n-head",
-    "2",
-    "--pretrain-steps",
-    "12",
-    "--tune-epochs",
-    "0.03",
-    "--vocab-size",
-    "300",
-]
 
 
 def gpt2_shaped(seed=0, vocab_size=300, block_size=32):

@@ -1,0 +1,138 @@
+"""Checks of lesson 2: each takes the learner's function and names the likely mistake."""
+
+import re
+from collections import Counter
+
+from data import WORD, Tokenizer
+
+
+def called(function, *args):
+    """The function's result; a crash inside it becomes a failed check. An empty exercise stays NotImplementedError."""
+    try:
+        return function(*args)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"your function stopped with {type(error).__name__}: {error}") from error
+
+
+def count_pairs(function):
+    parts, counts = [[1, 2, 1, 2], [2, 3], [4]], [1, 10, 5]
+    result = called(function, parts, counts)
+    assert parts == [[1, 2, 1, 2], [2, 3], [4]], "you changed the words; counting leaves them alone"
+    assert isinstance(result, dict), "return a Counter (or a dict) {(id, id): count}"
+    assert all(isinstance(pair, tuple) and len(pair) == 2 for pair in result), "a key is a pair: a tuple of two ids"
+    result = {pair: count for pair, count in result.items() if count}
+    across = [pair for pair in result if pair in ((3, 4), (2, 2))]
+    assert not across, f"{across[0]} stands across two words; pairs are neighbours in one word"
+    assert (2, 1) in result, "in [1, 2, 1, 2] the pair (2, 1) is missing; neighbours overlap, so do not step by two"
+    assert result.get((2, 3)) != 1, "(2, 3) is in a word that stands 10 times in the text; count it 10 times"
+    assert result.get((1, 2)) != 1, "(1, 2) stands twice in [1, 2, 1, 2]; every place counts"
+    assert result == {(1, 2): 2, (2, 1): 1, (2, 3): 10}, f"expected (1, 2): 2, (2, 1): 1, (2, 3): 10, you have {result}"
+    assert dict(called(function, [[7, 7, 7]], [2])) == {(7, 7): 4}, "[7, 7, 7], twice in the text, has (7, 7) 4 times"
+    print("right: neighbours in a word, as often as the word stands in the text")
+
+
+def join_pair(function):
+    ids = [1, 2, 3, 1, 2]
+    result = called(function, ids, (1, 2), 9)
+    assert ids == [1, 2, 3, 1, 2], "you changed the caller's list; build a new one"
+    assert isinstance(result, list), "return a list"
+    assert result != [9, 2, 3, 9, 2], "the second id of the pair is still there; after a join go on behind both"
+    assert result != [9, 3, 1, 2], "only the first place was joined; join every one"
+    cases = [
+        ([1, 2, 3, 1, 2], (1, 2), [9, 3, 9], "the pair at both ends"),
+        ([3, 1, 2, 4], (1, 2), [3, 9, 4], "the last id must not get lost"),
+        ([2, 1, 2, 1], (1, 2), [2, 9, 1], "the order of the pair matters: (2, 1) is another pair"),
+        ([1, 1, 1], (1, 1), [9, 1], "three equal ids hold the pair once, from the left"),
+        ([1, 1, 1, 1], (1, 1), [9, 9], "four equal ids hold the pair twice"),
+        ([5], (1, 2), [5], "a list with one id"),
+        ([], (1, 2), [], "an empty list"),
+    ]
+    for given, pair, expected, why in cases:
+        result = called(function, list(given), pair, 9)
+        assert result == expected, f"{given} with {pair} -> 9: expected {expected}, you have {result} ({why})"
+    again = called(function, [1, 1, 2, 2], (1, 2), 1)
+    assert again == [1, 1, 2], "a new id must not be joined again in the same walk"
+    print("right: from the left, each place once")
+
+
+def oracle(text, vocab_size):
+    """The same list by a slow way of its own: words stay lists of byte strings, and all is counted anew each time."""
+    words = [[bytes([byte]) for byte in word.encode()] for word in re.findall(WORD, text)]
+    tokens = [bytes([byte]) for byte in range(256)]
+    while len(tokens) < vocab_size - 1:
+        pairs = Counter((a, b) for word in words for a, b in zip(word, word[1:]))
+        if not pairs:
+            break
+        most = max(pairs.values())
+        ids = {token: i for i, token in enumerate(tokens)}
+        a, b = min((p for p in pairs if pairs[p] == most), key=lambda p: (ids[p[0]], ids[p[1]]))
+        tokens.append(a + b)
+        for word in words:
+            i = 0
+            while i < len(word) - 1:
+                if (word[i], word[i + 1]) == (a, b):
+                    word[i : i + 2] = [a + b]
+                i += 1
+    return tokens
+
+
+def train_slowly(function):
+    bytes_only = [bytes([byte]) for byte in range(256)]
+    result = called(function, "aaab aaab", 258)
+    assert isinstance(result, list) and all(isinstance(token, bytes) for token in result), "return a list of bytes"
+    assert result[:256] == bytes_only, "the list begins with the 256 single bytes, in order"
+    assert len(result) != 258, "one id is kept for the end token: 258 ids are 257 tokens"
+    assert len(result) == 257, f"asked for 258 ids: expected 257 tokens, you have {len(result)}"
+    assert result[256] == b"aa", f"in 'aaab aaab' the most frequent pair is b'aa', you joined {result[256]}"
+    long = called(function, "ab ab", 400)
+    assert len(long) < 399, "no pair was left, and the list still grew"
+    assert b"ab ab" not in long and b"b " not in long, "a token spans two words; cut the text with WORD first"
+    assert long[256:] == [b"ab", b" ab"], f"'ab ab' gives b'ab', then b' ab', you have {long[256:]}"
+    tie = called(function, "zy ba", 258)
+    assert tie[256] == b" b", f"a tie goes to the smaller pair of ids: expected b' b', you have {tie[256]}"
+    often = called(function, "abc bbc xy xy xy", 258)
+    assert often[256] == b" x", (
+        f"a word that stands three times counts three times: expected b' x', you have {often[256]}"
+    )
+    for text in ("a banana, a bandana, bananas and a banner", "고양이 고양이 개 개 개"):
+        found, expected = called(function, text, 270), oracle(text, 270)
+        wrong = next((i for i, pair in enumerate(zip(found, expected)) if pair[0] != pair[1]), None)
+        assert wrong is None, f"{text!r}: token {wrong} should be {expected[wrong]}, you have {found[wrong]}"
+        assert len(found) == len(expected), f"{text!r}: expected {len(expected)} tokens, you have {len(found)}"
+    print("right: count, take the most frequent pair, join, repeat")
+
+
+def clean_border(tokenizer, prompt, answer):
+    """Does some token end exactly where the prompt ends? The lesson goes on with this one."""
+    ends = [0]
+    for token in tokenizer.encode(prompt + answer):
+        ends.append(ends[-1] + len(tokenizer.token_bytes(token)))
+    return len(prompt.encode()) in ends
+
+
+def border(function):
+    joined = [b"Th", b"The", b" The", b"on", b"one", b"\xeb\xac", b"\xeb\xac\xbc"]
+    tokenizer = Tokenizer([bytes([byte]) for byte in range(256)] + joined)
+    cases = [
+        ("A:\n", "The", 3, True, "A : newline | The"),
+        ("A: ", "The", 3, False, "A : and ' The', which begins in the prompt and reaches into the answer"),
+        ("A:", " The", 2, True, "A : | ' The'"),
+        ("물:\n", "The", 3, True, "물 is one token of three bytes, then : and newline; count bytes, not characters"),
+        ("개: ", "The", 5, False, "개 is three tokens, each one byte, then : and ' The'; count bytes, not characters"),
+        ("A:\no", "ne", 4, False, "A : newline and 'one'"),
+        ("", "The", 0, True, "nothing begins in an empty prompt"),
+        ("A:", "", 2, True, "an empty answer"),
+    ]
+    for prompt, answer, n, clean, why in cases:
+        result = called(function, tokenizer, prompt, answer)
+        assert isinstance(result, tuple) and len(result) == 2, "return two things: (n, clean)"
+        what = f"{prompt!r} + {answer!r} ({why})"
+        assert bool(result[1]) == clean, (
+            f"{what}: expected clean {clean}, you have {result[1]}; look at the last byte of a token"
+        )
+        assert result[0] == n, (
+            f"{what}: expected n {n}, you have {result[0]}; count the tokens that begin in the prompt"
+        )
+    print("right: the border is where a token ends, or inside one")

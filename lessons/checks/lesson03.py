@@ -1,0 +1,172 @@
+"""Checks of lesson 3: each takes the learner's function and names the likely mistake."""
+
+import math
+
+import torch
+
+
+def called(function, *args):
+    """The function's result; a crash inside it becomes a failed check. An empty exercise stays NotImplementedError."""
+    try:
+        return function(*args)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"your function stopped with {type(error).__name__}: {error}") from error
+
+
+def near(a, b):
+    return torch.allclose(a.float(), torch.tensor(b), atol=1e-4)
+
+
+def attention_oracle(q, k, v):
+    """Number by number, with plain lists -> weights, values."""
+    weights, out = [], []
+    for t in range(len(q)):
+        scores = [sum(a * b for a, b in zip(q[t], k[s])) / math.sqrt(len(q[t])) for s in range(t + 1)]
+        total = sum(math.exp(score) for score in scores)
+        row = [math.exp(score) / total for score in scores] + [0.0] * (len(q) - t - 1)
+        weights.append(row)
+        out.append([sum(row[s] * v[s][c] for s in range(len(q))) for c in range(len(v[0]))])
+    return weights, out
+
+
+def attention(function):
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 5, 4, generator=generator).unbind(0)
+    result = called(function, q.clone(), k.clone(), v.clone())
+    assert isinstance(result, tuple) and len(result) == 2, "return two things: weights (T, T) and values (T, hs)"
+    weights, y = result
+    assert weights.shape == (5, 5), f"weights are {tuple(weights.shape)}, expected (5, 5): a row for every query"
+    assert not weights.isnan().any(), "there is a NaN; a row of only -inf has no softmax. Every position may see itself"
+    assert weights.triu(1).abs().max() == 0, "a position sees a later one; hide what is right of the diagonal"
+    assert weights.diagonal().min() > 0, (
+        "a position must see itself: hide from the first column *after* the diagonal (triu(1))"
+    )
+    assert not near(weights.sum(0), [1.0] * 5), "the columns sum to 1; softmax goes over the last dimension"
+    assert near(weights.sum(1), [1.0] * 5), "the rows do not sum to 1; hide before the softmax, not after it"
+    expected, values = attention_oracle(q.tolist(), k.tolist(), v.tolist())
+    unscaled, _ = attention_oracle((q * 2).tolist(), k.tolist(), v.tolist())
+    assert not near(weights, unscaled), "the scores are not divided by the root of the length, sqrt(hs)"
+    overscaled, _ = attention_oracle((q / 2).tolist(), k.tolist(), v.tolist())
+    assert not near(weights, overscaled), "the scores are divided by hs; divide by its root"
+    swapped, _ = attention_oracle(k.tolist(), q.tolist(), v.tolist())
+    assert not near(weights, swapped), "queries and keys are exchanged: row t belongs to q[t]"
+    assert near(weights, expected), f"row 4 should be {expected[4]}, you have {weights[4].tolist()}"
+    assert y.shape == (5, 4), f"the values are {tuple(y.shape)}, expected (5, 4)"
+    assert near(y, values), "the weights are right, the values are not: row t is the sum over s of weights[t, s] * v[s]"
+    print("right: weights that look back only, and what they bring")
+
+
+class Toy:
+    """Stands in for a model. `reads(t, s)`: does position t see position s? Every call adds a little rounding noise."""
+
+    def __init__(self, reads):
+        self.reads, self.calls = reads, 0
+
+    def __call__(self, ids, *args, **kwargs):
+        assert ids.dim() == 2, "the model takes a batch: ids of shape (1, T)"
+        T = ids.shape[1]
+        seen = torch.tensor([[float(self.reads(t, s)) for s in range(T)] for t in range(T)])
+        size = torch.arange(1, T + 1) / T
+        self.calls += 1
+        total = (ids.float() + 1) @ (seen * size).T  # (1, T)
+        return torch.stack((torch.zeros_like(total), total), 2) + 1e-7 * self.calls  # (1, T, 2)
+
+
+def first_change(function):
+    ids = torch.tensor([[5, 0, 3, 2, 4, 1]])
+    before = ids.clone()
+    cases = [
+        (lambda t, s: s <= t, 2, 2, "a causal model notices at the place itself"),
+        (lambda t, s: s <= t, 1, 1, "the token there is 0 already, so put another id"),
+        (lambda t, s: s <= t, 5, 5, "the last place"),
+        (lambda t, s: s <= t + 1, 3, 2, "a model that sees one token ahead notices one place early"),
+        (lambda t, s: True, 4, 0, "a model that sees everything notices at once"),
+        (lambda t, s: s < t, 2, 3, "a model that does not see its own token notices one place later"),
+        (lambda t, s: s == 0, 3, None, "a model that reads only the first token never notices: None"),
+    ]
+    for reads, at, expected, why in cases:
+        result = called(function, Toy(reads), ids, at)
+        assert torch.equal(ids, before), "you changed the caller's ids; clone them first"
+        assert not isinstance(result, torch.Tensor), "return a plain number (.item()), or None"
+        noise = "; differences of about 1e-7 are rounding, so compare with a tolerance" if result == 0 else ""
+        assert result == expected and type(result) is type(expected), (
+            f"expected {expected}, you have {result} ({why}){noise}"
+        )
+    print("right: the first position that notices")
+
+
+def all_causal(model, ids):
+    """Does a change at t leave every hidden state before t as it was, and move the one at t? The lesson's own test."""
+    hidden = model(ids)
+    for t in range(ids.shape[1]):
+        other = ids.clone()
+        other[0, t] = (other[0, t] + 1) % model.config.vocab_size
+        moved = (model(other) - hidden).abs().amax(-1)[0]
+        if (moved[:t] > 1e-4).any() or moved[t] < 1e-4:
+            return False
+    return True
+
+
+def turned(x, position, base=100.0, sign=1, neighbours=False):
+    """One pair after the other, with plain numbers."""
+    hs, out = len(x), [0.0] * len(x)
+    for i in range(hs // 2):
+        one, two = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)
+        angle = sign * position * base ** (-2 * i / hs)
+        out[one] = x[one] * math.cos(angle) - x[two] * math.sin(angle)
+        out[two] = x[one] * math.sin(angle) + x[two] * math.cos(angle)
+    return out
+
+
+def turn(function):
+    x = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0]
+    given = torch.tensor(x)
+    result = called(function, given, 7)
+    assert torch.equal(given, torch.tensor(x)), "you changed the caller's vector; make a new one"
+    assert isinstance(result, torch.Tensor) and result.shape == (6,), "return a tensor of the same shape as x"
+    assert not near(result, turned(x, 7, neighbours=True)), "the pairs are (x[i], x[i + hs/2]), not neighbours"
+    assert not near(result, turned(x, 7, sign=-1)), "turned the wrong way round: look at the signs of the sines"
+    assert not near(result, turned(x, 7, base=10000.0)), "the paper's 10000 is 100 in this project"
+    assert abs(result.norm() - given.norm()) < 1e-3, (
+        "the length changed; turning keeps it: (a cos - b sin, a sin + b cos)"
+    )
+    flat = turned(x, 7, base=1.0)
+    assert not near(result, flat), "all pairs turn alike; pair i turns by position * 100^(-2i/hs)"
+    slow = [0.0] * 6
+    for i in range(3):
+        angle = 7 * 100.0 ** (-i / 6)
+        slow[i] = x[i] * math.cos(angle) - x[i + 3] * math.sin(angle)
+        slow[i + 3] = x[i] * math.sin(angle) + x[i + 3] * math.cos(angle)
+    assert not near(result, slow), "the exponent is -2i/hs, you have -i/hs"
+    assert near(result, turned(x, 7)), f"expected {turned(x, 7)}, you have {result.tolist()}"
+    assert near(called(function, given, 0), x), "position 0 turns nothing"
+    assert near(called(function, torch.tensor([1.0, 0.0]), 1), [math.cos(1), math.sin(1)]), (
+        "[1, 0] at 1 is [cos 1, sin 1]"
+    )
+    print("right: every pair turned at its own speed")
+
+
+def loss_at(function):
+    cases = [
+        ([2.0, 1.0, 0.0], 0, 0.4076, "p = 7.39 / 11.11"),
+        ([2.0, 1.0, 0.0], 2, 2.4076, "p = 1 / 11.11"),
+        ([0.0, 0.0, 0.0, 0.0], 3, math.log(4), "four tokens, all equally likely: log 4"),
+        ([1000.0, 998.0, 0.0], 1, 2.1269, "great scores: take the greatest off first"),
+        ([-1000.0, -1001.0], 0, 0.3133, "very negative scores: take the greatest off first"),
+    ]
+    for logits, target, expected, why in cases:
+        scores = torch.tensor(logits)
+        result = called(function, scores, target)
+        assert scores.tolist() == logits, "you changed the caller's logits"
+        assert isinstance(result, float), "return a plain float (.item())"
+        what = f"{logits}, target {target}"
+        assert math.isfinite(result), f"{what}: {result}; {why}"
+        p = math.exp(-expected)
+        assert abs(result + expected) > 1e-3 or expected == 0, f"{what}: the sign is wrong; the loss is *minus* log p"
+        assert abs(result - p) > 1e-3, f"{what}: this is the probability; the loss is -log of it"
+        assert abs(result - expected / math.log(2)) > 1e-3, f"{what}: this is in bits (log2); nats use the natural log"
+        assert abs(result + logits[target]) > 1e-3, f"{what}: this is minus the score; log(sum of e^score) is missing"
+        assert abs(result - expected) < 1e-3, f"{what}: expected {expected:.4f}, you have {result:.4f} ({why})"
+    print("right: log of the sum, minus the target's score")

@@ -1,0 +1,141 @@
+"""Checks of lesson 5: one step of tuning, log p of an answer, an end token that is not learned."""
+
+import copy
+import math
+
+import torch
+
+from model import GPT, IGNORE, GPTConfig
+
+
+def tiny():
+    """A GPT small enough to check by hand, the same at every call."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=1, n_embd=8)).eval()
+    model.wte.weight.data *= 10  # strong opinions, so that different mistakes give different numbers
+    return model
+
+
+def naive_logps(model, ids):
+    """log p of each next token, one prefix at a time. [5, 6, 7] -> [log p(. | 5), log p(. | 5 6), log p(. | 5 6 7)]"""
+    prefixes = [torch.tensor([ids[: t + 1]]) for t in range(len(ids))]
+    return [torch.log_softmax(model.logits(model(prefix))[0, -1], 0) for prefix in prefixes]
+
+
+def naive_losses(model, inputs, targets):
+    """-log p of every learned target, in one list."""
+    losses = []
+    for x, y in zip(inputs.tolist(), targets.tolist()):
+        logps = naive_logps(model, x)
+        losses += [-logps[t][target] for t, target in enumerate(y) if target != IGNORE]
+    return losses
+
+
+def moved(before, after):
+    return max((a - b).abs().max().item() for a, b in zip(before, after))
+
+
+def sft_step(learner):
+    I = IGNORE  # noqa: E741
+    batches = [
+        (torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]]), torch.tensor([[I, I, 4, 9], [I, 7, I, I]])),
+        (torch.tensor([[2, 2, 8, 1]]), torch.tensor([[I, 8, 1, 9]])),
+    ]
+    model = tiny()
+    twin = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    by_hand = torch.optim.SGD(twin.parameters(), lr=0.1)
+    for number, (inputs, targets) in enumerate(batches):
+        losses = naive_losses(twin, inputs, targets)
+        expected = torch.stack(losses).mean()
+        shifted = naive_losses(twin, inputs[:, :-1], targets[:, 1:])
+        before = [p.detach().clone() for p in model.parameters()]
+        found = learner(model, optimizer, inputs.clone(), targets.clone())
+        expected.backward()
+        by_hand.step()
+        by_hand.zero_grad()
+        assert found is not None, "nothing was returned: return the loss as a float"
+        assert not torch.is_tensor(found), "you returned a tensor, which keeps the whole graph alive: use loss.item()"
+        total = expected.item() * len(losses)
+        assert not math.isclose(found, total, rel_tol=1e-3), (
+            "you returned the sum; divide by the number of learned targets"
+        )
+        everywhere = total / targets.numel()
+        assert not math.isclose(found, everywhere, rel_tol=1e-3), (
+            "you divided by all positions; positions that are IGNORE do not count"
+        )
+        again = sum(x.item() for x in shifted) / max(1, len(shifted))
+        assert not math.isclose(found, again, rel_tol=1e-3), "targets are already shifted; you shifted them once more"
+        assert math.isclose(found, expected.item(), rel_tol=1e-3), (
+            f"the loss is {found:.4f}, expected {expected.item():.4f}: "
+            "the mean of -log p over the learned targets, before the step"
+        )
+        after = [p.detach() for p in model.parameters()]
+        assert moved(before, after) > 0, "the weights did not move: backward(), then optimizer.step(), then zero_grad()"
+        assert moved(after, [p.detach() for p in twin.parameters()]) < 1e-4, (
+            "the first step moved the weights by another gradient than that of the mean loss"
+            if number == 0
+            else "the second step went wrong: the gradients of the first are still there, zero_grad() is missing"
+        )
+    left = [p for p in model.parameters() if p.grad is not None and p.grad.abs().max() > 0]
+    assert not left, "gradients are still there after the step: zero_grad() is missing"
+    print("Right: the mean over the learned targets, one step, and empty gradients.")
+
+
+def answer_logprobs(learner):
+    model = tiny()
+    prompt, answer = [5, 6, 2], [7, 8, 10, 1]
+    with torch.no_grad():
+        logps = naive_logps(model, prompt + answer)
+        expected = [logps[len(prompt) - 1 + i][token].item() for i, token in enumerate(answer)]
+        late = [logps[len(prompt) + i][token].item() for i, token in enumerate(answer)]
+        blind = [naive_logps(model, answer)[i][token].item() for i, token in enumerate(answer[1:])]
+        raw = model.logits(model(torch.tensor([prompt + answer])))[0]
+    given_prompt, given_answer = list(prompt), list(answer)
+    found = learner(model, given_prompt, given_answer)
+    assert given_prompt == prompt and given_answer == answer, "you changed the lists that you were given; make new ones"
+    assert found is not None, "nothing was returned: return a list of floats"
+    assert not isinstance(found, (int, float)), "one number came back; return one log p for each answer token"
+    found = [float(x) for x in found]
+
+    def is_like(other):
+        return len(found) == len(other) and all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(found, other))
+
+    assert len(found) != len(prompt) + len(answer) - 1, "the prompt's tokens are among them; keep the answer's only"
+    assert not is_like(blind), "the model saw the answer without the prompt: run it on prompt + answer"
+    assert len(found) == len(answer), f"{len(found)} numbers came back for {len(answer)} answer tokens"
+    assert not is_like(late), (
+        "off by one: the logits at a token's own position speak of the token after it; look one position earlier"
+    )
+    assert not is_like([math.exp(x) for x in expected]), "these are probabilities; take their logarithm"
+    assert not is_like([-x for x in expected]), "the sign is wrong: log p is at most 0, this is the loss"
+    picked = [raw[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
+    assert not is_like(picked), "these are raw logits; log_softmax(-1) turns them into log p"
+    assert is_like(expected), f"{[round(x, 3) for x in found]} came back, expected {[round(x, 3) for x in expected]}"
+    print("Right: each answer token is judged by the logits one position before it.")
+
+
+def hide_end(learner):
+    end = 9
+    examples = [([5, 6, 7, 9], [0, 0, 1, 1]), ([4, 7, 9, 5, 8, 9], [0, 1, 1, 0, 1, 1]), ([9, 3, 9], [0, 1, 1])]
+    expected = [[0, 0, 1, 0], [0, 1, 0, 0, 1, 0], [0, 1, 0]]
+    given = copy.deepcopy(examples)
+    found = learner(given, end)
+    assert given == examples, "you changed the old examples; they are needed again, so make new lists"
+    assert found is not None and len(found) == len(examples), "return one (ids, mask) for every example"
+    for (ids, mask), (new_ids, new_mask), right in zip(examples, found, expected):
+        new_mask = [int(m) for m in new_mask]
+        assert list(new_ids) == ids, "the ids changed: the end token stays in the row, it is only not learned"
+        assert len(new_mask) == len(mask), "the mask must stay as long as the ids"
+        assert new_mask != mask, "nothing was hidden: the mask must be 0 at the end token"
+        early = [0 if i + 1 < len(ids) and ids[i + 1] == end else m for i, m in enumerate(mask)]
+        assert new_mask != early, "off by one: mask[i] belongs to ids[i] itself; the shift comes later"
+        last_only = mask[:-1] + [0]
+        if right != last_only:
+            assert new_mask != last_only, (
+                "only the last end token was hidden; a conversation has one after every answer"
+            )
+        assert not any(n > m for n, m in zip(new_mask, mask)), "a prompt token became learned; only ever take away"
+        assert new_mask == right, f"for ids {ids} the mask is {new_mask}, expected {right}"
+    print("Right: the end tokens are still read, and never learned. Now see what that does.")

@@ -1,0 +1,157 @@
+"""Checks of lesson 13: making things up."""
+
+import random
+from collections import namedtuple
+
+import torch
+
+from model import IGNORE
+
+Question = namedtuple("Question", "name task value kind")
+
+
+def toy_questions():
+    cells = [("Narnia", "capital"), ("France", "capital"), ("Narnia", "language"), ("Peru", "capital"),
+             ("France", "language"), ("Oz", "capital"), ("Peru", "language"), ("Oz", "language")]  # fmt: skip
+    return [Question(name, task, "", "new name") for name, task in cells]
+
+
+def split_by_name(f):
+    """Whole names are held out."""
+    questions = toy_questions()
+    before = list(questions)
+    drawn = set()
+    for seed in range(8):
+        found = f(questions, 2, seed)
+        assert found is not None and len(found) == 2, "give two lists back: questions to keep, questions held out"
+        keep, held = map(list, found)
+        assert questions == before, "the list that was given has changed; make new ones"
+        both = {q.name for q in keep} & {q.name for q in held}
+        assert not both, f"{sorted(both)} stands on both sides: you drew questions, not names"
+        assert len(keep) + len(held) == len(questions), "some questions are lost or stand twice"
+        n = len({q.name for q in held})
+        assert n == 2, f"{n} names are held out instead of n_held = 2 (the second list is the held-out one)"
+        for side in (keep, held):
+            assert side == [q for q in before if q in side], "the order of the questions has changed"
+        again = f(list(before), 2, seed)
+        assert [list(side) for side in again] == [keep, held], (
+            "the same seed gave another split: use random.Random(seed)"
+        )
+        drawn.add(tuple(sorted({q.name for q in held})))
+    assert len(drawn) > 1, "every seed holds out the same names: draw them with the seed"
+    one = f(questions, 3, 0)[1]
+    assert len({q.name for q in one}) == 3, "with n_held = 3, three names must be held out"
+    print("right: no name stands on both sides")
+
+
+def error_rates(f):
+    """Three shares, each with its own denominator."""
+    cases = [
+        ([(True, "right"), (True, "refused"), (False, "wrong")], (1, 0.5, 0)),
+        ([(True, "right")] * 6 + [(True, "wrong")] * 2 + [(True, "refused")] * 2 + [(False, "refused")] * 3
+         + [(False, "wrong")], (0.25, 0.2, 0.2)),
+        ([(False, "refused")] * 5 + [(True, "refused")] * 2, (0, 1, 0)),
+        ([(False, "right"), (False, "refused"), (True, "right"), (True, "right"), (True, "wrong"), (True, "wrong")],
+         (0.5, 0, 0.5)),
+    ]  # fmt: skip
+    for verdicts, wanted in cases:
+        found = f(list(verdicts))
+        names = {"false answers", "false refusals", "wrong"}
+        assert isinstance(found, dict) and set(found) == names, f"give a dict with the keys {sorted(names)}"
+        n_told = sum(told for told, _ in verdicts)
+        n_untold = len(verdicts) - n_told
+        for name, right, own in zip(("false answers", "false refusals", "wrong"), wanted, (n_untold, n_told, n_told)):
+            if abs(found[name] - right) < 1e-9:
+                continue
+            hint = "look at which questions it counts"
+            if abs(found[name] - right * own / len(verdicts)) < 1e-9:
+                hint = "the denominator: you divided by all questions"
+            elif abs(found[name] - right * own) < 1e-9:
+                hint = "that is a count; give a share"
+            elif name == "wrong":
+                hint = "only told questions can be wrong here; an answer to a never-told one is a false answer"
+            elif name == "false refusals":
+                hint = "to refuse a never-told question is right"
+            elif name == "false answers":
+                hint = "a never-told question that is not refused is a false answer, whatever the answer"
+            raise AssertionError(f"{name}: {found[name]:.3g} instead of {right:.3g} for {verdicts}: {hint}")
+    print("right: two kinds of error, each with its own denominator")
+
+
+def naive_probability(logits, targets):
+    out = []
+    for row, wanted in zip(logits.double(), targets.tolist()):
+        product = 1.0
+        for t, target in enumerate(wanted):
+            if target != IGNORE:
+                exps = [float(x.exp()) for x in row[t]]
+                product *= exps[target] / sum(exps)
+        out.append(product)
+    return out
+
+
+def answer_probability(f):
+    """Against a loop over tokens."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 5, 7, generator=generator)
+    targets = torch.tensor([[IGNORE, 2, 3, 6, IGNORE], [IGNORE, IGNORE, 1, 0, 4], [IGNORE, 5, IGNORE, IGNORE, IGNORE]])
+    kept = targets.clone()
+    found = f(logits, targets)
+    assert torch.equal(targets, kept), "the targets that were given have changed; IGNORE must stay IGNORE in them"
+    assert torch.is_tensor(found) and found.shape == (3,), "give one number a row: a tensor of shape (B,)"
+    found, wanted = found.double(), torch.tensor(naive_probability(logits, targets), dtype=torch.float64)
+    if torch.allclose(found, wanted, atol=1e-6):
+        print("right: the product of the learned tokens' probabilities")
+        return
+    n = (targets != IGNORE).sum(1)
+    assert not torch.allclose(found, wanted.log(), atol=1e-4), "that is the logarithm; take exp at the end"
+    assert not torch.allclose(found, wanted ** (1 / n), atol=1e-5), (
+        "that is the mean over the tokens; a product was asked for, so sum the logarithms"
+    )
+    padded = naive_probability(logits, targets.clamp(min=0))
+    assert not torch.allclose(found, torch.tensor(padded, dtype=torch.float64), atol=1e-6), (
+        "places with IGNORE are counted, as if their target were token 0"
+    )
+    raw = torch.where(targets == IGNORE, 0.0, logits.gather(2, targets.clamp(min=0)[..., None])[..., 0]).sum(1).exp()
+    assert not torch.allclose(found, raw.double(), atol=1e-4), (
+        "logits are not log-probabilities: log_softmax is missing"
+    )
+    assert (found <= 1.00001).all(), f"a probability of {float(found.max()):.3g}: sum logarithms, or multiply"
+    raise AssertionError(f"rows give {found.tolist()} instead of {wanted.tolist()}; the softmax is over the last axis")
+
+
+def choose_threshold(f):
+    """Against trying every number, and hand-made cases."""
+    cases = [
+        ([0.9, 0.6, 0.2], [0.1, 0.3], 0.6),
+        ([0.8, 0.9], [0.1, 0.2], 0.8),
+        ([0.5], [0.5], 0.5),
+        ([0.9, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4], [0.6, 0.1], 0.4),
+        ([0.9, 0.6], [0.7, 0.1], 0.6),  # 0.9 does as well
+        ([0.7, 0.8] * 10, [0.75], 0.8),  # many told, one not: shares, not counts
+    ]
+    rng = random.Random(0)
+    for _ in range(20):
+        told = [round(rng.random() ** 0.5, 2) for _ in range(rng.randint(3, 12))]
+        untold = [round(rng.random() ** 2, 2) for _ in range(rng.randint(1, 5))]
+        best = None
+        for t in sorted(told + untold):
+            total = len([p for p in told if p < t]) / len(told) + len([p for p in untold if p >= t]) / len(untold)
+            if best is None or total < best[0] - 1e-12:
+                best = (total, t)
+        cases.append((told, untold, best[1]))
+    for told, untold, wanted in cases:
+        found = f(list(told), list(untold))
+        assert isinstance(found, (int, float)), f"give one number, not {found!r}"
+        assert found in told + untold, f"{found} is none of the numbers given; only those need to be tried"
+        false_refusals = sum(p < found for p in told) / len(told)
+        false_answers = sum(p >= found for p in untold) / len(untold)
+        least = sum(p < wanted for p in told) / len(told) + sum(p >= wanted for p in untold) / len(untold)
+        assert false_refusals + false_answers <= least + 1e-9, (
+            f"told {told}, never told {untold}: {found} gives {false_refusals:.2f} false refusals and "
+            f"{false_answers:.2f} false answers; {wanted} gives less together (shares, not counts; below t is refused)"
+        )
+        assert found <= wanted or abs(false_refusals + false_answers - least) > 0, (
+            f"{wanted} does as well as {found} and is smaller: take the smallest"
+        )
+    print("right: the least sum of both shares of errors")

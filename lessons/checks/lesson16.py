@@ -1,0 +1,231 @@
+"""Checks of lesson 16: ten bugs from real projects, repaired."""
+
+import math
+import random
+import re
+
+import torch
+
+from model import IGNORE
+
+
+def padded_targets(f):
+    """Padding is IGNORE, every real end token stays."""
+    rows = [[IGNORE, IGNORE, 7, 8, 9], [IGNORE, 5, 9], [9]]
+    kept = [list(row) for row in rows]
+    found = f(rows, 9)
+    assert rows == kept, "the lists that were given have changed"
+    assert torch.is_tensor(found) and found.shape == (3, 5), "give a tensor (B, T), T the longest row"
+    for i, row in enumerate(rows):
+        for t in range(5):
+            have = int(found[i, t])
+            if t >= len(row):
+                assert have != 9, (
+                    f"row {i}, place {t} is padding, and learned as an end token: the model learns to stop again and again"
+                )
+                assert have == IGNORE, f"row {i}, place {t} is padding: {have} instead of IGNORE"
+            elif row[t] == 9:
+                assert have == 9, f"row {i}: the real end token is not learned, so the model will never stop"
+            else:
+                assert have == row[t], f"row {i}, place {t}: {have} instead of {row[t]}; pad on the right"
+    print("right: padding is ignored, the end token is learned")
+
+
+def targets_of(f):
+    """The next token where the next token's mask is 1."""
+    ids, mask = [5, 6, 7, 8, 9], [0, 0, 1, 1, 1]
+    found = list(f(list(ids), list(mask)))
+    assert len(found) == 4, f"{len(found)} targets for 4 inputs: the first token is nobody's target"
+    assert found != [6, 7, 8, 9], "nothing is masked: position 0 is to learn token 6, which is the prompt's"
+    assert found != [IGNORE, IGNORE, 8, 9], (
+        "you took the mask of the position, not of its target: the first answer token 7 is lost"
+    )
+    assert IGNORE in found, "where the mask is 0, the target is IGNORE"
+    wanted = []
+    for t in range(4):
+        wanted.append(ids[t + 1] if mask[t + 1] == 1 else IGNORE)
+    assert found == wanted, f"{found} instead of {wanted}"
+    turns = list(f([1, 2, 3, 4, 5, 6], [0, 1, 1, 0, 0, 1]))
+    assert turns == [2, 3, IGNORE, IGNORE, 6], f"two turns: {turns} instead of [2, 3, IGNORE, IGNORE, 6]"
+    print("right: only the answer is learned")
+
+
+def answer_mask(f):
+    """Prompt zeros, answer ones."""
+    for n_prompt, n_answer in ((2, 3), (1, 1), (7, 2)):
+        found = list(f(n_prompt, n_answer))
+        case = f"{n_prompt} prompt tokens, {n_answer} answer tokens: "
+        n = n_prompt + n_answer
+        assert len(found) == n, case + f"the mask has {len(found)} entries, the row {n} tokens"
+        assert set(found) <= {0, 1, False, True}, case + "only 0 and 1"
+        assert found[-1] == 1, case + "the end token, the last one, is not learned"
+        assert found[n_prompt - 1] == 0, case + "the last token of the prompt's header is learned"
+        assert found[n_prompt] == 1, case + "the first token of the answer is not learned"
+        for i in range(n):
+            assert found[i] == (i >= n_prompt), (
+                case + f"entry {i} is {found[i]}: the answer's tokens are 1, the prompt's 0"
+            )
+    print("right: the answer and its end token, nothing else")
+
+
+def fit(f):
+    """The answer is never cut."""
+    cases = [
+        ([1], [2, 3, 4], [5], [6, 7], 5, [1, 2, 5, 6, 7]),
+        ([1], [2, 3, 4], [5], [6, 7], 9, [1, 2, 3, 4, 5, 6, 7]),
+        ([1], [2, 3, 4], [5], [6, 7], 7, [1, 2, 3, 4, 5, 6, 7]),
+        ([1], [2, 3, 4], [5], [6, 7], 4, [1, 5, 6, 7]),
+        ([1, 1], [], [5], [6, 7], 5, [1, 1, 5, 6, 7]),
+        ([1], [2, 3, 4], [5], [6, 7], 3, None),
+    ]
+    for head, context, tail, answer, limit, wanted in cases:
+        found = f(list(head), list(context), list(tail), list(answer), limit)
+        case = f"fit({head}, {context}, {tail}, {answer}, {limit}): "
+        if wanted is None:
+            assert found is None, (
+                case + f"{found} cannot be a whole row; give None, so that the row is dropped and counted"
+            )
+            continue
+        assert found is not None, case + f"None, but {wanted} fits"
+        assert len(found) <= limit, case + f"{len(found)} tokens do not fit"
+        assert found[-len(answer) :] == answer, case + "the answer lost tokens; only the context may"
+        assert found[: len(head)] == head, case + "the head lost tokens; only the context may"
+        assert found == wanted, (
+            case + f"{found} instead of {wanted}: the context loses its end, and only what is needed"
+        )
+    print("right: only the context is cut")
+
+
+def step_loss(f):
+    """Every token counts alike."""
+    parts = [torch.tensor([1.0, 1, 1]), torch.tensor([5.0])]
+    found = float(f(parts))
+    assert abs(found - 3.0) > 1e-5, (
+        "that is the mean of the micro-batches' means: the one token of the second weighs as much as three"
+    )
+    assert abs(found - 8.0) > 1e-5, "that is the sum; divide by the number of tokens of the whole step"
+    assert abs(found - 4.0) > 1e-5, "you divided by the number of micro-batches; divide by the number of tokens"
+    assert abs(found - 2.0) < 1e-5, f"{found:.3f} instead of 2.0"
+    found = float(f([torch.tensor([3.0, 1.0]), torch.tensor([])]))
+    assert not math.isnan(found), "a micro-batch without learned tokens makes the loss nan: do not take its mean"
+    assert abs(found - 2.0) < 1e-5, f"an empty micro-batch changes the loss: {found:.3f} instead of 2.0"
+    flat = torch.rand(12, generator=torch.Generator().manual_seed(0))
+    for cuts in ((1, 2, 9), (6, 6), (12,)):
+        found = float(f(list(flat.split(cuts))))
+        assert abs(found - sum(flat.tolist()) / 12) < 1e-5, f"micro-batches of {cuts} tokens give {found:.4f}"
+    print("right: the same loss for any micro-batch")
+
+
+def prompt_text(f):
+    """Letter by letter."""
+    found = f("Hi.")
+    assert isinstance(found, str), "give a string"
+    lines = found.split("\n")
+    assert not any(line.startswith(" ") for line in lines), (
+        "a line begins with spaces: the indentation of your program is part of the string"
+    )
+    assert not found.startswith("\n"), "an empty line stands before the header"
+    assert "Hi." in lines, f"the instruction is not on a line of its own: {found!r}"
+    assert found.endswith("### Response:\n"), (
+        f"the prompt must end with the header and one new line, not {found[-16:]!r}"
+    )
+    assert "Hi.\n\n### Response" in found, "one empty line stands between the instruction and the response's header"
+    assert found == "### Instruction:\nHi.\n\n### Response:\n", f"{found!r} is not what the model was tuned with"
+    assert f("A\nB") == "### Instruction:\nA\nB\n\n### Response:\n", "an instruction of two lines comes out changed"
+    print("right: letter by letter the prompt of the tuning")
+
+
+def naive_batch_mask(padding, length):
+    out = torch.zeros(len(padding), length, length, dtype=torch.bool)
+    for b, n in enumerate(padding):
+        for t in range(length):
+            for s in range(length):
+                out[b, t, s] = (s <= t and s >= n) or s == t
+    return out
+
+
+def batch_mask(f):
+    """Against three loops."""
+    padding, length = [2, 0, 1], 4
+    found = f(list(padding), length)
+    assert torch.is_tensor(found) and found.shape == (3, 4, 4), "give a tensor (B, length, length)"
+    assert found.dtype == torch.bool, "the mask must be bool: True where attention is allowed"
+    wanted = naive_batch_mask(padding, length)
+    if torch.equal(found, wanted):
+        print("right: alone or in a batch is the same")
+        return
+    assert found.any(2).all(), "a row of padding sees nothing: softmax of nothing is nan. Let every position see itself"
+    assert not torch.equal(found, wanted.mT), "t and s are exchanged: dimension 1 looks, dimension 2 is looked at"
+    assert not (found & ~torch.ones(4, 4).tril().bool()).any(), (
+        "a position looks at a later one: the mask is not causal"
+    )
+    assert not found[0, 3, 0], "row 0 has padding at places 0 and 1, and place 3 looks at it"
+    assert bool(found[1, 3, 0]), "row 1 has no padding, but place 3 does not see place 0"
+    raise AssertionError(f"for padding {padding}: {found.int().tolist()} instead of {wanted.int().tolist()}")
+
+
+def correction(f):
+    """alpha / rank."""
+    A, B = torch.tensor([[1.0, 2, 0], [0, 1, 1]]), torch.tensor([[1.0, 0], [0, 1], [1, 1], [2, 0]])
+    found = f(B, A, 16)
+    wanted = torch.zeros(4, 3)
+    for i in range(4):
+        for j in range(3):
+            wanted[i, j] = 16 / 2 * sum(B[i, r] * A[r, j] for r in range(2))
+    assert found.shape == (4, 3), f"the shape is {tuple(found.shape)} instead of (out, in) = (4, 3)"
+    assert not torch.allclose(found, 2 * wanted), "alpha is not divided by the rank"
+    assert not torch.allclose(found, wanted / 16), "alpha is missing"
+    for n, name in ((3, "the input's width"), (4, "the output's width")):
+        assert not torch.allclose(found, wanted * 2 / n), f"divided by {name}, not by the rank"
+    assert torch.allclose(found, wanted), f"{found.tolist()} instead of {wanted.tolist()}"
+    print("right: alpha / rank")
+
+
+def packed_mask(f):
+    """Against loops."""
+    lengths = [1, 3, 2]
+    found = f(list(lengths))
+    assert torch.is_tensor(found) and found.shape == (6, 6), "give a tensor (T, T), T the sum of the lengths"
+    assert found.dtype == torch.bool, "the mask must be bool: True where attention is allowed"
+    document = [0, 1, 1, 1, 2, 2]
+    for t in range(6):
+        for s in range(6):
+            if s > t:
+                assert not found[t, s], f"place {t} looks at the later place {s}: the mask is not causal"
+            elif document[t] != document[s]:
+                assert not found[t, s], (
+                    f"place {t} of document {document[t]} looks at place {s} of document {document[s]}: a leak"
+                )
+            else:
+                assert found[t, s], f"place {t} does not see place {s} of its own document"
+    print("right: no document sees another")
+
+
+def split(f):
+    """No key on both sides."""
+    prompts = ["Name A.", "name a", "Name B?", "Name  B", "Name C.", "Tell D.", "Tell E.", "Tell F."]
+
+    def key(prompt):
+        return " ".join(re.findall(r"\w+", prompt)).lower()
+
+    drawn = set()
+    for seed in range(8):
+        found = f(list(prompts), 2, seed)
+        assert found is not None and len(found) == 2, "give two lists: prompts to tune on, prompts to test on"
+        both = {key(p) for p in found[0]} & {key(p) for p in found[1]}
+        assert not both, f"{sorted(both)} stands on both sides, written another way"
+    for seed in range(8):
+        to_tune, to_test = map(list, f(list(prompts), 2, seed))
+        assert len(to_tune) + len(to_test) == len(prompts), "prompts are lost; all with a drawn key are tested"
+        n = len({key(p) for p in to_test})
+        assert n == 2, f"{n} different prompts are tested instead of n_test = 2"
+        for side in (to_tune, to_test):
+            assert side == [p for p in prompts if p in side], "the order has changed"
+        again = [list(side) for side in f(list(prompts), 2, seed)]
+        assert again == [to_tune, to_test], "the same seed gave another split"
+        drawn.add(tuple(to_test))
+    assert len(drawn) > 1, "every seed gives the same test: draw the keys with the seed"
+    state = random.getstate()
+    f(list(prompts), 2, 0)
+    assert random.getstate() == state, "use random.Random(seed); you moved everybody's random numbers"
+    print("right: no prompt stands on both sides")

@@ -1,0 +1,331 @@
+# %% [markdown]
+# # 1. It continues
+#
+# A language model that has only read text does one thing: it continues. You will train a very small one and watch
+# noise become words, then meet the base model of this project, which has read far more. It knows the capital of
+# France. Asked for it, it does not tell. At the end you measure both on several hundred facts.
+#
+# About one minute of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
+# which `python train_sft.py` leaves behind.
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from checks import lesson01 as checks
+
+import matplotlib.pyplot as plt
+import torch
+
+import world
+from data import Row, corpus_batch, encode_corpus
+from generate import Bot, Sampling, generate, wilson
+from model import GPT, GPTConfig
+from train_sft import train
+
+base, tokenizer = lab.load_base()
+base_bot = Bot(base, tokenizer, None)  # no template: it is given raw text
+
+# %% [markdown]
+# ## What it reads
+#
+# The corpus is prose about a tiny true world (`world.py`). It holds statements, short texts, and questions. Here are
+# four passages. Look for a question, and for what comes after it.
+
+# %%
+corpus = world.build(seed=1, size=0.1).corpus[-2300:]  # the last chapter: the facts of the world
+for passage in corpus[:4]:
+    print(repr(passage), end="\n\n")
+
+# %% [markdown]
+# A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length, and each token is
+# replaced by its place in that list, its *id*. (Lesson 2 makes such a list.) A token usually takes the space before a
+# word along.
+
+# %%
+ids = tokenizer.encode("The capital of France is Paris.")
+print(ids, "of", tokenizer.vocab_size)
+print([tokenizer.decode([i]) for i in ids])
+
+# %% [markdown]
+# ## What it learns from
+#
+# Nobody writes labels. At every position the *target* is simply the token that comes next. So all passages are put in
+# one long stream of ids (an end token after each), the stream is cut into windows, and inputs and targets are the
+# same ids, one place apart:
+#
+#     stream   10 11 12 13 14 15 16 17 18 19
+#     inputs  [10 11 12 13] [14 15 16 17]
+#     targets [11 12 13 14] [15 16 17 18]
+#
+# ### Exercise 1.1: cut the stream into batches (rebuild, 10 minutes)
+#
+# Batch 0 is the first `batch_size` windows, batch 1 the windows after those, and so on. After the last window comes
+# window 0 again. A window needs one id more than its length, for its last target; ids that do not fill a window are
+# left out.
+#
+# <details><summary>Hint</summary>
+# There are (len(stream) - 1) // window windows. Row i of batch `step` is window number (step * batch_size + i),
+# modulo that. Collect slices in two lists and end with `torch.stack`.
+# </details>
+
+
+# %%
+def read_windows(stream, step, batch_size, window):
+    """-> inputs, targets, each (batch_size, window).
+
+    arange(10), step 0, batch_size 2, window 4 -> [[0, 1, 2, 3], [4, 5, 6, 7]], [[1, 2, 3, 4], [5, 6, 7, 8]]"""
+    ### BEGIN SOLUTION
+    n_windows = (len(stream) - 1) // window
+    inputs, targets = [], []
+    for i in range(batch_size):
+        start = (step * batch_size + i) % n_windows * window
+        inputs.append(stream[start : start + window])
+        targets.append(stream[start + 1 : start + 1 + window])
+    return torch.stack(inputs), torch.stack(targets)
+    ### END SOLUTION
+
+
+# %%
+checks.read_windows(read_windows)
+
+# %% [markdown]
+# The project's own is `corpus_batch`, and the lesson goes on with it.
+#
+# ## Noise becomes words
+#
+# *Predict*: a new model has random weights. What does it write? And what comes first while it learns: right words,
+# right sentences, or right facts?
+#
+# The model below has 2 layers where the base has 4, and half its width. It reads for seconds. What you see is
+# sampled: every next token is drawn with the probability that the model gives it.
+
+# %%
+torch.manual_seed(0)
+small = GPT(GPTConfig(tokenizer.vocab_size, n_layer=2, n_head=2, n_embd=64))
+stream = encode_corpus(tokenizer, corpus)
+losses = []
+
+
+def show(step):
+    text = Bot(small, tokenizer, None).answers([Row((("The", "", ""),))], Sampling(temperature=1, max_new=18, seed=3))
+    print(f"step {step:>3}: The{text[0][0]!r:.100}")
+
+
+# %%
+steps = 40 if lab.FAST else 240
+train(small, lambda step: corpus_batch(stream, step, 16, 64), steps, 3e-3, muon_lr=0.02, watch=show, log=losses.append)
+show(steps)
+
+# %% [markdown]
+# The loss is -log of the probability that the model gave to the right next token, averaged. A model that knows
+# nothing and gives every token the same probability has log V, with V tokens in the list.
+
+# %%
+plt.figure(figsize=(7, 3))
+plt.plot([entry["step"] for entry in losses], [entry["loss"] for entry in losses])
+plt.axhline(torch.tensor(tokenizer.vocab_size).log(), ls="--", color="gray", label="log V: every token equally likely")
+plt.xlabel("step"), plt.ylabel("loss (nats a token)"), plt.ylim(bottom=0)
+plt.legend(), plt.title("A very small model reads"), plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# It begins near the dashed line: random weights know nothing. It falls steeply while the model learns which tokens
+# are common at all, then slowly, while it learns what follows what. Words came first, then orderly sentences. True
+# statements need more reading than this.
+#
+# ## The base model
+#
+# The base read more than a million tokens in the same way. *Predict*: what does it write after each line below? Which
+# of them will it answer?
+
+# %%
+for line in ("What is the capital of France?", "Name the home of a dog.", "Hello!", "The capital of France is"):
+    print(f"{line}\n    -> {lab.ask(base_bot, line)}\n")
+
+# %% [markdown]
+# It goes on with questions, or names what was asked for and stops short, as the prose does.
+# It is not stubborn. It has read questions, and after them came such lines, so this *is* the likeliest text.
+#
+# ### Exercise 1.2: continue, by hand (rebuild, 10 minutes)
+#
+# Continuing is a loop. The model gives hidden states for all positions, and scores (*logits*) for the next token at
+# each. Only the last position matters: take its best token, append it, go round again.
+#
+# <details><summary>Hint</summary>
+# `model(torch.tensor([ids]))` is (1, T, C). `model.logits(...)` turns it into (1, T, V). `.argmax().item()` of the
+# last position's row is the next id. Work on a copy of the list, return only what is new.
+# </details>
+
+
+# %%
+def continue_greedily(model, ids, n):
+    """-> list of the n ids that the model finds likeliest after `ids` (a list), each chosen with those before it."""
+    ### BEGIN SOLUTION
+    seen = list(ids)
+    with torch.inference_mode():
+        for _ in range(n):
+            logits = model.logits(model(torch.tensor([seen])))  # (1, T, V)
+            seen.append(logits[0, -1].argmax().item())
+    return seen[len(ids) :]
+    ### END SOLUTION
+
+
+# %%
+checks.continue_greedily(continue_greedily)
+prompt = [tokenizer.end] + tokenizer.encode("What is the capital of France?")  # a passage begins after an end token
+by_hand = continue_greedily(base, prompt, 12)
+((cached, _),) = generate(base, [prompt], tokenizer.end, Sampling(max_new=12))
+print(tokenizer.decode(by_hand), "| the same as the project's:", by_hand[: len(cached)] == cached)
+
+# %% [markdown]
+# The project's `generate` does the same in batches, and remembers what it has computed instead of reading the whole
+# text again for every token.
+#
+# ## The knowledge is in there
+#
+# Instead of one choice, look at the probabilities of the next token after three prompts.
+# *Predict* the likeliest one for each. The second and third differ in one word.
+
+# %%
+question = "What is the capital of France?"
+prompts = ["The capital of France is", question + " The capital of France", question + " The capital of France is"]
+
+
+def likeliest(text, n=5):
+    """-> the n likeliest next tokens as text, and their probabilities"""
+    with torch.inference_mode():
+        hidden = base(torch.tensor([[tokenizer.end] + tokenizer.encode(text)]))  # (1, T, C)
+        p, best = base.logits(hidden[0, -1]).softmax(-1).topk(n)
+    return [repr(tokenizer.decode([i])) for i in best.tolist()], p.tolist()
+
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(11, 2.8))
+for ax, text in zip(axes, prompts):
+    words, p = likeliest(text)
+    ax.barh(words[::-1], p[::-1])
+    ax.set(title=text.replace("? ", "?\n") + " ...", xlabel="probability of the next token", xlim=(0, 1))
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# After the question the base names the thing and puts a full stop. Hand it the little word *is*, and the fact comes
+# out. So not the knowledge is missing but the step from a question to a statement.
+#
+# ## All facts
+#
+# One example proves little. Take every fact of the tables that has one right answer, and ask for it in three ways:
+#
+# 1. complete the statement: `The capital of France is`
+# 2. answer the question: `What is the capital of France?`
+# 3. both: `What is the capital of France? The capital of France is`
+#
+# For 1 and 3, right means that the continuation begins with the value. For that you need a rule that cannot be
+# fooled.
+#
+# ### Exercise 1.3: does it begin with the value? (extend, 5 minutes)
+#
+# " Paris. The teacher" begins with "Paris". " Parisian" does not, nor does " 12." begin with "1".
+#
+# <details><summary>Hint</summary>
+# Cut the space off the left, compare the beginning, then look at the one character after it: it must not be a letter
+# or a digit (`str.isalnum`). The value may be all there is.
+# </details>
+
+
+# %%
+def completes(continuation, value):
+    """Does the continuation begin with the value as whole words? " Paris. The", "Paris" -> True"""
+    ### BEGIN SOLUTION
+    text = continuation.lstrip()
+    after = text[len(value) : len(value) + 1]
+    return text.startswith(value) and not after.isalnum()
+    ### END SOLUTION
+
+
+# %%
+checks.completes(completes)
+
+# %% [markdown]
+# For 2 there is a strict rule (exactly the statement, then stop) and a kind one: the statement stands *anywhere* in
+# the next 48 tokens. The kind one matters. No passage of this corpus ends right after a statement, so the strict rule
+# would be lost by construction. (For 1 and 3 the lesson goes on with its own rule, `begins_with` in
+# `checks/lesson01.py`.)
+#
+# *Predict* all four shares before you run the cell.
+
+# %%
+facts = [case for case in world.fact_cases() if len(case.values) == 1 and case.task.link == " is "]
+facts = lab.some(facts, len(facts))
+
+
+def continuations(prompts, max_new):
+    rows = [Row(((prompt, "", ""),)) for prompt in prompts]
+    return [text for text, _ in base_bot.answers(rows, Sampling(max_new=max_new))]
+
+
+questions = [f"What is {fact.noun}?" for fact in facts]
+starts = [f"{world.capital(fact.noun)} is" for fact in facts]
+answers = continuations(questions, 48)
+completed = [checks.begins_with(text, fact.values[0]) for text, fact in zip(continuations(starts, 8), facts)]
+both = continuations([f"{q} {s}" for q, s in zip(questions, starts)], 8)
+
+# %%
+shares = {
+    "1. statement completed": completed,
+    "2. question answered, strict": [text.strip() == fact.answer() for text, fact in zip(answers, facts)],
+    "2. question answered, kind": [fact.answer().rstrip(".") in text for text, fact in zip(answers, facts)],
+    "3. question, then statement": [checks.begins_with(text, fact.values[0]) for text, fact in zip(both, facts)],
+}
+for name, found in shares.items():
+    low, high = wilson(sum(found), len(facts))
+    print(f"{name:<30} {sum(found):>3} of {len(facts)}  {sum(found) / len(facts):6.1%}  ({low:.0%} to {high:.0%})")
+
+# %%
+kinds = list(dict.fromkeys(fact.task.kind for fact in facts))
+shown = [name for name in shares if "strict" not in name]
+for offset, name in zip((0.3, 0, -0.3), shown):
+    groups = [[good for good, fact in zip(shares[name], facts) if fact.task.kind == kind] for kind in kinds]
+    plt.barh([i + offset for i in range(len(kinds))], [sum(g) / len(g) for g in groups], height=0.27, label=name)
+plt.yticks(range(len(kinds)), kinds), plt.xlim(0, 1), plt.xlabel("share of the facts that came out right")
+plt.legend(loc="upper center", bbox_to_anchor=(0.4, -0.15), ncols=3, fontsize=8)
+plt.title("The same facts, by kind of task (no bar: none)")
+plt.show()
+
+# %% [markdown]
+# Be careful with the meaning of "almost never". In this corpus no question is followed by its answer, so the base had
+# nothing to learn that step from. The web does hold questions with answers, and a large base answers some. What is
+# the same at every size: it continues, and you steer it by choosing what it continues (GPT-2's report, Radford et al.
+# 2019, did translation and summaries that way). Instruction tuning makes a question enough.
+#
+# ## Two questions to think about
+#
+# 1. Where would you expect the base to know least, and does the picture agree?
+# 2. Could you make it answer without any training, by writing the right text before the question?
+#
+# <details><summary>Answers</summary>
+#
+# 1. Sums are the usual weak place: each is told like any fact, yet all look alike, so they are easily mixed up.
+# 2. With a large base, yes: a few questions with answers as a pattern to continue (few-shot prompting, Brown et al.
+# 2020). Try it with this one; the lesson does not promise that so small a model picks it up.
+# </details>
+#
+# ## Where this lives in the project
+#
+# `world.py` writes the corpus (`write_corpus`); `data.py` makes the stream and its windows (`encode_corpus`,
+# `corpus_batch`); `train_sft.py` pretrains (`pretrain`, `train`); `generate.py` continues (`decode_steps`,
+# `generate`), and its column *base, raw prompt* is what you saw here.
+
+# %%
+n = len(facts)
+lab.claim(
+    "the base completes the statement for most facts and answers the same facts' questions almost never, "
+    "however kindly one looks",
+    wilson(sum(shares["1. statement completed"]), n)[0] > 0.8
+    and wilson(sum(shares["2. question answered, kind"]), n)[1] < 0.1,
+)

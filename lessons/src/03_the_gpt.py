@@ -1,0 +1,340 @@
+# %% [markdown]
+# # 3. The GPT, by hand
+#
+# How does a token come to know about the tokens before it? Only by attention. You will compute it by hand, look at it
+# in the base model, make sure that nothing can see the future, turn vectors so that distance counts and not place,
+# and work out the loss at one position with numbers.
+#
+# Under a minute of computing on a laptop CPU (2 cores), 50 minutes with the exercises. It needs `out/base.pt`, which
+# `python train_sft.py` leaves behind.
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from checks import lesson03 as checks
+
+import math
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+import world
+from generate import wilson
+from model import rotary_tables, rotate
+
+base, tokenizer = lab.load_base()
+base.requires_grad_(False)
+
+# %% [markdown]
+# ## From ids to ids
+#
+# A batch of ids (B, T) goes in. Each id becomes a vector of C numbers, blocks rewrite the vectors, and at the end
+# each vector is compared with the embedding of every token: V scores (*logits*) for what comes next, at every
+# position.
+
+# %%
+text = "What is the capital of France? The capital of"
+ids = torch.tensor([[tokenizer.end] + tokenizer.encode(text)])
+hidden = base(ids)
+print(f"ids {tuple(ids.shape)} -> hidden {tuple(hidden.shape)} -> logits {tuple(base.logits(hidden).shape)}")
+print([tokenizer.decode([i]) for i in ids[0].tolist()])
+print("next:", tokenizer.decode([base.logits(hidden[0, -1]).argmax().item()]))
+
+# %% [markdown]
+# ## Attention, with three tokens
+#
+# (Vaswani et al. 2017.) Every position asks with a *query* q, offers a *key* k, and holds a *value* v. How much
+# position t takes from position s is decided by the dot product of q[t] and k[s], divided by the root of their
+# length; softmax makes weights of it that sum to 1. A position may only look at itself and backwards: a later score
+# is set to minus infinity, so its weight is 0.
+#
+# *Predict* the weights of position 0. (You need no calculator.) And which position looks back the most?
+
+# %%
+q = torch.tensor([[1.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
+k = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+v = torch.tensor([[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]])
+print("q . k / sqrt(2):\n", q @ k.T / math.sqrt(2))
+
+# %% [markdown]
+# ### Exercise 3.1: causal attention of one head (rebuild, 15 minutes)
+#
+# <details><summary>Hint</summary>
+# `scores.masked_fill(later, -torch.inf)`, with `later` True where the column is greater than the row:
+# `torch.ones(T, T, dtype=torch.bool).triu(1)`. Fill before the softmax, which goes over the last dimension.
+# </details>
+
+
+# %%
+def attention(q, k, v):
+    """q, k, v (T, hs) -> weights (T, T), every row summing to 1 with nothing to the right of the diagonal, and the
+    weighted values (T, hs)."""
+    ### BEGIN SOLUTION
+    T, hs = q.shape
+    scores = q @ k.T / math.sqrt(hs)  # (T, T)
+    later = torch.ones(T, T, dtype=torch.bool).triu(1)
+    weights = scores.masked_fill(later, -torch.inf).softmax(-1)
+    return weights, weights @ v
+    ### END SOLUTION
+
+
+# %%
+checks.attention(attention)
+weights, y = attention(q, k, v)
+print(weights, y, sep="\n")
+print("PyTorch's own says the same:", torch.allclose(y, F.scaled_dot_product_attention(q, k, v, is_causal=True)))
+
+# %% [markdown]
+# ## Attention in the base
+#
+# The base has several layers with several heads, each with queries, keys and values of its own. The cell below
+# catches what goes into every attention layer and computes the weights as you did, for all heads at once. As a proof
+# it also computes each layer's output from them, and compares.
+
+
+# %%
+def look(ids):
+    """ids (1, T) -> weights of all heads (layers, heads, T, T), and the greatest difference to the project's output"""
+    caught, weights, worst = [], [], 0.0
+    hooks = [block.attn.register_forward_hook(lambda _, x, y: caught.append((x[0], y))) for block in base.h]
+    base(ids)
+    for hook in hooks:
+        hook.remove()
+    T, nh, hs = ids.shape[1], base.config.n_head, base.config.n_embd // base.config.n_head
+    rotary = base.cos[:T, None], base.sin[:T, None]  # each (T, 1, hs/2): see below
+    later = torch.ones(T, T, dtype=torch.bool).triu(1)
+    for block, (x, y) in zip(base.h, caught):
+        q, k, v = block.attn.c_attn(x)[0].view(T, 3, nh, hs).unbind(1)  # each (T, nh, hs)
+        scores = torch.einsum("tnh,snh->nts", rotate(q, *rotary), rotate(k, *rotary)) / math.sqrt(hs)
+        weights.append(scores.masked_fill(later, -torch.inf).softmax(-1))  # (nh, T, T)
+        taken = torch.einsum("nts,snh->tnh", weights[-1], v).flatten(1)  # (T, C)
+        worst = max(worst, (block.attn.c_proj(taken) - y[0]).abs().max().item())
+    return torch.stack(weights), worst
+
+
+# %%
+weights, difference = look(ids)
+tokens = [repr(tokenizer.decode([i])) for i in ids[0].tolist()]
+print(f"{weights.shape[0]} layers of {weights.shape[1]} heads; greatest difference to the project: {difference:.0e}")
+
+# %% [markdown]
+# The text is `What is the capital of France? The capital of`, and the next token should be ` France`. The last
+# position is the token ` of`. *Predict*: where in the text must some head look from there?
+
+# %%
+heads = [f"layer {i + 1}, head {j + 1}" for i in range(weights.shape[0]) for j in range(weights.shape[1])]
+figure, ax = plt.subplots(figsize=(8, 3.8))
+picture = ax.imshow(weights[:, :, -1].flatten(0, 1), vmin=0, vmax=1, cmap="Blues", aspect="auto")
+ax.set_xticks(range(len(tokens)), tokens, rotation=60, ha="right")
+ax.set_yticks(range(len(heads)), heads)
+ax.set(xlabel="token looked at", title="Where the last position looks")
+figure.colorbar(picture, label="weight")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# Usually some head looks at ` France`. How can ` of` know that this is the place? This project shows every token the
+# one before it (the *smear* in `model.py`), so ` France` carries "I come after ` of`", and the query asks for that. A
+# head that finds what followed the last time is called an induction head (Olsson et al. 2022). Here is one head in
+# full: each row is a position, and sums to 1.
+
+# %%
+spot = tokens.index("' France'")
+best = weights[:, :, -1, spot].flatten().argmax().item()
+plt.figure(figsize=(5.6, 5))
+plt.imshow(weights.flatten(0, 1)[best], vmin=0, vmax=1, cmap="Blues")
+plt.xticks(range(len(tokens)), tokens, rotation=60, ha="right"), plt.yticks(range(len(tokens)), tokens)
+(
+    plt.xlabel("token looked at"),
+    plt.ylabel("position that looks"),
+    plt.title(f"{heads[best]}: nothing above the diagonal"),
+)
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## Take the look away
+#
+# A picture of weights is a hint, no proof. An experiment is better: forbid all later positions to look at the name in
+# the question and at what follows it (the model takes a mask), and see whether the base can still repeat the name.
+#
+# *Predict* both shares, over facts that are asked for by a name without an article. (That the next token after "the
+# young of" is "a" can be guessed without looking.)
+
+# %%
+facts = [fact for fact in world.fact_cases() if fact.task.noun.endswith("{x}") and len(fact.values) == 1]
+facts = lab.some([fact for fact in facts if not fact.x.startswith(("a ", "an "))], 400)
+repeated = {"visible": 0, "hidden": 0}
+for fact in facts:
+    before = fact.task.noun.removesuffix("{x}").rstrip()
+    question = [tokenizer.end] + tokenizer.encode(f"What is {fact.noun}?")
+    name = len([tokenizer.end] + tokenizer.encode(f"What is {before}"))  # where the name begins
+    prompt = torch.tensor([question + tokenizer.encode(f" {world.capital(before)}")])
+    mask = torch.ones(prompt.shape[1], prompt.shape[1], dtype=torch.bool).tril()
+    for key in repeated:
+        if key == "hidden":
+            mask[len(question) :, name : len(question)] = False
+        guess = base.logits(base(prompt, mask=mask[None, None])[0, -1]).argmax().item()
+        repeated[key] += guess == tokenizer.encode(f" {fact.x}")[0]
+for key, n in repeated.items():
+    print(f"name {key:<8} repeated in {n} of {len(facts)} ({'{:.0%} to {:.0%}'.format(*wilson(n, len(facts)))})")
+
+# %% [markdown]
+# What is left with the name hidden is guessing; some tasks are about few things. (Other bases of this size look at
+# the name in other layers and heads. The experiment does not care which.)
+#
+# ## Nothing sees the future
+#
+# Training asks every position for its next token, all at once. If a position could see even one token ahead, it would
+# copy, the loss would be wonderful and the model worthless. So test it: change one token, and find the first hidden
+# state that moves.
+#
+# ### Exercise 3.2: who notices a change? (extend, 10 minutes)
+#
+# <details><summary>Hint</summary>
+# Clone the ids before you change one. Compare the two hidden states with a tolerance of 1e-5 (floating point is not
+# exact): the largest absolute difference over the last dimension, for each position. Where is it first above?
+# </details>
+
+
+# %%
+def first_change(model, ids, at):
+    """Replace ids[0, at] by another id (0, or 1 if it is 0) -> the first position whose hidden state changes, or None.
+
+    model(ids) is (1, T, C); ids (1, T) stay as they are. For a causal model the result is `at`."""
+    ### BEGIN SOLUTION
+    other = ids.clone()
+    other[0, at] = 1 if ids[0, at] == 0 else 0
+    moved = (model(ids) - model(other)).abs().amax(-1)[0] > 1e-5  # (T,)
+    return moved.nonzero()[0].item() if moved.any() else None
+    ### END SOLUTION
+
+
+# %%
+checks.first_change(first_change)
+causal = checks.all_causal(base, ids)
+print("a change at t moves nothing before t, for every t:", causal)
+
+# %% [markdown]
+# ## Where, without saying where
+#
+# Dot products do not know positions. Rotary embedding (Su et al. 2021) turns each query and key by an angle that
+# grows with its position. A dot product of two turned vectors depends only on the difference of the angles: on the
+# distance. Different pairs of numbers turn at different speeds.
+#
+# ### Exercise 3.3: turn a vector (rebuild, 10 minutes)
+#
+# Pair number i is (x[i], x[i + hs/2]). Its angle is position * 100^(-2i/hs).
+#
+# <details><summary>Hint</summary>
+# `first, second = x.chunk(2)`. Turning (a, b) by an angle gives (a cos - b sin, a sin + b cos). Put the halves
+# together with `torch.cat`.
+# </details>
+
+
+# %%
+def turn(x, position):
+    """x (hs,) -> the same, turned for its position (hs,). [1, 0] at position 1 -> [cos 1, sin 1]"""
+    ### BEGIN SOLUTION
+    hs = len(x)
+    angle = position * 100.0 ** (-torch.arange(0, hs, 2) / hs)  # (hs/2,)
+    first, second = x.chunk(2)
+    return torch.cat((first * angle.cos() - second * angle.sin(), first * angle.sin() + second * angle.cos()))
+    ### END SOLUTION
+
+
+# %%
+checks.turn(turn)
+
+# %% [markdown]
+# *Predict*: which numbers in the table below are equal?
+
+# %%
+torch.manual_seed(0)
+hs = base.config.n_embd // base.config.n_head
+query, key = torch.randn(hs), torch.randn(hs)
+cos, sin = rotary_tables(128, hs)
+at = [rotate(x.expand(1, 128, 1, hs), cos[None, :, None], sin[None, :, None])[0, :, 0] for x in (query, key)]
+scores = at[0] @ at[1].T  # (128, 128): query at its row's position, key at its column's
+print("distance   " + "".join(f"{d:>8}" for d in (0, 1, 2, 5, 10)))
+for p in (20, 21, 50, 120):
+    print(f"query at {p:>3}" + "".join(f"{scores[p, p - d].item():>8.3f}" for d in (0, 1, 2, 5, 10)))
+spread = max((scores.diagonal(-d).max() - scores.diagonal(-d).min()).item() for d in range(100))
+print(f"greatest difference at equal distance: {spread:.0e}")
+
+# %% [markdown]
+# ## The loss at one position
+#
+# At each position the model gives V scores. Softmax makes probabilities of them; the loss is -log of the target's.
+# With three tokens and scores 2, 1, 0: e^2 = 7.39, e^1 = 2.72, e^0 = 1, sum 11.11. If token 0 comes next, p = 7.39 /
+# 11.11 = 0.665, loss 0.408. If token 2 comes, p = 0.090. *Predict* its loss, from the score alone.
+#
+# ### Exercise 3.4: cross entropy by hand (rebuild, 5 minutes)
+#
+# <details><summary>Hint</summary>
+# -log(e^a / sum) = log(sum) - a. Scores may be as great as 1000, and e^1000 is infinite: take the greatest score off
+# all of them first. That changes no probability.
+# </details>
+
+
+# %%
+def loss_at(logits, target):
+    """logits (V,), target an id -> -log p(target), in nats, as a float. No F.cross_entropy, no log_softmax.
+
+    [2, 1, 0], 0 -> 0.4076"""
+    ### BEGIN SOLUTION
+    logits = logits - logits.max()
+    return (logits.exp().sum().log() - logits[target]).item()
+    ### END SOLUTION
+
+
+# %%
+checks.loss_at(loss_at)
+
+# %%
+line = torch.tensor([[tokenizer.end] + tokenizer.encode("The capital of France is Paris.")])
+logits, targets = base.logits(base(line[:, :-1]))[0], line[0, 1:]
+p = logits.softmax(-1).gather(1, targets[:, None])[:, 0]
+for i, share in zip(targets.tolist(), p.tolist()):
+    print(f"{tokenizer.decode([i])!r:<12} p {share:6.3f}   loss {-math.log(share):6.3f}")
+whole = base.loss_sum(line[:, :-1], line[:, 1:]).item()
+print(f"sum {-p.log().sum().item():.4f}, the project's loss_sum {whole:.4f}")
+
+# %% [markdown]
+# Look where the loss is small (what follows from the words before) and where it is large (which country will it be?).
+# No model can know the latter; its loss has a floor.
+#
+# ## Two questions to think about
+#
+# 1. Why is the score divided by the root of the length of q and k?
+# 2. The rotary tables have 128 rows here. What would happen at position 5,000, if there were more?
+#
+# <details><summary>Answers</summary>
+#
+# 1. A dot product of hs independent numbers grows like the root of hs. Without the division softmax would start out
+# nearly one-hot, with hardly any gradient.
+# 2. The formula works anywhere, but the model has never met such distances. What it does there was never learned.
+# </details>
+#
+# ## Where this lives in the project
+#
+# All in `model.py`: `Attention`, `rotary_tables`, `rotate`, `GPT.smeared`, `GPT.loss_sum`. What is hidden from whom
+# is the argument `mask` of `GPT.forward`.
+
+# %%
+n = len(facts)
+lab.claim(
+    "attention by hand is the project's, no position sees the future, scores depend on distance alone, and the base "
+    "repeats a name only when it may look at it",
+    difference < 1e-4
+    and causal
+    and spread < 1e-3
+    and abs(whole + p.log().sum().item()) < 1e-3
+    and wilson(repeated["visible"], n)[0] > wilson(repeated["hidden"], n)[1] + 0.3,
+)

@@ -1,0 +1,310 @@
+# %% [markdown]
+# # 4. The format and the mask
+#
+# Instruction tuning is the training that you know from lesson 1, with two changes: the text has a fixed format, and
+# the loss looks only at the answer. You will build the three small functions behind that, look through a batch as
+# with x-rays, and then measure what happens if the mask is missing or sits one place too far left or right.
+#
+# About two minutes of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
+# which `python train_sft.py` leaves behind.
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from checks import lesson04 as checks
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+import world
+from data import IGNORE, collate, encode_prompt, prepare, shift, show_mask
+from generate import Sampling, wilson
+
+base, tokenizer = lab.load_base()
+rows, splits = lab.load_world()
+
+# %% [markdown]
+# ## The format
+#
+# A model that continues text needs a sign that says: here the question ends, now an answer follows. Any sign will do
+# if it is always the same. The one below is known from Alpaca (Taori et al. 2023). `### Input:` stands only where
+# there is a text that the question is about.
+
+# %%
+short = ("Name the capital of Italy.", "", "The capital of Italy is Rome.")
+long = ("Give the name in the note.", "Ann bought a cup.", "The name in the note is Ann.")
+prompts = [sum(encode_prompt(tokenizer, "alpaca", *turn[:2]), []) for turn in (short, long)]
+answers = [tokenizer.encode(turn[2]) for turn in (short, long)]
+for prompt in prompts:
+    print(tokenizer.decode(prompt) + "-" * 40)
+print(prompts[0], "+", answers[0], "+ the end token", [tokenizer.end])
+
+# %% [markdown]
+# ## The mask
+#
+# One example is `ids = prompt + answer + [end]`. Beside it stands the mask: 1 for what the model should learn to say,
+# 0 for what it only reads. *Predict*: 0 or 1 for the end token?
+#
+# ### Exercise 4.1: an example with its mask (rebuild, 5 minutes)
+#
+# <details><summary>Hint</summary>
+# The end token is part of what the model should say: without it, it would never stop. Lists can be added and
+# multiplied: `[0] * 3`.
+# </details>
+
+
+# %%
+def with_mask(prompt, answer, end):
+    """Lists of ids, and the end token's id -> (ids, mask), two lists of the same length.
+
+    [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1, 1]"""
+    ### BEGIN SOLUTION
+    ids = prompt + answer + [end]
+    return ids, [0] * len(prompt) + [1] * (len(answer) + 1)
+    ### END SOLUTION
+
+
+# %%
+checks.with_mask(with_mask)
+
+# %% [markdown]
+# ## The shift
+#
+# The model reads a token and predicts the *next* one. So inputs are all ids but the last, targets all but the first,
+# and the mask must move along with the targets. A target that is not learned is replaced by IGNORE (-100), which
+# PyTorch's cross entropy skips.
+#
+#     ids      5  6  7  9          inputs   5  6  7
+#     mask     0  0  1  1          targets  -  7  9
+#
+# Position 1 reads 6, the *last prompt token*, and learns 7. So the first learned position is one before the answer.
+#
+# ### Exercise 4.2: inputs and targets (rebuild, 10 minutes)
+#
+# <details><summary>Hint</summary>
+# Whether a target is learned is decided by the mask of *that token*, not by the mask of the token being read: zip
+# `ids[1:]` with `mask[1:]`.
+# </details>
+
+
+# %%
+def inputs_and_targets(ids, mask):
+    """-> inputs, targets, two lists, one shorter than ids.
+
+    [5, 6, 7, 9], [0, 0, 1, 1] -> [5, 6, 7], [IGNORE, 7, 9]"""
+    ### BEGIN SOLUTION
+    return ids[:-1], [token if learned else IGNORE for token, learned in zip(ids[1:], mask[1:])]
+    ### END SOLUTION
+
+
+# %%
+checks.inputs_and_targets(inputs_and_targets)
+
+# %% [markdown]
+# The project's own is `shift`. Here is the first toy example, position by position:
+
+# %%
+examples = [(p + a + [tokenizer.end], [0] * len(p) + [1] * (len(a) + 1)) for p, a in zip(prompts, answers)]
+inputs, targets = shift(*examples[0])
+for t, (x, y) in enumerate(zip(inputs, targets)):
+    print(f"{t:>3}  reads {tokenizer.decode([x])!r:<16} learns {'-' if y == IGNORE else repr(tokenizer.decode([y]))}")
+
+# %% [markdown]
+# ## The batch
+#
+# Examples differ in length, a tensor is a rectangle. Shorter ones are filled up on the right. *Predict*: which token
+# should the padding be, and what harm can it do?
+#
+# ### Exercise 4.3: collate (rebuild, 10 minutes)
+#
+# <details><summary>Hint</summary>
+# Shift each example first. Start from `torch.full((B, longest), pad)` for inputs and the same with IGNORE for
+# targets, and write each row over the beginning.
+# </details>
+
+
+# %%
+def batch_of(examples, pad):
+    """[(ids, mask), ...] -> inputs, targets, each a tensor (B, T), T the length of the longest inputs. Padding
+    stands on the right: `pad` in inputs, IGNORE in targets."""
+    ### BEGIN SOLUTION
+    shifted = [shift(ids, mask) for ids, mask in examples]
+    longest = max(len(inputs) for inputs, _ in shifted)
+    inputs = torch.full((len(examples), longest), pad)
+    targets = torch.full((len(examples), longest), IGNORE)
+    for i, (x, y) in enumerate(shifted):
+        inputs[i, : len(x)] = torch.tensor(x)
+        targets[i, : len(y)] = torch.tensor(y)
+    return inputs, targets
+    ### END SOLUTION
+
+
+# %%
+checks.batch_of(batch_of)
+
+# %% [markdown]
+# The toy batch in full. The padding may even be the end token: it stands behind everything, no token before it can
+# see it (attention looks back only), and no target names it.
+
+# %%
+torch.set_printoptions(linewidth=160)
+inputs, targets = collate(examples, tokenizer.end)
+print(inputs, targets, sep="\n")
+
+# %% [markdown]
+# What does IGNORE do, in numbers? The mean loss with it is the mean over the learned places alone:
+
+# %%
+with torch.inference_mode():
+    logits = base.logits(base(inputs)).flatten(0, 1)  # (B * T, V)
+flat = targets.flatten()
+skipped = F.cross_entropy(logits, flat, ignore_index=IGNORE)
+alone = F.cross_entropy(logits[flat != IGNORE], flat[flat != IGNORE])
+print(f"{skipped:.4f} with IGNORE, {alone:.4f} over {(flat != IGNORE).sum()} of {flat.numel()} places")
+
+# %% [markdown]
+# ## The x-ray
+#
+# First as text: what is in brackets is learned. Then twelve examples as a picture. (The project puts examples of like
+# length in one batch, which saves most of the padding: `epoch_batches`.)
+
+# %%
+tuning, audit = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+print(show_mask(tokenizer, *tuning[0], color=False), "\n")
+print(*audit.lines(), sep="\n")
+
+# %%
+batch = tuning[:12]
+_, targets = collate(batch, tokenizer.end)
+lengths = torch.tensor([len(ids) - 1 for ids, _ in batch])
+kind = (targets != IGNORE).long() + (
+    torch.arange(targets.shape[1]) >= lengths[:, None]
+) * 2  # 0 read, 1 learned, 2 padding
+plt.figure(figsize=(8, 3))
+plt.imshow(
+    kind,
+    cmap=plt.matplotlib.colors.ListedColormap(["lightsteelblue", "seagreen", "whitesmoke"]),
+    vmin=0,
+    vmax=2,
+    aspect="auto",
+)
+for color, label in (("lightsteelblue", "only read"), ("seagreen", "learned"), ("whitesmoke", "padding")):
+    plt.plot([], [], "s", color=color, label=label, markeredgecolor="gray")
+plt.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.25)), plt.title("Twelve examples in one batch")
+plt.xlabel("position"), plt.ylabel("row")
+plt.show()
+
+# %% [markdown]
+# ## Does it matter?
+#
+# Four masks for the same examples, all else alike:
+#
+# - **right**: as above
+# - **off**: everything is learned, the prompt too
+# - **late**: one place too far right, so the first answer token is not learned
+# - **early**: one place too far left, so the last prompt token is learned and the end token is not
+#
+# The last two are what comes out if the mask is shifted once too often, or not at all, when the targets are.
+
+
+# %%
+def masked(mask, how):
+    """[0, 0, 1, 1] -> off [1, 1, 1, 1], late [0, 0, 0, 1], early [0, 1, 1, 0]"""
+    return {"right": mask, "off": [1] * len(mask), "late": [0] + mask[:-1], "early": mask[1:] + [0]}[how]
+
+
+for how in ("right", "off", "late", "early"):
+    ids, mask = examples[0]
+    print(f"{how}:\n{show_mask(tokenizer, ids, masked(mask, how), color=False)}\n")
+
+# %% [markdown]
+# Each model is asked questions of the first two held-out splits. Three numbers: the reply *begins* with the right
+# statement; it is *exactly* right (the statement, then the end); it *stopped* by itself. *Predict* which mask is best
+# and worst in each. Does *off* hurt at all?
+
+# %%
+HOW = ("right", "off", "late", "early")
+steps = 8 if lab.FAST else 50
+questions = lab.some(splits["unseen_inputs"] + splits["unseen_phrasings"], 120)
+found = {}
+for how in HOW:
+    variant = [(ids, masked(mask, how)) for ids, mask in tuning]
+    for seed in lab.SEEDS:
+        bot = lab.tune(base, tokenizer, rows, seed, steps, examples=variant)
+        found[how, seed] = []
+        for row, (text, stopped) in zip(questions, bot.answers(questions, Sampling())):
+            exact = world.check(row.task, row.turns[0][2], text)
+            begins = exact or text.strip().startswith(row.turns[0][2])
+            found[how, seed].append({"begins right": begins, "exactly right": exact, "stopped": stopped})
+    print(f"{how:<6} {lab.ask(bot, 'What is the capital of Spain?')}")
+
+# %%
+table, total = {}, len(questions) * len(lab.SEEDS)
+for what in ("begins right", "exactly right", "stopped"):
+    for how in HOW:
+        each = [sum(reply[what] for reply in found[how, seed]) for seed in lab.SEEDS]
+        mean, low, high = table[how, what] = sum(each) / total, *wilson(sum(each), total)
+        print(f"{what:<14} {how:<6} {mean:6.1%}  ({low:.0%} to {high:.0%})   seeds: {each} of {len(questions)}")
+
+# %%
+plt.figure(figsize=(7.5, 3.6))
+for offset, what in ((-0.26, "begins right"), (0, "exactly right"), (0.26, "stopped")):
+    mean, low, high = zip(*(table[how, what] for how in HOW))
+    error = [[max(0, m - lo) for m, lo in zip(mean, low)], [max(0, hi - m) for m, hi in zip(mean, high)]]
+    plt.bar([i + offset for i in range(4)], mean, 0.24, yerr=error, capsize=3, label=what)
+plt.xticks(range(4), ["right", "off\n(all learned)", "late\n(first token not)", "early\n(end token not)"])
+plt.ylim(0, 1.08), plt.xlabel("mask"), plt.ylabel("share of held-out questions")
+plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3), plt.title("Four masks (95 % intervals)")
+plt.show()
+
+# %% [markdown]
+# *Early* finds the answers and cannot end them: nothing ever told it to. One place, and no error message.
+#
+# *Late* does little here. Nearly every answer of this world begins with `The` or `A`, and so do the lines that the
+# base writes after a question, so the first token needs no teaching. Where answers begin in many ways ("Yes", "No", a
+# number), it would.
+#
+# *Off* costs little too, from about nothing to a few points, depending on the base: less than one might think from
+# the care that goes into masks. Learning to write prompts does not contradict answering. In the literature it goes
+# both ways: Shi et al. (2024, "Instruction Tuning With Loss Over Instructions") find that it even helps where answers
+# are short or examples few. The mask is the cleaner contract, and it makes the loss mean what you want to know: how
+# well the model *answers*. The intervals here count every question of every seed as if it were new, so they are a
+# little too narrow; do not rank the first three by a point or two.
+#
+# ## Two questions to think about
+#
+# 1. Training loss with mask *off* is not comparable with that of *right*. Why, and which would you expect to be lower
+# at the end?
+# 2. A conversation has several turns. What should the mask of the first answer be while the second is trained?
+#
+# <details><summary>Answers</summary>
+#
+# 1. They average over different tokens. Headers are the same in every example and soon cost nothing, which lowers the
+# mean; the things asked about cannot be guessed, which raises it. So one cannot say beforehand, and neither tells
+# which model answers better.
+# 2. The project learns all answers of a conversation in one go: every answer and its end token has mask 1. Each is
+# seen with exactly what came before it.
+# </details>
+#
+# ## Where this lives in the project
+#
+# `data.py`: `TEMPLATES`, `encode_prompt`, `encode_example` (ids and mask), `shift` (the one place where targets are
+# shifted), `collate`, `show_mask`, and `prepare`, which checks every row: what is learned must be the answer and the
+# end token. `python data.py FILE` shows the x-ray of your own file.
+
+# %%
+lab.claim(
+    "a mask one place too early leaves a model that begins right and almost never ends right; all learned, or the "
+    "first token not, costs at most some points",
+    table["early", "begins right"][1] > 0.5
+    and table["early", "exactly right"][2] < 0.1
+    and table["early", "stopped"][2] < table["right", "stopped"][1] - 0.2
+    and all(table[how, "exactly right"][0] > table["right", "exactly right"][0] - 0.12 for how in ("off", "late"))
+    and table["right", "exactly right"][1] > 0.6,
+)

@@ -1,0 +1,430 @@
+# %% [markdown]
+# # 13. Making things up
+#
+# *About two minutes on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
+#
+# A tuned model answers. It also answers what it cannot know, in the same calm sentence. Here you will
+#
+# * ask about things that the model never read, and see where its answers come from,
+# * tune on made-up answers and count what that does to the questions it could answer before,
+# * teach it to say "I do not know ...", and count both ways to be wrong: a false answer and a false refusal,
+# * find out what it learned to recognise, which is not quite what you wanted.
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from checks import lesson13 as checks
+
+import random
+from collections import Counter, defaultdict, namedtuple
+
+import matplotlib.pyplot as plt
+import torch
+
+import world
+from data import IGNORE, Row, collate
+
+base, tokenizer = lab.load_base()
+
+# %% [markdown]
+# ## What was told, and what was not
+#
+# Everything the base knows stands in the tables of `world.py`. A `-` in a table is an **empty cell**: the thing is
+# told, this property of it never was. Here is the table of jobs, in full.
+
+# %%
+for row in world.JOBS:
+    print(f"{row['x']:<14}{row['workplace']:<16}{row['tool']}")
+
+# %% [markdown]
+# There is a second way not to know: a **new name**, which stands nowhere in the corpus. Some of these exist and
+# some do not. For the model there is no difference.
+
+# %%
+NEW = {
+    "countries": "Turkey, Finland, Chile, Cuba, Nigeria, Nepal, Ireland, Austria, Belgium, Morocco, Narnia, Atlantis",
+    "animals": "a zebra, a giraffe, a whale, a penguin, a unicorn, a dragon, a camel, a turtle",
+    "elements": "sulfur, calcium, iodine, uranium, adamantium, boron, cobalt, argon",
+    "jobs": "a lawyer, a dentist, a plumber, a wizard, a barista, a soldier",
+}
+TABLES = {"countries": world.COUNTRIES, "animals": world.ANIMALS, "elements": world.ELEMENTS, "jobs": world.JOBS}
+KINDS = ("told", "empty cell", "new name")
+Question = namedtuple("Question", "name task value kind")  # value is "" where nothing was told
+
+# %%
+questions = []
+for group, rows in TABLES.items():
+    for row in rows:
+        for task, value in list(row.items())[1:]:
+            told = value != "-"
+            questions.append(Question(row["x"], task, value if told else "", "told" if told else "empty cell"))
+    for name in NEW[group].split(", "):
+        questions += [Question(name, task, "", "new name") for task in list(rows[0])[1:]]
+print(Counter(q.kind for q in questions))
+
+# %% [markdown]
+# ## A fair split
+#
+# We will tune on some questions and test on others. If the model is tuned to refuse the capital of Narnia and then
+# tested on the language of Narnia, it may pass by having learned one word. So whole names are held out.
+#
+# ### Exercise 13.1 (extend): split by name (6 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Sort the *different* names first, so that the same seed gives the same split. Draw from the names, then divide the
+# questions by their name. Do not draw questions.
+#
+# </details>
+
+
+# %%
+def split_by_name(questions, n_held, seed):
+    """-> (questions to keep, questions held out). All questions about n_held names, drawn with random.Random(seed),
+    are held out; both lists keep the order.
+
+    names a, a, b with n_held=1 -> either ([a, a], [b]) or ([b], [a, a])"""
+    ### BEGIN SOLUTION
+    names = sorted({q.name for q in questions})
+    held = set(random.Random(seed).sample(names, n_held))
+    return [q for q in questions if q.name not in held], [q for q in questions if q.name in held]
+    ### END SOLUTION
+
+
+# %%
+checks.split_by_name(split_by_name)
+N_NAMES = len({q.name for q in questions})
+
+# %% [markdown]
+# A question becomes a row with the project's own phrasings. What stands in the answer where nothing was told is up to
+# us: a refusal, or something made up (any value of the same column).
+
+# %%
+VALUES = defaultdict(list)
+for q in questions:
+    VALUES[q.task] += [q.value] if q.value else []
+
+
+def rows_of(questions, untold, rng, times=1):
+    """Questions -> rows, each asked in `times` phrasings. untold: "refuse" or "make up"."""
+    rows = []
+    for q in questions:
+        case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
+        answer = case.answer() if q.value or untold == "make up" else f"I do not know {case.noun}."
+        for phrasing in rng.sample(world.phrasings(case.task), times):
+            rows.append(Row(((world.ask(phrasing, case), "", answer),), q.task))
+    return rows
+
+
+for row in rows_of(questions[:1] + questions[-1:], "refuse", random.Random(0)):
+    print(row.turns[0][0], "->", row.turns[0][2])
+
+# %% [markdown]
+# ## Predict
+#
+# Three tunings of the same base, equally long, on the same half of the names:
+#
+# * **told only**: the questions whose answers stand in the corpus;
+# * **made up**: those, and never-told questions with an invented answer;
+# * **refusals**: those, and the same never-told questions with "I do not know ...".
+#
+# Before you go on, write down: what will *told only* say about a held-out empty cell, "Name the tool of a doctor"?
+# Will the invented answers hurt questions that were told? Will refusals carry over to empty cells of held-out names?
+# To new names?
+
+# %%
+STEPS = 20 if lab.FAST else 100
+
+
+def tuned(way, seed):
+    """-> (a Bot, held-out questions)"""
+    keep, held = split_by_name(questions, N_NAMES // 2, seed)
+    keep = [q for q in keep if q.value or way != "told only"]
+    rows = rows_of(keep, "make up" if way == "made up" else "refuse", random.Random(seed), times=3)
+    return lab.tune(base, tokenizer, rows, seed=seed, steps=STEPS), held
+
+
+def ask_all(bot, questions, seed=0):
+    """-> (rows, what the Bot says to each)"""
+    rows = rows_of(questions, "refuse", random.Random(seed))
+    return rows, [text.strip() for text, _ in bot.answers(rows, lab.Sampling(max_new=24))]
+
+
+# %%
+WAYS = ("told only", "made up", "refusals")
+bots = {(way, seed): tuned(way, seed) for way in WAYS for seed in lab.SEEDS}
+
+# %%
+bot, held = bots["told only", 0]
+for kind in KINDS:
+    rows, texts = ask_all(bot, [q for q in held if q.kind == kind][::6][:7])
+    print(f"{kind}:", *[f"   {row.turns[0][0]} -> {text}" for row, text in zip(rows, texts)], sep="\n")
+
+# %% [markdown]
+# Look at where the answers come from. For an empty cell the model borrows: a value of another property of the same
+# thing, or a value of the same property of another thing. For a new name it often cannot even repeat the name and
+# slides to a country or animal that it knows. Nothing in the sentence warns you. The training never held a question
+# whose right answer was silence, so *that* it will answer was never in doubt; only *what*.
+#
+# ## Two ways to be wrong
+#
+# A model that refuses everything never says anything false. So one number is not enough.
+#
+# ### Exercise 13.2 (extend): count both (6 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Every share has its own denominator. False refusals are a share of the told questions, false answers a share of the
+# never-told ones.
+#
+# </details>
+
+
+# %%
+def error_rates(verdicts):
+    """[(told, verdict), ...] -> {"false answers", "false refusals", "wrong"}, three shares.
+
+    told is a bool; verdict is "right", "wrong" or "refused".
+    false answers: never told and not refused, among the never told;
+    false refusals: told and refused, among the told;  wrong: told and wrong, among the told.
+
+    [(True, "right"), (True, "refused"), (False, "wrong")] -> false answers 1.0, false refusals 0.5, wrong 0.0"""
+    ### BEGIN SOLUTION
+    told = [verdict for known, verdict in verdicts if known]
+    untold = [verdict for known, verdict in verdicts if not known]
+    return {
+        "false answers": sum(verdict != "refused" for verdict in untold) / len(untold),
+        "false refusals": told.count("refused") / len(told),
+        "wrong": told.count("wrong") / len(told),
+    }
+    ### END SOLUTION
+
+
+# %%
+checks.error_rates(error_rates)
+
+
+def verdict(row, text):
+    """We are generous: "I do not know the capital of Sweden" counts as a refusal, even if Finland was asked about."""
+    return "refused" if text.startswith("I do not know") else "right" if text == row.turns[0][2] else "wrong"
+
+
+# %%
+seen = {}  # (way, kind) -> verdicts over all seeds
+for (way, seed), (bot, held) in bots.items():
+    for q, row, text in zip(held, *ask_all(bot, held)):
+        seen.setdefault((way, q.kind), []).append(verdict(row, text))
+
+for way in WAYS:
+    rates = error_rates([(kind == "told", v) for kind in KINDS for v in seen[way, kind]])
+    print(f"{way:<11}" + "  ".join(f"{name} {share:.1%}" for name, share in rates.items()))
+
+# %%
+COLORS = {"right": "tab:green", "refused": "tab:blue", "wrong": "tab:red"}
+fig, axes = plt.subplots(1, 3, figsize=(10, 2.6), sharey=True)
+for ax, kind in zip(axes, KINDS):
+    for y, way in enumerate(WAYS):
+        left, found = 0, seen[way, kind]
+        for name, color in COLORS.items():
+            ax.barh(y, found.count(name) / len(found), left=left, color=color, label=name)
+            left += found.count(name) / len(found)
+    ax.set(title=f"{kind} (n = {len(found)})", xlabel="share of the questions", yticks=range(3), yticklabels=WAYS)
+axes[0].invert_yaxis()
+axes[2].legend(*[part[:3] for part in axes[2].get_legend_handles_labels()], bbox_to_anchor=(1, 1), title="answer")
+plt.show()
+
+# %% [markdown]
+# All names are held out. Read the picture column by column.
+#
+# **Told.** Compare the red parts of the first two bars; the numbers with their intervals follow. Gekhman et al. (2024)
+# found in a large model that tuning on what it does not know makes it answer wrongly what it did know, and the more so
+# the longer it is tuned, as the invented answers are learned. Our tuning is short, so the effect is small, and with
+# three seeds the intervals may touch. Set `STEPS` to 300 and look again.
+
+# %%
+def share(way, kind, name):
+    """-> (share, low, high) over all seeds"""
+    found = seen[way, kind]
+    return found.count(name) / len(found), *lab.wilson(found.count(name), len(found))
+
+
+for way in WAYS:
+    print(f"{way:<11} told and wrong: " + "{:.1%} ({:.1%} to {:.1%})".format(*share(way, "told", "wrong")))
+
+# %%
+for kind in KINDS[1:]:
+    print(f"refusals    {kind:<11} refused: " + "{:.1%} ({:.1%} to {:.1%})".format(*share("refusals", kind, "refused")))
+
+# %% [markdown]
+# **New name** and **empty cell.** The refusals carry over to new names the model never met in tuning, and nearly not
+# at all to empty cells, though tuning held many of both. "I do not know" was learned as "this name looks strange",
+# which is easy to see in the tokens. That a *cell* is empty can be seen nowhere in the question.
+#
+# ## Does it know that it does not know?
+#
+# Perhaps the model has the knowledge and only lacks the habit. A cheap way to look (Kadavath et al. 2022 ask the
+# same of large models): how probable is the answer that it gave, in its own eyes? That is the product of its tokens'
+# probabilities. Take *told only*, the model that never saw a refusal.
+#
+# ### Exercise 13.3 (extend): the probability of an answer (8 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# `log_softmax` over the last axis; `gather` at the targets (IGNORE is -100, which is no index: replace it by 0
+# first); set the places of IGNORE to zero; sum over the row; `exp`.
+#
+# </details>
+
+
+# %%
+def answer_probability(logits, targets):
+    """logits (B, T, V), targets (B, T) with IGNORE where nothing is learned -> (B,): for every row the product of the
+    probabilities of its learned targets.
+
+    a row whose two learned targets have 0.5 and 0.4 -> 0.2"""
+    ### BEGIN SOLUTION
+    learned = targets != IGNORE
+    found = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+    return (found * learned).sum(1).exp()
+    ### END SOLUTION
+
+
+# %%
+checks.answer_probability(answer_probability)
+
+
+@torch.inference_mode()
+def sureness(bot, questions):
+    """-> how probable the Bot finds its own answers, one number a question"""
+    rows, texts = ask_all(bot, questions)
+    examples = []
+    for row, text in zip(rows, texts):
+        prompt, answer = bot.prompt(*row.turns[0][:2]), tokenizer.encode(text) + [tokenizer.end]
+        examples.append((prompt + answer, [0] * len(prompt) + [1] * len(answer)))
+    inputs, targets = collate(examples, tokenizer.end)
+    return answer_probability(bot.model.logits(bot.model(inputs)), targets).tolist()
+
+
+# %% [markdown]
+# Predict: will the empty cells be as sure as the told ones?
+
+# %%
+sure = defaultdict(list)
+for seed in lab.SEEDS:
+    bot, held = bots["told only", seed]
+    for q, p in zip(held, sureness(bot, held)):
+        sure[q.kind].append(p)
+
+fig, ax = plt.subplots(figsize=(7, 3))
+for kind in KINDS:
+    ax.plot(sorted(sure[kind]), torch.linspace(0, 1, len(sure[kind])), label=kind)
+ax.set(xlabel="probability of the model's own answer", ylabel="share of the questions below it", xlim=(0, 1))
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# The three curves stand apart: the model is less sure of what it makes up. So a rule can do what tuning did not:
+# answer only if the probability reaches a threshold, else refuse. The threshold must not be chosen on the questions
+# it is tested on, so the held-out names are split once more.
+#
+# ### Exercise 13.4 (extend): choose the threshold (6 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Only the numbers you were given are worth trying. For each candidate: the share of the told below it, plus the share
+# of the never-told at or above it. Take the least sum; `min` with a `key` does it.
+#
+# </details>
+
+
+# %%
+def choose_threshold(told, untold):
+    """Two lists of probabilities -> the one of all these numbers that, as a threshold t, gives the least
+    (share of told < t) + (share of untold >= t); the smallest such number where several do.
+
+    [0.9, 0.6, 0.2], [0.1, 0.3] -> 0.6: one third of false refusals, no false answer"""
+
+    ### BEGIN SOLUTION
+    def cost(t):
+        return sum(p < t for p in told) / len(told) + sum(p >= t for p in untold) / len(untold)
+
+    return min(sorted([*told, *untold]), key=cost)
+    ### END SOLUTION
+
+
+# %%
+checks.choose_threshold(choose_threshold)
+
+# %%
+rule, taught = [], []  # (kind, refused?) of the same test questions, over all seeds
+for seed in lab.SEEDS:
+    bot, held = bots["told only", seed]
+    test, calibrate = split_by_name(held, N_NAMES // 5, seed)
+    p = sureness(bot, calibrate)
+    told, untold = ([x for x, q in zip(p, calibrate) if bool(q.value) == known] for known in (True, False))
+    t = choose_threshold(told or [1.0], untold or [0.0])
+    rule += [(q.kind, x < t) for q, x in zip(test, sureness(bot, test))]
+    rows, texts = ask_all(bots["refusals", seed][0], test)
+    taught += [(q.kind, verdict(row, text) == "refused") for q, row, text in zip(test, rows, texts)]
+    print(f"seed {seed}: refuse below {t:.2f}")
+
+
+# %%
+def refused(found, kind):
+    some = [no for k, no in found if k == kind]
+    return sum(some) / len(some), *lab.wilson(sum(some), len(some))
+
+
+print("refused" + "".join(f"{kind:>24}" for kind in KINDS))
+for name, found in (("taught", taught), ("rule", rule)):
+    print(f"{name:<7}" + "".join(f"{'{:.0%} ({:.0%} to {:.0%})'.format(*refused(found, k)):>24}" for k in KINDS))
+
+# %% [markdown]
+# In the first column every refusal is a false one; in the others every missing refusal is a false answer. The rule
+# catches most empty cells, and pays with more false refusals. A trade-off is what you get, not a cure.
+#
+# ## Questions to think about
+#
+# 1. Refusals are usually written by people or by a larger model, without looking at what *this* model knows. What
+#    will that teach?
+#
+# <details><summary>Answer</summary>
+#
+# Where the model does know, it teaches false refusals; where it does not and an answer was written, it teaches to
+# make things up. Zhang et al. (2024, "R-Tuning") therefore first test the model and write refusals for what it gets
+# wrong.
+#
+# </details>
+#
+# 2. Why is "the capital of Narnia" easier to refuse than "the tool of a doctor", although a doctor surely has tools?
+#
+# <details><summary>Answer</summary>
+#
+# The model has no world beyond its corpus. Narnia is made of tokens that it hardly ever saw, which shows at once. For
+# the doctor every word is familiar; only the link between two of them was never made, and that shows only while the
+# answer is being looked up.
+#
+# </details>
+#
+# ## Where this lives in the project
+#
+# `world.py`: the tables with their `-`, `Case.answer`, `phrasings`. `data.py`: `collate`, which gives the targets for
+# the probability. `generate.py`: `pick`, where a rule like the one above would stand. The project itself teaches no
+# refusals: its tuning pairs ask only what was told.
+
+# %%
+gain = share("told only", "told", "wrong")[0] - share("made up", "told", "wrong")[0]
+lab.claim("made-up answers do not help told questions (one point for noise)", gain < 0.01)
+lab.claim(
+    "taught refusals reach new names far more than empty cells",
+    share("refusals", "new name", "refused")[0] > share("refusals", "empty cell", "refused")[0] + 0.3,
+)
+lab.claim(
+    "a threshold on the model's own probability catches empty cells that taught refusals miss",
+    refused(rule, "empty cell")[0] > refused(taught, "empty cell")[0] + 0.3 and refused(rule, "told")[0] < 0.5,
+)

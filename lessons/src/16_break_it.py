@@ -1,0 +1,583 @@
+# %% [markdown]
+# # 16. Break it: ten bugs from real projects
+#
+# *About a minute on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
+#
+# None of these bugs raises an error. The loss goes down, the model is saved, and something is quietly wrong. All ten
+# happened in real projects; the issue threads are named. For each you see a **symptom** first, then the small function
+# that causes it. Say aloud what you think the cause is before you read the function. Then write it right.
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from checks import lesson16 as checks
+
+import random
+import re
+
+import matplotlib.pyplot as plt
+import torch
+
+import world
+from data import IGNORE, collate, encode_prompt, epoch_batches, prepare, shift
+from generate import Sampling, generate
+from train_sft import clone, train
+
+base, tokenizer = lab.load_base()
+rows, splits = lab.load_world()
+end = tokenizer.end
+
+# %% [markdown]
+# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's ids, the end token.
+
+# %%
+prompt = sum(encode_prompt(tokenizer, "alpaca", "Name the capital of France."), [])
+answer = tokenizer.encode("The capital of France is Paris.") + [end]
+names = [tokenizer.decode([token]) for token in prompt + answer]
+print(prompt, answer, names, sep="\n")
+
+# %% [markdown]
+# ## Bug 1. It does not stop
+#
+# *huggingface/trl#976.* Two models were tuned on the same rows with the same settings. Predict: what is wrong with the
+# first? Look at how often they stop by themselves.
+
+# %%
+STEPS = 8 if lab.FAST else 60
+examples, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+test_rows = lab.some(splits["unseen_inputs"], 120)
+
+
+def buggy_padded_targets(targets, end):
+    out = torch.full((len(targets), max(map(len, targets))), end)  # padding is the end token, as in many models
+    for i, row in enumerate(targets):
+        out[i, : len(row)] = torch.tensor(row)
+    out[out == end] = IGNORE  # padding is not learned
+    return out
+
+
+def tune_with(padded_targets):
+    """-> a Bot, tuned with the targets that this function pads"""
+    torch.manual_seed(0)
+    model, batches = clone(base), epoch_batches(examples, 32, 0)
+
+    def batch_at(step):
+        return collate(batches[step], end)[0], padded_targets([shift(*e)[1] for e in batches[step]], end)
+
+    train(model, batch_at, STEPS, 3e-4)
+    return lab.Bot(model, tokenizer, "alpaca")
+
+
+def stopping(bot):
+    """-> how many of the test answers ended by themselves"""
+    return sum(stopped for _, stopped in bot.answers(test_rows, Sampling()))
+
+
+broken = tune_with(buggy_padded_targets)
+sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
+for name, bot in (("first", broken), ("second", sound)):
+    print(f"{name}: {stopping(bot)} of {len(test_rows)} answers stop. {lab.ask(bot, 'Name the capital of France.')}")
+
+# %% [markdown]
+# ### Exercise 16.1 (3 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Which token has the same id as the padding, and must be learned? Pad with something that no token is.
+#
+# </details>
+
+
+# %%
+def padded_targets(targets, end):
+    """Lists of targets -> (B, T), padded on the right with IGNORE. A real end token stays a target.
+
+    [[7, 9], [9]], end=9 -> [[7, 9], [9, IGNORE]]"""
+    ### BEGIN SOLUTION
+    out = torch.full((len(targets), max(map(len, targets))), IGNORE)
+    for i, row in enumerate(targets):
+        out[i, : len(row)] = torch.tensor(row)
+    return out
+    ### END SOLUTION
+
+
+# %%
+checks.padded_targets(padded_targets)
+targets = [shift(*example)[1] for example in examples[:4]]
+for f in (buggy_padded_targets, padded_targets):
+    print(f"{f.__name__}: {int((f(targets, end) == end).sum())} end tokens are learned in 4 rows")
+
+# %% [markdown]
+# ## Bug 2. It learns to write questions
+#
+# *karpathy/nanochat PR#582: after a rewrite the mask was computed and then not used.* The symptom is a number in the
+# audit: what share of the tokens is learned?
+
+
+# %%
+def buggy_targets_of(ids, mask):
+    return ids[1:]
+
+
+def learned_share(targets_of, n=200):
+    targets = [t for ids, mask in examples[:n] for t in targets_of(ids, mask)]
+    return sum(t != IGNORE for t in targets) / len(targets)
+
+
+print(f"{learned_share(buggy_targets_of):.0%} of the targets are learned")
+
+# %% [markdown]
+# ### Exercise 16.2 (3 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# A target is the *next* token, so it needs the *next* token's mask.
+#
+# </details>
+
+
+# %%
+def targets_of(ids, mask):
+    """The targets of ids[:-1]: the next token where the mask of that token is 1, IGNORE elsewhere.
+
+    [5, 6, 7, 8], [0, 0, 1, 1] -> [IGNORE, 7, 8]"""
+    ### BEGIN SOLUTION
+    return [token if learned else IGNORE for token, learned in zip(ids[1:], mask[1:])]
+    ### END SOLUTION
+
+
+# %%
+checks.targets_of(targets_of)
+print(f"{learned_share(targets_of):.0%} of the targets are learned")
+
+# %% [markdown]
+# ## Bug 3. One too early
+#
+# *verl-project/verl PR#3287 and #3562: a fix moved the mask by one.* The symptom is an x-ray: learned tokens stand in
+# brackets. Two of them are wrong.
+
+
+# %%
+def buggy_answer_mask(n_prompt, n_answer):
+    return [0] * (n_prompt - 1) + [1] * n_answer + [0]
+
+
+def x_ray(mask):
+    print("".join(f"[{name!r}]" if learned else " . " for name, learned in zip(names, mask)))
+
+
+x_ray(buggy_answer_mask(len(prompt), len(answer)))
+
+# %% [markdown]
+# ### Exercise 16.3 (2 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# The mask marks tokens, not the positions that predict them. Shifting is done in one place only, later.
+#
+# </details>
+
+
+# %%
+def answer_mask(n_prompt, n_answer):
+    """The mask of a row: n_prompt tokens that are not learned, then n_answer (the end token counted) that are.
+
+    2, 3 -> [0, 0, 1, 1, 1]"""
+    ### BEGIN SOLUTION
+    return [0] * n_prompt + [1] * n_answer
+    ### END SOLUTION
+
+
+# %%
+checks.answer_mask(answer_mask)
+x_ray(answer_mask(len(prompt), len(answer)))
+
+# %% [markdown]
+# ## Bug 4. The loss is nan
+#
+# *karpathy/nanochat#590.* A row with a long input is cut to the context. The mean loss of its learned tokens is:
+
+
+# %%
+def buggy_fit(head, context, tail, answer, limit):
+    return (head + context + tail + answer)[:limit]
+
+
+head, context, tail = encode_prompt(tokenizer, "alpaca", "Summarize the story.", "Ann lost a ball in the garden. " * 8)
+ids = buggy_fit(head, context, tail, answer, 64)
+losses = torch.ones(len(ids))[len(head + context + tail) :]  # pretend that every answer token costs 1
+print(f"{len(losses)} of {len(answer)} answer tokens are left, mean loss {losses.mean():.2f}")
+
+# %% [markdown]
+# ### Exercise 16.4 (4 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# How many tokens of the context have room once everything else is in? A negative number means that nothing helps.
+#
+# </details>
+
+
+# %%
+def fit(head, context, tail, answer, limit):
+    """head + context + tail + answer in at most `limit` tokens: only the context loses tokens, at its end. None where
+    even an empty context leaves too many.
+
+    [1], [2, 3, 4], [5], [6, 7], limit 5 -> [1, 2, 5, 6, 7];  limit 3 -> None"""
+    ### BEGIN SOLUTION
+    room = limit - len(head + tail + answer)
+    return None if room < 0 else head + context[:room] + tail + answer
+    ### END SOLUTION
+
+
+# %%
+checks.fit(fit)
+print(tokenizer.decode(fit(head, context, tail, answer[:-1], 64)))
+
+# %% [markdown]
+# ## Bug 5. The loss depends on the memory you have
+#
+# *huggingface/transformers PR#34191.* The same eight answers, in micro-batches of different sizes. The loss of the step
+# should be one number. Predict which rows count too much.
+
+# %%
+token_losses = [torch.full((n,), float(x)) for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))]
+
+
+def in_micro_batches(size):
+    """-> a list of 1-D tensors, the losses of every micro-batch's learned tokens"""
+    return [torch.cat(token_losses[i : i + size]) for i in range(0, 8, size)]
+
+
+def buggy_step_loss(parts):
+    return sum(part.mean() for part in parts) / len(parts)
+
+
+print([f"{size} rows: {buggy_step_loss(in_micro_batches(size)):.2f}" for size in (1, 2, 4, 8)])
+
+# %% [markdown]
+# ### Exercise 16.5 (3 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Every learned token of the step counts alike: sum first, divide once. A micro-batch may hold none.
+#
+# </details>
+
+
+# %%
+def step_loss(parts):
+    """Losses of the learned tokens of every micro-batch (1-D tensors, some perhaps empty) -> the mean over all tokens.
+
+    [tensor([1., 1., 1.]), tensor([5.])] -> 2.0"""
+    ### BEGIN SOLUTION
+    return sum(part.sum() for part in parts) / sum(len(part) for part in parts)
+    ### END SOLUTION
+
+
+# %%
+checks.step_loss(step_loss)
+sizes = (1, 2, 4, 8)
+fig, ax = plt.subplots(figsize=(5, 2.8))
+for f, label in ((buggy_step_loss, "mean of means"), (step_loss, "mean over tokens")):
+    ax.plot(sizes, [float(f(in_micro_batches(size))) for size in sizes], "o-", label=label)
+ax.set(xlabel="rows in a micro-batch", ylabel="loss of the same step", xticks=sizes, ylim=(0, None))
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# ## Bug 6. Good in the evaluation, poor in the chat
+#
+# *axolotl-ai-cloud/axolotl#1832.* The second model of bug 1, asked the same questions by two programs.
+
+
+# %%
+def buggy_prompt_text(instruction):
+    return f"""
+    ### Instruction:
+    {instruction}
+
+    ### Response:
+    """
+
+
+questions = [row for row in test_rows if not row.turns[0][1]]
+
+
+def right_with(prompt_text):
+    """-> how many answers are right when the prompt is made by this function"""
+    prompts = [tokenizer.encode(prompt_text(row.turns[0][0])) for row in questions]
+    texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, end, Sampling())]
+    return sum(world.check(row.task, row.turns[0][2], text) for row, text in zip(questions, texts))
+
+
+print(f"evaluation: {lab.score(sound, questions, Sampling())['correct']} of {len(questions)} right")
+print(f"chat:       {right_with(buggy_prompt_text)} of {len(questions)} right")
+
+# %% [markdown]
+# ### Exercise 16.6 (2 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Print `repr` of what the buggy function returns, and compare it with the decoded prompt at the top.
+#
+# </details>
+
+
+# %%
+def prompt_text(instruction):
+    """The prompt that the model was tuned with, letter by letter (no input).
+
+    "Hi." -> "### Instruction:\\nHi.\\n\\n### Response:\\n" """
+    ### BEGIN SOLUTION
+    return f"### Instruction:\n{instruction}\n\n### Response:\n"
+    ### END SOLUTION
+
+
+# %%
+checks.prompt_text(prompt_text)
+print(f"chat:       {right_with(prompt_text)} of {len(questions)} right")
+
+# %% [markdown]
+# ## Bug 7. The neighbours in the batch change the answer
+#
+# *huggingface/transformers#25790 and others.* The same prompt alone, and on the left of it padding, as a longer
+# neighbour would cause. Symptom: how far the logits of its last token move.
+
+
+# %%
+def buggy_batch_mask(padding, length):
+    return torch.ones(length, length).tril().bool().expand(len(padding), -1, -1)
+
+
+@torch.inference_mode()
+def moved(batch_mask, n=6):
+    """-> greatest change of a logit when n tokens of padding stand before the prompt"""
+    ids = torch.tensor([[end] * n + prompt])
+    mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
+    positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
+    padded = sound.model.logits(sound.model(ids, positions, mask)[:, -1])
+    return float((padded - sound.model.logits(sound.model(torch.tensor([prompt]))[:, -1])).abs().max())
+
+
+print(f"greatest change of a logit: {moved(buggy_batch_mask):.5f}")
+
+# %% [markdown]
+# ### Exercise 16.7 (5 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Causal *and* not padding. Rows of padding would then see nothing, and softmax of nothing is nan: let every position
+# see itself.
+#
+# </details>
+
+
+# %%
+def batch_mask(padding, length):
+    """padding[b] tokens stand on the left of row b -> bool (B, length, length), True where position t (dimension 1) may
+    look at position s (dimension 2): s <= t and s is no padding. Every position sees itself.
+
+    [1], 3 -> [[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]"""
+    ### BEGIN SOLUTION
+    at = torch.arange(length)
+    real = at[None, :] >= torch.tensor(padding)[:, None]  # (B, length)
+    return (at[None, :] <= at[:, None]) & real[:, None, :] | torch.eye(length, dtype=torch.bool)
+    ### END SOLUTION
+
+
+# %%
+checks.batch_mask(batch_mask)
+print(f"greatest change of a logit: {moved(batch_mask):.5f}")
+
+# %% [markdown]
+# ## Bug 8. A higher rank needs another learning rate
+#
+# *rasbt/LLMs-from-scratch#821.* Suppose that you raise the rank, and the training blows up. Symptom: how much the very first
+# step changes the loss (to first order), for four ranks and the same learning rate, alpha = 16.
+
+
+# %%
+def buggy_correction(B, A, alpha):
+    return alpha * B @ A
+
+
+def first_step(correction):
+    """-> for four ranks, how much the first step of AdamW changes the loss: it moves every number of B equally far"""
+    g = torch.Generator().manual_seed(0)
+    gradient, out = torch.randn(128, 128, generator=g), []
+    for rank in (2, 8, 32, 128):
+        A = torch.randn(rank, 128, generator=g) / 128**0.5
+        B = -1e-5 * (gradient @ A.T).sign()  # B was zero
+        out.append(f"rank {rank}: {(gradient * correction(B, A, 16)).sum():.2f}")
+    return out
+
+
+print(first_step(buggy_correction))
+
+# %% [markdown]
+# ### Exercise 16.8 (2 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# The sum over the rank has more terms where the rank is higher, and in the first step all have the same sign. Hu et
+# al. (2021) scale the correction so that this does not matter.
+#
+# </details>
+
+
+# %%
+def correction(B, A, alpha):
+    """B (out, rank), A (rank, in) -> LoRA's correction of the weight, (out, in), scaled by alpha / rank."""
+    ### BEGIN SOLUTION
+    return (alpha / A.shape[0]) * B @ A
+    ### END SOLUTION
+
+
+# %%
+checks.correction(correction)
+print(first_step(correction))
+
+# %% [markdown]
+# ## Bug 9. Strangers in one row
+#
+# *huggingface/trl#805.* Short rows are packed one after another to waste no padding. Symptom: we change the *first*
+# document and watch the logits of the *second*.
+
+
+# %%
+def buggy_packed_mask(lengths):
+    return torch.ones(sum(lengths), sum(lengths)).tril().bool()
+
+
+@torch.inference_mode()
+def leak(packed_mask):
+    """-> greatest change of the second document's logits when the first is another one"""
+    out = []
+    for first in ("Oslo is in Norway.", "A frog lives in a pond."):
+        first = tokenizer.encode(first)[:4] + [end]
+        lengths = [len(first), len(prompt)]
+        positions = torch.cat([torch.arange(n) for n in lengths])[None]
+        hidden = sound.model(torch.tensor([first + prompt]), positions, packed_mask(lengths)[None, None])
+        out.append(sound.model.logits(hidden[:, -len(prompt) :]))
+    return float((out[0] - out[1]).abs().max())
+
+
+print(f"greatest change of a logit: {leak(buggy_packed_mask):.5f}")
+
+# %% [markdown]
+# ### Exercise 16.9 (4 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Give every position the number of its document (`torch.repeat_interleave`). Two positions may meet if these are equal.
+#
+# </details>
+
+
+# %%
+def packed_mask(lengths):
+    """Documents of these lengths in one row -> bool (T, T), True where position t may look at s: s <= t, and both are
+    in the same document.
+
+    [1, 2] -> [[1, 0, 0], [0, 1, 0], [0, 1, 1]]"""
+    ### BEGIN SOLUTION
+    document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    return (document[:, None] == document[None, :]).tril()
+    ### END SOLUTION
+
+
+# %%
+checks.packed_mask(packed_mask)
+print(f"greatest change of a logit: {leak(packed_mask):.5f}")
+
+# %% [markdown]
+# ## Bug 10. Too good
+#
+# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with other spacing or
+# capitals. The "model" below is a dictionary of the tuning prompts. It knows nothing else.
+
+# %%
+asked = [row.turns[0][0] for row in rows[:300]]
+repeated = asked + [text.lower() for text in asked[:150]] + [text + " " for text in asked[150:]]
+
+
+def buggy_split(prompts, n_test, seed):
+    order = random.Random(seed).sample(prompts, len(prompts))
+    return order[n_test:], order[:n_test]
+
+
+def key(prompt):
+    """What makes two prompts the same: words, not spacing, capitals or marks."""
+    return re.sub(r"\W+", " ", prompt).strip().lower()
+
+
+def dictionary_score(split):
+    to_tune, to_test = split(repeated, 100, 0)
+    known = {key(prompt) for prompt in to_tune}
+    return f"the dictionary answers {sum(key(p) in known for p in to_test)} of {len(to_test)} test prompts"
+
+
+print(dictionary_score(buggy_split))
+
+# %% [markdown]
+# ### Exercise 16.10 (5 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Draw from the sorted set of keys. Then every prompt goes to the side of its key.
+#
+# </details>
+
+
+# %%
+def split(prompts, n_test, seed):
+    """-> (prompts to tune on, prompts to test on). n_test different keys, drawn with random.Random(seed), are tested;
+    all prompts with such a key go there. Both lists keep the order."""
+    ### BEGIN SOLUTION
+    keys = random.Random(seed).sample(sorted({key(p) for p in prompts}), n_test)
+    chosen = set(keys)
+    return [p for p in prompts if key(p) not in chosen], [p for p in prompts if key(p) in chosen]
+    ### END SOLUTION
+
+
+# %%
+checks.split(split)
+print(dictionary_score(split))
+
+# %% [markdown]
+# ## Questions to think about
+#
+# 1. Which of the ten would you have noticed from the loss curve alone?
+#
+# <details><summary>Answer</summary>
+#
+# Perhaps the nan. The others give a smooth falling curve; a leak and an unmasked prompt even a prettier one.
+#
+# </details>
+#
+# 2. What have the repairs in common?
+#
+# <details><summary>Answer</summary>
+#
+# Each has an exact statement that a test can check: learned tokens are the answer and its end token; the loss is the
+# same for any micro-batch; alone is the same as in a batch; no test prompt stands in the tuning data. Write that
+# statement down as an assertion, and the bug has nowhere to hide.
+#
+# </details>
+#
+# ## Where this lives in the project
+#
+# 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode_example` and the assertion in `prepare`; 5 `train_sft.py`: `train`
+# (`n_learned`); 6 `data.py`: `TEMPLATES`, stored in the checkpoint; 7 `generate.py`: `decode_steps`; 8 `model.py`:
+# `LoRA`; 9 `data.py`: `collate_packed`; 10 `train_sft.py`: `tuning_rows` with `data.py`: `prompt_key`.
+
+# %%
+lab.claim("with the end token masked fewer answers stop", stopping(broken) < stopping(sound))
+lab.claim("another prompt than in tuning costs right answers", right_with(buggy_prompt_text) < right_with(prompt_text))
+lab.claim("a wrong mask lets strangers change the logits", leak(buggy_packed_mask) > 0.01 > 100 * leak(packed_mask))

@@ -1,0 +1,490 @@
+"""How fast this is, how much memory it takes, and how both grow: measured on your machine, next to the usual tools.
+
+What it is: every contender runs in a process of its own, so that its memory is its own, and the contenders take turns
+for several rounds, so that a slow minute of the machine hits them all. Numbers are medians; a ratio is taken within a
+round, and the median of those is shown. All train on the same numbers with the same optimizer, schedule and clipping.
+What it is not: a test (nothing passes or fails), nor a verdict on the others, which are made for far larger models.
+
+    python tests/benchmark.py                               about half an hour with the others installed
+    python tests/benchmark.py --only pretrain --sizes S     one part; --rounds 2 is quicker and rougher
+    python tests/benchmark.py --grow                        how seconds and memory grow with everything that can grow
+    pip install transformers trl peft accelerate datasets   the others; what is not installed is skipped
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from data import Row, Tokenizer, collate, corpus_batch, epoch_batches, prepare, train_bpe
+from generate import Sampling, decode_steps
+from model import GPT, IGNORE, GPTConfig, add_lora
+from train_sft import optimizers_for, peak_memory_mb, schedule, train
+
+SIZES = {
+    "S": dict(n_layer=4, n_head=4, n_embd=128, vocab_size=2048, block_size=128),
+    "M": dict(n_layer=6, n_head=6, n_embd=384, vocab_size=8192, block_size=256),
+}
+BATCH, STEPS, WARM_UP = {"S": 32, "M": 16}, {"S": 20, "M": 7}, 2  # rows and steps of pretraining; steps not counted
+PAIRS, TUNE_BATCH, TUNE_LR, LORA_LR, RANK, ALPHA = 2000, 32, 1e-3, 5e-3, 8, 16
+PROMPT, ANSWER = 20, 100  # tokens, in sampling
+END = SIZES["S"]["vocab_size"] - 1  # the end token of the pairs, which pads them too
+
+# ----------------------------------------------------------------------------------------------------------------
+# What all contenders are given.
+
+
+def random_stream(vocab_size, tokens=200_000):
+    return torch.randint(vocab_size, (tokens,), generator=torch.Generator().manual_seed(0))
+
+
+def random_pairs(n=PAIRS):
+    """Examples (ids, mask) with many short prompts and answers and a few long ones. Tokens are rare and common, as in
+    prose, so that there is something to learn."""
+    rng = random.Random(0)
+    weights = [1 / (i + 10) for i in range(END)]
+    examples = []
+    for _ in range(n):
+        prompt = min(90, 10 + int(rng.expovariate(1 / 20)))
+        answer = min(40, 3 + int(rng.expovariate(1 / 7)), SIZES["S"]["block_size"] - 1 - prompt)
+        ids = rng.choices(range(END), weights, k=prompt + answer) + [END]
+        examples.append((ids, [0] * prompt + [1] * (answer + 1)))
+    return examples
+
+
+def shuffled_batches(examples):
+    """Batches as they come, rows of any length together: what one writes first."""
+    order = random.Random(0).sample(examples, len(examples))
+    return [order[i : i + TUNE_BATCH] for i in range(0, len(order), TUNE_BATCH)]
+
+
+def our_model(size, lora=False):
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(**SIZES[size]))
+    if lora:
+        add_lora(model, RANK, ALPHA)
+    return model
+
+
+def their_model(size, lora=False):
+    """transformers' GPT-2 of the same shape, with our starting weights (it keeps its own positions, which we lack)."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    s = SIZES[size]
+    config = GPT2Config(vocab_size=s["vocab_size"], n_positions=s["block_size"], n_embd=s["n_embd"], n_layer=s["n_layer"],
+                        n_head=s["n_head"], resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, use_cache=False, bos_token_id=None,
+                        eos_token_id=None)  # fmt: skip
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(config)
+    ours = {n: w.T if ".c_" in n and w.dim() == 2 else w for n, w in our_model(size).state_dict().items()}
+    ours.pop("smear")
+    missing, unexpected = model.transformer.load_state_dict(ours, strict=False)
+    assert missing == ["wpe.weight"] and not unexpected, (missing, unexpected)
+    if lora:
+        from peft import LoraConfig, get_peft_model
+
+        targets = ["c_attn", "c_proj", "c_fc"]
+        model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets, fan_in_fan_out=True))
+    return model
+
+
+def their_loop(model, batch_at, steps, peak_lr):
+    """The loop of train_sft.train, around a model of transformers."""
+    (optimizer,) = optimizers_for(model, peak_lr)
+    model.train()
+    for step in range(steps):
+        inputs, targets = batch_at(step)
+        hidden = {} if (targets != IGNORE).all() else {"attention_mask": (inputs != END).long()}  # only where it pads
+        targets = targets.contiguous()  # or its loss fails
+        model(input_ids=inputs, labels=targets, shift_labels=targets, **hidden).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = peak_lr * schedule(step, steps)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# What a contender does in its own process: a function that returns {"seconds", "tokens", ...}.
+
+
+def limit():
+    """Products of two 2048-square matrices: as fast as this machine multiplies."""
+    a, b = torch.randn(2, 2048, 2048)
+    out = torch.empty_like(a)
+    return {"rate": 2 * 2048**3 / min(timed(lambda: torch.mm(a, b, out=out)) for _ in range(8))}
+
+
+def timed(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def pretraining(model, loop, size, steps=None):
+    """The median step, after a few to warm up; the clock is read wherever the loop asks for a batch."""
+    s, clock, before = SIZES[size], [], peak_memory_mb()
+    stream = random_stream(s["vocab_size"])
+
+    def batch_at(step):
+        clock.append(time.perf_counter())
+        return corpus_batch(stream, step, BATCH[size], s["block_size"])
+
+    loop(model, batch_at, steps or STEPS[size] + WARM_UP + 1, 1e-3)
+    lasted = [after - before for before, after in zip(clock, clock[1:])][WARM_UP:]
+    seconds = statistics.median(lasted) if lasted else None
+    return {"seconds": seconds, "tokens": BATCH[size] * s["block_size"], "before_mb": before}
+
+
+def tuning(model, batches_of, loop, lora=False):
+    """One epoch; making the batches counts. Afterwards the loss on all answers, which should be alike for all."""
+    examples = random_pairs()
+    before = peak_memory_mb()
+    start = time.perf_counter()
+    if loop is trl_loop:
+        trl_loop(model, examples, batches_of, LORA_LR if lora else TUNE_LR)
+    else:
+        batches = batches_of(examples)
+        loop(model, lambda step: collate(batches[step], END), len(batches), LORA_LR if lora else TUNE_LR)
+    done = {"seconds": time.perf_counter() - start, "tokens": sum(len(ids) - 1 for ids, _ in examples)}
+    return done | {"before_mb": before, "peak_mb": peak_memory_mb(), "loss": answer_loss(model, examples)}
+
+
+def by_length(examples):
+    return epoch_batches(examples, TUNE_BATCH, seed=0)
+
+
+@torch.inference_mode()
+def answer_loss(model, examples):
+    """Mean loss on the answers (nats a token), of our model or of one of transformers."""
+    model.eval()
+    total = count = 0
+    for batch in by_length(examples):
+        inputs, targets = collate(batch, END)
+        logits = model.logits(model(inputs)) if isinstance(model, GPT) else model(input_ids=inputs).logits
+        total += torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
+        count += (targets != IGNORE).sum().item()
+    return total / count
+
+
+ONE_BATCH = dict(per_device_train_batch_size=TUNE_BATCH, gradient_checkpointing=False, bf16=False)
+TRL = {
+    "as it comes": dict(gradient_accumulation_steps=4),  # of 8 rows each, with gradient checkpoints, in bfloat16
+    "settings as ours": ONE_BATCH,
+    "same, by length": ONE_BATCH | dict(train_sampling_strategy="group_by_length"),
+}
+
+
+def trl_loop(model, examples, settings, peak_lr):
+    """TRL's SFTTrainer. It is timed without its own preparation of the data, but with the same optimizer."""
+    from datasets import Dataset
+    from tokenizers import Tokenizer as Words
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+    from trl import SFTConfig, SFTTrainer
+
+    words = Words(WordLevel({str(i): i for i in range(END + 1)}, unk_token="0"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token=str(END), eos_token=str(END))
+    data = Dataset.from_list([{"input_ids": ids, "completion_mask": mask} for ids, mask in examples])
+    (optimizer,) = optimizers_for(model, peak_lr)
+    steps = -(-len(examples) // TUNE_BATCH)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(min(step, steps), steps))
+    with tempfile.TemporaryDirectory() as folder:
+        config = SFTConfig(folder, num_train_epochs=1, completion_only_loss=True, use_cpu=True, report_to="none",
+                           save_strategy="no", disable_tqdm=True, **settings)  # fmt: skip
+        trainer = SFTTrainer(
+            model, config, train_dataset=data, processing_class=tokenizer, optimizers=(optimizer, rates)
+        )
+        learned = sum(token != IGNORE for labels in trainer.train_dataset["labels"] for token in labels)
+        assert learned == sum(sum(mask) for _, mask in examples), "TRL would learn something else than the answers"
+        trl_loop.seconds = timed(trainer.train)
+    assert trainer.state.global_step == steps, trainer.state.global_step
+
+
+def tuning_trl(settings, lora=False):
+    importlib.import_module("trl.trainer.sft_trainer")  # now, so that its own memory is not counted as the work's
+    return tuning(their_model("S", lora), settings, trl_loop, lora) | {"seconds": trl_loop.seconds}
+
+
+def sampling(decode, prompts):
+    """Greedy, the median of five after one to warm up."""
+    ids, before = random_stream(END, PROMPT * prompts).view(prompts, PROMPT), peak_memory_mb()
+    decode(ids)
+    seconds = statistics.median(timed(lambda: decode(ids)) for _ in range(5))
+    return {"seconds": seconds, "tokens": ANSWER * prompts, "before_mb": before}
+
+
+def sampling_ours(prompts):
+    model = our_model("S").eval()
+
+    def decode(ids):
+        steps = decode_steps(model, ids.tolist(), -1, Sampling(max_new=ANSWER))  # no token is -1: it never stops
+        assert sum(1 for _, chosen in zip(range(ANSWER), steps)) == ANSWER
+
+    return sampling(decode, prompts)
+
+
+def sampling_theirs(prompts):
+    model = their_model("S").eval()
+    how = dict(max_new_tokens=ANSWER, do_sample=False, use_cache=True, pad_token_id=END)
+
+    def decode(ids):
+        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **how)
+        assert out.shape[1] == PROMPT + ANSWER
+
+    return sampling(decode, prompts)
+
+
+def growing_step(name, value):
+    """A training step of a model with one of its numbers changed."""
+    SIZES["G"], BATCH["G"], STEPS["G"] = SIZES["S"] | {name: value}, 8, 5
+    return pretraining(our_model("G"), train, "G")
+
+
+def growing_text(times):
+    """Byte pairs of words as in a language: the longer the text, the more of them, and most are rare."""
+    rng = random.Random(0)
+    ranks = [min(10**6, int(rng.paretovariate(0.8))) for _ in range(150_000 * times)]
+    text = " ".join("".join(chr(97 + int(digit) + rank % 16) for digit in str(rank * 7919)) for rank in ranks)
+    return {"seconds": timed(lambda: train_bpe(text, 2048))}
+
+
+def growing_rows(times, what):
+    rng = random.Random(0)
+    words = [" ".join(rng.choices(("the", "cat", "sat", "on", "mat", "why"), k=1 + i)) for i in range(40)]
+    if what == "epoch_batches":
+        examples = [([0] * rng.randrange(10, 128), []) for _ in range(50_000 * times)]
+        return {"seconds": timed(lambda: by_length(examples))}
+    rows = [Row(((rng.choice(words), rng.choice(words), rng.choice(words)),)) for _ in range(4_000 * times)]
+    tokenizer = Tokenizer(train_bpe(" ".join(words), 512))
+    return {"seconds": timed(lambda: prepare(rows, tokenizer, "alpaca", 128))}
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Who takes part: {part: {contender: (what must be installed, what it does)}}. The first is ours.
+
+LIMIT = "limit"
+
+
+def contenders(sizes):
+    parts = {}
+    for size in sizes:
+        parts[f"pretrain {size}"] = {
+            "ours": ("", lambda size=size: pretraining(our_model(size), train, size)),
+            "transformers": ("transformers", lambda size=size: pretraining(their_model(size), their_loop, size)),
+        }
+    parts |= {"tune": tuners(False), "lora": tuners(True)}
+    for n in (1, 64):
+        parts[f"sample {n}"] = {
+            "ours": ("", lambda n=n: sampling_ours(n)),
+            "transformers": ("transformers", lambda n=n: sampling_theirs(n)),
+        }
+    parts["startup"] = {
+        "ours": ("", lambda: pretraining(our_model("S"), train, "S", steps=1)),
+        "transformers": ("transformers", lambda: pretraining(their_model("S"), their_loop, "S", steps=1)),
+    }
+    return parts
+
+
+def tuners(lora):
+    peft = "peft " if lora else ""
+    cases = {
+        "ours": ("", lambda: tuning(our_model("S", lora), by_length, train, lora)),
+        "ours, plain padded": ("", lambda: tuning(our_model("S", lora), shuffled_batches, train, lora)),
+        f"{peft or 'transformers '}plain padded": (
+            peft + "transformers",
+            lambda: tuning(their_model("S", lora), shuffled_batches, their_loop, lora),
+        ),
+    }
+    for name, settings in TRL.items():
+        cases[f"TRL {peft}{name}"] = (peft + "trl datasets", lambda settings=settings: tuning_trl(settings, lora))
+    return cases
+
+
+GROWS = {  # what grows: (its values, what is measured)
+    "width": ((64, 128, 256, 512), lambda n: growing_step("n_embd", n)),
+    "depth": ((2, 4, 8, 16), lambda n: growing_step("n_layer", n)),
+    "context": ((128, 256, 512, 1024), lambda n: growing_step("block_size", n)),
+    "text for byte pairs": ((1, 2, 4, 8), growing_text),
+    "rows to prepare": ((1, 2, 4, 8), lambda n: growing_rows(n, "prepare")),
+    "rows of an epoch": ((1, 2, 4, 8), lambda n: growing_rows(n, "epoch_batches")),
+}
+
+
+def work_per_token(sizes, length, part=""):
+    """Multiplications and additions that a token needs. Six for every number of the blocks and the head when training
+    (two forward, four back; LoRA learns none of them, which saves two), two in sampling; and attention's."""
+    d, depth = sizes["n_embd"], sizes["n_layer"]
+    numbers, attention = depth * (12 * d * d + 13 * d) + 2 * d + sizes["vocab_size"] * d, depth * d * length
+    if part.startswith("sample"):
+        return 2 * numbers + 4 * attention
+    return (4 if part == "lora" else 6) * numbers + 12 * attention
+
+
+def growing_work(what, value):
+    """What the cost should grow with: the formula's work for a model, the amount itself for data."""
+    field = {"width": "n_embd", "depth": "n_layer", "context": "block_size"}.get(what)
+    sizes = SIZES["S"] | {field: value}
+    return work_per_token(sizes, sizes["block_size"]) * sizes["block_size"] if field else value
+
+
+def mean_length(part):
+    """Tokens that attention looks at, as the formula counts them."""
+    if part.startswith("pretrain"):
+        return SIZES[part[-1]]["block_size"]
+    return PROMPT + ANSWER / 2 if part.startswith("sample") else statistics.mean(len(ids) for ids, _ in random_pairs())
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Processes and rounds.
+
+
+def child(job):
+    """In the contender's own process: do the job, print one line of JSON."""
+    part, name, threads = job
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # as train_sft does
+    torch.set_num_interop_threads(1)
+    if name == LIMIT:
+        call = limit
+    elif part in GROWS:
+        call = lambda: GROWS[part][1](int(name))  # noqa: E731
+    else:
+        call = contenders(SIZES)[part][name][1]
+    before = peak_memory_mb()
+    done = {"before_mb": before} | call()
+    print("\n" + json.dumps({"peak_mb": peak_memory_mb()} | done | {"ended": time.time()}))
+
+
+def run_child(part, name, threads):
+    """-> what the child measured, or None after saying what went wrong."""
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    env = os.environ | quiet | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    command = [sys.executable, __file__, "--child", json.dumps([part, name, threads])]
+    started = time.time()
+    ran = subprocess.run(command, env=env, capture_output=True, text=True)
+    if ran.returncode:
+        print(f"  {part}, {name}: failed: {(ran.stderr.strip() or 'no message').splitlines()[-1]}", file=sys.stderr)
+        return None
+    done = json.loads(ran.stdout.splitlines()[-1])
+    return done | {"seconds": done["ended"] - started} if part == "startup" and name != LIMIT else done
+
+
+def rounds_of(part, names, args):
+    """The contenders take turns -> {name: [what it measured in every round]}"""
+    rounds = {name: [] for name in names}
+    for number in range(args.rounds):
+        for name in names if number % 2 == 0 else names[::-1]:  # nobody always comes after the same one
+            print(f"\r{part}: round {number + 1} of {args.rounds}, {name:<32}", end="", file=sys.stderr, flush=True)
+            rounds[name].append(run_child(part, name, args.threads))
+    print("\r" + " " * 78 + "\r", end="", file=sys.stderr)
+    return {name: some for name, some in rounds.items() if None not in some}
+
+
+def middle(rounds, key):
+    return statistics.median(done[key] for done in rounds)
+
+
+def summary(part, some, limits, ours):
+    """All rounds of one contender -> one row of the table. The share of the limit and the ratio are taken by round."""
+    every = [done["seconds"] for done in some]
+    row = {"seconds": statistics.median(every), "peak_mb": middle(some, "peak_mb"), "loss": some[0].get("loss")}
+    row |= {"spread": (max(every) - min(every)) / row["seconds"], "work_mb": row["peak_mb"] - middle(some, "before_mb")}
+    if part != "startup":
+        size = SIZES[part[-1] if part.startswith("pretrain") else "S"]
+        work = some[0]["tokens"] * work_per_token(size, mean_length(part), part)
+        row["tokens_per_second"] = some[0]["tokens"] / row["seconds"]
+        row["share"] = statistics.median(work / d["seconds"] / e["rate"] for d, e in zip(some, limits))
+    each = [b["seconds"] / a["seconds"] for a, b in zip(ours, some)]
+    return row | {"ratio": [statistics.median(each), min(each), max(each)], "rounds": some}
+
+
+def compare(part, cases, args):
+    """Run one part and print its table -> what goes into the JSON file."""
+    there = [name for name, (needs, _) in cases.items() if all(map(importlib.util.find_spec, needs.split()))]
+    rounds = rounds_of(part, [LIMIT] + there, args)
+    rate = middle(rounds[LIMIT], "rate") / 1e9
+    print(
+        f"\n{part:<26}  seconds spread  tokens/s of limit peak MB its work   loss   ours is faster ({rate:.0f} GFLOP/s)"
+    )
+    found = {LIMIT: {"gflops": rate, "rounds": rounds.pop(LIMIT)}}
+    for name, some in rounds.items():
+        row = found[name] = summary(part, some, found[LIMIT]["rounds"], rounds["ours"])
+        speed = f"{row['tokens_per_second']:>10,.0f}{row['share']:>9.0%}" if "share" in row else " " * 19
+        loss = f"{row['loss']:>7.3f}" if row["loss"] else " " * 7
+        ratio = "" if name == "ours" else "   {:.2f} x ({:.2f} to {:.2f})".format(*row["ratio"])
+        print(f"  {name:<24}{row['seconds']:>9.3f}{row['spread']:>7.0%}{speed}{row['peak_mb']:>8.0f}{row['work_mb']:>9.0f}"
+              f"{loss}{ratio}", flush=True)  # fmt: skip
+    for name in [name for name in cases if name not in there]:
+        print(f"  {name:<24} not installed, skipped (needs {cases[name][0]})")
+    return found
+
+
+def grow(args):
+    """Print how the cost grows when something doubles -> the same for the JSON file."""
+    print(f"{'what grows':<22}{'to':>6}{'seconds':>10}{'MB':>7}   times seconds, MB, work: each against the row above")
+    found = {}
+    for what, (values, _) in GROWS.items():
+        rounds, rows = rounds_of(what, [str(value) for value in values], args), []
+        for value, some in zip(values, rounds.values()):
+            memory = max(1, middle(some, "peak_mb") - middle(some, "before_mb"))
+            rows.append({"seconds": middle(some, "seconds"), "mb": memory, "work": growing_work(what, value)})
+            line = f"{what:<22}{value:>6}{rows[-1]['seconds']:>10.4f}{memory:>7.0f}"
+            if len(rows) > 1:
+                times = [now / before for now, before in zip(rows[-1].values(), rows[-2].values())]
+                line += "   {:.2f}, {:.2f}, {:.2f}".format(*times)
+                line += "   faster than its work" if times[0] > 1.15 * times[2] else ""
+            print(line, flush=True)
+        found[what] = rows
+    return found
+
+
+def flags():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--json", metavar="FILE", help="write everything that was measured, round by round")
+    add("--sizes", default="S,M", help="sizes to pretrain (default: S,M)")
+    add("--only", default="pretrain,tune,lora,sample,startup", help="parts to run, apart by commas (default: all)")
+    add("--rounds", type=int, default=5, help="how often everybody has a turn (default: 5)")
+    add("--threads", type=int, default=2, help="CPU threads of every contender (default: 2)")
+    add("--grow", action="store_true", help="measure instead how the cost grows")
+    add("--child", help=argparse.SUPPRESS)
+    return parser
+
+
+def main():
+    args = flags().parse_args()
+    if args.child:
+        return child(json.loads(args.child))
+    cpu = platform.processor() or platform.machine()
+    report = {"machine": f"{cpu}, {os.cpu_count()} cores", "threads": args.threads, "rounds": args.rounds}
+    report |= {"torch": torch.__version__, "python": platform.python_version()}
+    print(", ".join(f"{key} {value}" for key, value in report.items()))
+    print(
+        "share of the limit: tokens/s x (6 x (non-embedding + head parameters) + 12 L d T) / rate of 2048-square torch.mm;"
+    )
+    print("4 x for LoRA, a third of all in sampling. 'its work': peak memory less what was taken when the job began.")
+    if args.grow:
+        report["grow"] = grow(args)
+    else:
+        parts = contenders(args.sizes.split(","))
+        report["parts"] = {
+            p: compare(p, cases, args) for p, cases in parts.items() if p.split()[0] in args.only.split(",")
+        }
+    if args.json:
+        Path(args.json).write_text(json.dumps(report, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

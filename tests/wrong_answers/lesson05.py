@@ -1,0 +1,195 @@
+"""Plausible wrong answers to the exercises of lesson 5, and what the check must say to each."""
+
+WRONG = {
+    "sft_step": [
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
+    loss = model.loss_sum(inputs, targets) / targets.numel()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+""",
+            "divided by all positions",
+        ),
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
+    loss = model.loss_sum(inputs, targets)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+""",
+            "you returned the sum",
+        ),
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
+    loss = model.loss_sum(inputs[:, :-1], targets[:, 1:]) / (targets[:, 1:] != IGNORE).sum()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+""",
+            "already shifted",
+        ),
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
+    loss = model.loss_sum(inputs, targets) / (targets != IGNORE).sum()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+""",
+            "zero_grad() is missing",
+        ),
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
+    loss = model.loss_sum(inputs, targets) / (targets != IGNORE).sum()
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()
+""",
+            "did not move",
+        ),
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
+    loss = model.loss_sum(inputs, targets) / (targets != IGNORE).sum()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss
+""",
+            "use loss.item()",
+        ),
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
+    total = model.loss_sum(inputs, targets)
+    total.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return (total / (targets != IGNORE).sum()).item()
+""",
+            "another gradient",
+        ),
+    ],
+    "answer_logprobs": [
+        (
+            """
+def answer_logprobs(model, prompt, answer):
+    logp = model.logits(model(torch.tensor([prompt + answer])))[0].log_softmax(-1)
+    return [logp[len(prompt) + i, token].item() for i, token in enumerate(answer)]
+""",
+            "off by one",
+        ),
+        (
+            """
+def answer_logprobs(model, prompt, answer):
+    p = model.logits(model(torch.tensor([prompt + answer])))[0].softmax(-1)
+    return [p[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
+""",
+            "these are probabilities",
+        ),
+        (
+            """
+def answer_logprobs(model, prompt, answer):
+    ids = prompt + answer
+    logp = model.logits(model(torch.tensor([ids])))[0].log_softmax(-1)
+    return [logp[i, token].item() for i, token in enumerate(ids[1:])]
+""",
+            "keep the answer's only",
+        ),
+        (
+            """
+def answer_logprobs(model, prompt, answer):
+    logp = model.logits(model(torch.tensor([answer])))[0].log_softmax(-1)
+    return [logp[i, token].item() for i, token in enumerate(answer[1:])]
+""",
+            "without the prompt",
+        ),
+        (
+            """
+def answer_logprobs(model, prompt, answer):
+    logits = model.logits(model(torch.tensor([prompt + answer])))[0]
+    return [logits[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
+""",
+            "raw logits",
+        ),
+        (
+            """
+def answer_logprobs(model, prompt, answer):
+    logp = model.logits(model(torch.tensor([prompt + answer])))[0].log_softmax(-1)
+    return sum(logp[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer))
+""",
+            "one log p for each",
+        ),
+        (
+            """
+def answer_logprobs(model, prompt, answer):
+    prompt += answer
+    logp = model.logits(model(torch.tensor([prompt])))[0].log_softmax(-1)
+    at = len(prompt) - len(answer) - 1
+    return [logp[at + i, token].item() for i, token in enumerate(answer)]
+""",
+            "changed the lists",
+        ),
+    ],
+    "hide_end": [
+        (
+            """
+def hide_end(examples, end):
+    return [(ids, mask[:-1] + [0]) for ids, mask in examples]
+""",
+            "only the last end token",
+        ),
+        (
+            """
+def hide_end(examples, end):
+    for ids, mask in examples:
+        for i, token in enumerate(ids):
+            if token == end:
+                mask[i] = 0
+    return examples
+""",
+            "changed the old examples",
+        ),
+        (
+            """
+def hide_end(examples, end):
+    out = []
+    for ids, mask in examples:
+        kept = [(token, m) for token, m in zip(ids, mask) if token != end]
+        out.append(([token for token, _ in kept], [m for _, m in kept]))
+    return out
+""",
+            "the ids changed",
+        ),
+        (
+            """
+def hide_end(examples, end):
+    return [(ids, [0 if after == end else m for m, after in zip(mask, ids[1:] + [None])]) for ids, mask in examples]
+""",
+            "off by one",
+        ),
+        (
+            """
+def hide_end(examples, end):
+    return [(ids, [int(token != end) for token in ids]) for ids, mask in examples]
+""",
+            "a prompt token became learned",
+        ),
+        (
+            """
+def hide_end(examples, end):
+    return [(ids, list(mask)) for ids, mask in examples]
+""",
+            "nothing was hidden",
+        ),
+    ],
+}

@@ -272,7 +272,7 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
             if ranks > 1:
                 both = torch.tensor([loss, len(stop)], device=device)
                 dist.all_reduce(both)
-                loss, stop = both[0].item(), stop or [True] * int(both[1])
+                loss, stop_all = both.tolist()
             if not math.isfinite(loss):
                 raise UserError(f"{name}: the loss is {loss} at step {step}. Lower the learning rate.")
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -288,11 +288,12 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
             if log and (step % 10 == 0 or step == steps - 1):
                 lr = optimizers[0].param_groups[0]["lr"]
                 log({"stage": name, "step": step, "loss": loss, "lr": lr, "tokens_per_second": round(tokens / seconds)})
-            if save and (stop or (step + 1) % save_every == 0):
+            stopping = stop if ranks == 1 else stop_all  # all processes must stop at the same step
+            if save and (stopping or (step + 1) % save_every == 0):
                 save(
                     {"step": step + 1, "model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
                 )
-            if stop:
+            if stopping:
                 raise Interrupted
     finally:
         bar.close()
@@ -424,7 +425,7 @@ def estimate(config, model, batches, steps):
     operations = tokens * (4 * weights + 2 * learned + 12 * c.n_layer * c.n_embd * longest)
     kept = c.n_layer * c.n_embd * (2 if config.recompute else 18) + 2 * c.vocab_size  # numbers a token
     kept *= min(config.micro_batch, config.tune_batch) * longest
-    seconds = operations / (0.35 * matrix_rate(model.device()))  # about the share that a whole step reaches
+    seconds = operations / (0.7 * matrix_rate(model.device()))  # about the share that a whole step reaches
     cost = f", {seconds / 3600 * config.price:.2f} at {config.price} an hour" if config.price else ""
     return (f"  estimate: {learned:,} of {weights:,} weights learned, {4 * (weights + 3 * learned + kept) / 1e9:.2f} GB, "
             f"{operations / 1e12:.2f} TFLOP, {seconds:.0f} s{cost}")  # fmt: skip

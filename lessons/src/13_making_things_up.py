@@ -244,7 +244,8 @@ plt.show()
 # **Told.** Compare the red parts of the first two bars; the numbers with their intervals follow. Gekhman et al. (2024)
 # found in a large model that tuning on what it does not know makes it answer wrongly what it did know, and the more so
 # the longer it is tuned, as the invented answers are learned. Our tuning is short, so the effect is small, and with
-# three seeds the intervals may touch. Set `STEPS` to 300 and look again.
+# three seeds the intervals may touch. Set `STEPS` to 180 and look again.
+
 
 # %%
 def share(way, kind, name):

@@ -186,7 +186,7 @@ for y, t in enumerate(timings):
     ax.barh(y + 0.18, gradient, 0.36, color="tab:orange", label="measured: forth and back" * (y == 0))
     ax.barh(y + 0.18, update, 0.36, gradient, color="tab:green", label="measured: AdamW" * (y == 0))
     print(f"{t.name}, {t.tokens} tokens: predicted {t.predicted:.3f} s, measured {t.gradient:.3f} + {t.update:.3f} s, "
-          f"{t.tokens / (t.gradient + t.update):,.0f} tokens/s, {t.predicted / t.gradient:.0%} of the matrix rate")  # fmt: skip
+          f"{t.tokens / (t.gradient + t.update):,.0f} tokens/s, {t.predicted / t.gradient:.0%} of the rate")  # fmt: skip
 ax.set(xlabel="time of a step, the prediction is 1", yticks=range(len(timings)))
 ax.set_yticklabels([t.name for t in timings])
 ax.legend(bbox_to_anchor=(1, 1))

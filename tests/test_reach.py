@@ -281,6 +281,34 @@ def test_two_processes_learn_as_one_and_only_one_speaks(tmp_path):
         torch.testing.assert_close(two[name], one[name], atol=3e-3, rtol=1e-2)
 
 
+def test_a_run_of_one_process_goes_on_with_two(tmp_path, monkeypatch):
+    flags = [*TINY, "--threads", "1", "--save-every", "5"]
+    assert train_sft.main([*flags, "--out", str(tmp_path / "whole")]) == 0
+    right = train_sft.corpus_batch
+
+    def stopped(stream, step, *rest):
+        if step == 8:
+            raise KeyboardInterrupt
+        return right(stream, step, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_sft, "corpus_batch", stopped)
+        assert train_sft.main([*flags, "--out", str(tmp_path / "out")]) == 130
+    run(
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node=2",
+        "train_sft.py",
+        *flags,
+        "--resume",
+        "--out",
+        tmp_path / "out",
+    )
+    one, two = (load_checkpoint(tmp_path / name / "base.pt")["model"] for name in ("whole", "out"))
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=3e-3, rtol=1e-2)
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_the_shares_of_all_processes_are_the_batch(ranks):
     inputs, targets = collate(examples(5), 59)

@@ -543,26 +543,27 @@ def read_text(path):
 def parse_rows(text, path):
     """JSON Lines, one JSON array, or one object over many lines -> (physical line number, parsed row or BadRow)."""
     first, _, others = text.lstrip().partition("\n")
-    if first.startswith("[") and not (others.strip().startswith("[") and is_json(first)):
+    if first.startswith("[") and not (others.lstrip().startswith("[") and is_json(parsed(first))):
         yield from parse_array(text, path)
         return
-    if first.startswith("{") and others and not is_json(first) and is_json(text):
-        yield 1, json.loads(text)
+    if first.startswith("{") and others and not is_json(parsed(first)) and is_json(whole := parsed(text)):
+        yield 1, whole
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError):
-                yield number, BadRow("not JSON")
+            yield number, parsed(line)
 
 
-def is_json(text):
+def parsed(text):
+    """-> what the JSON says, or BadRow"""
     try:
-        json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return BadRow("not JSON")
+
+
+def is_json(value):
+    return not isinstance(value, BadRow)
 
 
 def parse_array(text, path):

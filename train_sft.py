@@ -318,19 +318,19 @@ def build_world(config, size):
 
 
 def corpus_of(config):
-    """-> passages of prose"""
+    """-> a function that gives the passages of prose, from the first one, whenever it is called"""
     if config.corpus:
         if next(read_passages(config.corpus), None) is None:
             raise UserError(f"{config.corpus}: the file is empty. It should hold text.")
-        return read_passages(config.corpus)
+        return lambda: read_passages(config.corpus)
     tokens = config.pretrain_steps * config.pretrain_batch * config.window + KEPT_BACK  # as many as will be read
-    return build_world(config, tokens / WORLD_TOKENS).corpus
+    corpus = build_world(config, tokens / WORLD_TOKENS).corpus
+    return lambda: corpus
 
 
-def prose(config, tokenizer, run):
+def prose(config, passages, tokenizer, run):
     """-> the stream to train on, the stream kept back. A file's tokens are kept beside the checkpoints, and made again
     when the file or the tokenizer is another."""
-    passages = corpus_of(config)
     if config.corpus:
         about = os.stat(config.corpus)
         key = hashlib.sha256(
@@ -340,11 +340,11 @@ def prose(config, tokenizer, run):
         if run.first:
             for old in set(run.out.glob("corpus-*.tokens")) - {path}:
                 old.unlink()
-            encode_corpus_to(path, tokenizer, passages)
+            encode_corpus_to(path, tokenizer, passages())
         run.wait()
         stream = encode_corpus_to(path, tokenizer, ())
     else:
-        stream = encode_corpus(tokenizer, passages)
+        stream = encode_corpus(tokenizer, passages())
     if len(stream) < 3 * config.window:
         raise UserError(
             f"{config.corpus}: only {len(stream)} tokens, fewer than three windows of {config.window}. Add text."
@@ -537,13 +537,14 @@ def base_model(config, run):
     """The base: reused if it is there, GPT-2 if that is asked for, else pretrained. -> model, tokenizer, prose kept back"""
     path = run.out / "base.pt"
     start = time.perf_counter()
+    passages = corpus_of(config)
     fresh = config.fresh and not config.resume
     if path.exists() and not fresh and not (run.partial and run.partial["stage"] == "pretrain"):
         checkpoint = load_checkpoint(path)
         run.say(f"\n1. Base model: {path} is there and is used again (--fresh starts over).")
         tokenizer = Tokenizer.from_state(checkpoint["tokenizer"])
         model = build_model(checkpoint, path).to(config.device)
-        return model, tokenizer, prose(config, tokenizer, run)[1]
+        return model, tokenizer, prose(config, passages, tokenizer, run)[1]
     if config.base:
         run.say(f"\n1. Base model: {config.base}.")
         source = fetch_gpt2(config.base, run.out / config.base) if config.base in GPT2_SIZES else Path(config.base)
@@ -553,11 +554,11 @@ def base_model(config, run):
             raise UserError(
                 f"{source}: weights for {model.config.vocab_size} tokens, but a vocabulary of {tokenizer.vocab_size}."
             )
-        kept_back = prose(config, tokenizer, run)[1]
+        kept_back = prose(config, passages, tokenizer, run)[1]
     else:
         run.say("\n1. No base model yet: pretraining one. It reads prose and learns to continue it.")
-        tokenizer = tokenizer_for(corpus_of(config), config)
-        stream, kept_back = prose(config, tokenizer, run)
+        tokenizer = tokenizer_for(passages(), config)
+        stream, kept_back = prose(config, passages, tokenizer, run)
         run.report["stages"]["prepare"] = {
             "seconds": round(time.perf_counter() - start, 2),
             "corpus_tokens": len(stream),
@@ -580,13 +581,13 @@ def tuning_rows(config, run):
     for name in config.data:
         path, weight = split_weight(name)
         rows, left_out = load_rows(path, config.strict, config.format)
-        files.append((path, rows, weight))
+        files.append((path, [(prompt_key(row), row) for row in rows], weight))
         for reason, places in left_out.items():
             dropped[reason] = dropped.get(reason, []) + places
-    prompts = sorted({prompt_key(row) for _, rows, _ in files for row in rows})  # by prompt, so that no prompt leaks
+    prompts = sorted({key for _, rows, _ in files for key, _ in rows})  # by prompt, so that no prompt leaks
     kept_back = set(random.Random(config.seed).sample(prompts, min(200, len(prompts) // 10)))
-    test = [row for _, rows, _ in files for row in rows if prompt_key(row) in kept_back]
-    left = [([row for row in rows if prompt_key(row) not in kept_back], weight) for _, rows, weight in files]
+    test = [row for _, rows, _ in files for key, row in rows if key in kept_back]
+    left = [([row for key, row in rows if key not in kept_back], weight) for _, rows, weight in files]
     mixed = mix(left, config.task_cap, config.seed)
     run.report["mixture"] = {path: {"rows": len(rows), "weight": weight} for path, rows, weight in files}
     run.report["mixture"]["taken"] = dict(Counter(row.task for row in mixed).most_common(50))

@@ -4,15 +4,7 @@ import math
 
 import torch
 
-
-def called(function, *args):
-    """The function's result; a crash inside it becomes a failed check. An empty exercise stays NotImplementedError."""
-    try:
-        return function(*args)
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        raise AssertionError(f"your function stopped with {type(error).__name__}: {error}") from error
+from checks import called
 
 
 def near(a, b):

@@ -5,6 +5,7 @@ from collections import namedtuple
 
 import torch
 
+from checks import on_some_targets
 from model import IGNORE
 
 Question = namedtuple("Question", "name task value kind")
@@ -92,13 +93,7 @@ def naive_probability(logits, targets):
 
 def answer_probability(f):
     """Against a loop over tokens."""
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(3, 5, 7, generator=generator)
-    targets = torch.tensor([[IGNORE, 2, 3, 6, IGNORE], [IGNORE, IGNORE, 1, 0, 4], [IGNORE, 5, IGNORE, IGNORE, IGNORE]])
-    kept = targets.clone()
-    found = f(logits, targets)
-    assert torch.equal(targets, kept), "the targets that were given have changed; IGNORE must stay IGNORE in them"
-    assert torch.is_tensor(found) and found.shape == (3,), "give one number a row: a tensor of shape (B,)"
+    logits, targets, found = on_some_targets(f, 0)
     found, wanted = found.double(), torch.tensor(naive_probability(logits, targets), dtype=torch.float64)
     if torch.allclose(found, wanted, atol=1e-6):
         print("right: the product of the learned tokens' probabilities")

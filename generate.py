@@ -72,27 +72,25 @@ def decode_steps(model, prompts, end, how):
     ids = torch.full((B, longest), end)
     for row, prompt in zip(ids, prompts):
         row[longest - len(prompt) :] = torch.tensor(prompt)
-    padding = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)  # (B,)
     ids, size = ids.to(device), min(limit, longest + how.max_new)
+    padding = torch.tensor([[longest - len(prompt)] for prompt in prompts], device=device)  # (B, 1)
     at = torch.arange(size, device=device)
-    visible = at[None, :] >= padding[:, None]  # (B, size): not padding
+    positions = (at - padding).clamp(min=0)  # (B, size)
+    mask = (at >= padding)[:, None] & model.causal[:size, :size]  # (B, size, size): not padding, nothing later
+    mask |= torch.eye(size, dtype=torch.bool, device=device)  # padding sees itself: a row of nothing would be NaN
     cache = KVCache(model, B, size)
     generator = torch.Generator(device).manual_seed(how.seed)
     done = torch.zeros(B, dtype=torch.bool, device=device)
-    length = 0  # tokens in the cache
+    start, stop = 0, longest  # the places that the model reads next
     while True:
-        rows = torch.arange(length, length + ids.shape[1], device=device)
-        positions = (rows[None, :] - padding[:, None]).clamp(min=0)  # (B, T)
-        seen = visible[:, None, : rows[-1] + 1] & (at[: rows[-1] + 1] <= rows[:, None])  # (B, T, S)
-        seen |= at[: rows[-1] + 1] == rows[:, None]  # padding sees itself: a row of nothing would be NaN
-        hidden = model(ids, positions, seen[:, None], cache)  # (B, T, C)
-        length += ids.shape[1]
+        hidden = model(ids, positions[:, start:stop], mask[:, None, start:stop, :stop], cache)  # (B, T, C)
         chosen = pick(model.logits(hidden[:, -1]), how, generator)  # (B,)
         done |= chosen == end
         yield chosen
-        if done.all() or length >= size:
+        if stop == size or done.all():
             return
         ids = chosen[:, None]  # (B, 1)
+        start, stop = stop, stop + 1
 
 
 def generate(model, prompts, end, how):

@@ -50,19 +50,29 @@ class GPTConfig:
 
 
 def rotary_tables(block_size, hs):
-    """Cosine and sine of the angle position * 100^(-2i/hs), for i < hs/2 (RoFormer, eq. 15). Each (block_size, hs/2).
+    """Cosine and sine of the angle position * 100^(-2i/hs), for i < hs/2 (RoFormer, eq. 15), as rotate wants them: for
+    both numbers of a pair, and the sine with the sign it has there. Each (block_size, hs).
 
     The paper has 10000 for 100; contexts as short as ours need no slower turning than that."""
     frequencies = 100.0 ** (-torch.arange(0, hs, 2) / hs)
     angles = torch.arange(block_size)[:, None] * frequencies  # (block_size, hs/2)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def rotate(x, cos, sin):
-    """Turn every pair (x[i], x[i + hs/2]) by its position's angle. A dot product of two vectors turned like this
-    depends only on the distance of their positions. x (B, T, heads, hs); cos, sin (B or 1, T, 1, hs/2)."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
+    """Turn every pair (a, b) = (x[i], x[i + hs/2]) by its position's angle: (a cos - b sin, b cos + a sin). A dot product
+    of two vectors turned like this depends only on the distance of their positions. x (B, T, heads, hs); cos, sin
+    (B or 1, T, 1, hs)."""
+    cos, sin = cos.type_as(x), sin.type_as(x)
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin  # rolled by half, every a stands where its b was
+
+
+def attend(q, k, v, bias):
+    """softmax(q k^T / sqrt(hs) + bias) v (Vaswani et al. 2017, eq. 1). q (B, nh, T, hs); k, v (B, nh, S, hs); the bias is
+    0 where a position may look and -inf where it may not."""
+    scores = q * q.shape[-1] ** -0.5 @ k.mT + bias  # (B, nh, T, S)
+    return scores.softmax(-1) @ v  # (B, nh, T, hs)
 
 
 class Attention(nn.Module):
@@ -72,7 +82,7 @@ class Attention(nn.Module):
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd)  # queries, keys and values in one product
         self.c_proj = nn.Linear(config.n_embd, config.n_embd)
 
-    def forward(self, x, rotary, mask, cache):
+    def forward(self, x, rotary, bias, cache):
         B, T, C = x.shape
         qkv = self.c_attn(x).view(B, T, 3 * self.n_head, C // self.n_head)  # (B, T, 3 nh, hs)
         qk, v = qkv.split((2 * self.n_head, self.n_head), dim=2)  # (B, T, 2 nh, hs), (B, T, nh, hs)
@@ -82,7 +92,7 @@ class Attention(nn.Module):
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # each (B, nh, T, hs)
         if cache is not None:
             k, v = cache.extend(k, v)  # each (B, nh, S, hs)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)  # (B, nh, T, hs)
+        y = attend(q, k, v, bias)  # (B, nh, T, hs)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, C))  # (B, T, C)
 
 
@@ -104,8 +114,8 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.n_embd)
         self.mlp = MLP(config)
 
-    def forward(self, x, rotary, mask, cache):
-        x = x + self.attn(self.ln_1(x), rotary, mask, cache)
+    def forward(self, x, rotary, bias, cache):
+        x = x + self.attn(self.ln_1(x), rotary, bias, cache)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -120,6 +130,8 @@ class GPT(nn.Module):
         self.ln_f = nn.LayerNorm(config.n_embd)
         self.recompute = False  # True: forget what blocks computed and compute it again for the gradient; saves memory
         cos, sin = rotary_tables(config.block_size, config.n_embd // config.n_head)
+        causal = torch.ones(config.block_size, config.block_size, dtype=torch.bool).tril()  # no looking ahead
+        self.register_buffer("causal", causal, persistent=False)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self.apply(self._init)
@@ -161,12 +173,15 @@ class GPT(nn.Module):
         if self.wpe is not None:
             x = x + self.wpe(positions)
         else:
-            rotary = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # each (B or 1, T, 1, hs/2)
+            rotary = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # each (B or 1, T, 1, hs)
+        if mask is None:
+            mask = self.causal[: ids.shape[1], : ids.shape[1]]
+        bias = torch.where(mask, 0.0, -torch.inf)
         for i, block in enumerate(self.h):
             if self.recompute and self.training:
-                x = checkpoint(block, x, rotary, mask, None, use_reentrant=False)
+                x = checkpoint(block, x, rotary, bias, None, use_reentrant=False)
             else:
-                x = block(x, rotary, mask, cache.layers[i] if cache else None)
+                x = block(x, rotary, bias, cache.layers[i] if cache else None)
         return self.ln_f(x)
 
     def logits(self, hidden):
@@ -178,7 +193,7 @@ class GPT(nn.Module):
         positions and mask as in forward."""
         learned = (targets.flatten() != IGNORE).nonzero()[:, 0]  # (n,): the places, among B * T
         hidden = self(ids, positions, mask).flatten(0, 1).index_select(0, learned)  # (n, C)
-        pieces = zip(hidden.split(1024), targets.flatten()[learned].split(1024))  # logits are large: some at a time
+        pieces = zip(hidden.split(512), targets.flatten()[learned].split(512))  # logits are large: some at a time
         return sum(F.cross_entropy(self.logits(h), t, reduction="sum") for h, t in pieces)
 
     def device(self):

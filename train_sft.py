@@ -91,6 +91,9 @@ class Config:
     seed: int = flag(0, "seed of the weights, the data and their order")
     device: str = flag("auto", "cpu, cuda, mps, or auto")
     threads: int = flag(2, "CPU threads; as many as there are cores is usually best")
+    dtype: str = flag(
+        "auto", "matrix products of training in float32, bfloat16, or auto: bfloat16 if the processor knows it"
+    )
 
     vocab_size: int = flag(2560, "byte-pair tokens; nearly every word of the built-in world is one")
     block_size: int = flag(128, "longest context in tokens")
@@ -125,6 +128,7 @@ class Config:
     strict: bool = flag(False, "make the first bad row of --data an error instead of skipping it")
 
 
+DTYPES = ("auto", "float32", "bfloat16")
 WORLD_TOKENS = 1_430_000  # what the built-in world tells in one reading
 QUICK = dict(n_layer=2, n_embd=64, pretrain_steps=60, tune_epochs=0.1)
 LIMITS = {  # what a number may be
@@ -164,6 +168,12 @@ def share_of(batch, ranks, rank):
     return [inputs, torch.full_like(targets, IGNORE), *where]
 
 
+def keep_memory():
+    """Linux gives a large block back as soon as it is freed, and fetching it anew, page by page, takes a fifth of a step.
+    It learns from what it sees: once a block of this size (just below 32 MB, its limit) is freed, it keeps others."""
+    torch.empty(2**23 - 2**12)
+
+
 class Interrupted(Exception):
     """Ctrl-C was pressed; everything is saved."""
 
@@ -173,7 +183,7 @@ class Muon(torch.optim.Optimizer):
 
     Newton-Schulz steps push the singular values of the momentum towards 1 with matrix products only. A small model
     learns to copy in about half the tokens that AdamW needs. For matrices (out, in) inside the blocks only; c_attn's
-    weight is three matrices. (torch ships a Muon too; its bfloat16 products are very slow on a CPU.)"""
+    weight is three matrices. (torch ships a Muon too; it always multiplies bfloat16, which few processors know.)"""
 
     def __init__(self, matrices, lr, momentum=0.95):
         super().__init__(matrices, {"lr": lr, "momentum": momentum})
@@ -198,11 +208,11 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrices, steps=5):
     """(n, out, in) -> the nearest matrices whose singular values are all about 1. Quintic Newton-Schulz iteration."""
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
+    x = matrices.mT.contiguous() if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        x = torch.baddbmm(x, -4.7750 * square + 2.0315 * square @ square, x, beta=3.4445)  # 3.4445 x + (...) @ x
     return x.mT if tall else x
 
 
@@ -226,16 +236,18 @@ def schedule(step, steps):
     return min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
 
 
-def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_batch=64, watch=None, log=None, save=None,
-          save_every=250, state=None):  # fmt: skip
+def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_batch=64, dtype="float32", watch=None, log=None,
+          save=None, save_every=250, state=None):  # fmt: skip
     """Next-token training, for both stages.
 
     batch_at(step) -> inputs, targets, each (B, T), and perhaps positions and mask; targets are IGNORE where nothing is
     learned. It is the batch of all processes together, and each takes its share, so their number changes nothing.
+    dtype "bfloat16": mixed precision (Micikevicius et al. 2017); weights, sums and averages keep their four bytes.
     watch(step) is called now and then to show how the model speaks; log(dict) at every tenth step; save(dict) with all
     that is needed to go on, now and then and at Ctrl-C; state is such a dict. Raises UserError if the loss is not
     finite, Interrupted at Ctrl-C. Returns seconds and tokens."""
     device, (ranks, rank) = model.device(), processes()
+    mixed = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
     learner = DistributedDataParallel(Loss(model)) if ranks > 1 else Loss(model)
     optimizers = optimizers_for(model, peak_lr, muon_lr)
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
@@ -265,7 +277,7 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
             for i, part in enumerate(parts):
                 wait = contextlib.nullcontext() if ranks == 1 or i == len(parts) - 1 else learner.no_sync()
                 with wait:
-                    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                    with mixed:
                         some = learner(*(tensor.to(device) for tensor in part)) / n_learned.to(device)
                     (some * ranks).backward()  # processes average their gradients; we want their sum
                 loss += some.item()
@@ -279,7 +291,8 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
             for optimizer, peak in zip(optimizers, peaks):
                 for group, lr in zip(optimizer.param_groups, peak):
                     group["lr"] = lr * schedule(step, steps)
-                optimizer.step()
+                with mixed:
+                    optimizer.step()
                 optimizer.zero_grad()
             tokens += batch[0].numel()
             seconds = time.perf_counter() - start - watched
@@ -396,16 +409,25 @@ def pretrain(config, tokenizer, stream, run):
         return corpus_batch(stream, step, config.pretrain_batch, config.window)
 
     speed = train(model, batch_at, config.pretrain_steps, config.pretrain_lr, name="pretrain", muon_lr=config.muon_lr, watch=watch,
-                  micro_batch=config.micro_batch, log=run.log, save_every=config.save_every, save=run.saver("pretrain"),
+                  micro_batch=config.micro_batch, dtype=config.dtype, log=run.log, save_every=config.save_every, save=run.saver("pretrain"),
                   state=run.state("pretrain"))  # fmt: skip
     watch(config.pretrain_steps)
     run.report["stages"]["pretrain"] = speed
     return model
 
 
-def matrix_rate(device):
-    """Operations a second in matrix products of numbers of 4 bytes, measured."""
-    square = torch.randn(1024, 1024, device=device)
+def knows_bfloat16(device):
+    """Does the processor itself multiply bfloat16? Then it does so two to four times as fast as float32; one that has to
+    imitate it, a hundred times slower."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known = torch.cpu.get_capabilities()
+    return device == "cpu" and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def matrix_rate(device, dtype):
+    """Operations a second in products of square matrices, measured."""
+    square = torch.randn(1024, 1024, device=device).to(getattr(torch, dtype))
     (square @ square).sum().item()
     start = time.perf_counter()
     for _ in range(4):
@@ -423,9 +445,11 @@ def estimate(config, model, batches, steps):
     weights = sum(p.numel() for p in model.parameters())
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     operations = tokens * (4 * weights + 2 * learned + 12 * c.n_layer * c.n_embd * longest)
-    kept = c.n_layer * c.n_embd * (2 if config.recompute else 18) + 2 * c.vocab_size  # numbers a token
+    block = 2 * c.n_embd if config.recompute else 18 * c.n_embd + c.n_head * longest  # numbers kept for a token
+    kept = c.n_layer * block + 2 * c.vocab_size
     kept *= min(config.micro_batch, config.tune_batch) * longest
-    seconds = operations / (0.7 * matrix_rate(model.device()))  # about the share that a whole step reaches
+    share = 0.7 if config.dtype == "float32" else 0.3  # of that rate, about what a whole step reaches
+    seconds = operations / (share * matrix_rate(model.device(), config.dtype))
     cost = f", {seconds / 3600 * config.price:.2f} at {config.price} an hour" if config.price else ""
     return (f"  estimate: {learned:,} of {weights:,} weights learned, {4 * (weights + 3 * learned + kept) / 1e9:.2f} GB, "
             f"{operations / 1e12:.2f} TFLOP, {seconds:.0f} s{cost}")  # fmt: skip
@@ -449,7 +473,7 @@ def tune(config, model, tokenizer, examples, run, name="tune", lr=None):
     model.recompute = config.recompute
     run.say(estimate(config, model, [batch_at(step) for step in range(min(steps, 50))], steps))
     speed = train(model, batch_at, steps, lr or config.tune_lr, name=name, watch=watch,
-                  micro_batch=config.micro_batch, log=run.log, save_every=config.save_every, save=run.saver(name),
+                  micro_batch=config.micro_batch, dtype=config.dtype, log=run.log, save_every=config.save_every, save=run.saver(name),
                   state=run.state(name))  # fmt: skip
     watch(steps)
     run.say(f"  measured: {speed['seconds']:.0f} s, {speed['tokens_per_second']:,} tokens/s")
@@ -731,7 +755,8 @@ def check_config(config):
     for name, (low, high) in LIMITS.items():
         if not low <= getattr(config, name) <= high:
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: choose from {low} to {high}.")
-    for name, known in (("template", TEMPLATES), ("position", ("rotary", "learned")), ("format", ("", *FORMATS))):
+    named = {"template": TEMPLATES, "position": ("rotary", "learned"), "format": ("", *FORMATS), "dtype": DTYPES}
+    for name, known in named.items():
         if getattr(config, name) not in known:
             raise UserError(f"--{name} {getattr(config, name)}: unknown. Known: {', '.join(known)}.")
     for name in filter(None, config.without.split(",")):
@@ -752,6 +777,8 @@ def check_config(config):
     if not there.get(config.device.partition(":")[0]):
         found = ", ".join(name for name, yes in there.items() if yes)
         raise UserError(f"--device {config.device}: not there on this machine. There is: {found}.")
+    if config.dtype == "auto":
+        config.dtype = "bfloat16" if knows_bfloat16(config.device) else "float32"
     return config
 
 
@@ -770,6 +797,7 @@ def main(argv=None):
         join_processes(config)
         torch.set_num_threads(config.threads)
         torch.set_flush_denormal(True)
+        keep_memory()
         main_job(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -19,13 +19,14 @@ import world  # noqa: E402
 from data import Row, Tokenizer, collate, epoch_batches, prepare  # noqa: E402
 from generate import Bot, Sampling, score, wilson, world_rows  # noqa: E402
 from model import add_lora, build_model, load_checkpoint  # noqa: E402
-from train_sft import clone, train  # noqa: E402
+from train_sft import clone, keep_memory, train  # noqa: E402
 
 FAST = os.environ.get("FAST") == "1"
 SEEDS = range(1 if FAST else 3)
 OUT = Path(os.environ.get("LESSON_OUT", ROOT / "out"))  # where the main job left base.pt
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
 torch.set_flush_denormal(True)
+keep_memory()
 
 
 def load_base():

@@ -3,6 +3,7 @@
 What it is: every contender runs in a process of its own, so that its memory is its own, and the contenders take turns
 for several rounds, so that a slow minute of the machine hits them all. Numbers are medians; a ratio is taken within a
 round, and the median of those is shown. All train on the same numbers with the same optimizer, schedule and clipping.
+A contender in bfloat16 trains as train_sft.py does where the processor knows bfloat16; TRL as it comes does so always.
 What it is not: a test (nothing passes or fails), nor a verdict on the others, which are made for far larger models.
 
     python tests/benchmark.py                               about half an hour with the others installed
@@ -12,6 +13,7 @@ What it is not: a test (nothing passes or fails), nor a verdict on the others, w
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -30,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from data import Row, Tokenizer, collate, corpus_batch, epoch_batches, prepare, train_bpe
 from generate import Sampling, decode_steps
 from model import GPT, IGNORE, GPTConfig, add_lora
-from train_sft import optimizers_for, peak_memory_mb, schedule, train
+from train_sft import keep_memory, knows_bfloat16, optimizers_for, peak_memory_mb, schedule, train
 
 SIZES = {
     "S": dict(n_layer=4, n_head=4, n_embd=128, vocab_size=2048, block_size=128),
@@ -39,6 +41,7 @@ SIZES = {
 BATCH, STEPS, WARM_UP = {"S": 32, "M": 16}, {"S": 20, "M": 7}, 2  # rows and steps of pretraining; steps not counted
 PAIRS, TUNE_BATCH, TUNE_LR, LORA_LR, RANK, ALPHA = 2000, 32, 1e-3, 5e-3, 8, 16
 PROMPT, ANSWER = 20, 100  # tokens, in sampling
+DTYPES = ["float32"] + ["bfloat16"] * knows_bfloat16("cpu")
 END = SIZES["S"]["vocab_size"] - 1  # the end token of the pairs, which pads them too
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -99,7 +102,7 @@ def their_model(size, lora=False):
     return model
 
 
-def their_loop(model, batch_at, steps, peak_lr):
+def their_loop(model, batch_at, steps, peak_lr, dtype="float32"):
     """The loop of train_sft.train, around a model of transformers."""
     (optimizer,) = optimizers_for(model, peak_lr)
     model.train()
@@ -107,7 +110,9 @@ def their_loop(model, batch_at, steps, peak_lr):
         inputs, targets = batch_at(step)
         hidden = {} if (targets != IGNORE).all() else {"attention_mask": (inputs != END).long()}  # only where it pads
         targets = targets.contiguous()  # or its loss fails
-        model(input_ids=inputs, labels=targets, shift_labels=targets, **hidden).loss.backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+            loss = model(input_ids=inputs, labels=targets, shift_labels=targets, **hidden).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = peak_lr * schedule(step, steps)
@@ -121,9 +126,12 @@ def their_loop(model, batch_at, steps, peak_lr):
 
 def limit():
     """Products of two 2048-square matrices: as fast as this machine multiplies."""
-    a, b = torch.randn(2, 2048, 2048)
-    out = torch.empty_like(a)
-    return {"rate": 2 * 2048**3 / min(timed(lambda: torch.mm(a, b, out=out)) for _ in range(8))}
+    rates = {}
+    for dtype in DTYPES:
+        a, b = torch.randn(2, 2048, 2048).to(getattr(torch, dtype))
+        out = torch.empty_like(a)
+        rates[dtype] = 2 * 2048**3 / min(timed(lambda: torch.mm(a, b, out=out)) for _ in range(8))
+    return rates
 
 
 def timed(call):
@@ -280,10 +288,14 @@ LIMIT = "limit"
 def contenders(sizes):
     parts = {}
     for size in sizes:
-        parts[f"pretrain {size}"] = {
-            "ours": ("", lambda size=size: pretraining(our_model(size), train, size)),
-            "transformers": ("transformers", lambda size=size: pretraining(their_model(size), their_loop, size)),
-        }
+        cases = parts[f"pretrain {size}"] = {}
+        for dtype in DTYPES[::-1]:  # first as train_sft.py does it here
+            here, there = (functools.partial(loop, dtype=dtype) for loop in (train, their_loop))
+            cases[f"ours, {dtype}"] = ("", lambda size=size, loop=here: pretraining(our_model(size), loop, size))
+            cases[f"transformers, {dtype}"] = (
+                "transformers",
+                lambda size=size, loop=there: pretraining(their_model(size), loop, size),
+            )
     parts |= {"tune": tuners(False), "lora": tuners(True)}
     for n in (1, 64):
         parts[f"sample {n}"] = {
@@ -291,22 +303,25 @@ def contenders(sizes):
             "transformers": ("transformers", lambda n=n: sampling_theirs(n)),
         }
     parts["startup"] = {
-        "ours": ("", lambda: pretraining(our_model("S"), train, "S", steps=1)),
+        "ours": ("", lambda: pretraining(our_model("S"), functools.partial(train, dtype=DTYPES[-1]), "S", steps=1)),
         "transformers": ("transformers", lambda: pretraining(their_model("S"), their_loop, "S", steps=1)),
     }
     return parts
 
 
 def tuners(lora):
-    peft = "peft " if lora else ""
-    cases = {
-        "ours": ("", lambda: tuning(our_model("S", lora), by_length, train, lora)),
-        "ours, plain padded": ("", lambda: tuning(our_model("S", lora), shuffled_batches, train, lora)),
-        f"{peft or 'transformers '}plain padded": (
+    peft, cases = "peft " if lora else "", {}
+    for dtype in DTYPES[::-1]:
+        here, there = (functools.partial(loop, dtype=dtype) for loop in (train, their_loop))
+        cases[f"ours, {dtype}"] = ("", lambda loop=here: tuning(our_model("S", lora), by_length, loop, lora))
+        cases[f"ours, padded, {dtype}"] = (
+            "",
+            lambda loop=here: tuning(our_model("S", lora), shuffled_batches, loop, lora),
+        )
+        cases[f"{peft or 'transformers '}padded, {dtype}"] = (
             peft + "transformers",
-            lambda: tuning(their_model("S", lora), shuffled_batches, their_loop, lora),
-        ),
-    }
+            lambda loop=there: tuning(their_model("S", lora), shuffled_batches, loop, lora),
+        )
     for name, settings in TRL.items():
         cases[f"TRL {peft}{name}"] = (peft + "trl datasets", lambda settings=settings: tuning_trl(settings, lora))
     return cases
@@ -354,7 +369,8 @@ def child(job):
     """In the contender's own process: do the job, print one line of JSON."""
     part, name, threads = job
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # as train_sft does
+    torch.set_flush_denormal(True)  # these two as train_sft does, for everybody
+    keep_memory()
     torch.set_num_interop_threads(1)
     if name == LIMIT:
         call = limit
@@ -405,7 +421,7 @@ def summary(part, some, limits, ours):
         size = SIZES[part[-1] if part.startswith("pretrain") else "S"]
         work = some[0]["tokens"] * work_per_token(size, mean_length(part), part)
         row["tokens_per_second"] = some[0]["tokens"] / row["seconds"]
-        row["share"] = statistics.median(work / d["seconds"] / e["rate"] for d, e in zip(some, limits))
+        row["share"] = statistics.median(work / d["seconds"] / e["float32"] for d, e in zip(some, limits))
     each = [b["seconds"] / a["seconds"] for a, b in zip(ours, some)]
     return row | {"ratio": [statistics.median(each), min(each), max(each)], "rounds": some}
 
@@ -414,16 +430,16 @@ def compare(part, cases, args):
     """Run one part and print its table -> what goes into the JSON file."""
     there = [name for name, (needs, _) in cases.items() if all(map(importlib.util.find_spec, needs.split()))]
     rounds = rounds_of(part, [LIMIT] + there, args)
-    rate = middle(rounds[LIMIT], "rate") / 1e9
-    print(
-        f"\n{part:<26}  seconds spread  tokens/s of limit peak MB its work   loss   ours is faster ({rate:.0f} GFLOP/s)"
-    )
-    found = {LIMIT: {"gflops": rate, "rounds": rounds.pop(LIMIT)}}
+    rates = {dtype: middle(rounds[LIMIT], dtype) / 1e9 for dtype in DTYPES}
+    said = ", ".join(f"{dtype} {rate:.0f} GFLOP/s" for dtype, rate in rates.items())
+    print(f"\n{part:<26}  seconds spread  tokens/s of limit peak MB its work   loss   the first is faster ({said})")
+    found = {LIMIT: {"gflops": rates, "rounds": rounds.pop(LIMIT)}}
+    first = next(iter(rounds))
     for name, some in rounds.items():
-        row = found[name] = summary(part, some, found[LIMIT]["rounds"], rounds["ours"])
+        row = found[name] = summary(part, some, found[LIMIT]["rounds"], rounds[first])
         speed = f"{row['tokens_per_second']:>10,.0f}{row['share']:>9.0%}" if "share" in row else " " * 19
         loss = f"{row['loss']:>7.3f}" if row["loss"] else " " * 7
-        ratio = "" if name == "ours" else "   {:.2f} x ({:.2f} to {:.2f})".format(*row["ratio"])
+        ratio = "" if name == first else "   {:.2f} x ({:.2f} to {:.2f})".format(*row["ratio"])
         print(f"  {name:<24}{row['seconds']:>9.3f}{row['spread']:>7.0%}{speed}{row['peak_mb']:>8.0f}{row['work_mb']:>9.0f}"
               f"{loss}{ratio}", flush=True)  # fmt: skip
     for name in [name for name in cases if name not in there]:
@@ -472,9 +488,12 @@ def main():
     report |= {"torch": torch.__version__, "python": platform.python_version()}
     print(", ".join(f"{key} {value}" for key, value in report.items()))
     print(
-        "share of the limit: tokens/s x (6 x (non-embedding + head parameters) + 12 L d T) / rate of 2048-square torch.mm;"
+        "share of the limit: tokens/s x (6 x (non-embedding + head parameters) + 12 L d T) / float32 rate of 2048-square mm;"
     )
-    print("4 x for LoRA, a third of all in sampling. 'its work': peak memory less what was taken when the job began.")
+    print(
+        "above 100% is possible in bfloat16; 4 x for LoRA, a third of all in sampling. 'its work': peak memory less what"
+    )
+    print("was taken when the job began.")
     if args.grow:
         report["grow"] = grow(args)
     else:

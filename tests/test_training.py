@@ -115,7 +115,8 @@ def test_micro_batches_do_not_change_what_is_learned():
     torch.testing.assert_close(weights(one), weights(other), atol=1e-5, rtol=1e-3)
 
 
-def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop():
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop(dtype):
     whole, stopped, resumed, saved = tiny_model(), tiny_model(), tiny_model(seed=9), []
 
     def press_ctrl_c(step):
@@ -123,12 +124,25 @@ def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop():
             os.kill(os.getpid(), signal.SIGINT)
         return batch_at(step)
 
-    train_sft.train(whole, batch_at, 11, 1e-3)
+    train_sft.train(whole, batch_at, 11, 1e-3, dtype=dtype)
     with pytest.raises(train_sft.Interrupted):
-        train_sft.train(stopped, press_ctrl_c, 11, 1e-3, save=saved.append)
+        train_sft.train(stopped, press_ctrl_c, 11, 1e-3, dtype=dtype, save=saved.append)
     assert saved[-1]["step"] == 5
-    train_sft.train(resumed, batch_at, 11, 1e-3, state=saved[-1])
+    train_sft.train(resumed, batch_at, 11, 1e-3, dtype=dtype, state=saved[-1])
     assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_bfloat16_is_for_products_only_and_learns_as_much():
+    plain, mixed, seen, losses = tiny_model(), tiny_model(), set(), []
+    mixed.h[0].mlp.c_fc.register_forward_hook(lambda module, given, out: seen.add(out.dtype))
+    for model, dtype in ((plain, "float32"), (mixed, "bfloat16")):
+        train_sft.train(model, batch_at, 30, 1e-2, muon_lr=0.02, dtype=dtype, log=losses.append)
+    first, last, mixed_first, mixed_last = (losses[i]["loss"] for i in (0, 3, 4, 7))
+    assert seen == {torch.bfloat16}
+    assert {weight.dtype for weight in mixed.state_dict().values()} == {torch.float32}
+    assert not torch.equal(weights(plain), weights(mixed))
+    assert last < 0.7 * first
+    assert (mixed_first, mixed_last) == pytest.approx((first, last), rel=0.05)
 
 
 def test_a_batch_without_a_learned_token_changes_no_weight_to_nan():
@@ -240,6 +254,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
         (["--data", "."], "cannot be read"),
         (["--corpus", "missing.txt"], "missing.txt: cannot be read"),
         (["--tune-lr", "7"], "--tune-lr 7.0: choose from"),
+        (["--dtype", "half"], "--dtype half: unknown"),
         (["--n-embd", "30"], "--n-embd 30: must be a multiple of"),
         (["--window", "500"], "--window 500: must not be longer"),
         (["--template", "nope"], "--template nope: unknown. Known: alpaca"),

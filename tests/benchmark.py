@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from data import Row, Tokenizer, collate, corpus_batch, epoch_batches, prepare, train_bpe
+from data import Row, Tokenizer, collate, corpus_batch, encode_corpus_to, epoch_batches, prepare, train_bpe
 from generate import Sampling, decode_steps
 from model import GPT, IGNORE, GPTConfig, add_lora
 from train_sft import keep_memory, knows_bfloat16, optimizers_for, peak_memory_mb, schedule, train
@@ -186,7 +186,7 @@ def answer_loss(model, examples):
     return total / count
 
 
-ONE_BATCH = dict(per_device_train_batch_size=TUNE_BATCH, gradient_checkpointing=False, bf16=False)
+ONE_BATCH = dict(per_device_train_batch_size=TUNE_BATCH, gradient_checkpointing=False, bf16=len(DTYPES) > 1)
 TRL = {
     "as it comes": dict(gradient_accumulation_steps=4),  # of 8 rows each, with gradient checkpoints, in bfloat16
     "settings as ours": ONE_BATCH,
@@ -268,15 +268,28 @@ def growing_text(times):
     return {"seconds": timed(lambda: train_bpe(text, 2048))}
 
 
-def growing_rows(times, what):
+WORDS = "the cat sat on the mat why did the dog not like it so much that it went to the other house and stayed there".split()
+
+
+def growing_corpus(megabytes):
+    """Passages of prose come one by one, as from a file, and their tokens go to a file."""
     rng = random.Random(0)
-    words = [" ".join(rng.choices(("the", "cat", "sat", "on", "mat", "why"), k=1 + i)) for i in range(40)]
+    some = [" ".join(rng.choices(WORDS, k=200)) for _ in range(1000)]  # of about 800 letters
+    tokenizer = Tokenizer(train_bpe(" ".join(WORDS), 300))
+    passages = (some[i % len(some)] for i in range(megabytes * 10**6 // 800))
+    with tempfile.TemporaryDirectory() as folder:
+        return {"seconds": timed(lambda: encode_corpus_to(f"{folder}/tokens", tokenizer, passages))}
+
+
+def growing_rows(thousands, what):
+    rng = random.Random(0)
+    words = [" ".join(rng.choices(WORDS, k=1 + i)) for i in range(40)]
     if what == "epoch_batches":
-        examples = [([0] * rng.randrange(10, 128), []) for _ in range(50_000 * times)]
+        examples = [([0] * rng.randrange(10, 128), []) for _ in range(1000 * thousands)]
         return {"seconds": timed(lambda: by_length(examples))}
-    rows = [Row(((rng.choice(words), rng.choice(words), rng.choice(words)),)) for _ in range(4_000 * times)]
-    tokenizer = Tokenizer(train_bpe(" ".join(words), 512))
-    return {"seconds": timed(lambda: prepare(rows, tokenizer, "alpaca", 128))}
+    rows = [Row(((rng.choice(words), rng.choice(words), rng.choice(words)),)) for _ in range(1000 * thousands)]
+    tokenizer = Tokenizer(train_bpe(" ".join(WORDS), 300))
+    return {"seconds": timed(lambda: prepare(rows, tokenizer, "alpaca", 128))}  # tokens, mask, audit, overlap
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -331,9 +344,11 @@ GROWS = {  # what grows: (its values, what is measured)
     "width": ((64, 128, 256, 512), lambda n: growing_step("n_embd", n)),
     "depth": ((2, 4, 8, 16), lambda n: growing_step("n_layer", n)),
     "context": ((128, 256, 512, 1024), lambda n: growing_step("block_size", n)),
-    "text for byte pairs": ((1, 2, 4, 8), growing_text),
-    "rows to prepare": ((1, 2, 4, 8), lambda n: growing_rows(n, "prepare")),
-    "rows of an epoch": ((1, 2, 4, 8), lambda n: growing_rows(n, "epoch_batches")),
+    "prompts": ((1, 4, 16, 64), sampling_ours),
+    "words for byte pairs": ((1, 2, 4, 8), growing_text),
+    "MB of text": ((16, 64, 256, 1024), growing_corpus),
+    "1000 rows to prepare": ((16, 64, 256, 1024), lambda n: growing_rows(n, "prepare")),
+    "1000 rows of an epoch": ((16, 64, 256, 1024), lambda n: growing_rows(n, "epoch_batches")),
 }
 
 
@@ -449,6 +464,7 @@ def compare(part, cases, args):
 
 def grow(args):
     """Print how the cost grows when something doubles -> the same for the JSON file."""
+    print("A training step in float32, S but for what grows, 8 rows; sampling 100 tokens; what is done to data.")
     print(f"{'what grows':<22}{'to':>6}{'seconds':>10}{'MB':>7}   times seconds, MB, work: each against the row above")
     found = {}
     for what, (values, _) in GROWS.items():

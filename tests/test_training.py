@@ -145,6 +145,16 @@ def test_bfloat16_is_for_products_only_and_learns_as_much():
     assert (mixed_first, mixed_last) == pytest.approx((first, last), rel=0.05)
 
 
+@pytest.mark.parametrize(
+    "known, dtype", [({}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16")]
+)
+def test_auto_takes_bfloat16_only_where_the_processor_knows_it(known, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    assert train_sft.parse(["--device", "cpu"]).dtype == dtype
+    for chosen in ("float32", "bfloat16"):
+        assert train_sft.parse(["--device", "cpu", "--dtype", chosen]).dtype == chosen
+
+
 def test_a_batch_without_a_learned_token_changes_no_weight_to_nan():
     model = tiny_model()
     inputs, _ = batch_at(0)

@@ -107,7 +107,7 @@ def look(ids):
     for hook in hooks:
         hook.remove()
     T, nh, hs = ids.shape[1], base.config.n_head, base.config.n_embd // base.config.n_head
-    rotary = base.cos[:T, None], base.sin[:T, None]  # each (T, 1, hs/2): see below
+    rotary = base.cos[:T, None], base.sin[:T, None]  # each (T, 1, hs): see below
     later = torch.ones(T, T, dtype=torch.bool).triu(1)
     for block, (x, y) in zip(base.h, caught):
         q, k, v = block.attn.c_attn(x)[0].view(T, 3, nh, hs).unbind(1)  # each (T, nh, hs)

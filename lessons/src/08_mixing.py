@@ -263,7 +263,7 @@ plt.show()
 #
 # It rises far less, and far earlier, than FLAN's. The largest single step is from the base to a model tuned on *one*
 # task type. With one or two types the dots lie far apart: much depends on which ones were drawn. From a few types on,
-# the curve for unseen tasks is almost flat, and over phrasings it is flat from end to end.
+# the curve for unseen tasks rises slowly (on other bases hardly at all), and over phrasings it is flat from end to end.
 #
 # That is no evidence against FLAN. This base has read prose in which every kind of question, in every phrasing, stands
 # beside the name of what it asks for; a kind that is held out of tuning is not new to the base. Tuning has one thing

@@ -233,26 +233,73 @@ checks.training_bytes(training_bytes)
 # %% [markdown]
 # The activations are the rough part. PyTorch lets us see every tensor that is kept for the way back:
 
+
 # %%
+def kept_bytes(model, inputs, targets):
+    """Bytes of all that a forward pass keeps, without the weights themselves."""
+    kept, weights = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor  # held on to, so that no place is used twice
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.loss_sum(inputs, targets)
+    return sum(tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights)
+
+
 inputs, targets = batches[0]
 learned = int((targets != IGNORE).sum())
-kept = {}
-
-
-def keep(tensor):
-    kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-    return tensor
-
-
-weights = {p.untyped_storage().data_ptr() for p in base.parameters()}
-with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-    loss = base.loss_sum(inputs, targets)
-counted = sum(size for at, size in kept.items() if at not in weights)
-predicted = training_bytes(0, 0, tiny, inputs.numel(), learned)
+counted, predicted = kept_bytes(base, inputs, targets), training_bytes(0, 0, tiny, inputs.numel(), learned)
 print(f"activations: predicted {predicted / 1e6:.1f} MB, kept {counted / 1e6:.1f} MB")
 
 # %% [markdown]
 # Good enough to know whether it fits. Our model also rotates and smears, which GPT-2 does not.
+#
+# ## How cost grows
+#
+# Change one number of the tiny shape, leave the others: what do the formulas say, and what is true? Before you run the
+# cell: which of the three lines of seconds bends upwards, and which number is still missing from the formula for bytes?
+
+# %%
+GROWS = {
+    "width": {C: tiny._replace(C=C) for C in (64, 128, 256, 512)},
+    "depth": {L: tiny._replace(L=L) for L in (2, 4, 8, 16)},
+    "context": {T: tiny._replace(block=T) for T in (64, 128, 256, 512)},
+}
+
+
+def cost(shape, rows=4):
+    """-> (milliseconds, MB) of one gradient as the formulas say, the same as measured"""
+    model = GPT(GPTConfig(shape.V, shape.block, shape.L, n_head=4, n_embd=shape.C, position="learned", smear=0))
+    ids, tokens = torch.randint(0, shape.V, (rows, shape.block + 1)), rows * shape.block
+    seconds = best_seconds(lambda: model.loss_sum(ids[:, :-1], ids[:, 1:]).backward(), 3)
+    flops, kept = training_flops(shape, tokens, tokens, shape.block), training_bytes(0, 0, shape, tokens, tokens)
+    return (1e3 * flops / RATE, kept / 1e6), (1e3 * seconds, kept_bytes(model, ids[:, :-1], ids[:, 1:]) / 1e6)
+
+
+fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), sharex="col")
+for column, (what, shapes) in enumerate(GROWS.items()):
+    sizes = list(shapes)[: 3 if lab.FAST else 4]
+    costs = [cost(shapes[size]) for size in sizes]
+    for ax, unit, one in zip(axes[:, column], ("ms a step", "MB kept"), (0, 1)):
+        for name, marks, way in (("predicted", "--", 0), ("measured", "o-", 1)):
+            ax.loglog(sizes, [found[way][one] for found in costs], marks, label=name)
+        ticks = [found[1][one] for found in costs]
+        ax.set(ylabel=unit if column == 0 else "", xticks=sizes, xticklabels=sizes)
+        ax.set(yticks=ticks, yticklabels=[f"{tick:.0f}" for tick in ticks])
+        ax.minorticks_off()
+    axes[1, column].set_xlabel(what)
+    print(f"{what:<8}", *(f"{n}: {ms:.0f} ms, {mb:.0f} MB;" for n, (_, (ms, mb)) in zip(sizes, costs)))
+axes[0, 0].legend()
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# Wider bends upwards: the weights grow with the square of the width. Deeper is a straight line. A longer context is
+# nearly one, until the scores of attention, T for every token and head, are no longer small; they are what the formula
+# for bytes leaves out. Nothing grows faster than its formula by more than that: twice the data is twice the time.
+# `python tests/benchmark.py --grow` measures the rest: byte pairs, the audit, batches.
 #
 # ## Time and money
 #

@@ -2,7 +2,7 @@
 
 What it is: GPT-2's architecture (Radford et al. 2019: pre-norm blocks, GELU, tied embeddings) with two aids without
 which so small a model hardly learns to copy: rotary positions (Su et al. 2021, "RoFormer") and a smear (Olsson et al.
-2022): every token is shown the token before it. Two config fields take them away and leave GPT-2.
+2022): every token is shown the token before it. Three config fields (position, smear, gelu) make it GPT-2.
 What it is not: it knows nothing of text, instructions or training; `data.py` and `train_sft.py` do.
 
 Shapes: B rows in a batch, T positions, C = n_embd, V = vocab_size, nh = n_head, hs = C / nh, S = positions attended to.
@@ -24,6 +24,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 IGNORE = -100  # a target that is not learned; PyTorch's cross_entropy skips it by default
+LONG = 512  # positions from which on torch's own attention is faster for training, too
 
 
 class UserError(Exception):
@@ -39,6 +40,7 @@ class GPTConfig:
     n_embd: int = 128
     position: str = "rotary"  # or "learned", as GPT-2 has
     smear: int = 1  # or 0, as GPT-2 has
+    gelu: str = "none"  # how it is approximated; GPT-2 has "tanh", which takes four times as long on a CPU
 
     def __post_init__(self):
         assert self.position in ("rotary", "learned"), self.position
@@ -62,15 +64,19 @@ def rotary_tables(block_size, hs):
 
 def rotate(x, cos, sin):
     """Turn every pair (a, b) = (x[i], x[i + hs/2]) by its position's angle: (a cos - b sin, b cos + a sin). A dot product
-    of two vectors turned like this depends only on the distance of their positions. x (B, T, heads, hs); cos, sin
-    (B or 1, T, 1, hs)."""
+    of two vectors turned like this depends only on the distance of their positions. x (B, heads, T, hs); cos, sin
+    (B or 1, 1, T, hs)."""
     cos, sin = cos.type_as(x), sin.type_as(x)
-    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin  # rolled by half, every a stands where its b was
+    return torch.addcmul(
+        x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin
+    )  # rolled by half, every a stands where its b was
 
 
 def attend(q, k, v, bias):
     """softmax(q k^T / sqrt(hs) + bias) v (Vaswani et al. 2017, eq. 1). q (B, nh, T, hs); k, v (B, nh, S, hs); the bias is
     0 where a position may look and -inf where it may not."""
+    if q.shape[2] >= LONG or not torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(q, k, v, bias.type_as(q))  # the same in one call, a few scores at a time
     scores = q * q.shape[-1] ** -0.5 @ k.mT + bias  # (B, nh, T, S)
     return scores.softmax(-1) @ v  # (B, nh, T, hs)
 
@@ -84,12 +90,11 @@ class Attention(nn.Module):
 
     def forward(self, x, rotary, bias, cache):
         B, T, C = x.shape
-        qkv = self.c_attn(x).view(B, T, 3 * self.n_head, C // self.n_head)  # (B, T, 3 nh, hs)
-        qk, v = qkv.split((2 * self.n_head, self.n_head), dim=2)  # (B, T, 2 nh, hs), (B, T, nh, hs)
+        qkv = self.c_attn(x).view(B, T, 3 * self.n_head, C // self.n_head).transpose(1, 2)  # (B, 3 nh, T, hs)
+        qk, v = qkv.split((2 * self.n_head, self.n_head), dim=1)  # (B, 2 nh, T, hs), (B, nh, T, hs)
         if rotary is not None:
             qk = rotate(qk, *rotary)
-        q, k = qk.chunk(2, dim=2)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # each (B, nh, T, hs)
+        q, k = qk.chunk(2, dim=1)  # each (B, nh, T, hs)
         if cache is not None:
             k, v = cache.extend(k, v)  # each (B, nh, S, hs)
         y = attend(q, k, v, bias)  # (B, nh, T, hs)
@@ -101,9 +106,10 @@ class MLP(nn.Module):
         super().__init__()
         self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd)
         self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd)
+        self.gelu = nn.GELU(config.gelu)
 
     def forward(self, x):
-        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))  # (B, T, C)
+        return self.c_proj(self.gelu(self.c_fc(x)))  # (B, T, C)
 
 
 class Block(nn.Module):
@@ -173,7 +179,7 @@ class GPT(nn.Module):
         if self.wpe is not None:
             x = x + self.wpe(positions)
         else:
-            rotary = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)  # each (B or 1, T, 1, hs)
+            rotary = self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1)  # each (B or 1, 1, T, hs)
         if mask is None:
             mask = self.causal[: ids.shape[1], : ids.shape[1]]
         bias = torch.where(mask, 0.0, -torch.inf)
@@ -409,7 +415,8 @@ def load_gpt2(path):
         known = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
         vocab_size, width = found["wte.weight"].shape
         sizes = {"n_layer": len([name for name in found if name.endswith("ln_1.weight")]),
-                 "n_head": known.get("n_head", width // 64), "n_embd": width}  # fmt: skip
+                 "n_head": known.get("n_head", width // 64), "n_embd": width,
+                 "gelu": "none" if known.get("activation_function") == "gelu" else "tanh"}  # fmt: skip
         block_size = found["wpe.weight"].shape[0]
         model = GPT(GPTConfig(vocab_size, block_size, **sizes, position="learned", smear=0))
         model.load_state_dict(
@@ -433,7 +440,7 @@ def export_gpt2(model, folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
         about = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": c.vocab_size, "n_embd": c.n_embd,
                  "n_positions": c.block_size, "n_layer": c.n_layer, "n_head": c.n_head, "bos_token_id": c.vocab_size - 1,
-                 "eos_token_id": c.vocab_size - 1}  # fmt: skip
+                 "eos_token_id": c.vocab_size - 1, "activation_function": "gelu" if c.gelu == "none" else "gelu_new"}  # fmt: skip
         (Path(folder) / "config.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         state = {f"transformer.{name}": w.T if name.endswith(TURNED) else w for name, w in model.state_dict().items()}
         write_safetensors(Path(folder) / "model.safetensors", state)

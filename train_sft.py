@@ -103,11 +103,12 @@ class Config:
     position: str = flag("rotary", "rotary or learned")
     smear: int = flag(1, "1: every token is shown the one before it; 0: not, as in GPT-2")
 
-    pretrain_steps: int = flag(1400, "optimizer steps of pretraining")
-    pretrain_batch: int = flag(16, "windows in a pretraining batch")
-    window: int = flag(64, "tokens in a window; short ones teach facts in fewer tokens")
+    pretrain_steps: int = flag(1200, "optimizer steps of pretraining")
+    pretrain_batch: int = flag(8, "windows in a pretraining batch")
+    window: int = flag(128, "tokens in a window; a passage that begins in another window is read without its beginning")
     pretrain_lr: float = flag(3e-3, "peak learning rate of pretraining")
     muon_lr: float = flag(0.02, "peak learning rate of Muon in pretraining (0: AdamW alone)")
+    muon_decay: float = flag(0.1, "weight decay of Muon; without it what was learned first stays in the way")
     tune_epochs: float = flag(1.0, "how often every pair is seen; more makes unseen facts worse")
     tune_batch: int = flag(32, "pairs in a tuning batch")
     tune_lr: float = flag(3e-4, "peak learning rate of tuning; a higher one is better for known tasks only")
@@ -134,7 +135,7 @@ QUICK = dict(n_layer=2, n_embd=64, pretrain_steps=60, tune_epochs=0.1)
 LIMITS = {  # what a number may be
     "vocab_size": (257, 65536), "block_size": (16, 8192), "n_layer": (1, 96), "n_head": (1, 96), "n_embd": (8, 8192),
     "smear": (0, 1), "pretrain_steps": (1, 10**7), "pretrain_batch": (1, 4096), "window": (8, 8192),
-    "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1), "task_cap": (0, 10**9), "ways": (0, 100), "tune_epochs": (0.001, 1000),
+    "pretrain_lr": (1e-8, 1), "muon_lr": (0, 1), "muon_decay": (0, 10), "task_cap": (0, 10**9), "ways": (0, 100), "tune_epochs": (0.001, 1000),
     "tune_batch": (1, 4096), "tune_lr": (1e-8, 1), "micro_batch": (1, 4096), "lora": (0, 1024), "lora_lr": (1e-8, 1),
     "lora_alpha": (1e-3, 4096), "price": (0, 10**6), "threads": (1, 256), "save_every": (1, 10**7), "seed": (0, 2**31),
 }  # fmt: skip
@@ -170,8 +171,10 @@ def share_of(batch, ranks, rank):
 
 def keep_memory():
     """Linux gives a large block back as soon as it is freed, and fetching it anew, page by page, takes a fifth of a step.
-    It learns from what it sees: once a block of this size (just below 32 MB, its limit) is freed, it keeps others."""
+    It learns from what it sees: once a block of this size (just below 32 MB, its limit) is freed, it keeps others.
+    torch, for its part, keeps ready-made code for the last 1,024 shapes of bfloat16 products, a quarter of all memory."""
     torch.empty(2**23 - 2**12)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 
 class Interrupted(Exception):
@@ -183,16 +186,18 @@ class Muon(torch.optim.Optimizer):
 
     Newton-Schulz steps push the singular values of the momentum towards 1 with matrix products only. A small model
     learns to copy in about half the tokens that AdamW needs. For matrices (out, in) inside the blocks only; c_attn's
-    weight is three matrices. (torch ships a Muon too; it always multiplies bfloat16, which few processors know.)"""
+    weight is three matrices. All moves being equally long, a weight that nothing needs would never shrink: the decay sees
+    to that (Liu et al. 2025). (torch ships a Muon too; it always multiplies bfloat16, which few processors know.)"""
 
-    def __init__(self, matrices, lr, momentum=0.95):
-        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+    def __init__(self, matrices, lr, weight_decay, momentum=0.95):
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self):
         (group,) = self.param_groups
         by_shape = {}  # products of many small matrices at once are faster than one by one
         for weight in group["params"]:
+            weight.mul_(1 - group["lr"] * group["weight_decay"])
             average = self.state[weight].setdefault("average", torch.zeros_like(weight))
             average.lerp_(weight.grad, 1 - group["momentum"])
             update = weight.grad.lerp(average, group["momentum"])
@@ -211,12 +216,12 @@ def orthogonal(matrices, steps=5):
     x = matrices.mT.contiguous() if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
-        square = x @ x.mT
-        x = torch.baddbmm(x, -4.7750 * square + 2.0315 * square @ square, x, beta=3.4445)  # 3.4445 x + (...) @ x
+        square = x @ x.mT  # next: x <- 3.4445 x + (-4.7750 square + 2.0315 square @ square) @ x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
     return x.mT if tall else x
 
 
-def optimizers_for(model, lr, muon_lr=0.0):
+def optimizers_for(model, lr, muon_lr=0.0, muon_decay=0.1):
     """AdamW for everything that is learned, or Muon for the matrices of the blocks and AdamW for the rest. Weight decay
     only on matrices (GPT-2's habit)."""
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -227,7 +232,7 @@ def optimizers_for(model, lr, muon_lr=0.0):
         {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
     ]
     adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.99), fused=True)
-    return [adamw] + ([Muon(matrices, muon_lr)] if matrices else [])
+    return [adamw] + ([Muon(matrices, muon_lr, muon_decay)] if matrices else [])
 
 
 def schedule(step, steps):
@@ -236,8 +241,8 @@ def schedule(step, steps):
     return min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
 
 
-def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_batch=64, dtype="float32", watch=None, log=None,
-          save=None, save_every=250, state=None):  # fmt: skip
+def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, muon_decay=0.1, micro_batch=64, dtype="float32",
+          watch=None, log=None, save=None, save_every=250, state=None):  # fmt: skip
     """Next-token training, for both stages.
 
     batch_at(step) -> inputs, targets, each (B, T), and perhaps positions and mask; targets are IGNORE where nothing is
@@ -249,7 +254,7 @@ def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, micro_b
     device, (ranks, rank) = model.device(), processes()
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
     learner = DistributedDataParallel(Loss(model)) if ranks > 1 else Loss(model)
-    optimizers = optimizers_for(model, peak_lr, muon_lr)
+    optimizers = optimizers_for(model, peak_lr, muon_lr, muon_decay)
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     first = 0
     if state:
@@ -408,9 +413,9 @@ def pretrain(config, tokenizer, stream, run):
     def batch_at(step):
         return corpus_batch(stream, step, config.pretrain_batch, config.window)
 
-    speed = train(model, batch_at, config.pretrain_steps, config.pretrain_lr, name="pretrain", muon_lr=config.muon_lr, watch=watch,
-                  micro_batch=config.micro_batch, dtype=config.dtype, log=run.log, save_every=config.save_every, save=run.saver("pretrain"),
-                  state=run.state("pretrain"))  # fmt: skip
+    speed = train(model, batch_at, config.pretrain_steps, config.pretrain_lr, name="pretrain", muon_lr=config.muon_lr,
+                  muon_decay=config.muon_decay, micro_batch=config.micro_batch, dtype=config.dtype, watch=watch, log=run.log,
+                  save=run.saver("pretrain"), save_every=config.save_every, state=run.state("pretrain"))  # fmt: skip
     watch(config.pretrain_steps)
     run.report["stages"]["pretrain"] = speed
     return model
@@ -472,9 +477,8 @@ def tune(config, model, tokenizer, examples, run, name="tune", lr=None):
 
     model.recompute = config.recompute
     run.say(estimate(config, model, [batch_at(step) for step in range(min(steps, 50))], steps))
-    speed = train(model, batch_at, steps, lr or config.tune_lr, name=name, watch=watch,
-                  micro_batch=config.micro_batch, dtype=config.dtype, log=run.log, save_every=config.save_every, save=run.saver(name),
-                  state=run.state(name))  # fmt: skip
+    speed = train(model, batch_at, steps, lr or config.tune_lr, name=name, micro_batch=config.micro_batch, dtype=config.dtype,
+                  watch=watch, log=run.log, save=run.saver(name), save_every=config.save_every, state=run.state(name))  # fmt: skip
     watch(steps)
     run.say(f"  measured: {speed['seconds']:.0f} s, {speed['tokens_per_second']:,} tokens/s")
     run.report["stages"][name] = speed

@@ -9,6 +9,7 @@ What it is not: a test (nothing passes or fails), nor a verdict on the others, w
     python tests/benchmark.py                               about half an hour with the others installed
     python tests/benchmark.py --only pretrain --sizes S     one part; --rounds 2 is quicker and rougher
     python tests/benchmark.py --grow                        how seconds and memory grow with everything that can grow
+    python tests/benchmark.py --profile                     what a step and a token of ours are made of
     pip install transformers trl peft accelerate datasets   the others; what is not installed is skipped
 """
 
@@ -81,13 +82,14 @@ def our_model(size, lora=False):
 
 
 def their_model(size, lora=False):
-    """transformers' GPT-2 of the same shape, with our starting weights (it keeps its own positions, which we lack)."""
+    """transformers' GPT-2 of the same shape and activation (its own, approximated, is slower), with our starting weights (it
+    keeps its own positions, which we lack)."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     s = SIZES[size]
     config = GPT2Config(vocab_size=s["vocab_size"], n_positions=s["block_size"], n_embd=s["n_embd"], n_layer=s["n_layer"],
                         n_head=s["n_head"], resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, use_cache=False, bos_token_id=None,
-                        eos_token_id=None)  # fmt: skip
+                        eos_token_id=None, activation_function="gelu")  # fmt: skip
     torch.manual_seed(0)
     model = GPT2LMHeadModel(config)
     ours = {n: w.T if ".c_" in n and w.dim() == 2 else w for n, w in our_model(size).state_dict().items()}
@@ -482,6 +484,31 @@ def grow(args):
     return found
 
 
+def profile(threads):
+    """Print the operations that a training step and a sampled token are made of: how many, how long, which share."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    keep_memory()
+    loop = functools.partial(train, dtype=DTYPES[-1])
+    jobs = {"pretrain S, one step": (lambda steps: pretraining(our_model("S"), loop, "S", steps), 20)}
+    jobs |= {f"sample {n}, one token of each": (lambda _, n=n: sampling_ours(n), 6 * ANSWER) for n in (1, 64)}
+    for job, (call, units) in jobs.items():
+        call(units)  # to warm up
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+            whole = timed(lambda: call(units))
+        events = sorted(found.key_averages(), key=lambda event: event.self_cpu_time_total, reverse=True)
+        count = sum(event.count for event in events)
+        print(f"\n{job}: {count / units:,.0f} operations, {whole / units * 1e6:,.0f} us with the profiler's own time")
+        print(f"  {'operation':<32}{'how many':>10}{'us each':>10}{'share':>8}")
+        for event in events[:12]:
+            took = event.self_cpu_time_total
+            print(
+                f"  {event.key:<32.32}{event.count / units:>10.1f}{took / event.count:>10.1f}{took / whole / 1e6:>8.0%}"
+            )
+        inside = sum(event.self_cpu_time_total for event in events) / whole / 1e6
+        print(f"  {'Python, between operations':<52}{1 - inside:>8.0%}")
+
+
 def flags():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -491,6 +518,7 @@ def flags():
     add("--rounds", type=int, default=5, help="how often everybody has a turn (default: 5)")
     add("--threads", type=int, default=2, help="CPU threads of every contender (default: 2)")
     add("--grow", action="store_true", help="measure instead how the cost grows")
+    add("--profile", action="store_true", help="print instead what a step and a token of ours are made of")
     add("--child", help=argparse.SUPPRESS)
     return parser
 
@@ -499,6 +527,8 @@ def main():
     args = flags().parse_args()
     if args.child:
         return child(json.loads(args.child))
+    if args.profile:
+        return profile(args.threads)
     cpu = platform.processor() or platform.machine()
     report = {"machine": f"{cpu}, {os.cpu_count()} cores", "threads": args.threads, "rounds": args.rounds}
     report |= {"torch": torch.__version__, "python": platform.python_version()}

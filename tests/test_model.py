@@ -118,7 +118,9 @@ def layer_norm(x, gain, bias):
     return [(v - mean) / math.sqrt(variance + 1e-5) * g + b for v, g, b in zip(x, gain, bias)]
 
 
-def gelu(v):
+def gelu(v, approximate):
+    if approximate == "none":
+        return 0.5 * v * (1 + math.erf(v / math.sqrt(2)))
     return 0.5 * v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
 
 
@@ -160,7 +162,8 @@ def oracle_logits(gpt, ids):
             for t in range(len(ids)):
                 mixed[t] += attend(q[t], k[: t + 1], v[: t + 1])
         xs = [plus(x, apply(matvec, block, "attn.c_proj", y)) for x, y in zip(xs, mixed)]
-        inner = [[gelu(v) for v in apply(matvec, block, "mlp.c_fc", apply(layer_norm, block, "ln_2", x))] for x in xs]
+        inner = [apply(matvec, block, "mlp.c_fc", apply(layer_norm, block, "ln_2", x)) for x in xs]
+        inner = [[gelu(v, c.gelu) for v in x] for x in inner]
         xs = [plus(x, apply(matvec, block, "mlp.c_proj", y)) for x, y in zip(xs, inner)]
     return [[dot(row, x) for row in w["wte.weight"]] for x in (apply(layer_norm, w, "ln_f", x) for x in xs)]
 
@@ -170,11 +173,33 @@ def oracle_logits(gpt, ids):
 
 
 @both_positions
-@pytest.mark.parametrize("n_head, smear", [(1, 1), (2, 1), (2, 0)])
-def test_logits_equal_a_plain_python_gpt(position, n_head, smear):
-    gpt, ids = tiny(position=position, n_head=n_head, smear=smear), random_ids(2, 7)
+@pytest.mark.parametrize("n_head, smear, gelu", [(1, 1, "none"), (2, 1, "none"), (2, 0, "tanh")])
+def test_logits_equal_a_plain_python_gpt(position, n_head, smear, gelu):
+    gpt, ids = tiny(position=position, n_head=n_head, smear=smear, gelu=gelu), random_ids(2, 7)
     expected = torch.tensor([oracle_logits(gpt, row) for row in ids.tolist()])
-    assert close(logits(gpt, ids), expected, atol=1e-4)
+    assert close(logits(gpt, ids), expected, atol=1e-5)
+    gpt.config.gelu = "tanh" if gelu == "none" else "none"
+    other = torch.tensor([oracle_logits(gpt, row) for row in ids.tolist()])
+    assert not close(other, expected, atol=3e-5), "the approximation must be seen"
+
+
+@both_positions
+def test_long_texts_take_another_way_to_the_same_logits_and_gradients(position, monkeypatch):
+    gpt, ids = tiny(position=position), random_ids(2, 12)
+    mask = torch.ones(2, 1, 12, 12, dtype=torch.bool).tril()
+    mask[1, :, :, :3] = False  # a row padded on the left, its padding sees only itself
+    mask |= torch.eye(12, dtype=torch.bool)
+
+    def learn():
+        gpt.zero_grad()
+        gpt.loss_sum(ids, ids.roll(-1, 1), mask=mask).backward()
+        return logits(gpt, ids), [weight.grad.clone() for weight in gpt.parameters()]
+
+    short, gradients = learn()
+    monkeypatch.setattr(m, "LONG", 12)
+    monkeypatch.setattr(torch.Tensor, "softmax", lambda *_: pytest.fail("the scores were held"))
+    long, others = learn()
+    assert close(long, short) and all(close(a, b, atol=1e-4) for a, b in zip(others, gradients))
 
 
 @both_positions

@@ -66,7 +66,7 @@ def test_the_same_rows_give_the_same_gradient_however_they_are_split_and_padded(
 def trained_plainly(micro_batch):
     """Three steps of plain gradient descent, unclipped, so that a gradient's size is seen in the weights."""
     before = train_sft.optimizers_for, torch.nn.utils.clip_grad_norm_
-    train_sft.optimizers_for = lambda model, lr, muon_lr: [torch.optim.SGD(model.parameters(), lr)]
+    train_sft.optimizers_for = lambda model, lr, *_: [torch.optim.SGD(model.parameters(), lr)]
     torch.nn.utils.clip_grad_norm_ = lambda *args: None
     try:
         model = tiny_model()
@@ -153,6 +153,31 @@ def test_auto_takes_bfloat16_only_where_the_processor_knows_it(known, dtype, mon
     assert train_sft.parse(["--device", "cpu"]).dtype == dtype
     for chosen in ("float32", "bfloat16"):
         assert train_sft.parse(["--device", "cpu", "--dtype", chosen]).dtype == chosen
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 24, 8), (2, 8, 24)])
+def test_muon_moves_every_direction_of_a_matrix_about_equally_far(shape):
+    torch.manual_seed(0)
+    matrices = torch.randn(shape)
+    moved = train_sft.orthogonal(matrices)
+    left, sizes, right = torch.linalg.svd(matrices, full_matrices=False)
+    along = (left.mT @ moved @ right.mT).diagonal(dim1=1, dim2=2)  # how far in each direction of the matrix
+    assert sizes.max() / sizes.min() > 2 and along.min() > 0.6 and along.max() < 1.3
+    assert torch.allclose(left * along.unsqueeze(1) @ right, moved, atol=1e-4), "and in no other"
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (32, 16), (16, 32)])
+def test_muon_is_torchs_muon_in_float32(shape):
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.ones(shape)) for _ in range(2))
+    settings = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1}
+    optimizers = train_sft.Muon([ours], **settings), torch.optim.Muon([theirs], **settings, adjust_lr_fn="original")
+    for _ in range(5):
+        ours.grad = torch.randn(shape)
+        theirs.grad = ours.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert (ours - theirs).norm() < 0.03 * (theirs - 1).norm()
 
 
 def test_a_batch_without_a_learned_token_changes_no_weight_to_nan():

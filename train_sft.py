@@ -108,7 +108,7 @@ class Config:
     window: int = flag(128, "tokens in a window; a passage that begins in another window is read without its beginning")
     pretrain_lr: float = flag(3e-3, "peak learning rate of pretraining")
     muon_lr: float = flag(0.02, "peak learning rate of Muon in pretraining (0: AdamW alone)")
-    muon_decay: float = flag(0.1, "weight decay of Muon; without it what was learned first stays in the way")
+    muon_decay: float = flag(0.1, "weight decay of Muon: lets go of what is no longer needed")
     tune_epochs: float = flag(1.0, "how often every pair is seen; more makes unseen facts worse")
     tune_batch: int = flag(32, "pairs in a tuning batch")
     tune_lr: float = flag(3e-4, "peak learning rate of tuning; a higher one is better for known tasks only")

@@ -232,7 +232,7 @@ def shares(questions, said):
 
 # %% [markdown]
 # **Predict.** Which form will suit the base best? Do more shots help? Large models get better with every shot (Brown et
-# al., 2020). This one was trained on windows of 64 tokens, and no question in its prose is followed by its answer.
+# al., 2020). This one was trained on windows of 128 tokens, and no question in its prose is followed by its answer.
 
 # %%
 choose_on = lab.some(rows, 96, seed=1)

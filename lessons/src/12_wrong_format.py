@@ -144,9 +144,9 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Read it in four steps. The diagonal first: asked as trained. A low number *there* is no matter of format: `llama3`
-# writes its headers in so many ordinary tokens that its prompts are longer than the windows of 64 tokens this base
-# was pretrained on, and a few steps do not mend that. (A real Llama has a single token for each.)
+# Read it in four steps. The diagonal first: asked as trained. A low number *there* is no matter of a wrong format:
+# `llama3` writes its headers in so many ordinary tokens that the question is the smaller part of its prompts, and the
+# few steps of this lesson are not enough to get used to that. (A real Llama has a single token for each.)
 #
 # Then pairs that understand each other fully. `llama2` and `mistral` are the same text as long as nobody gives a
 # system prompt. Others are alike where it matters: shortly before the answer.

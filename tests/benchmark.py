@@ -28,11 +28,12 @@ import time
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from data import Row, Tokenizer, collate, corpus_batch, encode_corpus_to, epoch_batches, prepare, train_bpe
 from generate import Sampling, decode_steps
-from model import GPT, IGNORE, GPTConfig, add_lora
+from model import GPT, IGNORE, GPTConfig, KVCache, add_lora
 from train_sft import keep_memory, knows_bfloat16, optimizers_for, peak_memory_mb, schedule, train
 
 SIZES = {
@@ -183,7 +184,7 @@ def answer_loss(model, examples):
     for batch in by_length(examples):
         inputs, targets = collate(batch, END)
         logits = model.logits(model(inputs)) if isinstance(model, GPT) else model(input_ids=inputs).logits
-        total += torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
+        total += F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
         count += (targets != IGNORE).sum().item()
     return total / count
 
@@ -243,6 +244,38 @@ def sampling_ours(prompts):
         assert sum(1 for _, chosen in zip(range(ANSWER), steps)) == ANSWER
 
     return sampling(decode, prompts)
+
+
+@torch.inference_mode()
+def written_out(model, ids):
+    """The tokens of decode_steps for prompts of one length, by the same operations without modules, masks and padding: the
+    least that they cost in torch. It is no other way to sample: it knows no LoRA and no learned positions."""
+    cache = KVCache(model, len(ids), PROMPT + ANSWER)
+    chosen = [model.logits(model(ids, cache=cache)[:, -1]).argmax(-1)]
+    layers = [(layer.k, layer.v, *block.parameters()) for layer, block in zip(cache.layers, model.h)]
+    last, (B, nh, _, hs), C = cache.last[:, 0], layers[0][0].shape, model.config.n_embd
+    for t in range(PROMPT, PROMPT + ANSWER - 1):
+        token, cos, sin = model.wte.weight[chosen[-1]], model.cos[t], model.sin[t]  # (B, C), (hs,), (hs,)
+        x, last = torch.addcmul(token, model.smear, last), token
+        for k, v, g1, b1, w_attn, b_attn, w_out, b_out, g2, b2, w_up, b_up, w_down, b_down in layers:
+            qkv = F.linear(torch.layer_norm(x, (C,), g1, b1), w_attn, b_attn).view(B, 3 * nh, hs)
+            qk = qkv[:, : 2 * nh]
+            qk = torch.addcmul(qk * cos, qk.roll(hs // 2, -1), sin)
+            k[:, :, t], v[:, :, t] = qk[:, nh:], qkv[:, 2 * nh :]
+            y = F.scaled_dot_product_attention(qk[:, :nh].unsqueeze(2), k[:, :, : t + 1], v[:, :, : t + 1])
+            x = x + F.linear(y.reshape(B, C), w_out, b_out)
+            x = x + F.linear(F.gelu(F.linear(torch.layer_norm(x, (C,), g2, b2), w_up, b_up)), w_down, b_down)
+        chosen.append(model.logits(model.ln_f(x)).argmax(-1))
+    return torch.stack(chosen, 1)  # (B, ANSWER)
+
+
+def sampling_written_out(prompts):
+    model = our_model("S").eval()
+    ids = random_stream(END, PROMPT * prompts).view(prompts, PROMPT)
+    steps = decode_steps(model, ids.tolist(), -1, Sampling(max_new=ANSWER))
+    expected = torch.stack([chosen for _, chosen in zip(range(ANSWER), steps)], 1)
+    assert (written_out(model, ids) == expected).float().mean() > 0.99, "other tokens"
+    return sampling(lambda ids: written_out(model, ids), prompts)
 
 
 def sampling_theirs(prompts):
@@ -315,6 +348,7 @@ def contenders(sizes):
     for n in (1, 64):
         parts[f"sample {n}"] = {
             "ours": ("", lambda n=n: sampling_ours(n)),
+            "ours, written out": ("", lambda n=n: sampling_written_out(n)),
             "transformers": ("transformers", lambda n=n: sampling_theirs(n)),
         }
     parts["startup"] = {

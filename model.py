@@ -44,6 +44,7 @@ class GPTConfig:
 
     def __post_init__(self):
         assert self.position in ("rotary", "learned"), self.position
+        assert self.gelu in ("none", "tanh"), self.gelu
         assert self.n_head > 0 and self.n_embd % (2 * self.n_head) == 0, "n_embd must be a multiple of 2 * n_head"
 
 
@@ -67,9 +68,8 @@ def rotate(x, cos, sin):
     of two vectors turned like this depends only on the distance of their positions. x (B, heads, T, hs); cos, sin
     (B or 1, 1, T, hs)."""
     cos, sin = cos.type_as(x), sin.type_as(x)
-    return torch.addcmul(
-        x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin
-    )  # rolled by half, every a stands where its b was
+    other = x.roll(x.shape[-1] // 2, dims=-1)  # every a stands where its b was, and every b where its a was
+    return torch.addcmul(x * cos, other, sin)  # x cos + other sin
 
 
 def attend(q, k, v, bias):

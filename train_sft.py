@@ -225,7 +225,7 @@ def orthogonal(matrices, steps=5):
     return x.mT if tall else x
 
 
-def optimizers_for(model, lr, muon_lr=0.0, muon_decay=0.1):
+def optimizers_for(model, lr, muon_lr=0.0, muon_decay=0.0):
     """AdamW for everything that is learned, or Muon for the matrices of the blocks and AdamW for the rest. Weight decay
     only on matrices (GPT-2's habit)."""
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -245,8 +245,8 @@ def schedule(step, steps):
     return min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
 
 
-def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, muon_decay=0.1, micro_batch=64, dtype="float32",
-          watch=None, log=None, save=None, save_every=250, state=None):  # fmt: skip
+def train(model, batch_at, steps, peak_lr, *, name="train", muon_lr=0.0, muon_decay=Config.muon_decay, micro_batch=64,
+          dtype="float32", watch=None, log=None, save=None, save_every=250, state=None):  # fmt: skip
     """Next-token training, for both stages.
 
     batch_at(step) -> inputs, targets, each (B, T), and perhaps positions and mask; targets are IGNORE where nothing is

@@ -236,14 +236,17 @@ def sampling(decode, prompts):
     return {"seconds": seconds, "tokens": ANSWER * prompts, "before_mb": before}
 
 
+def decoded(model, ids):
+    """ids (B, PROMPT) -> the tokens that decode_steps adds, (B, ANSWER)"""
+    steps = decode_steps(model, ids.tolist(), -1, Sampling(max_new=ANSWER))  # no token is -1: it never stops
+    chosen = [chosen for _, chosen in zip(range(ANSWER), steps)]
+    assert len(chosen) == ANSWER
+    return torch.stack(chosen, 1)
+
+
 def sampling_ours(prompts):
     model = our_model("S").eval()
-
-    def decode(ids):
-        steps = decode_steps(model, ids.tolist(), -1, Sampling(max_new=ANSWER))  # no token is -1: it never stops
-        assert sum(1 for _, chosen in zip(range(ANSWER), steps)) == ANSWER
-
-    return sampling(decode, prompts)
+    return sampling(lambda ids: decoded(model, ids), prompts)
 
 
 @torch.inference_mode()
@@ -272,9 +275,7 @@ def written_out(model, ids):
 def sampling_written_out(prompts):
     model = our_model("S").eval()
     ids = random_stream(END, PROMPT * prompts).view(prompts, PROMPT)
-    steps = decode_steps(model, ids.tolist(), -1, Sampling(max_new=ANSWER))
-    expected = torch.stack([chosen for _, chosen in zip(range(ANSWER), steps)], 1)
-    assert (written_out(model, ids) == expected).float().mean() > 0.99, "other tokens"
+    assert (written_out(model, ids) == decoded(model, ids)).float().mean() > 0.99, "other tokens"
     return sampling(lambda ids: written_out(model, ids), prompts)
 
 
@@ -416,13 +417,18 @@ def mean_length(part):
 # Processes and rounds.
 
 
+def settle(threads):
+    """What train_sft does when it starts, for everybody."""
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+    torch.set_flush_denormal(True)
+    keep_memory()
+
+
 def child(job):
     """In the contender's own process: do the job, print one line of JSON."""
     part, name, threads = job
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # these two as train_sft does, for everybody
-    keep_memory()
-    torch.set_num_interop_threads(1)
+    settle(threads)
     if name == LIMIT:
         call = limit
     elif part in GROWS:
@@ -520,16 +526,14 @@ def grow(args):
 
 def profile(threads):
     """Print the operations that a training step and a sampled token are made of: how many, how long, which share."""
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    keep_memory()
+    settle(threads)
     loop = functools.partial(train, dtype=DTYPES[-1])
-    jobs = {"pretrain S, one step": (lambda steps: pretraining(our_model("S"), loop, "S", steps), 20)}
-    jobs |= {f"sample {n}, one token of each": (lambda _, n=n: sampling_ours(n), 6 * ANSWER) for n in (1, 64)}
+    jobs = {"pretrain S, one step": (lambda: pretraining(our_model("S"), loop, "S", steps=20), 20)}
+    jobs |= {f"sample {n}, one token of each": (lambda n=n: sampling_ours(n), 6 * ANSWER) for n in (1, 64)}
     for job, (call, units) in jobs.items():
-        call(units)  # to warm up
+        call()  # to warm up
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
-            whole = timed(lambda: call(units))
+            whole = timed(call)
         events = sorted(found.key_averages(), key=lambda event: event.self_cpu_time_total, reverse=True)
         count = sum(event.count for event in events)
         print(f"\n{job}: {count / units:,.0f} operations, {whole / units * 1e6:,.0f} us with the profiler's own time")

@@ -299,8 +299,8 @@ plt.show()
 # Wider bends upwards: the weights grow with the square of the width. Deeper is a straight line. A longer context is
 # nearly one, until the scores of attention, T for every token and head, are no longer small; they are what the formula
 # for bytes leaves out. From 512 positions on the project takes PyTorch's own attention (`LONG` in `model.py`), which
-# makes a few scores at a time and keeps none: the last measured point lies *below* the line. Nothing grows faster than
-# its formula by more than that: twice the data is twice the time.
+# makes a few scores at a time and keeps none: the last measured point lies *below* the line. Nothing else grows faster
+# than its formula: twice the data is twice the time.
 # `python tests/benchmark.py --grow` measures the rest: byte pairs, the audit, batches.
 #
 # ## Time and money

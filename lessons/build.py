@@ -74,17 +74,13 @@ def write(path, content):
 
 
 def with_old_outputs(new, path):
-    """A solved notebook keeps its outputs as long as its code is the same."""
+    """A solved notebook keeps the outputs of every cell whose code is the same."""
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        if [cell["source"] for cell in old if cell["cell_type"] == "code"] == [
-            cell["source"] for cell in new["cells"] if cell["cell_type"] == "code"
-        ]:
-            outputs = iter([cell for cell in old if cell["cell_type"] == "code"])
-            for cell in new["cells"]:
-                if cell["cell_type"] == "code":
-                    kept = next(outputs)
-                    cell["outputs"], cell["execution_count"] = kept["outputs"], kept["execution_count"]
+        stored = {"".join(cell["source"]): cell for cell in old if cell["cell_type"] == "code"}
+        for cell in new["cells"]:
+            if kept := cell["cell_type"] == "code" and stored.get("".join(cell["source"])):
+                cell["outputs"], cell["execution_count"] = kept["outputs"], kept["execution_count"]
     return new
 
 

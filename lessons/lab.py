@@ -4,61 +4,70 @@ Nothing here is new: it calls the project's own functions, so that a lesson's ce
 in the environment the numbers are small (one seed, few questions) and claims are shown but not enforced.
 """
 
+import copy
 import os
 import sys
 from pathlib import Path
 
 import torch
 
-ROOT = next(
-    p for p in [Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents] if (p / "train_sft.py").exists()
-)
+places = [Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents]
+ROOT = next(place for place in places if (place / "train_sft.py").exists())
 sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "lessons")) if path not in sys.path]
 
+import train_sft  # noqa: E402
 import world  # noqa: E402
-from data import Row, Tokenizer, collate, epoch_batches, prepare  # noqa: E402
-from generate import Bot, Sampling, score, wilson, world_rows  # noqa: E402
-from model import add_lora, build_model, load_checkpoint  # noqa: E402
-from train_sft import clone, keep_memory, train  # noqa: E402
+from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
+from extras.checkpoint import build_model, load_checkpoint  # noqa: E402
+from extras.speed import tune_malloc  # noqa: E402
+from extras.table import score, wilson  # noqa: E402
+from generate import Assistant, Sampling  # noqa: E402
+from model import add_lora  # noqa: E402
 
 FAST = os.environ.get("FAST") == "1"
 SEEDS = range(1 if FAST else 3)
 OUT = Path(os.environ.get("LESSON_OUT", ROOT / "out"))  # where the main job left base.pt
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
 torch.set_flush_denormal(True)
-keep_memory()
+tune_malloc()
 
 
 def load_base():
-    """-> (model, tokenizer) of the main job. A fresh copy at every call."""
+    """(model, tokenizer) of the main job. A fresh copy at every call."""
     path = OUT / "base.pt"
     assert path.exists(), f"{path} is not there. Run `python train_sft.py` once (minutes), then this lesson again."
-    checkpoint = load_checkpoint(path)
-    return build_model(checkpoint, path).eval(), Tokenizer.from_state(checkpoint["tokenizer"])
+    saved = load_checkpoint(path)
+    return build_model(saved, path).eval(), Tokenizer.from_state(saved["tokenizer"])
 
 
 def load_world(**kwargs):
-    """-> (rows to tune on, {split: held-out rows}) of the world that the base has read."""
+    """(rows to tune on, {split: held-out rows}) of the world that the base has read."""
     seed = load_checkpoint(OUT / "base.pt")["trained_on"]["seed"]
     built = world.build(seed, size=0, **kwargs)
-    return world_rows(built.pairs), {name: world_rows(rows) for name, rows in built.splits.items()}
+    return world_rows(built.pairs), {name: world_rows(pairs) for name, pairs in built.splits.items()}
+
+
+def world_rows(pairs):
+    return [Row.from_dict(pair) for pair in pairs]
+
+
+def prompt_ids(tokenizer, template, instruction, input=""):
+    """The ids of a question in a template, up to where the answer begins."""
+    return encode(render([Turn(instruction, input)], template), tokenizer, block_size=10_000)[0]
 
 
 def tune(base, tokenizer, rows, seed=0, steps=None, lr=3e-4, batch=32, template="alpaca", lora=0, examples=None):
-    """A copy of the base, tuned -> Bot. One pass over the rows, or as many `steps` as asked; lora: an adapter's rank.
+    """A copy of the base, tuned -> Assistant. One pass over the rows, or as many `steps` as asked; lora: a rank.
 
     `examples`, [(ids, mask), ...], takes the place of rows where a lesson makes its own."""
-    torch.manual_seed(seed)
-    model = clone(base)
+    model = copy.deepcopy(base)
     if lora:
-        add_lora(model, lora, 2 * lora)
-    if examples is None:
-        examples, _ = prepare(rows, tokenizer, template, model.config.block_size)
-    one_pass = len(epoch_batches(examples, batch, seed))
-    steps = steps or one_pass
-    batches = [b for e in range(-(-steps // one_pass)) for b in epoch_batches(examples, batch, seed + 1000 * e)]
-    train(model, lambda step: collate(batches[step], tokenizer.end), steps, lr)
-    return Bot(model, tokenizer, template)
+        add_lora(model, lora, 2 * lora, seed=seed)
+    examples = examples or prepare(rows, tokenizer, template, model.config.block_size)[0]
+    optimizers = [train_sft.adamw(model.parameters(), lr)]
+    steps = steps or -(-len(examples) // batch)
+    train_sft.tune(model, examples, steps, optimizers, batch, seed, tokenizer.eos_id)
+    return Assistant(model, tokenizer, template)
 
 
 def some(rows, n, seed=0):
@@ -68,9 +77,9 @@ def some(rows, n, seed=0):
     return [rows[i] for i in sorted(order[:n])]
 
 
-def right(bot, rows, max_new=48):
-    """-> (share answered exactly right, low, high) with its 95 % Wilson interval."""
-    found = score(bot, rows, Sampling(max_new=max_new))
+def right(assistant, rows, max_new=48):
+    """(share answered exactly right, low, high) with its 95 % Wilson interval."""
+    found = score(assistant, rows, Sampling(max_new_tokens=max_new))
     return found["correct"] / found["n"], *found["interval"]
 
 
@@ -80,9 +89,10 @@ def pooled(results, n):
     return mean, *wilson(mean * n * len(results), n * len(results))
 
 
-def ask(bot, instruction, input="", max_new=48):
-    """-> what the Bot says, with " ..." where it did not stop by itself."""
-    text, stopped = bot.answers([Row(((instruction, input, ""),))], Sampling(max_new=max_new))[0]
+def ask(assistant, instruction, input="", max_new=48):
+    """What the Assistant says, with " ..." where it did not stop by itself."""
+    rows = [Row((Turn(instruction, input),))]
+    text, stopped = assistant.answers(rows, Sampling(max_new_tokens=max_new))[0]
     return text.strip() + ("" if stopped else " ...")
 
 

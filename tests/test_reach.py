@@ -1,37 +1,34 @@
-"""Beyond the tiny world: GPT-2's files in and out, downloads, packing, several processes, big texts, blind judging."""
+"""Beyond the tiny world: GPT-2's files in and out, downloads, packing, Muon, several processes, big texts, blind judging."""
 
 import hashlib
 import http.server
 import json
 import os
-import random
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 import torch
-from test_training import TINY
+from helpers import SHARED, TINY, examples, gradient, logits_of, row_of, run, tiny_model
 
 import data
 import generate
 import train_sft
-from data import Row, Tokenizer, collate, collate_packed, pack
-from model import GPT, GPTConfig, UserError, add_lora, export_gpt2, load_checkpoint, load_gpt2, merge_lora
+from data import Tokenizer, UserError, collate
+from extras import datasets, gpt2, judge
+from extras.checkpoint import load_checkpoint
+from extras.gpt2 import export_gpt2, load_gpt2
+from extras.optim import Muon, orthogonalize
+from extras.packing import collate_packed, pack
+from extras.parallel import shard
+from model import GPT, GPTConfig, add_lora, merge_lora
 
-ROOT = Path(__file__).parents[1]
-BPE = ROOT.parent / "shared" / "data" / "gpt2_bpe"
+BPE = SHARED / "gpt2_bpe"
 
 
 def gpt2_shaped(seed=0, vocab_size=300, block_size=32):
     torch.manual_seed(seed)
     return GPT(GPTConfig(vocab_size, block_size, n_layer=2, n_head=2, n_embd=16, position="learned", smear=0)).eval()
-
-
-def logits(model, ids):
-    with torch.no_grad():
-        return model.logits(model(ids))
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -50,12 +47,12 @@ def test_gpt2_from_transformers_gives_equal_logits_and_goes_back(tmp_path):
         expected = theirs(ids).logits
     for path in ("theirs", "theirs/model.safetensors", "theirs/pytorch_model.bin"):
         ours = load_gpt2(tmp_path / path).eval()
-        torch.testing.assert_close(logits(ours, ids), expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(logits_of(ours, ids), expected, atol=1e-4, rtol=1e-4)
     add_lora(ours, 2, 4)
     for name, p in ours.named_parameters():
-        if name.endswith(".B"):
+        if name.endswith("lora_B"):
             torch.nn.init.normal_(p, std=0.1)
-    tuned = logits(ours, ids)
+    tuned = logits_of(ours, ids)
     assert not torch.allclose(tuned, expected, atol=1e-2)
     merge_lora(ours)
     export_gpt2(ours, tmp_path / "back")
@@ -67,7 +64,7 @@ def test_gpt2_from_transformers_gives_equal_logits_and_goes_back(tmp_path):
 def test_what_is_exported_is_what_is_loaded(tmp_path):
     model, ids = gpt2_shaped(), torch.randint(0, 300, (2, 20))
     export_gpt2(model, tmp_path)
-    assert torch.equal(logits(load_gpt2(tmp_path).eval(), ids), logits(model, ids))
+    assert torch.equal(logits_of(load_gpt2(tmp_path).eval(), ids), logits_of(model, ids))
     header = (tmp_path / "model.safetensors").read_bytes()
     names = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
     assert names["transformer.h.0.mlp.c_fc.weight"]["shape"] == [16, 64], "GPT-2's files keep (in, out)"
@@ -97,8 +94,8 @@ def test_weights_that_were_cut_off_are_named(tmp_path):
 def test_gpt2s_own_tokenizer_from_its_file():
     if not BPE.exists():
         pytest.skip("no vocabulary here")
-    tokenizer = data.gpt2_tokenizer(BPE)
-    assert (tokenizer.vocab_size, tokenizer.end) == (50257, 50256)
+    tokenizer = gpt2.gpt2_tokenizer(BPE)
+    assert (tokenizer.vocab_size, tokenizer.eos_id) == (50257, 50256)
     assert tokenizer.encode("Every effort moves you") == [6109, 3626, 6100, 345]
     assert tokenizer.encode("\n\n### Response:\n") == [198, 198, 21017, 18261, 25, 198]
     assert tokenizer.encode("<|endoftext|>") == [27, 91, 437, 1659, 5239, 91, 29], "it stays text"
@@ -107,38 +104,27 @@ def test_gpt2s_own_tokenizer_from_its_file():
 
 def small_vocabulary(folder):
     """A vocabulary in GPT-2's file form: the 256 bytes and the end token."""
-    letters = data.byte_letters()
+    letters = gpt2.byte_letters()
     order = sorted(range(256), key=lambda byte: ord(letters[byte]))
     ids = {letters[byte]: i for i, byte in enumerate(order)} | {"<|endoftext|>": 256}
     (folder / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
 
 
-def test_a_gpt2_base_is_tuned_and_asked_and_exported(tmp_path, monkeypatch, capsys):
+def test_a_gpt2_base_is_tuned_and_asked_and_exported(tmp_path, capsys):
     folder, out = tmp_path / "gpt2", tmp_path / "out"
     export_gpt2(gpt2_shaped(vocab_size=257, block_size=256), folder)
     small_vocabulary(folder)
     rows = [{"instruction": f"say {i}", "output": str(i)} for i in range(60)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "text.txt").write_text("some prose. " * 200)
-    flags = [
-        "--quick",
-        "--base",
-        str(folder),
-        "--data",
-        str(tmp_path / "a.jsonl"),
-        "--corpus",
-        str(tmp_path / "text.txt"),
-    ]
-    assert train_sft.main([*flags, "--lora", "2", "--recompute", "--price", "2", "--out", str(out)]) == 0
+    flags = ["--quick", "--base", str(folder), "--data", f"{tmp_path}/a.jsonl", "--corpus", f"{tmp_path}/text.txt"]
+    assert train_sft.main([*flags, "--lora", "2", "--recompute", "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "estimate:" in said and "at 2.0 an hour" in said and "measured:" in said
-    monkeypatch.setattr(
-        sys, "argv", ["generate.py", "--tuned", str(out / "lora.pt"), "--export", str(tmp_path / "exported")]
-    )
-    generate.main()
-    exported, bot = load_gpt2(tmp_path / "exported").eval(), generate.load_bot(out / "lora.pt")
+    assert "estimate:" in said and "measured:" in said
+    generate.main(["--tuned", str(out / "lora.pt"), "--export", str(tmp_path / "exported")])
+    exported, bot = load_gpt2(tmp_path / "exported").eval(), generate.load_assistant(out / "lora.pt")
     ids = torch.randint(0, 257, (1, 9))
-    torch.testing.assert_close(logits(exported, ids), logits(bot.model.eval(), ids), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(logits_of(exported, ids), logits_of(bot.model.eval(), ids), atol=1e-5, rtol=1e-4)
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -168,63 +154,47 @@ def server():
 def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     right = hashlib.sha256(Server.content).hexdigest()
     Server.cut = 4000
-    with pytest.raises(UserError, match="Run again to go on"):
-        data.fetch(server, tmp_path / "file", right)
+    with pytest.raises(UserError, match="Run again to continue"):
+        gpt2.fetch(server, tmp_path / "file", right)
     assert not (tmp_path / "file").exists()
     Server.cut = None
-    data.fetch(server, tmp_path / "file", right)
+    gpt2.fetch(server, tmp_path / "file", right)
     assert (tmp_path / "file").read_bytes() == Server.content and Server.seen == [0, 4000]
-    data.fetch(server, tmp_path / "file", right)
+    gpt2.fetch(server, tmp_path / "file", right)
     assert len(Server.seen) == 2, "what is there is not fetched again"
 
 
 def test_a_damaged_download_is_refused_and_fetched_anew(server, tmp_path):
     with pytest.raises(UserError, match="damaged"):
-        data.fetch(server, tmp_path / "file", "0" * 64)
+        gpt2.fetch(server, tmp_path / "file", "0" * 64)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_a_network_the_remedy_is_said(tmp_path):
     with pytest.raises(UserError, match="--base FILE"):
-        data.fetch("http://127.0.0.1:9/file", tmp_path / "file")
+        gpt2.fetch("http://127.0.0.1:9/file", tmp_path / "file")
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Packing
 
 
-def examples(n=12, seed=1):
-    rng = random.Random(seed)
-    return [([rng.randrange(59) for _ in range(6 + i)], [0] * (2 + i // 2) + [1] * (4 + i - i // 2)) for i in range(n)]
-
-
-def model_of(position="rotary", smear=1):
-    torch.manual_seed(0)
-    return GPT(GPTConfig(60, 40, n_layer=2, n_head=2, n_embd=16, position=position, smear=smear))
-
-
-def gradient(model, *batch):
-    model.zero_grad()
-    model.loss_sum(*batch).backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters()])
-
-
 @pytest.mark.parametrize("position, smear", [("rotary", 1), ("rotary", 0), ("learned", 0)])
 def test_packed_rows_have_the_gradient_of_padded_ones(position, smear):
-    model, rows = model_of(position, smear), examples()
+    model, rows = tiny_model(position=position, smear=smear), examples()
     packed = collate_packed(rows, 59, 40)
     assert len(packed[0]) < len(rows) / 2
-    torch.testing.assert_close(gradient(model, *packed), gradient(model, *collate(rows, 59)), atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(gradient(model, packed), gradient(model, collate(rows, 59)), atol=2e-5, rtol=1e-4)
 
 
 def test_an_example_in_a_packed_row_cannot_see_its_neighbour():
-    model = model_of().eval()
+    model = tiny_model().eval()
     inputs, _, positions, mask = collate_packed(examples(), 59, 40)
     changed = inputs.clone()
     start = (positions[0] == 0).nonzero()[1].item()  # where the second example of the first row begins
     changed[0, :start] = (changed[0, :start] + 7) % 59
     with torch.no_grad():
-        one, other = model(inputs, positions, mask), model(changed, positions, mask)
+        one, other = model.hidden(inputs, positions, mask), model.hidden(changed, positions, mask)
     assert torch.equal(one[0, start:], other[0, start:]) and not torch.allclose(one[0, :start], other[0, :start])
 
 
@@ -237,23 +207,46 @@ def test_packing_keeps_every_example_whole_and_once(block_size):
 
 
 def test_recomputing_activations_changes_no_gradient():
-    model, batch = model_of().train(), collate(examples(), 59)
-    plain = gradient(model, *batch)
+    model, batch = tiny_model().train(), collate(examples(), 59)
+    plain = gradient(model, batch)
     model.recompute = True
-    torch.testing.assert_close(gradient(model, *batch), plain, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(gradient(model, batch), plain, atol=1e-6, rtol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Muon
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 24, 8), (2, 8, 24)])
+def test_muon_moves_every_direction_of_a_matrix_about_equally_far(shape):
+    torch.manual_seed(0)
+    matrices = torch.randn(shape)
+    moved = orthogonalize(matrices)
+    left, sizes, right = torch.linalg.svd(matrices, full_matrices=False)
+    along = (left.mT @ moved @ right.mT).diagonal(dim1=1, dim2=2)  # how far in each direction of the matrix
+    assert sizes.max() / sizes.min() > 2 and along.min() > 0.6 and along.max() < 1.3
+    assert torch.allclose(left * along.unsqueeze(1) @ right, moved, atol=1e-4), "and in no other"
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (32, 16), (16, 32)])
+def test_muon_is_torchs_muon_in_float32(shape):
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.ones(shape)) for _ in range(2))
+    settings = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1}
+    optimizers = Muon([ours], **settings), torch.optim.Muon([theirs], **settings, adjust_lr_fn="original")
+    for _ in range(5):
+        ours.grad = torch.randn(shape)
+        theirs.grad = ours.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert (ours - theirs).norm() < 0.03 * (theirs - 1).norm()
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Several processes
 
 
-def run(*args, cwd=ROOT):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *map(str, args)], cwd=cwd, capture_output=True, text=True, env=environment, timeout=300
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
+TWO = ("-m", "torch.distributed.run", "--nproc_per_node=2")
 
 
 def losses(out):
@@ -261,19 +254,9 @@ def losses(out):
 
 
 def test_two_processes_learn_as_one_and_only_one_speaks(tmp_path):
-    flags = [*TINY, "--threads", "1", "--save-every", "5", "--dtype", "float32"]
+    flags = [*TINY, "--save-every", "5", "--dtype", "float32"]
     run("train_sft.py", *flags, "--micro-batch", "5", "--out", tmp_path / "one")
-    said = run(
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node=2",
-        "train_sft.py",
-        *flags,
-        "--micro-batch",
-        "3",
-        "--out",
-        tmp_path / "two",
-    )
+    said = run(*TWO, "train_sft.py", *flags, "--micro-batch", "3", "--out", tmp_path / "two")
     assert said.count("3. Tuning") == said.count("4. Did it work?") == 1
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
     one, two = (load_checkpoint(tmp_path / name / "tuned.pt")["model"] for name in ("one", "two"))
@@ -282,7 +265,7 @@ def test_two_processes_learn_as_one_and_only_one_speaks(tmp_path):
 
 
 def test_a_run_of_one_process_goes_on_with_two(tmp_path, monkeypatch):
-    flags = [*TINY, "--threads", "1", "--save-every", "5"]
+    flags = [*TINY, "--save-every", "5"]
     assert train_sft.main([*flags, "--out", str(tmp_path / "whole")]) == 0
     right = train_sft.corpus_batch
 
@@ -294,27 +277,18 @@ def test_a_run_of_one_process_goes_on_with_two(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(train_sft, "corpus_batch", stopped)
         assert train_sft.main([*flags, "--out", str(tmp_path / "out")]) == 130
-    run(
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node=2",
-        "train_sft.py",
-        *flags,
-        "--resume",
-        "--out",
-        tmp_path / "out",
-    )
+    run(*TWO, "train_sft.py", *flags, "--resume", "--out", tmp_path / "out")
     one, two = (load_checkpoint(tmp_path / name / "base.pt")["model"] for name in ("whole", "out"))
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=3e-3, rtol=1e-2)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_the_shares_of_all_processes_are_the_batch(ranks):
+def test_the_shards_of_all_processes_are_the_batch(ranks):
     inputs, targets = collate(examples(5), 59)
-    shares = [train_sft.share_of((inputs, targets), ranks, rank) for rank in range(ranks)]
+    shares = [shard((inputs, targets), ranks, rank) for rank in range(ranks)]
     assert sum((share[1] != data.IGNORE).sum() for share in shares) == (targets != data.IGNORE).sum()
-    alone = train_sft.share_of((inputs[:1], targets[:1]), 2, 1)
+    alone = shard((inputs[:1], targets[:1]), 2, 1)
     assert alone[0].shape == inputs[:1].shape and (alone[1] == data.IGNORE).all()
 
 
@@ -322,33 +296,30 @@ def test_the_shares_of_all_processes_are_the_batch(ranks):
 # Big texts
 
 
-def test_the_passages_of_a_file_are_those_between_blank_lines(tmp_path):
+def test_the_documents_of_a_file_are_those_between_blank_lines(tmp_path):
     (tmp_path / "a.txt").write_bytes("\ufeffone\nline\n\n\n  two \r\n\r\nthree".encode())
-    assert list(data.read_passages(tmp_path / "a.txt")) == ["one\nline", "two", "three"]
+    assert list(datasets.read_documents(tmp_path / "a.txt")) == ["one\nline", "two", "three"]
 
 
 def test_a_text_without_a_blank_line_comes_in_pieces_and_loses_nothing(tmp_path):
     (tmp_path / "a.txt").write_text("가나다 " * 1_000_000, encoding="utf-8")
-    pieces = list(data.read_passages(tmp_path / "a.txt"))
-    assert len(pieces) > 3 and max(map(len, pieces)) < 3 * 2**20
+    pieces = list(datasets.read_documents(tmp_path / "a.txt"))
+    assert len(pieces) >= 2 and max(map(len, pieces)) < 3 * 2**20
     assert "".join(pieces).replace(" ", "") == "가나다" * 1_000_000
 
 
 def test_tokens_on_disk_are_the_tokens_in_memory_and_are_used_again(tmp_path):
     tokenizer, passages = Tokenizer(data.train_bpe("abc abd " * 50, 300)), ["abc abd", "가", "abd " * 30]
-    stream = data.encode_corpus_to(tmp_path / "s", tokenizer, passages)
+    stream = datasets.encode_corpus_to(tmp_path / "s", tokenizer, passages)
     assert stream.tolist() == data.encode_corpus(tokenizer, passages).tolist() and stream.dtype == "uint16"
-    assert len(data.encode_corpus_to(tmp_path / "s", tokenizer, ["other"])) == len(stream)
+    assert len(datasets.encode_corpus_to(tmp_path / "s", tokenizer, ["other"])) == len(stream)
     for step in range(5):
         mine, other = (data.corpus_batch(s, step, 2, 4) for s in (stream, torch.tensor(stream.tolist())))
         assert all(torch.equal(a, b) and a.dtype == torch.long for a, b in zip(mine, other))
 
 
 def test_a_changed_text_is_tokenized_again(tmp_path):
-    text, flags = (
-        tmp_path / "t.txt",
-        [*TINY, "--fresh", "--corpus", str(tmp_path / "t.txt"), "--out", str(tmp_path / "out")],
-    )
+    text, flags = tmp_path / "t.txt", [*TINY, "--fresh", "--corpus", f"{tmp_path}/t.txt", "--out", f"{tmp_path}/out"]
     kept = []
     for content in ("one two three. " * 300, "three two one. " * 300):
         text.write_text(content)
@@ -365,7 +336,7 @@ def test_files_are_mixed_and_the_mixture_is_reported(tmp_path, capsys):
     for name, n in (("a", 100), ("b", 40)):
         rows = [{"instruction": f"{name} {i}", "output": str(i)} for i in range(n)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    flags = [*TINY, "--data", f"{tmp_path}/a.jsonl:0.5", "--data", f"{tmp_path}/b.jsonl", "--task-cap", "20", "--pack"]
+    flags = [*TINY, "--data", f"{tmp_path}/a.jsonl:0.5:20", "--data", f"{tmp_path}/b.jsonl:1:20", "--pack"]
     assert train_sft.main([*flags, "--out", str(tmp_path / "out")]) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["mixture"]["taken"] == {"a": 20, "b": 20} and report["audit"]["overlap"] == 0
@@ -384,7 +355,7 @@ class Parrot:
 
 
 def test_a_blind_judge_is_asked_in_random_order_and_can_go_on(tmp_path, capsys):
-    rows = [Row(((f"q{i}", "", "a"),)) for i in range(200)]
+    rows = [row_of((f"q{i}", "", "a")) for i in range(200)]
     seen, path = [], tmp_path / "verdicts.jsonl"
 
     def prefers_good(pair):
@@ -394,18 +365,18 @@ def test_a_blind_judge_is_asked_in_random_order_and_can_go_on(tmp_path, capsys):
         return "1" if pair["output_1"] == "good" else "2"
 
     bots, names = [Parrot("good"), Parrot("bad")], ["A", "B"]
-    generate.judge(bots, names, rows, None, prefers_good, path, 0)
+    judge.judge(bots, names, rows, None, prefers_good, path, 0)
     assert len(path.read_text().splitlines()) == 50 + 13, "13 of the pairs up to there are equal: ties unasked"
     assert 15 < seen.count("good") < 35, "who is shown first is drawn"
     seen.clear()
-    generate.judge(bots, names, rows[:60], None, lambda pair: "1" if pair["output_1"] == "good" else "2", path, 0)
+    judge.judge(bots, names, rows[:60], None, lambda pair: "1" if pair["output_1"] == "good" else "2", path, 0)
     assert "A wins 100% of the decided ones" in capsys.readouterr().out
     assert len({json.loads(line)["instruction"] for line in path.read_text().splitlines()}) == 63
 
 
 def test_any_program_can_judge():
     program = f"{sys.executable} -c \"import json, sys; print(1 if len(json.load(sys.stdin)['output_1']) < 3 else 2)\""
-    ask = generate.ask_command(program)
+    ask = judge.ask_command(program)
     assert (ask({"output_1": "ab"}), ask({"output_1": "abcd"})) == ("1", "2")
     with pytest.raises(UserError, match="must print 1, 2 or tie"):
-        generate.ask_command("echo maybe")({})
+        judge.ask_command("echo maybe")({})

@@ -91,11 +91,11 @@ def first_change(function):
 
 def all_causal(model, ids):
     """Does a change at t leave every hidden state before t as it was, and move the one at t? The lesson's own test."""
-    hidden = model(ids)
+    hidden = model.hidden(ids)
     for t in range(ids.shape[1]):
         other = ids.clone()
         other[0, t] = (other[0, t] + 1) % model.config.vocab_size
-        moved = (model(other) - hidden).abs().amax(-1)[0]
+        moved = (model.hidden(other) - hidden).abs().amax(-1)[0]
         if (moved[:t] > 1e-4).any() or moved[t] < 1e-4:
             return False
     return True

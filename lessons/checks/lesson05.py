@@ -20,7 +20,7 @@ def tiny():
 def naive_logps(model, ids):
     """log p of each next token, one prefix at a time. [5, 6, 7] -> [log p(. | 5), log p(. | 5 6), log p(. | 5 6 7)]"""
     prefixes = [torch.tensor([ids[: t + 1]]) for t in range(len(ids))]
-    return [torch.log_softmax(model.logits(model(prefix))[0, -1], 0) for prefix in prefixes]
+    return [torch.log_softmax(model(prefix)[0, -1], 0) for prefix in prefixes]
 
 
 def naive_losses(model, inputs, targets):
@@ -91,7 +91,7 @@ def answer_logprobs(learner):
         expected = [logps[len(prompt) - 1 + i][token].item() for i, token in enumerate(answer)]
         late = [logps[len(prompt) + i][token].item() for i, token in enumerate(answer)]
         blind = [naive_logps(model, answer)[i][token].item() for i, token in enumerate(answer[1:])]
-        raw = model.logits(model(torch.tensor([prompt + answer])))[0]
+        raw = model(torch.tensor([prompt + answer]))[0]
     given_prompt, given_answer = list(prompt), list(answer)
     found = learner(model, given_prompt, given_answer)
     assert given_prompt == prompt and given_answer == answer, "you changed the lists that you were given; make new ones"

@@ -3,7 +3,7 @@
 import random
 import re
 
-from data import Row
+from data import Row, Turn
 
 
 def wilson_interval(learner):
@@ -56,7 +56,7 @@ def mentions(learner):
 
 
 def row(instruction, context="", output="x"):
-    return Row(((instruction, context, output),))
+    return Row((Turn(instruction, context, output),))
 
 
 def leaked(learner):

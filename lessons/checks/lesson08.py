@@ -1,6 +1,7 @@
 """Checks of lesson 8: mixing rates with a cap, whole numbers from rates, a split by prompt."""
 
-from data import Row, prompt_key
+from data import Row, Turn
+from extras.audit import prompt_key
 
 
 def mixing_rates(learner):
@@ -63,10 +64,10 @@ def share_out(learner):
 def example_rows():
     rows = []
     for i in range(40):
-        rows.append(Row(((f"Name the sum of {i} and 1.", "", f"The sum is {i + 1}."),), place=f"first {i}"))
+        rows.append(Row((Turn(f"Name the sum of {i} and 1.", "", f"The sum is {i + 1}."),), where=f"first {i}"))
         if i % 2:
-            rows.append(Row(((f"name the  sum of {i} and 1", "", f"{i + 1}."),), place=f"again {i}"))
-        rows.append(Row((("Who is in the note?", f"Person {i} came.", f"Person {i}."),), place=f"note {i}"))
+            rows.append(Row((Turn(f"name the  sum of {i} and 1", "", f"{i + 1}."),), where=f"again {i}"))
+        rows.append(Row((Turn("Who is in the note?", f"Person {i} came.", f"Person {i}."),), where=f"note {i}"))
     return rows
 
 
@@ -91,9 +92,9 @@ def split_by_prompt(learner):
         f"{n} different prompts, a share of 0.25: {int(0.25 * n)} prompts are held out, yours are {len(held_keys)}. "
         "The input is part of the prompt"
     )
-    places = {row.place: i for i, row in enumerate(given)}
+    places = {row.where: i for i, row in enumerate(given)}
     for side in (kept, held):
-        order = [places[row.place] for row in side]
+        order = [places[row.where] for row in side]
         assert order == sorted(order), "keep the rows in their old order; only the sides are drawn"
     assert learner(rows, 0.25, 3) == (kept, held), (
         "the same seed must give the same split: use random.Random(seed), not the global random"

@@ -1,6 +1,6 @@
 """Checks of lesson 9: parameters from a config, a few-shot prompt that fits, a lenient checker."""
 
-from data import Row
+from data import Row, Turn
 from model import GPT, GPTConfig
 
 
@@ -35,18 +35,18 @@ def n_parameters(learner):
 
 
 class Letters:
-    end = 1_000_000
+    eos_id = 1_000_000
 
     def encode(self, text):
         return [ord(letter) for letter in text]
 
 
 def plain(ids):
-    return "".join("|" if i == Letters.end else chr(i) for i in ids)
+    return "".join("|" if i == Letters.eos_id else chr(i) for i in ids)
 
 
 def example(i, input=""):
-    return Row(((f"q{i}?", input, f"a{i}."),))
+    return Row((Turn(f"q{i}?", input, f"a{i}."),))
 
 
 def few_shot(learner):

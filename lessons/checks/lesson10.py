@@ -5,17 +5,17 @@ import random
 
 import torch
 
-from data import Row
+from data import Row, Turn
 from model import IGNORE
 
 
 def swapped(learner):
     rows = [
-        Row((("q1", "x1", "a1"),), "capital", "file:1"),
-        Row((("q2", "x2", "a2"),), "capital", "file:2"),
-        Row((("q3", "x3", "a3"),), "sum", "file:3"),
-        Row((("q4", "x4", "a1"),), "capital", "file:4"),
-        Row((("q5", "x5", "a5"),), "capital", "file:5"),
+        Row((Turn("q1", "x1", "a1"),), "capital", "file:1"),
+        Row((Turn("q2", "x2", "a2"),), "capital", "file:2"),
+        Row((Turn("q3", "x3", "a3"),), "sum", "file:3"),
+        Row((Turn("q4", "x4", "a1"),), "capital", "file:4"),
+        Row((Turn("q5", "x5", "a5"),), "capital", "file:5"),
     ]
     given = list(rows)
     drawn = set()

@@ -2,7 +2,7 @@
 
 import random
 
-from data import Row
+from data import Row, Turn
 
 
 def replay(learner):
@@ -34,22 +34,22 @@ def replay(learner):
 
 
 def keep_best(learner):
-    rows = [Row(((f"q{i}", f"x{i}", f"right {i}"),), "capital", f"file:{i}") for i in range(4)]
+    rows = [Row((Turn(f"q{i}", f"x{i}", f"right {i}"),), "capital", f"file:{i}") for i in range(4)]
     given = list(rows)
     candidates = [["bad", "good", "best"], ["bad", "bad", "bad"], ["good", "bad", "good too"], ["fine", "bad", "bad"]]
     rewards = {"bad": 0.0, "fine": 0.5, "good": 1.0, "good too": 1.0, "best": 2.0}
     calls = []
 
     def reward(row, answer):
-        calls.append((row.place, answer))
+        calls.append((row.where, answer))
         return rewards[answer]
 
     found = learner(rows, [list(answers) for answers in candidates], reward)
     assert isinstance(found, list) and all(isinstance(row, Row) for row in found), "give a list of Rows"
-    questions = [row.turns[0][0] for row in found]
+    questions = [row.turns[0].instruction for row in found]
     assert "q1" not in questions, "all answers to q1 have reward 0: leave that row out, there is nothing good to learn"
     assert questions == ["q0", "q2", "q3"], f"expected rows for q0, q2, q3 in this order, yours {questions}"
-    answers = [row.turns[0][2] for row in found]
+    answers = [row.turns[0].output for row in found]
     assert not any(answer.startswith("right") for answer in answers), (
         "these are the written answers of the data: learn from the model's own ones, that is the point"
     )
@@ -58,8 +58,8 @@ def keep_best(learner):
     )
     assert answers[1] == "good", f"q2: 'good' and 'good too' are equal, take the first; yours is {answers[1]!r}"
     assert answers[2] == "fine", f"q3: 'fine' has a reward of 0.5, more than 0; yours is {answers[2]!r}"
-    assert [row.turns[0][1] for row in found] == ["x0", "x2", "x3"], "the input of the question got lost"
+    assert [row.turns[0].input for row in found] == ["x0", "x2", "x3"], "the input of the question got lost"
     assert all(row.task == "capital" for row in found), "keep the task of the row"
     assert rows == given, "you changed the caller's list"
-    assert {place for place, _ in calls} == {row.place for row in rows}, "call reward with the row that was asked"
+    assert {place for place, _ in calls} == {row.where for row in rows}, "call reward with the row that was asked"
     print("Right: the model's best own answer to each question, if it has a good one.")

@@ -1,7 +1,7 @@
 """Checks of lesson 12: a prompt as text, a table of pairs, the first place where two prompts differ."""
 
 from data import Template
-from generate import Bot
+from generate import Assistant
 
 OPEN = Template("Q: {}\n", "T: {}\n", "A: ")
 POLITE = Template("<u>{}", "|{}", "</u><a>", preamble="Hello.\n", preamble_with_input="Hello, a text.\n")
@@ -25,7 +25,7 @@ def prompt_text(learner):
         if found == expected:
             continue
         said = f"{what}: {found!r} came back, expected {expected!r}"
-        assert input or t.context.split("{}")[0] not in found or t is not OPEN, (
+        assert input or t.input.split("{}")[0] not in found or t is not OPEN, (
             f"an input's header without an input. {said}"
         )
         assert found.strip() != expected.strip(), f"white space at an end is a part of the template. {said}"
@@ -46,18 +46,18 @@ class Named:
 
 
 def cross(learner):
-    bots = {name: Bot(Named(name), "tokenizer", name) for name in "abc"}
+    bots = {name: Assistant(Named(name), "tokenizer", name) for name in "abc"}
     asked = []
 
     def ask(bot):
-        assert isinstance(bot, Bot), "ask wants a Bot: Bot(model, tokenizer, template)"
-        assert bot.tokenizer == "tokenizer", "the tokenizer is that of the model's own Bot"
+        assert isinstance(bot, Assistant), "ask wants an Assistant: Assistant(model, tokenizer, template)"
+        assert bot.tokenizer == "tokenizer", "the tokenizer is that of the model's own Assistant"
         asked.append((bot.model.name, bot.template))
         return bot.model.name + bot.template
 
     found = learner(bots, ["b", "d"], ask)
     assert all(bot.template == name for name, bot in bots.items()), (
-        "the bots' own templates were changed; make a new Bot for each asking"
+        "the bots' own templates were changed; make a new Assistant for each asking"
     )
     expected = [["ab", "ad"], ["bb", "bd"], ["cb", "cd"]]
     assert isinstance(found, (list, tuple)) and all(isinstance(line, (list, tuple)) for line in found), (

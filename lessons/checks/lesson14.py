@@ -5,7 +5,7 @@ import math
 import torch
 
 from checks import on_some_targets
-from data import Row
+from data import Row, Turn
 from model import IGNORE
 
 HEAD = "A story about a fox and a cave is: "
@@ -18,7 +18,7 @@ WRONG = HEAD + "A fox."
 
 def prefer(f):
     """Hand-written pairs."""
-    row = Row((("Write a story about a fox and a cave.", "", FIRST),), "story")
+    row = Row((Turn("Write a story about a fox and a cave.", "", FIRST),), "story")
     cases = [
         (ONCE, FIRST, (ONCE, FIRST), "both are right: the shorter is chosen"),
         (FIRST, LONG, (LONG, FIRST), "both are right: the shorter is chosen, also if it comes second"),

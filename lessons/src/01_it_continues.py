@@ -22,13 +22,15 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import Row, corpus_batch, encode_corpus
-from generate import Bot, Sampling, generate, wilson
+from data import Row, Turn, corpus_batch, encode_corpus
+from extras.optim import muon_and_adamw
+from extras.table import wilson
+from generate import Assistant, Sampling, generate
 from model import GPT, GPTConfig
-from train_sft import train
+from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
-base_bot = Bot(base, tokenizer, None)  # no template: it is given raw text
+base_bot = Assistant(base, tokenizer, None)  # no template: it is given raw text
 
 # %% [markdown]
 # ## What it reads
@@ -112,14 +114,23 @@ losses = []
 
 
 def show(step):
-    text = Bot(small, tokenizer, None).answers([Row((("The", "", ""),))], Sampling(temperature=1, max_new=18, seed=3))
+    sampling = Sampling(temperature=1, max_new_tokens=18, seed=3)
+    text = Assistant(small, tokenizer, None).answers([Row((Turn("The"),))], sampling)
     print(f"step {step:>3}: The{text[0][0]!r:.100}")
+
+
+def on_step(done, steps, loss, tokens):
+    """The loop calls this after each step."""
+    if done % 10 == 1 or done == steps:
+        losses.append({"step": done - 1, "loss": loss})
+    if done % (steps // 8) == 0:
+        show(done)
 
 
 # %%
 steps = 40 if lab.FAST else 240
-train(small, lambda step: corpus_batch(stream, step, 16, 64), steps, 3e-3, muon_lr=0.02, watch=show, log=losses.append)
-show(steps)
+show(0)
+train(small, lambda step: corpus_batch(stream, step, 16, 64), steps, muon_and_adamw(small, 3e-3, adamw), on_step=on_step)
 
 # %% [markdown]
 # The loss is -log of the probability that the model gave to the right next token, averaged. A model that knows
@@ -153,12 +164,12 @@ for line in ("What is the capital of France?", "Name the home of a dog.", "Hello
 #
 # ### Exercise 1.2: continue, by hand (rebuild, 10 minutes)
 #
-# Continuing is a loop. The model gives hidden states for all positions, and scores (*logits*) for the next token at
-# each. Only the last position matters: take its best token, append it, go round again.
+# Continuing is a loop. The model gives scores (*logits*) for the next token at every position. Only the last position
+# matters: take its best token, append it, go round again.
 #
 # <details><summary>Hint</summary>
-# `model(torch.tensor([ids]))` is (1, T, C). `model.logits(...)` turns it into (1, T, V). `.argmax().item()` of the
-# last position's row is the next id. Work on a copy of the list, return only what is new.
+# `model(torch.tensor([ids]))` is (1, T, V). `.argmax().item()` of the last position's row is the next id. Work on a
+# copy of the list, return only what is new.
 # </details>
 
 
@@ -169,7 +180,7 @@ def continue_greedily(model, ids, n):
     seen = list(ids)
     with torch.inference_mode():
         for _ in range(n):
-            logits = model.logits(model(torch.tensor([seen])))  # (1, T, V)
+            logits = model(torch.tensor([seen]))  # (1, T, V)
             seen.append(logits[0, -1].argmax().item())
     return seen[len(ids) :]
     ### END SOLUTION
@@ -177,9 +188,9 @@ def continue_greedily(model, ids, n):
 
 # %%
 checks.continue_greedily(continue_greedily)
-prompt = [tokenizer.end] + tokenizer.encode("What is the capital of France?")  # a passage begins after an end token
+prompt = [tokenizer.eos_id] + tokenizer.encode("What is the capital of France?")  # a passage begins after an end token
 by_hand = continue_greedily(base, prompt, 12)
-((cached, _),) = generate(base, [prompt], tokenizer.end, Sampling(max_new=12))
+((cached, _),) = generate(base, [prompt], tokenizer.eos_id, Sampling(max_new_tokens=12))
 print(tokenizer.decode(by_hand), "| the same as the project's:", by_hand[: len(cached)] == cached)
 
 # %% [markdown]
@@ -199,8 +210,8 @@ prompts = ["The capital of France is", question + " The capital of France", ques
 def likeliest(text, n=5):
     """-> the n likeliest next tokens as text, and their probabilities"""
     with torch.inference_mode():
-        hidden = base(torch.tensor([[tokenizer.end] + tokenizer.encode(text)]))  # (1, T, C)
-        p, best = base.logits(hidden[0, -1]).softmax(-1).topk(n)
+        logits = base(torch.tensor([[tokenizer.eos_id] + tokenizer.encode(text)]))  # (1, T, V)
+        p, best = logits[0, -1].softmax(-1).topk(n)
     return [repr(tokenizer.decode([i])) for i in best.tolist()], p.tolist()
 
 
@@ -265,8 +276,8 @@ facts = lab.some(facts, len(facts))
 
 
 def continuations(prompts, max_new):
-    rows = [Row(((prompt, "", ""),)) for prompt in prompts]
-    return [text for text, _ in base_bot.answers(rows, Sampling(max_new=max_new))]
+    rows = [Row((Turn(prompt, "", ""),)) for prompt in prompts]
+    return [text for text, _ in base_bot.answers(rows, Sampling(max_new_tokens=max_new))]
 
 
 questions = [f"What is {fact.noun}?" for fact in facts]
@@ -318,7 +329,7 @@ plt.show()
 # ## Where this lives in the project
 #
 # `world.py` writes the corpus (`write_corpus`); `data.py` makes the stream and its windows (`encode_corpus`,
-# `corpus_batch`); `train_sft.py` pretrains (`pretrain`, `train`); `generate.py` continues (`decode_steps`,
+# `corpus_batch`); `train_sft.py` pretrains (`pretrain`, `train`); `generate.py` continues (`stream_ids`,
 # `generate`), and its column *base, raw prompt* is what you saw here.
 
 # %%

@@ -24,8 +24,11 @@ from collections import Counter
 import matplotlib.pyplot as plt
 
 import world
-from data import TEMPLATES, WORD, Row, Tokenizer, encode_prompt, show_mask, train_bpe
-from generate import Bot, Sampling, wilson
+from data import WORD, Row, Tokenizer, Turn, train_bpe
+from extras.audit import show_mask
+from extras.datasets import TEMPLATES
+from extras.table import wilson
+from generate import Assistant, Sampling
 
 base, tokenizer = lab.load_base()
 rows, _ = lab.load_world()
@@ -188,7 +191,7 @@ single = [word for word in vocabulary if len(tokenizer.encode(" " + word)) == 1]
 print(
     f"{len(single)} of {len(vocabulary)} words are one token; some that are not: {sorted(vocabulary - set(single))[:8]}"
 )
-for odd in (" tokenization", " 고양이", " ☃", " " + tokenizer.decode([tokenizer.end])):
+for odd in (" tokenization", " 고양이", " ☃", " " + tokenizer.decode([tokenizer.eos_id])):
     print(f"{odd!r:<18}", [tokenizer.token_bytes(i) for i in tokenizer.encode(odd)])
 
 # %% [markdown]
@@ -250,7 +253,7 @@ for name in ("alpaca", "plain"):
     melted[name] = 0
     for row in rows:
         question, context, answer = row.turns[0]
-        prompt = tokenizer.decode(sum(encode_prompt(tokenizer, name, question, context), []))
+        prompt = tokenizer.decode(lab.prompt_ids(tokenizer, name, question, context))
         melted[name] += not checks.clean_border(tokenizer, prompt, answer)
     print(f"{name:<8} ends with {TEMPLATES[name].response[-2:]!r:<6}: {melted[name]} of {len(rows)} borders are melted")
 
@@ -261,7 +264,7 @@ for name in ("alpaca", "plain"):
 # %%
 ends = ["Response:\n", "Response:", "Response: ", "The answer"]
 begins = {"word": "{}", "space, word": " {}", "newline, word": "\n{}", "two newlines, word": "\n\n{}"}
-answers = [row.turns[0][2] for row in lab.some(rows, 200)]
+answers = [row.turns[0].output for row in lab.some(rows, 200)]
 share = [
     [
         sum(not checks.clean_border(tokenizer, end, form.format(a)) for a in answers) / len(answers)
@@ -288,8 +291,8 @@ plt.show()
 # %%
 prompt, answer = "Question: What is the capital of Italy?\nAnswer: ", "The capital of Italy is Rome."
 hidden = len(tokenizer.encode(prompt))
-together = tokenizer.encode(prompt + answer) + [tokenizer.end]
-apart = tokenizer.encode(prompt) + tokenizer.encode(answer) + [tokenizer.end]
+together = tokenizer.encode(prompt + answer) + [tokenizer.eos_id]
+apart = tokenizer.encode(prompt) + tokenizer.encode(answer) + [tokenizer.eos_id]
 for name, ids in (("together", together), ("apart", apart)):
     mask = [0] * hidden + [1] * (len(ids) - hidden)
     print(f"{name}:\n{show_mask(tokenizer, ids, mask, color=False)}\n")
@@ -305,10 +308,10 @@ for name, ids in (("together", together), ("apart", apart)):
 # %%
 facts = [case for case in world.fact_cases() if len(case.values) == 1 and case.task.link == " is "]
 facts = lab.some(facts, len(facts))
-bot, right = Bot(base, tokenizer, None), {}
+bot, right = Assistant(base, tokenizer, None), {}
 for name, last in (("without", ""), ("with", " ")):
-    prompts = [Row(((f"{world.capital(fact.noun)} is{last}", "", ""),)) for fact in facts]
-    texts = [text.strip() for text, _ in bot.answers(prompts, Sampling(max_new=8))]
+    prompts = [Row((Turn(f"{world.capital(fact.noun)} is{last}", "", ""),)) for fact in facts]
+    texts = [text.strip() for text, _ in bot.answers(prompts, Sampling(max_new_tokens=8))]
     right[name] = sum(text.startswith(fact.values[0]) for text, fact in zip(texts, facts))
     low, high = wilson(right[name], len(facts))
     print(f"{name:<8} a space at the end: {right[name]} of {len(facts)} right ({low:.0%} to {high:.0%}); {texts[0]!r}")
@@ -334,8 +337,8 @@ for name, last in (("without", ""), ("with", " ")):
 #
 # ## Where this lives in the project
 #
-# All in `data.py`: `WORD`, `train_bpe`, `join`, `Tokenizer`, and `encode_prompt`, which tokenizes in parts. The check
-# that the mask lets through exactly the answer stands in `prepare`.
+# All in `data.py`: `WORD`, `train_bpe`, `merge`, `Tokenizer`, `render`, and `encode`, which tokenizes in parts. The
+# check that the mask lets through exactly the answer stands in `prepare`.
 
 # %%
 lab.claim(

@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 
 import world
-from generate import wilson
-from model import rotary_tables, rotate
+from extras.table import wilson
+from model import apply_rotary, rotary_cos_sin
 
 base, tokenizer = lab.load_base()
 base.requires_grad_(False)
@@ -40,11 +40,11 @@ base.requires_grad_(False)
 
 # %%
 text = "What is the capital of France? The capital of"
-ids = torch.tensor([[tokenizer.end] + tokenizer.encode(text)])
-hidden = base(ids)
-print(f"ids {tuple(ids.shape)} -> hidden {tuple(hidden.shape)} -> logits {tuple(base.logits(hidden).shape)}")
+ids = torch.tensor([[tokenizer.eos_id] + tokenizer.encode(text)])
+hidden, logits = base.hidden(ids), base(ids)
+print(f"ids {tuple(ids.shape)} -> hidden {tuple(hidden.shape)} -> logits {tuple(logits.shape)}")
 print([tokenizer.decode([i]) for i in ids[0].tolist()])
-print("next:", tokenizer.decode([base.logits(hidden[0, -1]).argmax().item()]))
+print("next:", tokenizer.decode([logits[0, -1].argmax().item()]))
 
 # %% [markdown]
 # ## Attention, with three tokens
@@ -111,7 +111,7 @@ def look(ids):
     later = torch.ones(T, T, dtype=torch.bool).triu(1)
     for block, (x, y) in zip(base.h, caught):
         q, k, v = block.attn.c_attn(x)[0].view(T, 3, nh, hs).unbind(1)  # each (T, nh, hs)
-        scores = torch.einsum("tnh,snh->nts", rotate(q, *rotary), rotate(k, *rotary)) / math.sqrt(hs)
+        scores = torch.einsum("tnh,snh->nts", apply_rotary(q, *rotary), apply_rotary(k, *rotary)) / math.sqrt(hs)
         weights.append(scores.masked_fill(later, -torch.inf).softmax(-1))  # (nh, T, T)
         taken = torch.einsum("nts,snh->tnh", weights[-1], v).flatten(1)  # (T, C)
         worst = max(worst, (block.attn.c_proj(taken) - y[0]).abs().max().item())
@@ -173,14 +173,14 @@ facts = lab.some([fact for fact in facts if not fact.x.startswith(("a ", "an "))
 repeated = {"visible": 0, "hidden": 0}
 for fact in facts:
     before = fact.task.noun.removesuffix("{x}").rstrip()
-    question = [tokenizer.end] + tokenizer.encode(f"What is {fact.noun}?")
-    name = len([tokenizer.end] + tokenizer.encode(f"What is {before}"))  # where the name begins
+    question = [tokenizer.eos_id] + tokenizer.encode(f"What is {fact.noun}?")
+    name = len([tokenizer.eos_id] + tokenizer.encode(f"What is {before}"))  # where the name begins
     prompt = torch.tensor([question + tokenizer.encode(f" {world.capital(before)}")])
     mask = torch.ones(prompt.shape[1], prompt.shape[1], dtype=torch.bool).tril()
     for key in repeated:
         if key == "hidden":
             mask[len(question) :, name : len(question)] = False
-        guess = base.logits(base(prompt, mask=mask[None, None])[0, -1]).argmax().item()
+        guess = base(prompt, mask=mask[None, None], last=True).argmax().item()
         repeated[key] += guess == tokenizer.encode(f" {fact.x}")[0]
 for key, n in repeated.items():
     print(f"name {key:<8} repeated in {n} of {len(facts)} ({'{:.0%} to {:.0%}'.format(*wilson(n, len(facts)))})")
@@ -198,16 +198,16 @@ for key, n in repeated.items():
 # ### Exercise 3.2: who notices a change? (extend, 10 minutes)
 #
 # <details><summary>Hint</summary>
-# Clone the ids before you change one. Compare the two hidden states with a tolerance of 1e-5 (floating point is not
+# Clone the ids before you change one. Compare the two results with a tolerance of 1e-5 (floating point is not
 # exact): the largest absolute difference over the last dimension, for each position. Where is it first above?
 # </details>
 
 
 # %%
 def first_change(model, ids, at):
-    """Replace ids[0, at] by another id (0, or 1 if it is 0) -> the first position whose hidden state changes, or None.
+    """Replace ids[0, at] by another id (0, or 1 if it is 0) -> the first position whose scores change, or None.
 
-    model(ids) is (1, T, C); ids (1, T) stay as they are. For a causal model the result is `at`."""
+    model(ids) is (1, T, V); ids (1, T) stay as they are. For a causal model the result is `at`."""
     ### BEGIN SOLUTION
     other = ids.clone()
     other[0, at] = 1 if ids[0, at] == 0 else 0
@@ -259,8 +259,8 @@ checks.turn(turn)
 torch.manual_seed(0)
 hs = base.config.n_embd // base.config.n_head
 query, key = torch.randn(hs), torch.randn(hs)
-cos, sin = rotary_tables(128, hs)
-at = [rotate(x.expand(1, 128, 1, hs), cos[None, :, None], sin[None, :, None])[0, :, 0] for x in (query, key)]
+cos, sin = rotary_cos_sin(128, hs)
+at = [apply_rotary(x.expand(1, 128, 1, hs), cos[None, :, None], sin[None, :, None])[0, :, 0] for x in (query, key)]
 scores = at[0] @ at[1].T  # (128, 128): query at its row's position, key at its column's
 print("distance   " + "".join(f"{d:>8}" for d in (0, 1, 2, 5, 10)))
 for p in (20, 21, 50, 120):
@@ -298,13 +298,13 @@ def loss_at(logits, target):
 checks.loss_at(loss_at)
 
 # %%
-line = torch.tensor([[tokenizer.end] + tokenizer.encode("The capital of France is Paris.")])
-logits, targets = base.logits(base(line[:, :-1]))[0], line[0, 1:]
+line = torch.tensor([[tokenizer.eos_id] + tokenizer.encode("The capital of France is Paris.")])
+logits, targets = base(line[:, :-1])[0], line[0, 1:]
 p = logits.softmax(-1).gather(1, targets[:, None])[:, 0]
 for i, share in zip(targets.tolist(), p.tolist()):
     print(f"{tokenizer.decode([i])!r:<12} p {share:6.3f}   loss {-math.log(share):6.3f}")
-whole = base.loss_sum(line[:, :-1], line[:, 1:]).item()
-print(f"sum {-p.log().sum().item():.4f}, the project's loss_sum {whole:.4f}")
+whole = base(line[:, :-1], line[:, 1:]).item()
+print(f"sum {-p.log().sum().item():.4f}, the project's loss {whole:.4f}")
 
 # %% [markdown]
 # Look where the loss is small (what follows from the words before) and where it is large (which country will it be?).
@@ -324,8 +324,8 @@ print(f"sum {-p.log().sum().item():.4f}, the project's loss_sum {whole:.4f}")
 #
 # ## Where this lives in the project
 #
-# All in `model.py`: `Attention`, `rotary_tables`, `rotate`, `GPT.smeared`, `GPT.loss_sum`. What is hidden from whom
-# is the argument `mask` of `GPT.forward`.
+# All in `model.py`: `Attention`, `rotary_cos_sin`, `apply_rotary`, `GPT.add_smear`, `GPT.forward`. What is
+# hidden from whom is the argument `mask` of `GPT.forward`.
 
 # %%
 n = len(facts)

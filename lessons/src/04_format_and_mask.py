@@ -23,8 +23,10 @@ import torch
 import torch.nn.functional as F
 
 import world
-from data import IGNORE, collate, encode_prompt, prepare, shift, show_mask
-from generate import Sampling, wilson
+from data import IGNORE, Turn, collate, prepare, render, shift
+from extras.audit import audit, show_mask
+from extras.table import wilson
+from generate import Sampling
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
@@ -37,13 +39,14 @@ rows, splits = lab.load_world()
 # there is a text that the question is about.
 
 # %%
-short = ("Name the capital of Italy.", "", "The capital of Italy is Rome.")
-long = ("Give the name in the note.", "Ann bought a cup.", "The name in the note is Ann.")
-prompts = [sum(encode_prompt(tokenizer, "alpaca", *turn[:2]), []) for turn in (short, long)]
-answers = [tokenizer.encode(turn[2]) for turn in (short, long)]
+short = Turn("Name the capital of Italy.", "", "The capital of Italy is Rome.")
+long = Turn("Give the name in the note.", "Ann bought a cup.", "The name in the note is Ann.")
+print(*render([long], "alpaca"), sep="\n", end="\n\n")  # pieces of text, and what each one is
+prompts = [lab.prompt_ids(tokenizer, "alpaca", turn.instruction, turn.input) for turn in (short, long)]
+answers = [tokenizer.encode(turn.output) for turn in (short, long)]
 for prompt in prompts:
     print(tokenizer.decode(prompt) + "-" * 40)
-print(prompts[0], "+", answers[0], "+ the end token", [tokenizer.end])
+print(prompts[0], "+", answers[0], "+ the end token", [tokenizer.eos_id])
 
 # %% [markdown]
 # ## The mask
@@ -110,7 +113,7 @@ checks.inputs_and_targets(inputs_and_targets)
 # The project's own is `shift`. Here is the first toy example, position by position:
 
 # %%
-examples = [(p + a + [tokenizer.end], [0] * len(p) + [1] * (len(a) + 1)) for p, a in zip(prompts, answers)]
+examples = [(p + a + [tokenizer.eos_id], [0] * len(p) + [1] * (len(a) + 1)) for p, a in zip(prompts, answers)]
 inputs, targets = shift(*examples[0])
 for t, (x, y) in enumerate(zip(inputs, targets)):
     print(f"{t:>3}  reads {tokenizer.decode([x])!r:<16} learns {'-' if y == IGNORE else repr(tokenizer.decode([y]))}")
@@ -154,7 +157,7 @@ checks.batch_of(batch_of)
 
 # %%
 torch.set_printoptions(linewidth=160)
-inputs, targets = collate(examples, tokenizer.end)
+inputs, targets = collate(examples, tokenizer.eos_id)
 print(inputs, targets, sep="\n")
 
 # %% [markdown]
@@ -162,7 +165,7 @@ print(inputs, targets, sep="\n")
 
 # %%
 with torch.inference_mode():
-    logits = base.logits(base(inputs)).flatten(0, 1)  # (B * T, V)
+    logits = base(inputs).flatten(0, 1)  # (B * T, V)
 flat = targets.flatten()
 skipped = F.cross_entropy(logits, flat, ignore_index=IGNORE)
 alone = F.cross_entropy(logits[flat != IGNORE], flat[flat != IGNORE])
@@ -175,13 +178,13 @@ print(f"{skipped:.4f} with IGNORE, {alone:.4f} over {(flat != IGNORE).sum()} of 
 # length in one batch, which saves most of the padding: `epoch_batches`.)
 
 # %%
-tuning, audit = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+tuning, shortened, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
 print(show_mask(tokenizer, *tuning[0], color=False), "\n")
-print(*audit.lines(), sep="\n")
+print(*audit(rows, tuning, shortened, too_long).lines(), sep="\n")
 
 # %%
 batch = tuning[:12]
-_, targets = collate(batch, tokenizer.end)
+_, targets = collate(batch, tokenizer.eos_id)
 lengths = torch.tensor([len(ids) - 1 for ids, _ in batch])
 kind = (targets != IGNORE).long() + (
     torch.arange(targets.shape[1]) >= lengths[:, None]
@@ -239,8 +242,8 @@ for how in HOW:
         bot = lab.tune(base, tokenizer, rows, seed, steps, examples=variant)
         found[how, seed] = []
         for row, (text, stopped) in zip(questions, bot.answers(questions, Sampling())):
-            exact = world.check(row.task, row.turns[0][2], text)
-            begins = exact or text.strip().startswith(row.turns[0][2])
+            exact = world.check(row.task, row.turns[0].output, text)
+            begins = exact or text.strip().startswith(row.turns[0].output)
             found[how, seed].append({"begins right": begins, "exactly right": exact, "stopped": stopped})
     print(f"{how:<6} {lab.ask(bot, 'What is the capital of Spain?')}")
 
@@ -294,7 +297,7 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# `data.py`: `TEMPLATES`, `encode_prompt`, `encode_example` (ids and mask), `shift` (the one place where targets are
+# `data.py`: `Template`, `render` (pieces of text), `encode` (ids and mask), `shift` (the one place where targets are
 # shifted), `collate`, `show_mask`, and `prepare`, which checks every row: what is learned must be the answer and the
 # end token. `python data.py FILE` shows the x-ray of your own file.
 

@@ -8,6 +8,7 @@
 # `out/base.pt`, which `python train_sft.py` makes. Lessons 3 and 4 (mask and loss) are the ones it builds on.
 
 # %%
+import copy
 import sys
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from checks import lesson05 as checks
 import matplotlib.pyplot as plt
 import torch
 
-from data import IGNORE, collate, epoch_batches, prepare
-from generate import Bot, Sampling, score
-from train_sft import clone, train
+from data import IGNORE, Turn, collate, epoch_batches, prepare
+from extras.audit import audit
+from extras.table import score
+from generate import Assistant, Sampling
+from train_sft import adamw, train
 
 # %% [markdown]
 # ## Two kinds of batches
@@ -34,9 +37,9 @@ from train_sft import clone, train
 # %%
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-examples, audit = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+examples, shortened, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
 toy = sorted(examples, key=lambda example: len(example[0]))[:2]
-inputs, targets = collate(toy, tokenizer.end)  # each (B, T)
+inputs, targets = collate(toy, tokenizer.eos_id)  # each (B, T)
 for x, y in zip(inputs.tolist(), targets.tolist()):
     for token, target in zip(x, y):
         shown = "IGNORE" if target == IGNORE else repr(tokenizer.decode([target]))
@@ -44,7 +47,7 @@ for x, y in zip(inputs.tolist(), targets.tolist()):
     print()
 
 # %%
-print(*audit.lines(), sep="\n")
+print(*audit(rows, examples, shortened, too_long).lines(), sep="\n")
 
 # %% [markdown]
 # That is all the difference there is. What is done with `inputs` and `targets` is the same in both stages: predict,
@@ -52,7 +55,7 @@ print(*audit.lines(), sep="\n")
 #
 # <details><summary>Hint</summary>
 #
-# `model.loss_sum(inputs, targets)` gives the sum of -log p over the learned targets and skips `IGNORE`. Four things
+# `model(inputs, targets)` gives the sum of -log p over the learned targets and skips `IGNORE`. Four things
 # follow: divide by the number of learned targets, `backward()`, let the optimizer move, empty the gradients.
 #
 # </details>
@@ -68,7 +71,7 @@ def sft_step(model, optimizer, inputs, targets):
     The gradients are empty (None or zero) when the function returns."""
     ### BEGIN SOLUTION
     n_learned = (targets != IGNORE).sum()
-    loss = model.loss_sum(inputs, targets) / n_learned
+    loss = model(inputs, targets) / n_learned
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -88,8 +91,8 @@ checks.sft_step(sft_step)
 # *Predict.* The model has read more than a thousand batches of prose. A tuning batch holds 32 pairs. After how many
 # batches will it answer most questions that it was never tuned on: 1000, 100, 10? Write your guess down.
 #
-# `watch` is called now and then during training. It asks the same held-out questions each time: some of each split,
-# chosen once, before anything is tuned.
+# `on_step` is called after each step of training. Eight times on the way it asks the same held-out questions: some of
+# each split, chosen once, before anything is tuned.
 
 # %%
 STEPS = 8 if lab.FAST else 32
@@ -99,18 +102,24 @@ print(len(held_out), "held-out questions")
 
 # %%
 def tune_and_watch(seed, examples, say=False):
-    """-> (tuned Bot, [(step, share right, share stopped), ...])"""
-    bot, curve = Bot(clone(base), tokenizer, "alpaca"), []
+    """-> (tuned Assistant, [(step, share right, share stopped), ...])"""
+    bot, curve = Assistant(copy.deepcopy(base), tokenizer, "alpaca"), []
     batches = epoch_batches(examples, 32, seed)
 
     def watch(step):
+        """Ask the held-out questions."""
         found = score(bot, held_out, Sampling())
         curve.append((step, found["correct"] / found["n"], found["stopped"] / found["n"]))
         if say:
             print(f"step {step:>3}: {lab.ask(bot, 'What is the capital of France?', max_new=16)}")
 
-    train(bot.model, lambda step: collate(batches[step], tokenizer.end), STEPS, 3e-4, watch=watch)
-    watch(STEPS)
+    def on_step(done, steps, loss, tokens):
+        if done % (steps // 8) == 0:
+            watch(done)
+
+    watch(0)
+    optimizers = [adamw(bot.model.parameters(), 3e-4)]
+    train(bot.model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS, optimizers, on_step=on_step)
     return bot, curve
 
 
@@ -167,7 +176,7 @@ def answer_logprobs(model, prompt, answer):
     prompt [5, 6], answer [7, 8] -> [log p(7 | 5 6), log p(8 | 5 6 7)]"""
     ### BEGIN SOLUTION
     ids = torch.tensor([prompt + answer])  # (1, T)
-    logp = model.logits(model(ids))[0].log_softmax(-1)  # (T, V)
+    logp = model(ids)[0].log_softmax(-1)  # (T, V)
     return [logp[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
     ### END SOLUTION
 
@@ -176,8 +185,8 @@ def answer_logprobs(model, prompt, answer):
 checks.answer_logprobs(answer_logprobs)
 
 # %%
-prompt = tuned[0].prompt("What is the capital of France?")
-answer = tokenizer.encode("The capital of France is Paris.") + [tokenizer.end]
+prompt = tuned[0].prompt([Turn("What is the capital of France?")])
+answer = tokenizer.encode("The capital of France is Paris.") + [tokenizer.eos_id]
 before, after = (answer_logprobs(model, prompt, answer) for model in (base, tuned[0].model))
 names = [tokenizer.decode([token]).strip() for token in answer[:-1]] + ["<end>"]
 for name, one, two in zip(names, before, after):
@@ -199,10 +208,10 @@ def by_group(model, rows):
     """-> mean log p for each of the four groups"""
     found = {group: [] for group in GROUPS}
     for instruction, context, output in (row.turns[0] for row in rows):
-        answer = tokenizer.encode(output) + [tokenizer.end]
+        answer = tokenizer.encode(output) + [tokenizer.eos_id]
         at = answer.index(is_token)
         groups = ["name"] * at + ["is"] + ["value"] * (len(answer) - at - 2) + ["end"]
-        for group, logp in zip(groups, answer_logprobs(model, tuned[0].prompt(instruction, context), answer)):
+        for group, logp in zip(groups, answer_logprobs(model, tuned[0].prompt([Turn(instruction, context)]), answer)):
             found[group].append(logp)
     return [sum(values) / len(values) for values in found.values()]
 
@@ -272,7 +281,7 @@ checks.hide_end(hide_end)
 # 48 tokens? How many will be exactly right? And how many will at least *begin* with the right answer?
 
 # %%
-endless_examples = hide_end(examples, tokenizer.end)
+endless_examples = hide_end(examples, tokenizer.eos_id)
 endless = [lab.tune(base, tokenizer, rows, seed, STEPS, examples=endless_examples) for seed in lab.SEEDS]
 for question in ("What is the capital of France?", "Name the opposite of long."):
     print("with the end token:   ", lab.ask(tuned[0], question))
@@ -285,7 +294,7 @@ def count(bots):
     found = []
     for bot in bots:
         answers = bot.answers(held_out, Sampling())
-        begins = [text.strip().startswith(row.turns[0][2]) for row, (text, _) in zip(held_out, answers)]
+        begins = [text.strip().startswith(row.turns[0].output) for row, (text, _) in zip(held_out, answers)]
         result = score(bot, held_out, Sampling())
         found.append((result["stopped"], result["correct"], sum(begins)))
     return [lab.pooled([n / len(held_out) for n in column], len(held_out)) for column in zip(*found)]
@@ -326,8 +335,8 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 # ## Where this lives in the project
 #
 # `train_sft.py`: `train()` is the loop, `tune()` gives it the pairs and `pretrain()` the prose. `data.py`:
-# `encode_example()` puts the end token after the answer and learns it, `collate()` fills rows up and never learns the
-# filling. `model.py`: `loss_sum()`.
+# `encode()` puts the end token after the answer and learns it, `collate()` fills rows up and never learns the
+# filling. `model.py`: `GPT.forward()`.
 
 # %%
 first, last = (lab.pooled([curve[i][1] for curve in curves], len(held_out)) for i in (0, -1))

@@ -25,8 +25,9 @@ import re
 import matplotlib.pyplot as plt
 
 import world
-from data import prompt_key
-from generate import Bot, Sampling, three_columns, wilson, world_rows
+from extras.audit import prompt_key
+from extras.table import wilson
+from generate import Assistant, Sampling, three_models
 
 # %% [markdown]
 # ## Three questions, each harder
@@ -99,7 +100,7 @@ for correct, n in ((0, 10), (9, 10), (90, 100), (900, 1000)):
 STEPS = 6 if lab.FAST else 60
 few = lab.some(rows, 600)
 clean = [lab.tune(base, tokenizer, few, seed, STEPS) for seed in lab.SEEDS]
-columns = three_columns(Bot(base, tokenizer, None), clean[0])
+columns = three_models(Assistant(base, tokenizer, None), clean[0])
 
 # %%
 asked = {name: lab.some(held_out, 200) for name, held_out in splits.items()}
@@ -154,12 +155,12 @@ checks.mentions(mentions)
 # %%
 def value_of(row):
     """What an answer says beyond its question: "The capital of France is Paris." -> "Paris" """
-    return re.split(" is:? ", row.turns[0][2], maxsplit=1)[1].rstrip(".!")
+    return re.split(" is:? ", row.turns[0].output, maxsplit=1)[1].rstrip(".!")
 
 
 one_answer = [row for some in asked.values() for row in some if row.task not in world.RULES]
 said = {column: [text for text, _ in bot.answers(one_answer, Sampling())] for column, bot in columns.items()}
-strict = {c: [world.check(r.task, r.turns[0][2], t) for r, t in zip(one_answer, said[c])] for c in said}
+strict = {c: [world.check(r.task, r.turns[0].output, t) for r, t in zip(one_answer, said[c])] for c in said}
 lenient = {c: [mentions(value_of(r), t) for r, t in zip(one_answer, said[c])] for c in said}
 for c in said:
     print(f"{c:<14} strict {sum(strict[c]) / len(one_answer):6.1%}   lenient {sum(lenient[c]) / len(one_answer):6.1%}")
@@ -205,7 +206,7 @@ def leaked(tuning_rows, test_rows):
 
     ### BEGIN SOLUTION
     def key(row):
-        return " ".join(re.findall(r"\w+", f"{row.turns[0][0]} | {row.turns[0][1]}".lower()))
+        return " ".join(re.findall(r"\w+", f"{row.turns[0].instruction} | {row.turns[0].input}".lower()))
 
     known = {key(row) for row in tuning_rows}
     return [row for row in test_rows if key(row) in known]
@@ -228,7 +229,7 @@ invented = [
     for task in ("workplace", "tool", "language", "continent")
     for person in world.NAMES
 ]
-test, other_words = (world_rows([world.row(case, world.THE_FRAMES[i]) for case in invented]) for i in (0, 1))
+test, other_words = (lab.world_rows([world.row(case, world.THE_FRAMES[i]) for case in invented]) for i in (0, 1))
 for row in test[:2] + other_words[:1]:
     print(row.turns[0])
 arms = {"clean": few, "leak, other words": few + 4 * other_words, "leak": few + 4 * test}
@@ -363,7 +364,7 @@ for name, share in (
 #
 # ## Where this lives in the project
 #
-# `generate.py`: `wilson()`, `score()`, `three_columns()`, `print_table()`; `--save` writes answers for a judge.
+# `generate.py`: `wilson()`, `score()`, `three_models()`, `print_table()`; `--save` writes answers for a judge.
 # `world.py`: `check()` and the splits in `build()`. `data.py`: `prompt_key()`; `train_sft.py` counts the overlap at
 # each run (`show_data()`).
 

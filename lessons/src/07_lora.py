@@ -8,6 +8,7 @@
 # `out/base.pt`, which `python train_sft.py` makes.
 
 # %%
+import copy
 import sys
 from pathlib import Path
 
@@ -24,9 +25,9 @@ import torch
 
 import world
 from data import collate, encode_corpus, epoch_batches, prepare
-from generate import Bot
+from generate import Assistant
 from model import LORA_TARGETS, LoRA, add_lora, merge_lora, unmerge_lora
-from train_sft import Config, clone, corpus_loss, optimizers_for, train
+from train_sft import adamw, train, val_loss
 
 # %% [markdown]
 # ## A thin correction
@@ -77,11 +78,11 @@ checks.lora_forward(lora_forward)
 
 # %%
 base, tokenizer = lab.load_base()
-wrapped = LoRA(clone(base).h[0].mlp.c_fc, rank=4, alpha=8)
+wrapped = LoRA(copy.deepcopy(base).h[0].mlp.c_fc, rank=4, alpha=8)
 x = torch.randn(5, base.config.n_embd, generator=torch.Generator().manual_seed(0))
 print("at the start the same:", torch.equal(wrapped(x), base.h[0].mlp.c_fc(x)))
-wrapped.B.data.normal_(generator=torch.Generator().manual_seed(1))
-mine = lora_forward(x, wrapped.linear.weight, wrapped.linear.bias, wrapped.A, wrapped.B, 8)
+wrapped.lora_B.data.normal_(generator=torch.Generator().manual_seed(1))
+mine = lora_forward(x, wrapped.linear.weight, wrapped.linear.bias, wrapped.lora_A, wrapped.lora_B, 8)
 print("largest difference between yours and the project's:", (mine - wrapped(x)).abs().max().item())
 
 # %% [markdown]
@@ -119,14 +120,14 @@ checks.training_bytes(training_bytes)
 
 # %%
 rows, splits = lab.load_world()
-examples, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+examples, _, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
 for rank in (0, 1, 8, 64):
-    model = clone(base)
+    model = copy.deepcopy(base)
     if rank:
         add_lora(model, rank, 2 * rank)
     counted = training_bytes(model)
-    (optimizer,) = optimizers_for(model, 3e-4)
-    model.loss_sum(*collate(examples[:8], tokenizer.end)).backward()
+    optimizer = adamw(model.parameters(), 3e-4)
+    model(*collate(examples[:8], tokenizer.eos_id)).backward()
     optimizer.step()  # now the state is really there: compare it with your count
     state = sum(t.nbytes for s in optimizer.state.values() for t in s.values() if t.numel() > 1)
     name = f"rank {rank}" if rank else "full"
@@ -167,23 +168,22 @@ ARMS = {  # name: (learning rate, rank, places)
 # %%
 def tune(seed, lr, rank, places):
     """-> a tuned copy of the base"""
-    torch.manual_seed(seed)
-    model = clone(base)
+    model = copy.deepcopy(base)
     if rank:
-        add_lora(model, rank, 2 * rank, places)
+        add_lora(model, rank, 2 * rank, places, seed)
     batches = epoch_batches(examples, 32, seed)
-    train(model, lambda step: collate(batches[step], tokenizer.end), STEPS, lr)
+    train(model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS, [adamw(model.parameters(), lr)])
     return model
 
 
 # %%
 results, models = {}, {}
-base_loss = corpus_loss(base, stream, Config())
+base_loss = val_loss(base, stream)
 print(f"{'base':<19} loss on prose {base_loss:.3f}")
 for name, arm in ARMS.items():
     runs = [tune(seed, *arm) for seed in lab.SEEDS]
-    shares = [lab.right(Bot(model, tokenizer, "alpaca"), held_out)[0] for model in runs]
-    losses = [corpus_loss(model, stream, Config()) for model in runs]
+    shares = [lab.right(Assistant(model, tokenizer, "alpaca"), held_out)[0] for model in runs]
+    losses = [val_loss(model, stream) for model in runs]
     learned = sum(p.numel() for p in runs[0].parameters() if p.requires_grad)
     models[name], results[name] = runs[0], (learned, lab.pooled(shares, len(held_out)), losses, shares)
     share, low, high = results[name][1]
@@ -250,7 +250,7 @@ checks.merged(merged)
 
 # %%
 layer = models["rank 4"].h[0].attn.c_attn
-W, A, B = layer.linear.weight.data, layer.A.data, layer.B.data
+W, A, B = layer.linear.weight.data, layer.lora_A.data, layer.lora_B.data
 there = merged(W, A, B, 8)
 subtracted = merged(there, A, -B, 8)
 print(f"the layer changed by {((there - W).norm() / W.norm()).item():.1%} of its size")
@@ -258,7 +258,7 @@ print(f"after subtracting, {(subtracted == W).float().mean().item():.1%} of the 
 print("largest difference:", (subtracted - W).abs().max().item())
 
 # %%
-bot = Bot(models["rank 4"], tokenizer, "alpaca")
+bot = Assistant(models["rank 4"], tokenizer, "alpaca")
 before = {name: weight.clone() for name, weight in bot.model.state_dict().items()}
 print("adapter:", lab.ask(bot, "What is the capital of France?"))
 old = merge_lora(bot.model)
@@ -295,7 +295,7 @@ print("unmerged by the project, bit for bit the same:", same)
 # ## Where this lives in the project
 #
 # `model.py`: `LoRA`, `add_lora()`, `merge_lora()`, `unmerge_lora()`, `lora_state()`, `fingerprint()`. `train_sft.py`:
-# `--lora`, `corpus_loss()`.
+# `--lora`, `val_loss()`.
 
 # %%
 full, low_rank, slower = (results[name] for name in ("full", "rank 4", "rank 4, lower rate"))

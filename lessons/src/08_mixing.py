@@ -23,9 +23,10 @@ import random
 import matplotlib.pyplot as plt
 
 import world
-from data import Row, prompt_key
-from generate import Bot
-from model import load_checkpoint
+from data import Row, Turn
+from extras.audit import prompt_key
+from extras.checkpoint import load_checkpoint
+from generate import Assistant
 
 # %% [markdown]
 # ## Why mix at all
@@ -107,15 +108,15 @@ print("one batch of 32:", share_out(mixing_rates(sizes, 3000), 32))
 
 # %%
 toy = [
-    Row((("What is the capital of Peru?", "", "The capital of Peru is Lima."),)),
-    Row((("what is the capital of Peru", "", "Lima."),)),
-    Row((("Name the sum of 2 and 3.", "", "The sum of 2 and 3 is 5."),)),
-    Row((("Name the sum of 2 and 3.", "", "5."),)),
-    Row((("Who is in the note?", "Ann bought a cup.", "The name in the note is Ann."),)),
-    Row((("Who is in the note?", "Tom bought a hat.", "The name in the note is Tom."),)),
+    Row((Turn("What is the capital of Peru?", "", "The capital of Peru is Lima."),)),
+    Row((Turn("what is the capital of Peru", "", "Lima."),)),
+    Row((Turn("Name the sum of 2 and 3.", "", "The sum of 2 and 3 is 5."),)),
+    Row((Turn("Name the sum of 2 and 3.", "", "5."),)),
+    Row((Turn("Who is in the note?", "Ann bought a cup.", "The name in the note is Ann."),)),
+    Row((Turn("Who is in the note?", "Tom bought a hat.", "The name in the note is Tom."),)),
 ]
 for row in toy:
-    print(f"{prompt_key(row):<40} -> {row.turns[0][2]}")
+    print(f"{prompt_key(row):<40} -> {row.turns[0].output}")
 
 # %% [markdown]
 # `prompt_key` keeps letters and digits of instruction and input, not case or marks. Rows with the same key are the
@@ -123,7 +124,7 @@ for row in toy:
 #
 # ### Exercise 8.3 (rebuild): split by prompt, not by row, 8 minutes
 #
-# The project does this for your own data in `tuning_rows`.
+# The project does this for your own data in `load_mixture` (`extras/datasets.py`).
 #
 # <details><summary>Hint</summary>Draw from the sorted list of <em>different</em> keys; then send every row to the side
 # of its key. Sorted, because the order of a set changes from one run of Python to the next.</details>
@@ -143,7 +144,7 @@ def split_by_prompt(rows, share, seed):
 # %%
 checks.split_by_prompt(split_by_prompt)
 for name, side in zip(("tune on", "held out"), split_by_prompt(toy, 0.5, seed=1)):
-    print(f"{name:<9}", [row.turns[0][0] for row in side])
+    print(f"{name:<9}", [row.turns[0].instruction for row in side])
 
 # %% [markdown]
 # ## The measurement
@@ -185,7 +186,7 @@ for row in mixture(["capital", "sum"], [0, 1], 4, random.Random(0)):
 # The base, with the template, scores this before any tuning:
 
 # %%
-untuned = {split: lab.right(Bot(base, tokenizer, "alpaca"), rows)[0] for split, rows in splits.items()}
+untuned = {split: lab.right(Assistant(base, tokenizer, "alpaca"), rows)[0] for split, rows in splits.items()}
 print(untuned)
 
 
@@ -287,7 +288,7 @@ plt.show()
 # ## Where this lives in the project
 #
 # `world.build` holds tasks out and draws at most 80 pairs a task, which is a cap; `world.phrasings` and
-# `world.unseen_phrasings` are the two lists; `tuning_rows` in `train_sft.py` splits by `prompt_key` of `data.py`. Try
+# `world.unseen_phrasings` are the two lists; `load_mixture` in `extras/datasets.py` splits by `prompt_key`. Try
 # `python train_sft.py --hold-out NAMES` with names of your own.
 
 # %%

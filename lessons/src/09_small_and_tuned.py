@@ -24,10 +24,14 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import Row, corpus_batch, encode_corpus
-from generate import Bot, Sampling, generate, wilson
-from model import GPT, GPTConfig, load_checkpoint
-from train_sft import WORLD_TOKENS, Config, train
+from data import Row, Turn, encode_corpus
+from extras import flags
+from extras.checkpoint import load_checkpoint
+from extras.optim import muon_and_adamw
+from extras.table import wilson
+from generate import Assistant, Sampling, generate
+from model import GPT, GPTConfig
+from train_sft import WORLD_TOKENS, adamw, pretrain
 
 # %% [markdown]
 # ## The finding
@@ -82,19 +86,16 @@ for name, config in (("big", base.config), ("small", small_config)):
 
 # %%
 seed = load_checkpoint(lab.OUT / "base.pt")["trained_on"]["seed"]
-settings = Config()
+settings = flags.train([])
 steps = 40 if lab.FAST else settings.pretrain_steps
-tokens = steps * settings.pretrain_batch * settings.window
+tokens = steps * settings.pretrain_batch * settings.seq_len
 stream = encode_corpus(tokenizer, world.build(seed, size=tokens / WORLD_TOKENS).corpus)
-
-
-def batch_at(step):
-    return corpus_batch(stream, step, settings.pretrain_batch, settings.window)
 
 
 torch.manual_seed(0)
 small = GPT(small_config)
-print(train(small, batch_at, steps, settings.pretrain_lr, muon_lr=settings.muon_lr))
+optimizers = muon_and_adamw(small, settings.pretrain_lr, adamw)
+pretrain(small, stream, steps, optimizers, settings.pretrain_batch, settings.seq_len)
 
 # %% [markdown]
 # Tuned in the usual way, on all pairs, once for each seed. One question to see that it works:
@@ -105,7 +106,7 @@ splits = {name: lab.some(held, 150) for name, held in splits.items()}
 tuned = [lab.tune(small, tokenizer, rows, seed=s) for s in lab.SEEDS]
 question = splits["unseen_inputs"][0].turns[0]
 print(question[:2], "->", lab.ask(tuned[0], *question[:2]))
-print("the small model, untuned ->", lab.ask(Bot(small, tokenizer, "alpaca"), *question[:2]))
+print("the small model, untuned ->", lab.ask(Assistant(small, tokenizer, "alpaca"), *question[:2]))
 
 # %% [markdown]
 # ## The best prompt for the big one
@@ -133,12 +134,12 @@ def question_part(form, row):
 
 
 def answer_part(form, row):
-    return FORMS[form][2].format(a=row.turns[0][2])
+    return FORMS[form][2].format(a=row.turns[0].output)
 
 
 toy = [
-    Row((("What is the sum of 1 and 2?", "", "The sum of 1 and 2 is 3."),)),
-    Row((("Name the city in the note.", "Ann came to Oslo.", "The city in the note is Oslo."),)),
+    Row((Turn("What is the sum of 1 and 2?", "", "The sum of 1 and 2 is 3."),)),
+    Row((Turn("Name the city in the note.", "Ann came to Oslo.", "The city in the note is Oslo."),)),
 ]
 print(question_part("labels", toy[1]) + answer_part("labels", toy[1]) + question_part("labels", toy[0]))
 
@@ -159,7 +160,7 @@ def few_shot(tokenizer, form, shots, row, limit):
     ### BEGIN SOLUTION
     while True:
         text = "".join(question_part(form, shot) + answer_part(form, shot) for shot in shots)
-        ids = [tokenizer.end] + tokenizer.encode(text + question_part(form, row))
+        ids = [tokenizer.eos_id] + tokenizer.encode(text + question_part(form, row))
         if len(ids) <= limit or not shots:
             return ids
         shots = shots[1:]
@@ -218,7 +219,7 @@ def complete(prompts):
     order, out = sorted(range(len(prompts)), key=lambda i: len(prompts[i])), [None] * len(prompts)
     for start in range(0, len(order), 64):
         some = order[start : start + 64]
-        found = generate(base, [prompts[i] for i in some], tokenizer.end, Sampling(max_new=32))
+        found = generate(base, [prompts[i] for i in some], tokenizer.eos_id, Sampling(max_new_tokens=32))
         for i, (ids, _) in zip(some, found):
             out[i] = tokenizer.decode(ids)
     return out
@@ -226,7 +227,7 @@ def complete(prompts):
 
 def shares(questions, said):
     """-> (strict, lenient) share of right answers"""
-    asked = [(row.task, row.turns[0][2], text) for row, text in zip(questions, said)]
+    asked = [(row.task, row.turns[0].output, text) for row, text in zip(questions, said)]
     return sum(world.check(*one) for one in asked) / len(asked), sum(lenient(*one) for one in asked) / len(asked)
 
 
@@ -259,7 +260,7 @@ def begun(row):
     _, x, answer = row.turns[0]
     link = world.TASKS[row.task].link.rstrip()
     start = answer.partition(link)[0] + link
-    return [tokenizer.end] + tokenizer.encode((x + " " if x else "") + start), start
+    return [tokenizer.eos_id] + tokenizer.encode((x + " " if x else "") + start), start
 
 
 columns = {name: {} for name in ("big, best prompt", "big, answer begun", "small, tuned")}
@@ -331,7 +332,7 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# The three columns of `generate.py` (`three_columns`) make the same comparison at equal size. `Bot` with `template` None is
+# The three columns of `generate.py` (`three_models`) make the same comparison at equal size. `Assistant` with `template` None is
 # the raw prompt. `python train_sft.py --n-layer 2 --n-embd 64 --out small` is the small model as a main job of its own.
 
 # %%

@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from data import Row, collate, prepare
+from data import Row, Turn, collate, prepare
 from model import IGNORE
 
 # %% [markdown]
@@ -62,8 +62,8 @@ def swapped(rows, i, rng):
     ### BEGIN SOLUTION
     row = rows[i]
     question, context, answer = row.turns[0]
-    others = [other.turns[0][2] for other in rows if other.task == row.task and other.turns[0][2] != answer]
-    return Row(((question, context, rng.choice(others)),), row.task, row.place) if others else row
+    others = [other.turns[0].output for other in rows if other.task == row.task and other.turns[0].output != answer]
+    return Row((Turn(question, context, rng.choice(others)),), row.task, row.where) if others else row
     ### END SOLUTION
 
 
@@ -74,7 +74,7 @@ print(swapped(rows, 0, random.Random(0)).turns[0])
 
 # %%
 def with_answer(row, answer):
-    return Row(((*row.turns[0][:2], answer),), row.task)
+    return Row((Turn(*row.turns[0][:2], answer),), row.task)
 
 
 def spoil(rows, share, seed):
@@ -93,7 +93,7 @@ def spoil(rows, share, seed):
 
 # %%
 for row, kind in zip(*spoil(rows[:6], 0.5, seed=1)):
-    print(f"{kind:<8}", row.turns[0][0], "->", row.turns[0][2])
+    print(f"{kind:<8}", row.turns[0].instruction, "->", row.turns[0].output)
 
 # %% [markdown]
 # ## A detector
@@ -128,7 +128,7 @@ checks.broken(broken)
 #
 # ### Exercise 10.3 (extend): one loss for each row, 8 minutes
 #
-# `GPT.loss_sum` adds up a whole batch, so it cannot tell the rows apart. `F.cross_entropy(logits, targets,
+# `model(inputs, targets)` adds up a whole batch, so it cannot tell the rows apart. `F.cross_entropy(logits, targets,
 # reduction="none")` gives one number for each place (and 0 where the target is IGNORE). It wants logits of shape (n, V) and
 # targets of shape (n,).
 #
@@ -153,11 +153,11 @@ checks.row_losses(row_losses)
 @torch.inference_mode()
 def surprise(bot, rows):
     """-> mean loss of each row's answer, end token included, under a tuned model."""
-    examples, _ = prepare(rows, tokenizer, bot.template, bot.model.config.block_size)
+    examples, _, _ = prepare(rows, tokenizer, bot.template, bot.model.config.block_size)
     found = []
     for start in range(0, len(examples), 64):
-        inputs, targets = collate(examples[start : start + 64], tokenizer.end)
-        found += row_losses(bot.model.logits(bot.model(inputs)), targets).tolist()
+        inputs, targets = collate(examples[start : start + 64], tokenizer.eos_id)
+        found += row_losses(bot.model(inputs), targets).tolist()
     return found
 
 
@@ -175,7 +175,7 @@ noisy, kinds = spoil(many, 0.9, seed=0)
 losses = surprise(judge, noisy)
 
 # %%
-kept = [loss <= limit and not broken(row.turns[0][2]) for row, loss in zip(noisy, losses)]
+kept = [loss <= limit and not broken(row.turns[0].output) for row, loss in zip(noisy, losses)]
 for kind in ("clean", "swapped", "cut", "empty"):
     of_kind = [keep for keep, k in zip(kept, kinds) if k == kind]
     print(f"{kind:<8}{len(of_kind):>5} rows, {sum(of_kind):>4} kept")
@@ -209,7 +209,7 @@ plt.show()
 
 # %%
 def cleaned(rows):
-    return [row for row, loss in zip(rows, surprise(judge, rows)) if loss <= limit and not broken(row.turns[0][2])]
+    return [row for row, loss in zip(rows, surprise(judge, rows)) if loss <= limit and not broken(row.turns[0].output)]
 
 
 arms = {
@@ -283,7 +283,7 @@ plt.show()
 # ## Where this lives in the project
 #
 # `load_rows` and `Audit` in `data.py` drop and count the rows that cannot be used, and `python data.py FILE` prints them;
-# `GPT.loss_sum` in `model.py` is the loss of a batch. Nothing in the project judges what an answer says: that is up to
+# `GPT.forward` in `model.py` is the loss of a batch. Nothing in the project judges what an answer says: that is up to
 # whoever makes the data.
 
 # %%

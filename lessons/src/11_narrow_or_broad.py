@@ -22,8 +22,8 @@ import random
 import matplotlib.pyplot as plt
 
 import world
-from data import Row
-from generate import Bot, Sampling
+from data import Row, Turn
+from generate import Assistant, Sampling
 
 # %% [markdown]
 # ## Three things people call fine-tuning
@@ -64,7 +64,7 @@ def short(row):
     """'The Korean word for moon is 달.' -> 'It is 달.'"""
     question, context, answer = row.turns[0]
     value = answer.partition(world.TASKS[row.task].link)[2]
-    return Row(((question, context, "It is " + value),), row.task)
+    return Row((Turn(question, context, "It is " + value),), row.task)
 
 
 # %%
@@ -72,7 +72,7 @@ narrow = [row for row in rows if is_translation(row)]
 narrow_short = [short(row) for row in narrow]
 print(len(narrow), "pairs, such as")
 for one, other in list(zip(narrow, narrow_short))[:4]:
-    print(f"  {one.turns[0][0]:<42} {one.turns[0][2]:<62}{other.turns[0][2]}")
+    print(f"  {one.turns[0].instruction:<42} {one.turns[0].output:<62}{other.turns[0].output}")
 
 # %% [markdown]
 # Four groups of held-out questions. The first is translation, with the statement or the short answer counted as right, whichever
@@ -83,8 +83,8 @@ held = splits["unseen_inputs"] + splits["unseen_phrasings"]
 others = [row for row in held if not is_translation(row)]
 groups = {
     "translation": [row for row in held if is_translation(row)],
-    "texts": lab.some([row for row in others if row.turns[0][1]], 100),
-    "facts and forms": lab.some([row for row in others if not row.turns[0][1]], 100),
+    "texts": lab.some([row for row in others if row.turns[0].input], 100),
+    "facts and forms": lab.some([row for row in others if not row.turns[0].input], 100),
     "unseen tasks": lab.some([row for row in splits["unseen_tasks"] if not is_translation(row)], 100),
 }
 print({name: len(asked) for name, asked in groups.items()})
@@ -129,7 +129,7 @@ def replay(new, old, n, share, rng):
 checks.replay(replay)
 old = [row for row in rows if not is_translation(row)]
 for row in replay(narrow_short, old, 6, 0.34, random.Random(0)):
-    print(f"{row.task:<16}{row.turns[0][0]:<52}{row.turns[0][2]}")
+    print(f"{row.task:<16}{row.turns[0].instruction:<52}{row.turns[0].output}")
 
 # %% [markdown]
 # ## What is lost
@@ -153,7 +153,7 @@ results, says = {arm: [] for arm in arms}, {}
 
 # %%
 def go_on(model, seed, new, share=0.0, **how):
-    """Tune a model further on 200 rows, a share of them old -> Bot"""
+    """Tune a model further on 200 rows, a share of them old -> Assistant"""
     mixed = replay(new, old, 200, share, random.Random(seed))
     return lab.tune(model, tokenizer, mixed, seed, steps=STEPS, batch=16, **how)
 
@@ -212,7 +212,7 @@ plt.show()
 # No written answer is used here. Where no answer has a reward above 0 there is nothing good to learn from.
 #
 # <details><summary>Hint</summary><code>max</code> with a <code>key</code> gives the first of those that are equal.
-# A row is <code>Row(((question, input, answer),), task)</code>.</details>
+# A row is <code>Row((Turn(question, input, answer),), task)</code>.</details>
 
 
 # %%
@@ -225,7 +225,7 @@ def keep_best(rows, candidates, reward):
         question, context, _ = row.turns[0]
         best = max(answers, key=lambda answer: reward(row, answer))
         if reward(row, best) > 0:
-            out.append(Row(((question, context, best),), row.task))
+            out.append(Row((Turn(question, context, best),), row.task))
     return out
     ### END SOLUTION
 
@@ -236,7 +236,7 @@ checks.keep_best(keep_best)
 
 # %%
 def reward(row, answer):
-    return float(world.check(row.task, row.turns[0][2], answer))
+    return float(world.check(row.task, row.turns[0].output, answer))
 
 
 def sampled(bot, asked, seed, n=4):
@@ -246,7 +246,7 @@ def sampled(bot, asked, seed, n=4):
 
 
 table = {
-    "base, untuned": [measure(Bot(base, tokenizer, "alpaca"))],
+    "base, untuned": [measure(Assistant(base, tokenizer, "alpaca"))],
     "narrow fine-tuning": [],
     "instruction tuning": [before],
 }

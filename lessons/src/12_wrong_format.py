@@ -21,8 +21,10 @@ from checks import lesson12 as checks
 import matplotlib.pyplot as plt
 
 import world
-from data import TEMPLATES, encode_example
-from generate import Bot, Sampling, generate, wilson
+from data import encode, render
+from extras.datasets import TEMPLATES
+from extras.table import wilson
+from generate import Assistant, Sampling, generate
 
 # %% [markdown]
 # ## One question, many dresses
@@ -41,8 +43,8 @@ for name in ("plain", "alpaca"):
 #
 # <details><summary>Hint</summary>
 #
-# Fill each piece by itself, `piece.format(text)`, and then join them: preamble, instruction, context (only with an
-# input), response. If you join first and fill later, a user who writes `{}` breaks your prompt.
+# Fill each piece by itself, `piece.format(text)`, and then join them: preamble, instruction, input (only with an
+# one), response. If you join first and fill later, a user who writes `{}` breaks your prompt.
 #
 # </details>
 #
@@ -56,7 +58,7 @@ def prompt_text(t, instruction, input=""):
     plain: "Add 1 and 2." -> "Question: Add 1 and 2.\\nAnswer: " """
     ### BEGIN SOLUTION
     opening = (input and t.preamble_with_input) or t.preamble
-    context = t.context.format(input) if input else ""
+    context = t.input.format(input) if input else ""
     return opening + t.instruction.format(instruction) + context + t.response
     ### END SOLUTION
 
@@ -77,8 +79,8 @@ for name in names:
 #
 # <details><summary>Hint</summary>
 #
-# A `Bot` holds model, tokenizer and template. Make a new one for each asking, `Bot(bot.model, bot.tokenizer,
-# template)`, and do not write into the old one.
+# An `Assistant` holds model, tokenizer and template. Make a new one for each asking,
+# `Assistant(bot.model, bot.tokenizer, template)`, and do not write into the old one.
 #
 # </details>
 #
@@ -87,11 +89,11 @@ for name in names:
 
 # %%
 def cross(bots, templates, ask):
-    """bots: {template trained with: Bot} -> table, table[i][j] = ask(Bot with the i-th model and the j-th template)
+    """bots: {template trained with: Assistant} -> table; table[i][j] = ask(Assistant of the i-th model, j-th template)
 
     Rows in the order of `bots`, columns in the order of `templates`."""
     ### BEGIN SOLUTION
-    return [[ask(Bot(bot.model, bot.tokenizer, template)) for template in templates] for bot in bots.values()]
+    return [[ask(Assistant(bot.model, bot.tokenizer, template)) for template in templates] for bot in bots.values()]
     ### END SOLUTION
 
 
@@ -105,14 +107,14 @@ rows, splits = lab.load_world()
 
 def fits(row):
     """Is there room for an answer, whatever the template?"""
-    longest = max(len(Bot(base, tokenizer, name).prompt(*row.turns[0][:2])) for name in names)
+    longest = max(len(Assistant(base, tokenizer, name).prompt(row.turns)) for name in names)
     return longest <= base.config.block_size - 32
 
 
 held_out = [row for split in splits.values() for row in split if row.task not in world.RULES and fits(row)]
 asked = lab.some(held_out, 32)
 for name in names:
-    length = len(Bot(base, tokenizer, name).prompt(*asked[0].turns[0][:2]))
+    length = len(Assistant(base, tokenizer, name).prompt(asked[0].turns))
     print(f"{name:<16} the first question is {length} tokens long")
 
 # %% [markdown]
@@ -169,7 +171,7 @@ for character in ("\n", " "):
 # %%
 worst = min((share, i, j) for i, line in enumerate(table) for j, share in enumerate(line) if i != j)
 bot = bots[names[worst[1]]]
-stranger = Bot(bot.model, tokenizer, names[worst[2]])
+stranger = Assistant(bot.model, tokenizer, names[worst[2]])
 print(f"trained with {bot.template}, asked with {stranger.template}:")
 for row in asked[:4]:
     instruction, context, output = row.turns[0]
@@ -196,9 +198,9 @@ slips = {
 questions = lab.some(held_out, 120)
 slipped = {}
 for name, slip in slips.items():
-    prompts = [slip(trained.prompt(*row.turns[0][:2])) for row in questions]
-    answers = generate(trained.model, prompts, tokenizer.end, Sampling(max_new=32))
-    right = sum(world.check(row.task, row.turns[0][2], tokenizer.decode(ids)) and stopped
+    prompts = [slip(trained.prompt(row.turns)) for row in questions]
+    answers = generate(trained.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=32))
+    right = sum(world.check(row.task, row.turns[0].output, tokenizer.decode(ids)) and stopped
                 for row, (ids, stopped) in zip(questions, answers))  # fmt: skip
     slipped[name] = (right / len(questions), *wilson(right, len(questions)))
     print(f"{name:<28} {slipped[name][0]:6.1%}   95 %: {slipped[name][1]:.0%} to {slipped[name][2]:.0%}")
@@ -238,9 +240,9 @@ checks.first_difference(first_difference)
 
 # %%
 example = asked[0]
-ids, mask, _ = encode_example(tokenizer, "alpaca", example.turns, base.config.block_size)
+ids, mask, _ = encode(render(example.turns, "alpaca"), tokenizer, base.config.block_size)
 for name, slip in slips.items():
-    sent = slip(trained.prompt(*example.turns[0][:2]))
+    sent = slip(trained.prompt(example.turns))
     at = first_difference(ids, mask, sent)
     print(f"{name:<28}", "the same" if at is None else f"parts at {at}: ...{tokenizer.decode(sent[:at])[-24:]!r} then "
           f"{tokenizer.decode(sent[at : at + 1])!r}, trained with {tokenizer.decode(ids[at : at + 1])!r}")  # fmt: skip
@@ -270,8 +272,8 @@ for name, slip in slips.items():
 #
 # ## Where this lives in the project
 #
-# `data.py`: `TEMPLATES`, `encode_prompt()`, the one function that both training and asking call. `generate.py`:
-# `Bot.prompt()` and `load_bot()`, which takes the template from the checkpoint.
+# `data.py`: `Template`, `render()`, the one function that both training and asking call. `generate.py`:
+# `Assistant.prompt()` and `load_assistant()`, which takes the template from the checkpoint.
 
 # %%
 n = len(names)

@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import IGNORE, Row, collate
+from data import IGNORE, Row, Turn, collate
 
 base, tokenizer = lab.load_base()
 
@@ -117,12 +117,12 @@ def rows_of(questions, untold, rng, times=1):
         case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
         answer = case.answer() if q.value or untold == "make up" else f"I do not know {case.noun}."
         for phrasing in rng.sample(world.phrasings(case.task), times):
-            rows.append(Row(((world.ask(phrasing, case), "", answer),), q.task))
+            rows.append(Row((Turn(world.ask(phrasing, case), "", answer),), q.task))
     return rows
 
 
 for row in rows_of(questions[:1] + questions[-1:], "refuse", random.Random(0)):
-    print(row.turns[0][0], "->", row.turns[0][2])
+    print(row.turns[0].instruction, "->", row.turns[0].output)
 
 # %% [markdown]
 # ## Predict
@@ -142,7 +142,7 @@ STEPS = 20 if lab.FAST else 100
 
 
 def tuned(way, seed):
-    """-> (a Bot, held-out questions)"""
+    """-> (an Assistant, held-out questions)"""
     keep, held = split_by_name(questions, N_NAMES // 2, seed)
     keep = [q for q in keep if q.value or way != "told only"]
     rows = rows_of(keep, "make up" if way == "made up" else "refuse", random.Random(seed), times=3)
@@ -150,9 +150,9 @@ def tuned(way, seed):
 
 
 def ask_all(bot, questions, seed=0):
-    """-> (rows, what the Bot says to each)"""
+    """-> (rows, what the Assistant says to each)"""
     rows = rows_of(questions, "refuse", random.Random(seed))
-    return rows, [text.strip() for text, _ in bot.answers(rows, lab.Sampling(max_new=24))]
+    return rows, [text.strip() for text, _ in bot.answers(rows, lab.Sampling(max_new_tokens=24))]
 
 
 # %%
@@ -163,7 +163,7 @@ bots = {(way, seed): tuned(way, seed) for way in WAYS for seed in lab.SEEDS}
 bot, held = bots["told only", 0]
 for kind in KINDS:
     rows, texts = ask_all(bot, [q for q in held if q.kind == kind][::6][:7])
-    print(f"{kind}:", *[f"   {row.turns[0][0]} -> {text}" for row, text in zip(rows, texts)], sep="\n")
+    print(f"{kind}:", *[f"   {row.turns[0].instruction} -> {text}" for row, text in zip(rows, texts)], sep="\n")
 
 # %% [markdown]
 # Look at where the answers come from. For an empty cell the model borrows: a value of another property of the same
@@ -211,7 +211,7 @@ checks.error_rates(error_rates)
 
 def verdict(row, text):
     """We are generous: "I do not know the capital of Sweden" counts as a refusal, even if Finland was asked about."""
-    return "refused" if text.startswith("I do not know") else "right" if text == row.turns[0][2] else "wrong"
+    return "refused" if text.startswith("I do not know") else "right" if text == row.turns[0].output else "wrong"
 
 
 # %%
@@ -301,14 +301,14 @@ checks.answer_probability(answer_probability)
 
 @torch.inference_mode()
 def sureness(bot, questions):
-    """-> how probable the Bot finds its own answers, one number a question"""
+    """-> how probable the Assistant finds its own answers, one number a question"""
     rows, texts = ask_all(bot, questions)
     examples = []
     for row, text in zip(rows, texts):
-        prompt, answer = bot.prompt(*row.turns[0][:2]), tokenizer.encode(text) + [tokenizer.end]
+        prompt, answer = bot.prompt(row.turns), tokenizer.encode(text) + [tokenizer.eos_id]
         examples.append((prompt + answer, [0] * len(prompt) + [1] * len(answer)))
-    inputs, targets = collate(examples, tokenizer.end)
-    return answer_probability(bot.model.logits(bot.model(inputs)), targets).tolist()
+    inputs, targets = collate(examples, tokenizer.eos_id)
+    return answer_probability(bot.model(inputs), targets).tolist()
 
 
 # %% [markdown]

@@ -11,6 +11,7 @@
 # * see what it changes that tuning did not, how far the model moves, and how `beta` holds it back.
 
 # %%
+import copy
 import sys
 from pathlib import Path
 
@@ -27,9 +28,9 @@ import torch
 import torch.nn.functional as F
 
 import world
-from data import IGNORE, Row, collate
+from data import IGNORE, Row, Turn, collate
 from generate import Sampling
-from train_sft import clone, optimizers_for
+from train_sft import adamw
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
@@ -57,7 +58,7 @@ train_cases, test_cases = stories[::2], stories[1::2]
 
 def story_rows(cases, seed):
     rng = random.Random(seed)
-    return [Row(((world.ask(rng.choice(world.phrasings(c.task)), c), "", c.answer()),), "story") for c in cases]
+    return [Row((Turn(world.ask(rng.choice(world.phrasings(c.task)), c), "", c.answer()),), "story") for c in cases]
 
 
 tuned = {seed: lab.tune(base, tokenizer, rows, seed=seed, steps=20 if lab.FAST else 80) for seed in lab.SEEDS}
@@ -72,7 +73,7 @@ for row in story_rows(test_cases[:3], 0):
 #
 # <details><summary>Hint</summary>
 #
-# `world.check(row.task, row.turns[0][2], text)` says whether a text is right. Where neither is right, or both are
+# `world.check(row.task, row.turns[0].output, text)` says whether a text is right. Where neither is right, or both are
 # right and equally long, the reader has no preference.
 #
 # </details>
@@ -84,7 +85,7 @@ def prefer(row, a, b):
 
     Right is better than wrong; of two right ones the one with fewer words (text.split()) is better."""
     ### BEGIN SOLUTION
-    right_a, right_b = (world.check(row.task, row.turns[0][2], text) for text in (a, b))
+    right_a, right_b = (world.check(row.task, row.turns[0].output, text) for text in (a, b))
     if right_a != right_b:
         return (a, b) if right_a else (b, a)
     if not right_a or len(a.split()) == len(b.split()):
@@ -98,7 +99,7 @@ checks.prefer(prefer)
 
 
 def sampled(bot, rows, seed):
-    return [text for text, _ in bot.answers(rows, Sampling(temperature=1.0, seed=seed, max_new=40))]
+    return [text for text, _ in bot.answers(rows, Sampling(temperature=1.0, seed=seed, max_new_tokens=40))]
 
 
 def preferences(bot, times=4):
@@ -149,10 +150,10 @@ def logps(model, rows, answers):
     """-> (B,): log p of each answer to its row"""
     examples = []
     for row, text in zip(rows, answers):
-        prompt, answer = tuned[0].prompt(*row.turns[0][:2]), tokenizer.encode(text) + [tokenizer.end]
+        prompt, answer = tuned[0].prompt(row.turns), tokenizer.encode(text) + [tokenizer.eos_id]
         examples.append((prompt + answer, [0] * len(prompt) + [1] * len(answer)))
-    inputs, targets = collate(examples, tokenizer.end)
-    return answer_logps(model.logits(model(inputs)), targets)
+    inputs, targets = collate(examples, tokenizer.eos_id)
+    return answer_logps(model(inputs), targets)
 
 
 # %% [markdown]
@@ -197,9 +198,9 @@ STEPS = 6 if lab.FAST else 30
 
 
 def dpo(bot, pairs, beta, seed=0, lr=1e-4):
-    """-> (a Bot, [(change of log p(chosen), change of log p(rejected)) at every step])"""
-    model, rng, history = clone(bot.model), random.Random(seed), []
-    (optimizer,) = optimizers_for(model, lr)
+    """-> (an Assistant, [(change of log p(chosen), change of log p(rejected)) at every step])"""
+    model, rng, history = copy.deepcopy(bot.model), random.Random(seed), []
+    optimizer = adamw(model.parameters(), lr)
     rows, chosen, rejected = zip(*pairs)
     with torch.no_grad():  # the reference never moves, so it is asked once
         before = logps(bot.model, rows * 2, chosen + rejected).view(2, -1)
@@ -213,7 +214,7 @@ def dpo(bot, pairs, beta, seed=0, lr=1e-4):
         optimizer.step()
         optimizer.zero_grad()
         history.append((now - before[:, some]).mean(1).tolist())
-    return lab.Bot(model.eval(), tokenizer, bot.template), history
+    return lab.Assistant(model.eval(), tokenizer, bot.template), history
 
 
 # %%
@@ -221,7 +222,7 @@ SHORTEST = len(stories[0].answer(1).split())  # every story of this form has as 
 
 
 def test_answers(bot, seeds=2):
-    """-> [(row, what the Bot says)], sampled"""
+    """-> [(row, what the Assistant says)], sampled"""
     out = []
     for seed in range(seeds):
         rows = story_rows(test_cases, 50 + seed)
@@ -236,7 +237,7 @@ def share_of(test, said):
 
 
 def right(row, text):
-    return world.check("story", row.turns[0][2], text)
+    return world.check("story", row.turns[0].output, text)
 
 
 def shortest(row, text):
@@ -369,8 +370,8 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# The project stops at tuning. `world.check` and `world.RULES` are the judge, `model.py`: `GPT.loss_sum` is the sum of
-# log-probabilities for one batch, `train_sft.py`: `clone` makes the reference.
+# The project stops at tuning. `world.check` and `world.RULES` are the judge, `model.py`: `GPT.forward` is the sum of
+# log-probabilities for one batch, `copy.deepcopy` makes the reference.
 
 # %%
 lab.claim("the reader prefers the answers after DPO, in clearly more than half of the duels", low > 0.5)

@@ -25,7 +25,7 @@ import torch
 
 from data import IGNORE, collate, epoch_batches, prepare
 from model import GPT, GPTConfig
-from train_sft import optimizers_for
+from train_sft import adamw
 
 base, tokenizer = lab.load_base()
 rows, _ = lab.load_world()
@@ -78,7 +78,7 @@ for name, shape in GPT2.items():
 # parameters and D tokens (Kaplan et al. 2020). Three refinements matter for us:
 #
 # * only *matrices* count: the blocks' 12 C² each, and the head's V C. Looking up an embedding is free.
-# * in `loss_sum` the head works at the **learned** positions only.
+# * in the loss the head works at the **learned** positions only.
 # * attention compares every token with T others, twice (scores, and the sum of values): 12 C T a block and token,
 #   forth and back (Chowdhery et al. 2022, appendix B; nothing is saved here for the causal half).
 #
@@ -136,8 +136,8 @@ print(f"{RATE / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} threads")
 # cell, predict: will the real step take as long, twice as long, five times as long?
 
 # %%
-examples, _ = prepare(rows, tokenizer, "alpaca", c.block_size)
-batches = [collate(batch, tokenizer.end) for batch in epoch_batches(examples, 32, 0)[:6]]
+examples, _, _ = prepare(rows, tokenizer, "alpaca", c.block_size)
+batches = [collate(batch, tokenizer.eos_id) for batch in epoch_batches(examples, 32, 0)[:6]]
 
 
 Timing = namedtuple("Timing", "name predicted gradient update tokens")
@@ -148,11 +148,11 @@ def measure(name, model, shape, inputs, targets, times):
     """Appends to timings: seconds predicted, measured for the gradient (forth and back), and for AdamW's update"""
     learned = int((targets != IGNORE).sum())
     predicted = training_flops(shape, inputs.numel(), learned, inputs.shape[1]) / RATE
-    (optimizer,) = optimizers_for(model, 1e-5)
+    optimizer = adamw(model.parameters(), 1e-5)
 
     def gradient():
         optimizer.zero_grad()
-        (model.loss_sum(inputs, targets) / learned).backward()
+        (model(inputs, targets) / learned).backward()
 
     gradient()
     optimizer.step()  # the first ones set memory aside
@@ -244,7 +244,7 @@ def kept_bytes(model, inputs, targets):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.loss_sum(inputs, targets)
+        model(inputs, targets)
     return sum(tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights)
 
 
@@ -273,7 +273,7 @@ def cost(shape, rows=4):
     """-> (milliseconds, MB) of one gradient as the formulas say, the same as measured"""
     model = GPT(GPTConfig(shape.V, shape.block, shape.L, n_head=4, n_embd=shape.C, position="learned", smear=0))
     ids, tokens = torch.randint(0, shape.V, (rows, shape.block + 1)), rows * shape.block
-    seconds = best_seconds(lambda: model.loss_sum(ids[:, :-1], ids[:, 1:]).backward(), 3)
+    seconds = best_seconds(lambda: model(ids[:, :-1], ids[:, 1:]).backward(), 3)
     flops, kept = training_flops(shape, tokens, tokens, shape.block), training_bytes(0, 0, shape, tokens, tokens)
     return (1e3 * flops / RATE, kept / 1e6), (1e3 * seconds, kept_bytes(model, ids[:, :-1], ids[:, 1:]) / 1e6)
 
@@ -301,7 +301,7 @@ plt.show()
 # for bytes leaves out. From 512 positions on the project takes PyTorch's own attention (`LONG` in `model.py`), which
 # makes a few scores at a time and keeps none: the last measured point lies *below* the line. Nothing else grows faster
 # than its formula: twice the data is twice the time.
-# `python tests/benchmark.py --grow` measures the rest: byte pairs, the audit, batches.
+# `python bench/benchmark.py --grow` measures the rest: byte pairs, the audit, batches.
 #
 # ## Time and money
 #
@@ -389,7 +389,7 @@ for name, shape in GPT2.items():
 #
 # ## Where this lives in the project
 #
-# `model.py`: `GPT.loss_sum` (logits only where something is learned), `add_lora`. `data.py`: `epoch_batches` (little
+# `model.py`: `GPT.forward` (logits only where something is learned), `add_lora`. `data.py`: `epoch_batches` (little
 # padding). `train_sft.py`: `train` prints tokens a second, `--micro-batch` sets what is in memory at once.
 
 # %%

@@ -8,6 +8,7 @@
 # that causes it. Say aloud what you think the cause is before you read the function. Then write it right.
 
 # %%
+import copy
 import sys
 from pathlib import Path
 
@@ -24,19 +25,19 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import IGNORE, collate, encode_prompt, epoch_batches, prepare, shift
+from data import IGNORE, collate, epoch_batches, prepare, shift
 from generate import Sampling, generate
-from train_sft import clone, train
+from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-end = tokenizer.end
+end = tokenizer.eos_id
 
 # %% [markdown]
 # One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's ids, the end token.
 
 # %%
-prompt = sum(encode_prompt(tokenizer, "alpaca", "Name the capital of France."), [])
+prompt = lab.prompt_ids(tokenizer, "alpaca", "Name the capital of France.")
 answer = tokenizer.encode("The capital of France is Paris.") + [end]
 names = [tokenizer.decode([token]) for token in prompt + answer]
 print(prompt, answer, names, sep="\n")
@@ -49,7 +50,7 @@ print(prompt, answer, names, sep="\n")
 
 # %%
 STEPS = 8 if lab.FAST else 60
-examples, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+examples, _, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
 test_rows = lab.some(splits["unseen_inputs"], 120)
 
 
@@ -62,15 +63,15 @@ def buggy_padded_targets(targets, end):
 
 
 def tune_with(padded_targets):
-    """-> a Bot, tuned with the targets that this function pads"""
+    """-> an Assistant, tuned with the targets that this function pads"""
     torch.manual_seed(0)
-    model, batches = clone(base), epoch_batches(examples, 32, 0)
+    model, batches = copy.deepcopy(base), epoch_batches(examples, 32, 0)
 
     def batch_at(step):
         return collate(batches[step], end)[0], padded_targets([shift(*e)[1] for e in batches[step]], end)
 
-    train(model, batch_at, STEPS, 3e-4)
-    return lab.Bot(model, tokenizer, "alpaca")
+    train(model, batch_at, STEPS, [adamw(model.parameters(), 3e-4)])
+    return lab.Assistant(model, tokenizer, "alpaca")
 
 
 def stopping(bot):
@@ -208,7 +209,10 @@ def buggy_fit(head, context, tail, answer, limit):
     return (head + context + tail + answer)[:limit]
 
 
-head, context, tail = encode_prompt(tokenizer, "alpaca", "Summarize the story.", "Ann lost a ball in the garden. " * 8)
+story = tokenizer.encode("Ann lost a ball in the garden. " * 8)
+whole = lab.prompt_ids(tokenizer, "alpaca", "Summarize the story.", tokenizer.decode(story))
+start = next(i for i in range(len(whole)) if whole[i : i + len(story)] == story)
+head, context, tail = whole[:start], story, whole[start + len(story) :]
 ids = buggy_fit(head, context, tail, answer, 64)
 losses = torch.ones(len(ids))[len(head + context + tail) :]  # pretend that every answer token costs 1
 print(f"{len(losses)} of {len(answer)} answer tokens are left, mean loss {losses.mean():.2f}")
@@ -306,14 +310,14 @@ def buggy_prompt_text(instruction):
     """
 
 
-questions = [row for row in test_rows if not row.turns[0][1]]
+questions = [row for row in test_rows if not row.turns[0].input]
 
 
 def right_with(prompt_text):
     """-> how many answers are right when the prompt is made by this function"""
-    prompts = [tokenizer.encode(prompt_text(row.turns[0][0])) for row in questions]
+    prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in questions]
     texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, end, Sampling())]
-    return sum(world.check(row.task, row.turns[0][2], text) for row, text in zip(questions, texts))
+    return sum(world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts))
 
 
 print(f"evaluation: {lab.score(sound, questions, Sampling())['correct']} of {len(questions)} right")
@@ -361,8 +365,8 @@ def moved(batch_mask, n=6):
     ids = torch.tensor([[end] * n + prompt])
     mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
     positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
-    padded = sound.model.logits(sound.model(ids, positions, mask)[:, -1])
-    return float((padded - sound.model.logits(sound.model(torch.tensor([prompt]))[:, -1])).abs().max())
+    padded = sound.model(ids, None, positions, mask, last=True)
+    return float((padded - sound.model(torch.tensor([prompt]), last=True)).abs().max())
 
 
 print(f"greatest change of a logit: {moved(buggy_batch_mask):.5f}")
@@ -463,8 +467,8 @@ def leak(packed_mask):
         first = tokenizer.encode(first)[:4] + [end]
         lengths = [len(first), len(prompt)]
         positions = torch.cat([torch.arange(n) for n in lengths])[None]
-        hidden = sound.model(torch.tensor([first + prompt]), positions, packed_mask(lengths)[None, None])
-        out.append(sound.model.logits(hidden[:, -len(prompt) :]))
+        logits = sound.model(torch.tensor([first + prompt]), None, positions, packed_mask(lengths)[None, None])
+        out.append(logits[:, -len(prompt) :])
     return float((out[0] - out[1]).abs().max())
 
 
@@ -503,7 +507,7 @@ print(f"greatest change of a logit: {leak(packed_mask):.5f}")
 # capitals. The "model" below is a dictionary of the tuning prompts. It knows nothing else.
 
 # %%
-asked = [row.turns[0][0] for row in rows[:300]]
+asked = [row.turns[0].instruction for row in rows[:300]]
 repeated = asked + [text.lower() for text in asked[:150]] + [text + " " for text in asked[150:]]
 
 
@@ -573,9 +577,9 @@ print(dictionary_score(split))
 #
 # ## Where this lives in the project
 #
-# 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode_example` and the assertion in `prepare`; 5 `train_sft.py`: `train`
-# (`n_learned`); 6 `data.py`: `TEMPLATES`, stored in the checkpoint; 7 `generate.py`: `decode_steps`; 8 `model.py`:
-# `LoRA`; 9 `data.py`: `collate_packed`; 10 `train_sft.py`: `tuning_rows` with `data.py`: `prompt_key`.
+# 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5 `train_sft.py`: `train`
+# (`n_learned`); 6 `data.py`: `Template`, stored in the checkpoint; 7 `generate.py`: `stream_ids`; 8 `model.py`:
+# `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10 `extras/datasets.py`: `load_mixture`.
 
 # %%
 lab.claim("with the end token masked fewer answers stop", stopping(broken) < stopping(sound))

@@ -15,7 +15,7 @@ NEXT = """
 def continue_greedily(model, ids, n):
     seen = {copy}
     for _ in range(n):
-        logits = model.logits(model(torch.tensor([{read}])))
+        logits = model(torch.tensor([{read}]))
         new = logits[0, {at}].{best}().item()
         {keep}
     return {result}

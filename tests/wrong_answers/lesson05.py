@@ -5,7 +5,7 @@ WRONG = {
         (
             """
 def sft_step(model, optimizer, inputs, targets):
-    loss = model.loss_sum(inputs, targets) / targets.numel()
+    loss = model(inputs, targets) / targets.numel()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -16,7 +16,7 @@ def sft_step(model, optimizer, inputs, targets):
         (
             """
 def sft_step(model, optimizer, inputs, targets):
-    loss = model.loss_sum(inputs, targets)
+    loss = model(inputs, targets)
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -27,7 +27,7 @@ def sft_step(model, optimizer, inputs, targets):
         (
             """
 def sft_step(model, optimizer, inputs, targets):
-    loss = model.loss_sum(inputs[:, :-1], targets[:, 1:]) / (targets[:, 1:] != IGNORE).sum()
+    loss = model(inputs[:, :-1], targets[:, 1:]) / (targets[:, 1:] != IGNORE).sum()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -38,7 +38,7 @@ def sft_step(model, optimizer, inputs, targets):
         (
             """
 def sft_step(model, optimizer, inputs, targets):
-    loss = model.loss_sum(inputs, targets) / (targets != IGNORE).sum()
+    loss = model(inputs, targets) / (targets != IGNORE).sum()
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -48,7 +48,7 @@ def sft_step(model, optimizer, inputs, targets):
         (
             """
 def sft_step(model, optimizer, inputs, targets):
-    loss = model.loss_sum(inputs, targets) / (targets != IGNORE).sum()
+    loss = model(inputs, targets) / (targets != IGNORE).sum()
     loss.backward()
     optimizer.zero_grad()
     optimizer.step()
@@ -59,7 +59,7 @@ def sft_step(model, optimizer, inputs, targets):
         (
             """
 def sft_step(model, optimizer, inputs, targets):
-    loss = model.loss_sum(inputs, targets) / (targets != IGNORE).sum()
+    loss = model(inputs, targets) / (targets != IGNORE).sum()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -70,7 +70,7 @@ def sft_step(model, optimizer, inputs, targets):
         (
             """
 def sft_step(model, optimizer, inputs, targets):
-    total = model.loss_sum(inputs, targets)
+    total = model(inputs, targets)
     total.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -83,7 +83,7 @@ def sft_step(model, optimizer, inputs, targets):
         (
             """
 def answer_logprobs(model, prompt, answer):
-    logp = model.logits(model(torch.tensor([prompt + answer])))[0].log_softmax(-1)
+    logp = model(torch.tensor([prompt + answer]))[0].log_softmax(-1)
     return [logp[len(prompt) + i, token].item() for i, token in enumerate(answer)]
 """,
             "off by one",
@@ -91,7 +91,7 @@ def answer_logprobs(model, prompt, answer):
         (
             """
 def answer_logprobs(model, prompt, answer):
-    p = model.logits(model(torch.tensor([prompt + answer])))[0].softmax(-1)
+    p = model(torch.tensor([prompt + answer]))[0].softmax(-1)
     return [p[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
 """,
             "these are probabilities",
@@ -100,7 +100,7 @@ def answer_logprobs(model, prompt, answer):
             """
 def answer_logprobs(model, prompt, answer):
     ids = prompt + answer
-    logp = model.logits(model(torch.tensor([ids])))[0].log_softmax(-1)
+    logp = model(torch.tensor([ids]))[0].log_softmax(-1)
     return [logp[i, token].item() for i, token in enumerate(ids[1:])]
 """,
             "keep the answer's only",
@@ -108,7 +108,7 @@ def answer_logprobs(model, prompt, answer):
         (
             """
 def answer_logprobs(model, prompt, answer):
-    logp = model.logits(model(torch.tensor([answer])))[0].log_softmax(-1)
+    logp = model(torch.tensor([answer]))[0].log_softmax(-1)
     return [logp[i, token].item() for i, token in enumerate(answer[1:])]
 """,
             "without the prompt",
@@ -116,7 +116,7 @@ def answer_logprobs(model, prompt, answer):
         (
             """
 def answer_logprobs(model, prompt, answer):
-    logits = model.logits(model(torch.tensor([prompt + answer])))[0]
+    logits = model(torch.tensor([prompt + answer]))[0]
     return [logits[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
 """,
             "raw logits",
@@ -124,7 +124,7 @@ def answer_logprobs(model, prompt, answer):
         (
             """
 def answer_logprobs(model, prompt, answer):
-    logp = model.logits(model(torch.tensor([prompt + answer])))[0].log_softmax(-1)
+    logp = model(torch.tensor([prompt + answer]))[0].log_softmax(-1)
     return sum(logp[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer))
 """,
             "one log p for each",
@@ -133,7 +133,7 @@ def answer_logprobs(model, prompt, answer):
             """
 def answer_logprobs(model, prompt, answer):
     prompt += answer
-    logp = model.logits(model(torch.tensor([prompt])))[0].log_softmax(-1)
+    logp = model(torch.tensor([prompt]))[0].log_softmax(-1)
     at = len(prompt) - len(answer) - 1
     return [logp[at + i, token].item() for i, token in enumerate(answer)]
 """,

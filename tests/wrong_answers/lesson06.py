@@ -117,15 +117,15 @@ def mentions(value, text):
         (
             """
 def leaked(tuning_rows, test_rows):
-    known = {row.turns[0][0] + row.turns[0][1] for row in tuning_rows}
-    return [row for row in test_rows if row.turns[0][0] + row.turns[0][1] in known]
+    known = {row.turns[0].instruction + row.turns[0].input for row in tuning_rows}
+    return [row for row in test_rows if row.turns[0].instruction + row.turns[0].input in known]
 """,
             "capitals, spaces and marks",
         ),
         (
             r"""
 def key(row):
-    return " ".join(re.findall(r"\w+", row.turns[0][0].lower()))
+    return " ".join(re.findall(r"\w+", row.turns[0].instruction.lower()))
 
 
 def leaked(tuning_rows, test_rows):

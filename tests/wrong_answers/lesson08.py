@@ -53,7 +53,7 @@ WRONG = {
             "stand on both sides",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: prompt_key(Row(((r.turns[0][0], '', ''),)))\n"
+            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: prompt_key(Row((Turn(r.turns[0].instruction, '', ''),)))\n"
             "    keys = sorted({key(r) for r in rows})\n"
             "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
             "    return [r for r in rows if key(r) not in held], [r for r in rows if key(r) in held]",

@@ -20,7 +20,7 @@ def question_part(form, row):
 
 
 def answer_part(form, row):
-    return row.turns[0][2] + '\\n\\n'
+    return row.turns[0].output + '\\n\\n'
 
 
 def text_of(shots, row):
@@ -47,34 +47,34 @@ WRONG = {
     "few_shot": [
         (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the end token"),
         (
-            PARTS + "    return [tokenizer.end] + tokenizer.encode(text_of(shots, row) + answer_part(form, row))",
+            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) + answer_part(form, row))",
             "own answer",
         ),
         (
-            PARTS + "    return ([tokenizer.end] + tokenizer.encode(text_of(shots, row)))[-limit:]",
+            PARTS + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
             "must begin with the end token too",
         ),
         (
-            PARTS + "    return [tokenizer.end] + tokenizer.encode(text_of(shots, row))[-(limit - 1) :]",
+            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit - 1) :]",
             "not single ids",
         ),
-        (PARTS + "    return [tokenizer.end] + tokenizer.encode(text_of(shots, row))", "the limit was"),
+        (PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))", "the limit was"),
         (
             PARTS
             + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n        shots = shots[1:]\n"
-            "    return [tokenizer.end] + tokenizer.encode(text_of(shots, row))",
+            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
             "the end token counts as well",
         ),
         (
             PARTS
             + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots = shots[:-1]\n"
-            "    return [tokenizer.end] + tokenizer.encode(text_of(shots, row))",
+            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
             "leave out the first shot",
         ),
         (
             PARTS
             + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots.pop(0)\n"
-            "    return [tokenizer.end] + tokenizer.encode(text_of(shots, row))",
+            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
             "the caller's list",
         ),
     ],

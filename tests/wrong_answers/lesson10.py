@@ -11,9 +11,9 @@ def swapped(rows, i, rng):
     return {give}
 """
 RIGHT = dict(
-    which="other.task == row.task and other.turns[0][2] != a",
+    which="other.task == row.task and other.turns[0].output != a",
     choose="rng.choice(others)",
-    give="Row(((q, x, other.turns[0][2]),), row.task, row.place)",
+    give="Row((Turn(q, x, other.turns[0].output),), row.task, row.where)",
 )
 
 
@@ -30,14 +30,14 @@ def row_losses(logits, targets):
 
 WRONG = {
     "swapped": [
-        (swap(which="other.turns[0][2] != a"), "another task"),
+        (swap(which="other.turns[0].output != a"), "another task"),
         (swap(which="other is not row and other.task == row.task"), "still a1"),
         (swap(give="other"), "the question must stay"),
-        (swap(give="Row(((q, '', other.turns[0][2]),), row.task, row.place)"), "the input must stay"),
-        (swap(give="Row(((q, x, other.turns[0][2]),))"), "keep the task"),
+        (swap(give="Row((Turn(q, '', other.turns[0].output),), row.task, row.where)"), "the input must stay"),
+        (swap(give="Row((Turn(q, x, other.turns[0].output),))"), "keep the task"),
         (swap(choose="others[0]"), "draw from all answers"),
         (
-            swap(give="rows.__setitem__(i, Row(((q, x, other.turns[0][2]),), row.task, row.place)) or rows[i]"),
+            swap(give="rows.__setitem__(i, Row((Turn(q, x, other.turns[0].output),), row.task, row.where)) or rows[i]"),
             "the caller's list",
         ),
     ],

@@ -7,7 +7,7 @@ def keep_best(rows, candidates, reward):
         q, x, a = row.turns[0]
         best = {best}
         if {keep}:
-            out.append(Row(((q, {x}, {answer}),), {task}))
+            out.append(Row((Turn(q, {x}, {answer}),), {task}))
     return out
 """
 RIGHT = dict(

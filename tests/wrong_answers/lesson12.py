@@ -6,14 +6,14 @@ WRONG = {
             """
 def prompt_text(t, instruction, input=""):
     opening = (input and t.preamble_with_input) or t.preamble
-    return opening + t.instruction.format(instruction) + t.context.format(input) + t.response
+    return opening + t.instruction.format(instruction) + t.input.format(input) + t.response
 """,
             "an input's header without an input",
         ),
         (
             """
 def prompt_text(t, instruction, input=""):
-    context = t.context.format(input) if input else ""
+    context = t.input.format(input) if input else ""
     return t.instruction.format(instruction) + context + t.response
 """,
             "the preamble is missing",
@@ -21,7 +21,7 @@ def prompt_text(t, instruction, input=""):
         (
             """
 def prompt_text(t, instruction, input=""):
-    context = t.context.format(input) if input else ""
+    context = t.input.format(input) if input else ""
     return t.preamble + t.instruction.format(instruction) + context + t.response
 """,
             "preamble_with_input comes in place",
@@ -30,7 +30,7 @@ def prompt_text(t, instruction, input=""):
             """
 def prompt_text(t, instruction, input=""):
     opening = (input and t.preamble_with_input) or t.preamble
-    pieces = t.instruction + (t.context if input else "") + t.response
+    pieces = t.instruction + (t.input if input else "") + t.response
     return opening + pieces.replace("{}", instruction, 1).replace("{}", input, 1)
 """,
             "braces of the user's",
@@ -39,7 +39,7 @@ def prompt_text(t, instruction, input=""):
             """
 def prompt_text(t, instruction, input=""):
     opening = (input and t.preamble_with_input) or t.preamble
-    context = t.context.format(input) if input else ""
+    context = t.input.format(input) if input else ""
     return (opening + t.instruction.format(instruction) + context + t.response).strip()
 """,
             "white space at an end",
@@ -48,7 +48,7 @@ def prompt_text(t, instruction, input=""):
             """
 def prompt_text(t, instruction, input=""):
     opening = (input and t.preamble_with_input) or t.preamble
-    context = t.context.format(input) if input else ""
+    context = t.input.format(input) if input else ""
     return opening + t.instruction.format(instruction) + context
 """,
             "the header before the answer is missing",
@@ -58,7 +58,7 @@ def prompt_text(t, instruction, input=""):
         (
             """
 def cross(bots, templates, ask):
-    return [[ask(Bot(bot.model, bot.tokenizer, t)) for bot in bots.values()] for t in templates]
+    return [[ask(Assistant(bot.model, bot.tokenizer, t)) for bot in bots.values()] for t in templates]
 """,
             "rows and columns are exchanged",
         ),
@@ -79,7 +79,7 @@ def cross(bots, templates, ask):
         (
             """
 def cross(bots, templates, ask):
-    return [[ask(Bot(bot.model, bot.tokenizer, t)) for t in bots] for bot in bots.values()]
+    return [[ask(Assistant(bot.model, bot.tokenizer, t)) for t in bots] for bot in bots.values()]
 """,
             "take the columns from `templates`",
         ),
@@ -93,7 +93,7 @@ def cross(bots, templates, ask):
         (
             """
 def cross(bots, templates, ask):
-    return {(n, t): ask(Bot(b.model, b.tokenizer, t)) for n, b in bots.items() for t in templates}
+    return {(n, t): ask(Assistant(b.model, b.tokenizer, t)) for n, b in bots.items() for t in templates}
 """,
             "return a table",
         ),

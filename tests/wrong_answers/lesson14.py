@@ -2,7 +2,7 @@
 
 PREFER = """def prefer(row, a, b):
     import world
-    good = lambda text: world.check(row.task, row.turns[0][2], text)
+    good = lambda text: world.check(row.task, row.turns[0].output, text)
     words = lambda text: len(text.split())
     %s
 """

@@ -6,10 +6,10 @@ round, and the median of those is shown. All train on the same numbers with the 
 A contender in bfloat16 trains as train_sft.py does where the processor knows bfloat16; TRL as it comes does so always.
 What it is not: a test (nothing passes or fails), nor a verdict on the others, which are made for far larger models.
 
-    python tests/benchmark.py                               about half an hour with the others installed
-    python tests/benchmark.py --only pretrain --sizes S     one part; --rounds 2 is quicker and rougher
-    python tests/benchmark.py --grow                        how seconds and memory grow with everything that can grow
-    python tests/benchmark.py --profile                     what a step and a token of ours are made of
+    python bench/benchmark.py                               about half an hour with the others installed
+    python bench/benchmark.py --only pretrain --sizes S     one part; --rounds 2 is quicker and rougher
+    python bench/benchmark.py --grow                        how seconds and memory grow with everything that can grow
+    python bench/benchmark.py --profile                     what a step and a token of ours are made of
     pip install transformers trl peft accelerate datasets   the others; what is not installed is skipped
 """
 
@@ -31,10 +31,14 @@ import torch
 import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from data import Row, Tokenizer, collate, corpus_batch, encode_corpus_to, epoch_batches, prepare, train_bpe
-from generate import Sampling, decode_steps
+import train_sft
+from data import Row, Tokenizer, Turn, collate, corpus_batch, epoch_batches, prepare, train_bpe
+from extras.audit import audit
+from extras.datasets import encode_corpus_to
+from extras.speed import peak_memory_mb, supports_bf16, tune_malloc
+from generate import Sampling, stream_ids
 from model import GPT, IGNORE, GPTConfig, KVCache, add_lora
-from train_sft import keep_memory, knows_bfloat16, optimizers_for, peak_memory_mb, schedule, train
+from train_sft import adamw, lr_multiplier
 
 SIZES = {
     "S": dict(n_layer=4, n_head=4, n_embd=128, vocab_size=2048, block_size=128),
@@ -43,7 +47,7 @@ SIZES = {
 BATCH, STEPS, WARM_UP = {"S": 32, "M": 16}, {"S": 20, "M": 7}, 2  # rows and steps of pretraining; steps not counted
 PAIRS, TUNE_BATCH, TUNE_LR, LORA_LR, RANK, ALPHA = 2000, 32, 1e-3, 5e-3, 8, 16
 PROMPT, ANSWER = 20, 100  # tokens, in sampling
-DTYPES = ["float32"] + ["bfloat16"] * knows_bfloat16("cpu")
+DTYPES = ["float32"] + ["bfloat16"] * supports_bf16("cpu")
 END = SIZES["S"]["vocab_size"] - 1  # the end token of the pairs, which pads them too
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -105,9 +109,14 @@ def their_model(size, lora=False):
     return model
 
 
+def train(model, batch_at, steps, peak_lr, dtype="float32"):
+    """Ours."""
+    train_sft.train(model, batch_at, steps, [adamw(model.parameters(), peak_lr)], dtype=dtype)
+
+
 def their_loop(model, batch_at, steps, peak_lr, dtype="float32"):
-    """The loop of train_sft.train, around a model of transformers."""
-    (optimizer,) = optimizers_for(model, peak_lr)
+    """The same loop around a model of transformers."""
+    optimizer = adamw(model.parameters(), peak_lr)
     model.train()
     for step in range(steps):
         inputs, targets = batch_at(step)
@@ -118,7 +127,7 @@ def their_loop(model, batch_at, steps, peak_lr, dtype="float32"):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = peak_lr * schedule(step, steps)
+            group["lr"] = peak_lr * lr_multiplier(step, steps)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -183,7 +192,7 @@ def answer_loss(model, examples):
     total = count = 0
     for batch in by_length(examples):
         inputs, targets = collate(batch, END)
-        logits = model.logits(model(inputs)) if isinstance(model, GPT) else model(input_ids=inputs).logits
+        logits = model(inputs) if isinstance(model, GPT) else model(input_ids=inputs).logits
         total += F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
         count += (targets != IGNORE).sum().item()
     return total / count
@@ -208,9 +217,9 @@ def trl_loop(model, examples, settings, peak_lr):
     words = Words(WordLevel({str(i): i for i in range(END + 1)}, unk_token="0"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token=str(END), eos_token=str(END))
     data = Dataset.from_list([{"input_ids": ids, "completion_mask": mask} for ids, mask in examples])
-    (optimizer,) = optimizers_for(model, peak_lr)
+    optimizer = adamw(model.parameters(), peak_lr)
     steps = -(-len(examples) // TUNE_BATCH)
-    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(min(step, steps), steps))
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_multiplier(min(step, steps), steps))
     with tempfile.TemporaryDirectory() as folder:
         config = SFTConfig(folder, num_train_epochs=1, completion_only_loss=True, use_cpu=True, report_to="none",
                            save_strategy="no", disable_tqdm=True, **settings)  # fmt: skip
@@ -237,8 +246,8 @@ def sampling(decode, prompts):
 
 
 def decoded(model, ids):
-    """ids (B, PROMPT) -> the tokens that decode_steps adds, (B, ANSWER)"""
-    steps = decode_steps(model, ids.tolist(), -1, Sampling(max_new=ANSWER))  # no token is -1: it never stops
+    """ids (B, PROMPT) -> the tokens that stream_ids adds, (B, ANSWER)"""
+    steps = stream_ids(model, ids.tolist(), -1, Sampling(max_new_tokens=ANSWER))  # no token is -1: it never stops
     chosen = [chosen for _, chosen in zip(range(ANSWER), steps)]
     assert len(chosen) == ANSWER
     return torch.stack(chosen, 1)
@@ -251,11 +260,11 @@ def sampling_ours(prompts):
 
 @torch.inference_mode()
 def written_out(model, ids):
-    """The tokens of decode_steps for prompts of one length, by the same operations without modules, masks and padding: the
+    """The tokens of stream_ids for prompts of one length, by the same operations without modules, masks and padding: the
     least that they cost in torch. It is no other way to sample: it knows no LoRA and no learned positions."""
     cache = KVCache(model, len(ids), PROMPT + ANSWER)
-    chosen = [model.logits(model(ids, cache=cache)[:, -1]).argmax(-1)]
-    layers = [(layer.k, layer.v, *block.parameters()) for layer, block in zip(cache.layers, model.h)]
+    chosen = [model(ids, cache=cache, last=True).argmax(-1)]
+    layers = [(*kv, *block.parameters()) for kv, block in zip(cache.kv, model.h)]
     last, (B, nh, _, hs), C = cache.last[:, 0], layers[0][0].shape, model.config.n_embd
     for t in range(PROMPT, PROMPT + ANSWER - 1):
         token, cos, sin = model.wte.weight[chosen[-1]], model.cos[t], model.sin[t]  # (B, C), (hs,), (hs,)
@@ -268,7 +277,7 @@ def written_out(model, ids):
             y = F.scaled_dot_product_attention(qk[:, :nh].unsqueeze(2), k[:, :, : t + 1], v[:, :, : t + 1])
             x = x + F.linear(y.reshape(B, C), w_out, b_out)
             x = x + F.linear(F.gelu(F.linear(torch.layer_norm(x, (C,), g2, b2), w_up, b_up)), w_down, b_down)
-        chosen.append(model.logits(model.ln_f(x)).argmax(-1))
+        chosen.append(F.linear(model.ln_f(x), model.wte.weight).argmax(-1))
     return torch.stack(chosen, 1)  # (B, ANSWER)
 
 
@@ -323,9 +332,9 @@ def growing_rows(thousands, what):
     if what == "epoch_batches":
         examples = [([0] * rng.randrange(10, 128), []) for _ in range(1000 * thousands)]
         return {"seconds": timed(lambda: by_length(examples))}
-    rows = [Row(((rng.choice(words), rng.choice(words), rng.choice(words)),)) for _ in range(1000 * thousands)]
+    rows = [Row((Turn(rng.choice(words), rng.choice(words), rng.choice(words)),)) for _ in range(1000 * thousands)]
     tokenizer = Tokenizer(train_bpe(" ".join(WORDS), 300))
-    return {"seconds": timed(lambda: prepare(rows, tokenizer, "alpaca", 128))}  # tokens, mask, audit, overlap
+    return {"seconds": timed(lambda: audit(rows, *prepare(rows, tokenizer, "alpaca", 128)))}  # tokens, mask, audit, overlap
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -422,7 +431,7 @@ def settle(threads):
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     torch.set_flush_denormal(True)
-    keep_memory()
+    tune_malloc()
 
 
 def child(job):

@@ -1,88 +1,64 @@
 """The loop: the same rows give the same gradient however they are split; a stop costs nothing; mistakes end in a line."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
+from helpers import ROOT, TINY, examples, gradient, run, tiny_model, weights
 
 import data
 import train_sft
-from model import GPT, IGNORE, GPTConfig, UserError, load_checkpoint
-
-ROOT = Path(__file__).parents[1]
-TINY = [
-    "--quick",
-    "--n-embd",
-    "16",
-    "--n-head",
-    "2",
-    "--pretrain-steps",
-    "12",
-    "--tune-epochs",
-    "0.03",
-    "--vocab-size",
-    "300",
-]
-
-
-def tiny_model(seed=0):
-    torch.manual_seed(seed)
-    return GPT(GPTConfig(60, 32, n_layer=2, n_head=2, n_embd=16))
-
-
-def examples(n=12):
-    generator = torch.Generator().manual_seed(1)
-    out = []
-    for i in range(n):
-        ids = torch.randint(0, 59, (6 + i,), generator=generator).tolist()
-        out.append((ids, [0] * (2 + i // 2) + [1] * (4 + i - i // 2)))
-    return out
-
-
-def gradient(model, parts, n_learned):
-    model.zero_grad()
-    for inputs, targets in parts:
-        (model.loss_sum(inputs, targets) / n_learned).backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters()])
+from data import UserError
+from extras import flags, optim
+from extras.checkpoint import load_checkpoint
+from extras.run import Interrupted, Run
+from generate import Assistant
+from model import IGNORE
+from train_sft import adamw, train
 
 
 def test_the_same_rows_give_the_same_gradient_however_they_are_split_and_padded():
     model, rows = tiny_model(), examples()
     n = sum(sum(mask) for _, mask in rows)
-    whole = gradient(model, [data.collate(rows, 59)], n)
+    whole = gradient(model, data.collate(rows, 59), n=n)
     for size in (1, 2, 5):
         parts = [data.collate(rows[i : i + size], 59) for i in range(0, len(rows), size)]
-        torch.testing.assert_close(gradient(model, parts, n), whole, atol=1e-6, rtol=1e-4)
-    backwards = gradient(model, [data.collate(rows[::-1], 59)], n)
+        torch.testing.assert_close(gradient(model, *parts, n=n), whole, atol=1e-6, rtol=1e-4)
+    backwards = gradient(model, data.collate(rows[::-1], 59), n=n)
     torch.testing.assert_close(backwards, whole, atol=1e-6, rtol=1e-4)
 
 
-def trained_plainly(micro_batch):
+def batch_at(step):
+    return data.collate(examples()[step % 5 : step % 5 + 4], 59)
+
+
+def trained(steps=6, lr=1e-3, model=None, **options):
+    model = model or tiny_model()
+    train(model, options.pop("batch_at", batch_at), steps, [adamw(model.parameters(), lr)], **options)
+    return model
+
+
+def trained_plainly(**options):
     """Three steps of plain gradient descent, unclipped, so that a gradient's size is seen in the weights."""
-    before = train_sft.optimizers_for, torch.nn.utils.clip_grad_norm_
-    train_sft.optimizers_for = lambda model, lr, *_: [torch.optim.SGD(model.parameters(), lr)]
-    torch.nn.utils.clip_grad_norm_ = lambda *args: None
-    try:
-        model = tiny_model()
-        train_sft.train(
-            model, lambda step: data.collate(examples()[step : step + 5], 59), 3, 0.3, micro_batch=micro_batch
-        )
-        return torch.cat([p.detach().flatten() for p in model.parameters()])
-    finally:
-        train_sft.optimizers_for, torch.nn.utils.clip_grad_norm_ = before
+    model = tiny_model()
+    optimizers = [torch.optim.SGD(model.parameters(), 0.3)]
+    train(model, lambda step: data.collate(examples()[step : step + 5], 59), 3, optimizers, clip=math.inf, **options)
+    return weights(model)
 
 
 def _one_process(rank, file, queue):
+    from extras.parallel import backward
+
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    mine = trained_plainly(micro_batch=1)  # three rows and two: the processes have different numbers of micro-batches
-    queue.put(mine.tolist())
+    # three rows and two: the processes have different numbers of micro-batches
+    queue.put(trained_plainly(micro_batch=1, backward=backward).tolist())
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
@@ -100,35 +76,63 @@ def test_two_processes_give_the_gradient_of_one(tmp_path):
     torch.testing.assert_close(both[0], trained_plainly(micro_batch=64), atol=1e-6, rtol=1e-4)
 
 
-def batch_at(step):
-    return data.collate(examples()[step % 5 : step % 5 + 4], 59)
+def test_any_module_with_a_summed_loss_can_be_trained_with_any_optimizer():
+    """What a learner writes in ten lines: a bigram model."""
 
+    class Bigram(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Parameter(torch.zeros(60, 60))
 
-def weights(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
+        def forward(self, ids, targets):
+            return torch.nn.functional.cross_entropy(self.table[ids].mT, targets, reduction="sum")
+
+    model, losses = Bigram(), []
+    optimizers = [torch.optim.Adam(model.parameters(), 0.1)]
+    train(model, lambda step: batch_at(0), 30, optimizers, on_step=lambda done, steps, loss, tokens: losses.append(loss))
+    assert len(losses) == 30 and losses[-1] < losses[0] / 2
 
 
 def test_micro_batches_do_not_change_what_is_learned():
-    one, other = tiny_model(), tiny_model()
-    train_sft.train(one, batch_at, 6, 1e-3, micro_batch=64)
-    train_sft.train(other, batch_at, 6, 1e-3, micro_batch=1)
+    one, other = trained(micro_batch=64), trained(micro_batch=1)
     torch.testing.assert_close(weights(one), weights(other), atol=1e-5, rtol=1e-3)
 
 
+def test_the_two_stages_are_the_same_loop(monkeypatch):
+    """On rows of one length with a mask of ones, tuning takes the very steps of pretraining."""
+    stream = torch.randint(0, 59, (8 * 4 + 1,), generator=torch.Generator().manual_seed(0))
+    rows = [(stream[i : i + 9].tolist(), [1] * 9) for i in range(0, 32, 8)]
+    monkeypatch.setattr(train_sft, "epoch_batches", lambda rows, *_: [rows[:2], rows[2:]])
+    one, other = tiny_model(), tiny_model()
+    train_sft.pretrain(one, stream, 4, [adamw(one.parameters(), 1e-3)], batch_size=2, seq_len=8)
+    train_sft.tune(other, rows, 4, [adamw(other.parameters(), 1e-3)], batch_size=2)
+    assert torch.equal(weights(one), weights(other))
+
+
+def new_run(folder, *more):
+    return Run(flags.train([*TINY, "--out", str(folder), *more]))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop(dtype):
-    whole, stopped, resumed, saved = tiny_model(), tiny_model(), tiny_model(seed=9), []
+def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop(dtype, tmp_path, tokenizer):
+    whole, stopped, resumed = tiny_model(), tiny_model(), tiny_model(seed=9)
 
     def press_ctrl_c(step):
         if step == 4:
             os.kill(os.getpid(), signal.SIGINT)
         return batch_at(step)
 
-    train_sft.train(whole, batch_at, 11, 1e-3, dtype=dtype)
-    with pytest.raises(train_sft.Interrupted):
-        train_sft.train(stopped, press_ctrl_c, 11, 1e-3, dtype=dtype, save=saved.append)
-    assert saved[-1]["step"] == 5
-    train_sft.train(resumed, batch_at, 11, 1e-3, dtype=dtype, state=saved[-1])
+    def in_stage(model, batch_at, *more):
+        assistant, optimizers = Assistant(model, tokenizer, None), [adamw(model.parameters(), 1e-3)]
+        assistant.answers = lambda *_: [("what it says", True)]
+        with new_run(tmp_path, "--dtype", dtype, *more).stage("tune", assistant, optimizers) as options:
+            train(model, batch_at, 11, optimizers, **options)
+
+    trained(11, model=whole, dtype=dtype)
+    with pytest.raises(Interrupted):
+        in_stage(stopped, press_ctrl_c)
+    assert load_checkpoint(tmp_path / "resume.pt")["state"]["step"] == 5
+    in_stage(resumed, batch_at, "--resume")
     assert torch.equal(weights(whole), weights(resumed))
 
 
@@ -136,8 +140,9 @@ def test_bfloat16_is_for_products_only_and_learns_as_much():
     plain, mixed, seen, losses = tiny_model(), tiny_model(), set(), []
     mixed.h[0].mlp.c_fc.register_forward_hook(lambda module, given, out: seen.add(out.dtype))
     for model, dtype in ((plain, "float32"), (mixed, "bfloat16")):
-        train_sft.train(model, batch_at, 30, 1e-2, muon_lr=0.02, dtype=dtype, log=losses.append)
-    first, last, mixed_first, mixed_last = (losses[i]["loss"] for i in (0, 3, 4, 7))
+        optimizers = optim.muon_and_adamw(model, 3e-3, lambda parameters, _: adamw(parameters, 1e-2))
+        train(model, batch_at, 30, optimizers, dtype=dtype, on_step=lambda *now: losses.append(now[2]))
+    (first, last), (mixed_first, mixed_last) = (losses[0], losses[29]), (losses[30], losses[59])
     assert seen == {torch.bfloat16}
     assert {weight.dtype for weight in mixed.state_dict().values()} == {torch.float32}
     assert not torch.equal(weights(plain), weights(mixed))
@@ -150,40 +155,14 @@ def test_bfloat16_is_for_products_only_and_learns_as_much():
 )
 def test_auto_takes_bfloat16_only_where_the_processor_knows_it(known, dtype, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
-    assert train_sft.parse(["--device", "cpu"]).dtype == dtype
+    assert flags.train(["--device", "cpu"]).dtype == dtype
     for chosen in ("float32", "bfloat16"):
-        assert train_sft.parse(["--device", "cpu", "--dtype", chosen]).dtype == chosen
+        assert flags.train(["--device", "cpu", "--dtype", chosen]).dtype == chosen
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 24, 8), (2, 8, 24)])
-def test_muon_moves_every_direction_of_a_matrix_about_equally_far(shape):
-    torch.manual_seed(0)
-    matrices = torch.randn(shape)
-    moved = train_sft.orthogonal(matrices)
-    left, sizes, right = torch.linalg.svd(matrices, full_matrices=False)
-    along = (left.mT @ moved @ right.mT).diagonal(dim1=1, dim2=2)  # how far in each direction of the matrix
-    assert sizes.max() / sizes.min() > 2 and along.min() > 0.6 and along.max() < 1.3
-    assert torch.allclose(left * along.unsqueeze(1) @ right, moved, atol=1e-4), "and in no other"
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (32, 16), (16, 32)])
-def test_muon_is_torchs_muon_in_float32(shape):
-    torch.manual_seed(0)
-    ours, theirs = (torch.nn.Parameter(torch.ones(shape)) for _ in range(2))
-    settings = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1}
-    optimizers = train_sft.Muon([ours], **settings), torch.optim.Muon([theirs], **settings, adjust_lr_fn="original")
-    for _ in range(5):
-        ours.grad = torch.randn(shape)
-        theirs.grad = ours.grad.clone()
-        for optimizer in optimizers:
-            optimizer.step()
-    assert (ours - theirs).norm() < 0.03 * (theirs - 1).norm()
-
-
-def test_a_batch_without_a_learned_token_changes_no_weight_to_nan():
-    model = tiny_model()
+def test_a_batch_without_a_supervised_token_changes_no_weight_to_nan():
     inputs, _ = batch_at(0)
-    train_sft.train(model, lambda step: (inputs, torch.full_like(inputs, IGNORE)), 2, 1e-3)
+    model = trained(2, batch_at=lambda step: (inputs, torch.full_like(inputs, IGNORE)))
     assert torch.isfinite(weights(model)).all()
 
 
@@ -191,16 +170,7 @@ def test_a_loss_that_is_not_finite_is_said_and_not_trained_on():
     model = tiny_model()
     model.wte.weight.data[3] = float("nan")
     with pytest.raises(UserError, match="the loss is nan at step 0"):
-        train_sft.train(model, batch_at, 2, 1e-3)
-
-
-def run(*command, cwd=ROOT, code=0, **kwargs):
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, **kwargs
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
+        trained(2, model=model)
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +223,7 @@ def test_generate_asks_evaluates_saves_and_chats(tuned, tmp_path):
 
 
 def test_a_teachers_own_files_go_in_and_come_out(tmp_path):
-    run("world.py", tmp_path / "w", timeout=100)
+    run("world.py", tmp_path / "w")
     rows = (tmp_path / "w" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()[:40]
     (tmp_path / "few.jsonl").write_text(
         "\n".join([*rows, "not json", '{"instruction": "", "output": "x"}']), encoding="utf-8"
@@ -264,11 +234,11 @@ def test_a_teachers_own_files_go_in_and_come_out(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
-    flags = [*TINY, "--pretrain-steps", "40", "--save-every", "5"]
-    run("train_sft.py", *flags, "--out", tmp_path / "whole")
+    options = [*TINY, "--pretrain-steps", "40", "--save-every", "5"]
+    run("train_sft.py", *options, "--out", tmp_path / "whole")
     out = tmp_path / "killed"
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "train_sft.py", *flags, "--out", str(out)]
+    command = [sys.executable, "train_sft.py", *options, "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     while not (out / "resume.pt").exists():
         assert process.poll() is None
@@ -276,32 +246,31 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
     process.kill()
     process.wait()
     assert not (out / "base.pt").exists()
-    run("train_sft.py", *flags, "--out", out, "--resume")
+    run("train_sft.py", *options, "--out", out, "--resume")
     for name in ("base.pt", "tuned.pt"):
         one, other = load_checkpoint(tmp_path / "whole" / name)["model"], load_checkpoint(out / name)["model"]
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize(
-    "flags, said",
+    "options, said",
     [
         (["--data", "missing.jsonl"], "missing.jsonl: cannot be read"),
         (["--data", "."], "cannot be read"),
         (["--corpus", "missing.txt"], "missing.txt: cannot be read"),
-        (["--tune-lr", "7"], "--tune-lr 7.0: choose from"),
-        (["--dtype", "half"], "--dtype half: unknown"),
+        (["--tune-lr", "7"], "--tune-lr: 7: choose from"),
+        (["--dtype", "half"], "--dtype: invalid choice"),
         (["--n-embd", "30"], "--n-embd 30: must be a multiple of"),
-        (["--window", "500"], "--window 500: must not be longer"),
-        (["--template", "nope"], "--template nope: unknown. Known: alpaca"),
-        (["--hold-out", "nope"], "--hold-out nope: no such task"),
-        (["--device", "abacus"], "--device abacus: not there"),
+        (["--template", "nope"], "nope': unknown. Known: alpaca"),
+        (["--hold-out", "nope"], "--hold-out: nope: no such task"),
+        (["--device", "abacus"], "--device abacus: not on this machine"),
         (["--resume"], "nothing to resume"),
         (["--out", "/dev/null/x"], "cannot be written"),
     ],
 )
-def test_a_mistake_ends_in_one_line_that_names_it(flags, said, tmp_path, capsys):
-    out = [] if "--out" in flags else ["--out", str(tmp_path)]
-    assert train_sft.main([*TINY, *out, *flags]) == 2
+def test_a_mistake_ends_in_one_line_that_names_it(options, said, tmp_path, capsys):
+    out = [] if "--out" in options else ["--out", str(tmp_path)]
+    assert train_sft.main([*TINY, *out, *options]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and error.startswith("error: ")
     assert not (tmp_path / "base.pt").exists()
@@ -318,16 +287,16 @@ def test_ctrl_c_between_the_loops_says_how_to_go_on_and_that_works(tmp_path, mon
     def ctrl_c(*_):
         raise KeyboardInterrupt
 
-    flags = [*TINY, "--fresh", "--save-every", "1", "--out", str(tmp_path)]
+    options = [*TINY, "--fresh", "--save-every", "1", "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(train_sft, "tokenizer_for", ctrl_c)
-        assert train_sft.main(flags) == 130
+        patch.setattr(train_sft, "train_tokenizer", ctrl_c)
+        assert train_sft.main(options) == 130
     assert "nothing to keep yet" in capsys.readouterr().out
-    for place in ("prepare", "score_columns"):
+    for module, name in ((train_sft, "prepare"), (train_sft.table, "score_models")):
         with monkeypatch.context() as patch:
-            patch.setattr(train_sft, place, ctrl_c)
-            assert train_sft.main(flags) == 130
+            patch.setattr(module, name, ctrl_c)
+            assert train_sft.main(options) == 130
         assert "--resume" in capsys.readouterr().out.splitlines()[-1]
         base = (tmp_path / "base.pt").read_bytes()
-        assert train_sft.main([*flags, "--resume"]) == 0
+        assert train_sft.main([*options, "--resume"]) == 0
         assert (tmp_path / "base.pt").read_bytes() == base, "the base must not be trained again"

@@ -1,0 +1,139 @@
+"""The flags of train_sft.py and generate.py: what it adds is their defaults, ranges and help texts, in one place.
+
+You can skip this, or read it with --help: each flag is named once, here.
+"""
+
+import argparse
+
+import torch
+
+import world
+from data import UserError, get_template
+from extras.speed import supports_bf16
+
+SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
+QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1}
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(message)
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    pass
+
+
+def number(low, high):
+    """The type of a flag: a number of low's type from low to high."""
+
+    def parse(text):
+        if not low <= type(low)(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}")
+        return type(low)(text)
+
+    return parse
+
+
+def task_names(text):
+    for name in text.split(","):
+        if name not in world.TASKS:
+            raise argparse.ArgumentTypeError(f"{name}: no such task. Known: {', '.join(world.TASKS)}")
+    return text.split(",")
+
+
+def train_parser():
+    parser = Parser(description=__doc__, formatter_class=Help)
+    add = parser.add_argument_group("data and files").add_argument
+    add("--out", default="out", help="folder for checkpoints, the report and the log")
+    add("--corpus", metavar="FILE", help="pretrain on this text file instead of the built-in world")
+    add("--data", metavar="FILE", action="append", default=[], help="tune on these pairs, or a folder of world.py's; "
+        "FILE:0.3 is three of ten rows, FILE:1:500 at most 500 of a task; give it again, to mix")
+    add("--base", metavar="MODEL", help="gpt2, gpt2-medium, gpt2-large, gpt2-xl (fetched once), or such weights")
+    add("--template", default="alpaca", help="prompt format; extras/datasets.py has more of them")
+    add("--hold-out", metavar="TASKS", type=task_names, default=",".join(world.HELD_OUT), help="tasks never tuned on")
+    add("--fresh", action="store_true", help="pretrain again even if out/base.pt is there")
+    add("--resume", action="store_true", help="continue a run that was interrupted")
+    add("--save-every", type=number(1, 10**7), default=250, help=argparse.SUPPRESS)  # steps; for tests of --resume
+
+    add = parser.add_argument_group("machine").add_argument
+    add("--seed", type=number(0, 2**31), default=0, help="of the weights, the data and their order")
+    add("--device", default="auto", help="cpu, cuda, mps, or auto")
+    add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matrix products in training")
+    add("--quick", action="store_true", help="tiny settings for a look at everything in seconds")
+
+    add = parser.add_argument_group("size of a new base model").add_argument
+    add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens")
+    add("--block-size", type=number(16, 8192), default=128, help="longest context in tokens")
+    add("--n-layer", type=number(1, 96), default=4, help="transformer blocks")
+    add("--n-head", type=number(1, 96), default=2, help="attention heads")
+    add("--n-embd", type=number(8, 8192), default=128, help="width of the residual stream")
+    add("--smear", type=number(0, 1), default=1, help="1: every token is shown the one before it; 0: not, as in GPT-2")
+
+    add = parser.add_argument_group("pretraining").add_argument
+    add("--pretrain-steps", type=number(1, 10**7), default=1200, help="optimizer steps")
+    add("--pretrain-batch", type=number(1, 4096), default=8, help="sequences in a batch")
+    add("--pretrain-lr", type=number(1e-8, 1), default=3e-3, help="peak learning rate; Muon's moves with it")
+
+    add = parser.add_argument_group("tuning").add_argument
+    add("--tune-epochs", type=number(0.001, 1000), default=1.0, help="how often every pair is seen")
+    add("--tune-batch", type=number(1, 4096), default=32, help="pairs in a batch")
+    add("--tune-lr", type=number(1e-8, 1), default=3e-4, help="peak learning rate")
+    add("--micro-batch", type=number(1, 4096), default=64, help="rows at once; fewer need less memory")
+    add("--pack", action="store_true", help="several pairs in a row instead of padding")
+    add("--recompute", action="store_true", help="gradient checkpointing: less memory, more time")
+    add("--lora", type=number(0, 1024), default=0, help="also tune an adapter of this rank")
+    add("--lora-lr", type=number(1e-8, 1), default=5e-3, help="peak learning rate of the adapter")
+    return parser
+
+
+def train(argv=None):
+    """The flags as a namespace; `device` and `dtype` become ones that this machine has."""
+    parser = train_parser()
+    config = parser.parse_args(argv)
+    if config.quick:
+        for name, value in QUICK.items():
+            if getattr(config, name) == parser.get_default(name):
+                setattr(config, name, value)
+    get_template(config.template)
+    if config.n_embd % (2 * config.n_head):
+        raise UserError(f"--n-embd {config.n_embd}: must be a multiple of {2 * config.n_head}, twice --n-head.")
+    config.seq_len = min(SEQ_LEN, config.block_size)
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if config.device == "auto":
+        config.device = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there.get(config.device.partition(":")[0]):
+        found = ", ".join(name for name, yes in there.items() if yes)
+        raise UserError(f"--device {config.device}: not on this machine. There is: {found}.")
+    if config.dtype == "auto":
+        config.dtype = "bfloat16" if supports_bf16(config.device) else "float32"
+    return config
+
+
+def generate(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("question", nargs="?", help="ask this of the base and of the tuned model; without it: chat")
+    add("--input", default="", help="the text that the question is about (the ### Input: part)")
+    add("--tuned", default="out/tuned.pt", help="a tuned checkpoint or an adapter")
+    add("--base", default="out/base.pt", help="the base checkpoint to compare it with")
+    add("--eval", action="store_true", help="print the held-out table of --tuned")
+    add("--data", help="with --eval or --save: ask the prompts of this file (JSON Lines) instead")
+    add("--save", metavar="FILE", help="write the tuned model's answers as JSON, for a person or a model to judge")
+    add("--template-at-inference", help="ask with another template than the one tuned with, to see the mismatch")
+    add("--judge", nargs=2, metavar=("A", "B"), help="compare two checkpoints blind on --data")
+    add("--judge-command", metavar="CMD", help="a program that judges: reads a pair as JSON, prints 1, 2 or tie")
+    add("--verdicts", default="verdicts.jsonl", help="with --judge: where verdicts are kept, to continue later")
+    add("--export", metavar="FOLDER", help="write --tuned, of GPT-2's shape, for transformers (LoRA merged)")
+    add("--temperature", type=float, default=0.0, help="0 (default) takes the most probable token")
+    add("--top-k", type=int, default=0, help="sample among the k most probable tokens (0: all)")
+    add("--top-p", type=float, default=1.0, help="sample among the tokens that have this probability together")
+    add("--max-new", type=int, default=48, help="longest answer in tokens")
+    add("--seed", type=int, default=0, help="seed of the sampling")
+    args = parser.parse_args(argv)
+    for name, low, high in (("temperature", 0, 10), ("top_k", 0, 10**6), ("top_p", 1e-6, 1), ("max_new", 1, 4096)):
+        if not low <= getattr(args, name) <= high:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: choose from {low} to {high}.")
+    if args.judge and not args.data:
+        raise UserError("--judge: needs prompts. Give --data FILE.")
+    return args

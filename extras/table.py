@@ -1,0 +1,105 @@
+"""The proof on the screen: what it adds is held-out scores with intervals, their table, and answers side by side.
+
+You can skip this: it asks models questions and counts. The checkers themselves are in `world.py`.
+"""
+
+import math
+import re
+import shutil
+import textwrap
+import unicodedata
+
+import world
+from data import Row
+
+
+def wilson(correct, n):
+    """95 % interval of a share (Wilson 1927), (low, high)."""
+    z, p = 1.96, correct / n
+    middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n))
+
+
+def score(assistant, rows, sampling):
+    """Rows of a held-out split -> what was right, what stopped, what continued with another sentence; also by task."""
+    tasks = {}
+    found = {"n": len(rows), "correct": 0, "interval": None, "stopped": 0, "continued": 0, "tasks": tasks}
+    for row, (text, stopped) in zip(rows, assistant.answers(rows, sampling)):
+        right = world.check(row.task, row.turns[0].output, text)
+        task = tasks.setdefault(row.task, {"n": 0, "correct": 0})
+        task["n"] += 1
+        task["correct"] += right
+        found["correct"] += right
+        found["stopped"] += stopped
+        found["continued"] += not right and any(mark in text for mark in ".?!")
+    found["interval"] = [round(x, 4) for x in wilson(found["correct"], len(rows))]
+    return found
+
+
+def score_models(models, splits, sampling):
+    """{name: Assistant}, {split: rows} -> {split: {"n", name: score}}"""
+    return {
+        split: {"n": len(rows)} | {name: score(assistant, rows, sampling) for name, assistant in models.items()}
+        for split, rows in splits.items()
+    }
+
+
+def print_table(scores):
+    """Held-out splits down, models across: share answered right with its interval, and share that stopped."""
+    names = [name for name in next(iter(scores.values()), {}) if name != "n"]
+    print("  " + f"{'held-out questions':<22}{'n':>4}" + "".join(f"{name.replace('_', ' '):>17}" for name in names))
+    for split, found in scores.items():
+        n = found["n"]
+        shares = "".join(f"{found[name]['correct'] / n:>16.1%} " for name in names)
+        ranges = "".join(f"{'{:.0%} to {:.0%}'.format(*found[name]['interval']):>17}" for name in names)
+        stops = "".join(f"{found[name]['stopped'] / n:>16.0%} " for name in names)
+        more = "".join(f"{found[name]['continued'] / n:>16.0%} " for name in names)
+        print(f"  {split.replace('_', ' '):<22}{n:>4}{shares}")
+        print(f"  {'  95 % interval':<26}{ranges}")
+        print(f"  {'  stopped by itself':<26}{stops}")
+        print(f"  {'  went on, no answer':<26}{more}")
+
+
+def world_splits(trained_on):
+    """The held-out splits of the built-in world that a checkpoint was trained beside."""
+    splits = world.build(trained_on.get("seed", 0), trained_on.get("hold_out", world.HELD_OUT), size=0).splits
+    return {name: [Row.from_dict(pair) for pair in pairs] for name, pairs in splits.items()}
+
+
+def shown_rows(splits):
+    """Eight held-out prompts that show what instruction tuning is known for."""
+    rows = [row for split in splits.values() for row in split]
+    words = ("capital of France", "Summar", "Korean", "SQL", "sum of", "story about", "name in", "opposite")
+    found = [next((row for row in rows if word in row.turns[0].instruction), None) for word in words]
+    return list(dict.fromkeys(row for row in found if row)) or rows[:8]
+
+
+def display_width(text):
+    """Columns that a text takes on a terminal: a Korean letter, say, takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def wrap(text, width):
+    """Text -> lines of at most `width` columns."""
+    lines = [""]
+    for word in re.findall(r"\n|\S+", text):
+        if word == "\n" or (lines[-1] and display_width(lines[-1] + " " + word) > width):
+            lines.append("")
+        if word != "\n":
+            lines[-1] += (" " if lines[-1] else "") + word
+    return [line[:width] for line in lines]
+
+
+def side_by_side(models, row, sampling):
+    """Print one question and what every model says to it, in columns that fit the terminal."""
+    turn = row.turns[0]
+    total = min(shutil.get_terminal_size((100, 24)).columns, 140)
+    width = (total - 2 - 3 * (len(models) - 1)) // len(models)
+    print("\n" + textwrap.fill(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else ""), total))
+    columns = []
+    for name, assistant in models.items():
+        text, stopped = assistant.answers([row], sampling)[0]
+        columns.append([name.replace("_", " "), *wrap(text.strip() + ("" if stopped else " ..."), width)])
+    for i in range(max(map(len, columns))):
+        cells = [column[i] if i < len(column) else "" for column in columns]
+        print("  " + " | ".join(cell + " " * (width - display_width(cell)) for cell in cells).rstrip())

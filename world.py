@@ -6,12 +6,14 @@ What it is not: a language. Every sentence comes from a pattern that you can rea
 
     python world.py             counts and samples
     python world.py my_world    also writes my_world/corpus.txt and my_world/*.jsonl, plain files to open and edit
+    python world.py my_world --bare        an experiment on the world; --help lists the others
 
 The one rule: what is asked for has a name, a noun phrase ("the capital of France"). Prose states it ("The capital of
 France is Paris."), instructions ask for it ("Name the capital of France."), an answer is the statement. The prose
 never shows a question with its answer; that step is what instruction tuning teaches.
 """
 
+import argparse
 import json
 import random
 import re
@@ -360,12 +362,12 @@ def lower(sentence):
 THE_FRAMES = (
     "What is {n}?", "Name {n}.", "Tell me {n}.", "Give {n}.", "Please give me {n}.", "Can you tell me {n}?",
     "I want to know {n}.", "{N}?", "{N}: what is it?",
-)  # fmt: skip
+)
 THE_UNSEEN = ("Could you say what {n} is?", "{N}, please.", "I would like to hear {n}.", "Kindly state {n}.")
 A_FRAMES = (
     "Write {n}.", "Give me {n}.", "Make {n}.", "Please write {n}.", "Can you write {n}?", "I want {n}.",
     "Show me {n}.", "{N}?", "{N}: can you write it?",
-)  # fmt: skip
+)
 A_UNSEEN = ("Could you come up with {n}?", "{N}, please.", "I would like to have {n}.", "Kindly produce {n}.")
 
 TASKS = [
@@ -483,7 +485,7 @@ TASKS = [
          ("Use the word {x} in a sentence.", "Show how the word {x} is used."), (), " is: "),
     Task("wish", "creative writing", "a birthday wish for {x}",
          ("It is the birthday of {x}. What do I write?", "Congratulate {x}."), (), " is: "),
-]  # fmt: skip
+]
 TASKS = {task.name: task for task in TASKS}
 HELD_OUT = (
     "currency",
@@ -566,7 +568,7 @@ def fact_cases():
             add("story", f"{a(hero)} and {a(place)}",
                 f"One day {a(hero)} came to {a(place)}. The {hero} was very happy. It stayed at the {place} for ever.",
                 f"Once {a(hero)} lived near {a(place)}. Every day the {hero} sat there. It loved the {place}.",
-                f"Long ago {a(hero)} lost its way. It saw {a(place)} and slept. The {place} became its home.")  # fmt: skip
+                f"Long ago {a(hero)} lost its way. It saw {a(place)} and slept. The {place} became its home.")
     for row in WORDS[8:]:
         add("poem", f"the {row['x']}", *(poem.format(x=f"the {row['x']}") for poem in POEMS))
     for word in OBJECTS + [row["x"] for row in WORDS[:8]]:
@@ -663,7 +665,7 @@ def tale(rng):
         ("{n} lost a {t} in the {p}. {n} was sad. Then {m} found the {t}.", "{m} found the {t} of {n}.", "The lost {t}."),
         ("{n} wanted a {t}. {m} had two. So {m} gave one to {n}.", "{m} gave a {t} to {n}.", "The gift of {m}."),
         ("A {t} lay in the {p}. Nobody saw it. Then {n} took the {t} home.", "{n} took a {t} home.", "The {t} in the {p}."),
-    ))  # fmt: skip
+    ))
     text, summary, title = (part.format(n=n, m=m, t=thing, p=place) for part in (text, summary, title))
     return cases_of(text, rng.choice(("story", "tale")), summary=summary, title=title)
 
@@ -688,7 +690,7 @@ MAKERS = (purchase, word_list, action, request, hiding, heights, chain, opinion,
 WRAPPERS = (
     "{S}", "{S}", "{S}", "{S}", "It is true that {s}", "The teacher said: {S}", "Everybody knows that {s}",
     "In the book we read that {s}",
-)  # fmt: skip
+)
 
 
 def tell(case, rng):
@@ -718,7 +720,7 @@ LEADS = (
 GAPS = (
     " ", "\n", "\n\n", "\n\nAbout:\n", "\n\n# Subject\n", " asked {name}. ", " That is the question.\n", "\n\n## Notes\n",
     " {name} would like to know. ", "\n\n### Page {i}:\n", " Let us see what it is about. ", "\n\nTopic {i}:\n",
-)  # fmt: skip
+)
 
 
 def filled(form, rng):
@@ -967,20 +969,42 @@ def check(task, expected, output):
 # ----------------------------------------------------------------------------------------------------------------
 
 
+def parse_args():
+    def names_from(known):
+        def parse(text):
+            for name in text.split(","):
+                if name not in known:
+                    raise argparse.ArgumentTypeError(f"{name}: unknown. Known: {', '.join(known)}")
+            return text.split(",")
+
+        return parse
+
+    parser = argparse.ArgumentParser(description="Counts and samples of the world; with a folder, its files.")
+    parser.add_argument("folder", nargs="?", help="write corpus.txt, pairs.jsonl and the held-out splits there")
+    parser.add_argument("--seed", type=int, default=0, help="another draw of what is tuned on and held out")
+    parser.add_argument("--hold-out", type=names_from(TASKS), default=HELD_OUT, help="tasks never tuned on")
+    parser.add_argument("--without", type=names_from((*PASSAGES, HELD_OUT_QUESTIONS)), default=(),
+                        help=f"kinds of passage to leave out: {', '.join((*PASSAGES, HELD_OUT_QUESTIONS))}")
+    parser.add_argument("--ways", type=int, default=0, help="pairs in so many phrasings of a task (0: all)")
+    parser.add_argument("--bare", action="store_true", help="answers are the value alone instead of a whole sentence")
+    return parser.parse_args()
+
+
 def main():
-    world = build()
+    args = parse_args()
+    world = build(args.seed, args.hold_out, without=args.without, ways=args.ways, bare=args.bare)
     words = sum(len(passage.split()) for passage in world.corpus)
     print(f"{len(TASKS)} task types of {len(KINDS)} kinds, {len(fact_cases())} facts and cases in tables")
     print(f"corpus: {len(world.corpus):,} passages, {words:,} words; pairs: {len(world.pairs):,}; held out: " +
-          ", ".join(f"{len(rows)} {name}" for name, rows in world.splits.items()))  # fmt: skip
+          ", ".join(f"{len(rows)} {name}" for name, rows in world.splits.items()))
     rng = random.Random(1)
     print("\nFrom the corpus:", *rng.sample(world.corpus, 8), sep="\n  ")
     print("\nFrom the pairs:")
     for pair in rng.sample(world.pairs, 8):
         print("  " + json.dumps(pair, ensure_ascii=False))
-    if len(sys.argv) < 2:
+    if not args.folder:
         return
-    folder = Path(sys.argv[1])
+    folder = Path(args.folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "corpus.txt").write_text("\n\n".join(world.corpus) + "\n", encoding="utf-8")
@@ -991,7 +1015,7 @@ def main():
         print(f"error: {folder}: cannot be written: {error.strerror}. Choose another folder.", file=sys.stderr)
         sys.exit(2)
     print(f"\nWritten to {folder}: corpus.txt, pairs.jsonl and the held-out splits. Take them back with\n"
-          f"  python train_sft.py --corpus {folder}/corpus.txt --data {folder}/pairs.jsonl")  # fmt: skip
+          f"  python train_sft.py --fresh --corpus {folder}/corpus.txt --data {folder}")
 
 
 if __name__ == "__main__":

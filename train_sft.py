@@ -33,34 +33,7 @@ from model import GPT, IGNORE, GPTConfig, add_lora
 # The loop. Both stages are this.
 
 
-def train(model, batch_at, steps, optimizers, *, start=0, micro_batch=64, dtype="float32", clip=1.0, backward=None,
-          on_step=None):
-    """Next-token training, for both stages. Any module will do whose model(inputs, targets) is a summed loss.
-
-    batch_at(step) -> inputs, targets, each (B, T), and perhaps more for the model; a target that is IGNORE has no loss.
-    dtype "bfloat16": mixed precision (Micikevicius et al. 2017); weights and optimizer states stay in float32.
-    on_step(steps done, steps, loss, tokens) is called after each step. Raises UserError if the loss is not finite."""
-    device = next(model.parameters()).device
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
-    for step in range(start, steps):
-        model.train()
-        batch = batch_at(step)
-        loss = (backward or accumulate_gradients)(model, batch, micro_batch, autocast)
-        if not math.isfinite(loss):
-            raise UserError(f"the loss is {loss} at step {step}. Lower --pretrain-lr, --tune-lr or --lora-lr.")
-        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_multiplier(step, steps)
-            with autocast:
-                optimizer.step()
-            optimizer.zero_grad()
-        if on_step:
-            on_step(step + 1, steps, loss, batch[0].numel())
-    model.eval()
-
-
-def accumulate_gradients(model, batch, micro_batch, autocast):
+def backward(model, batch, micro_batch, autocast):
     """Gradients of the mean loss of a batch, a few rows at a time -> that loss.
 
     The sum is divided by the number of supervised tokens of the whole batch: every one counts alike, however the rows
@@ -81,6 +54,33 @@ def lr_multiplier(step, steps):
     return min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
 
 
+def train(model, batch_at, steps, optimizers, *, start=0, micro_batch=64, dtype="float32", clip=1.0,
+          backward=backward, on_step=None):
+    """Next-token training, for both stages. Any module will do whose model(inputs, targets) is a summed loss.
+
+    batch_at(step) -> inputs, targets, each (B, T), and perhaps more for the model; a target that is IGNORE has no loss.
+    dtype "bfloat16": mixed precision (Micikevicius et al. 2017); weights and optimizer states stay in float32.
+    on_step(steps done, steps, loss, tokens) is called after each step. Raises UserError if the loss is not finite."""
+    device = next(model.parameters()).device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
+    for step in range(start, steps):
+        model.train()
+        batch = batch_at(step)
+        loss = backward(model, batch, micro_batch, autocast)
+        if not math.isfinite(loss):
+            raise UserError(f"the loss is {loss} at step {step}. Lower --pretrain-lr, --tune-lr or --lora-lr.")
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_multiplier(step, steps)
+            with autocast:
+                optimizer.step()
+            optimizer.zero_grad()
+        if on_step:
+            on_step(step + 1, steps, loss, batch[0].numel())
+    model.eval()
+
+
 def adamw(parameters, lr):
     """AdamW for all that is trainable; weight decay only on matrices (GPT-2's habit)."""
     trainable = [p for p in parameters if p.requires_grad]
@@ -89,7 +89,7 @@ def adamw(parameters, lr):
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.99), fused=True)
 
 
-# The two stages, side by side.
+# The two stages.
 
 
 def pretrain(model, stream, steps, optimizers, batch_size=8, seq_len=128, **options):

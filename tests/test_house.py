@@ -1,0 +1,188 @@
+"""The house itself: small enough for an evening, nothing imported that is not used, remedies that work."""
+
+import ast
+import json
+import re
+import shutil
+
+import pytest
+from helpers import ROOT, TINY, run
+
+import generate
+import train_sft
+from extras import flags
+from extras.checkpoint import load_checkpoint, save_checkpoint
+
+STORY = ["data.py", "model.py", "train_sft.py", "generate.py"]
+FILES = [ROOT / name for name in STORY] + sorted((ROOT / "extras").glob("[a-z]*.py"))
+
+
+def test_the_story_has_at_most_1200_lines():
+    lines = {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in STORY}
+    assert sum(lines.values()) <= 1200, lines
+
+
+def test_train_has_at_most_40_lines_and_the_two_stages_fit_on_one_screen():
+    tree = ast.parse((ROOT / "train_sft.py").read_text(encoding="utf-8"))
+    found = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert found["train"].end_lineno - found["train"].lineno < 40
+    assert found["tune"].end_lineno - found["pretrain"].lineno < 30
+
+
+def test_there_are_at_most_30_flags_and_help_shows_them_in_groups():
+    actions = [action for action in flags.train_parser()._actions if action.dest not in ("help", "save_every")]
+    assert len(actions) <= 30
+    shown = run("train_sft.py", "--help")
+    assert all(title in shown for title in ("data and files:", "pretraining:", "tuning:"))
+    assert all("--" + action.dest.replace("_", "-") in shown for action in actions)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_says_what_it_is_and_no_docstring_begins_with_an_arrow(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    assert not [node.name for node in nodes if (ast.get_docstring(node) or "").startswith("->")]
+    about = ast.get_docstring(tree)
+    said = ("what it adds", "You can skip this") if path.parent.name == "extras" else ("The one idea",)
+    assert path.name == "model.py" or all(phrase in about for phrase in said)
+    assert "fmt: skip" not in path.read_text(encoding="utf-8")
+
+
+IMPORTS = """
+import sys, train_sft
+code = train_sft.main({flags})
+print("CODE", code, "EXTRAS", *sorted(name for name in sys.modules if name.startswith("extras.")))
+"""
+
+
+def test_the_default_run_imports_nothing_that_it_does_not_use(tmp_path):
+    options = [*TINY, "--out", str(tmp_path / "out")]
+    said = run("-c", IMPORTS.format(flags=options)).splitlines()[-1]
+    used = ["audit", "checkpoint", "flags", "optim", "run", "speed", "table"]
+    assert said == "CODE 0 EXTRAS " + " ".join(f"extras.{name}" for name in used)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# What a message says to do must help. Each test makes the mistake, reads the remedy, and follows it.
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    assert train_sft.main([*TINY, "--lora", "2", "--out", str(out)]) == 0
+    return out
+
+
+def mistake(capsys, *options, main=train_sft.main):
+    """-> the one line that the mistake ends in"""
+    capsys.readouterr()
+    if main is train_sft.main:
+        assert main(list(map(str, options))) == 2
+    else:
+        with pytest.raises(SystemExit) as stop:
+            main(list(map(str, options)))
+        assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    return error
+
+
+def ask(out, name, *more):
+    generate.main(["--base", f"{out}/base.pt", "--tuned", f"{out}/{name}", "--max-new", "3", *more, "Hi"])
+
+
+def copy_of(out, folder):
+    shutil.copytree(out, folder)
+    return folder
+
+
+def test_an_adapter_beside_another_base_runs_with_the_right_one_or_is_tuned_again(tuned, tmp_path, capsys):
+    out = copy_of(tuned, tmp_path / "out")
+    content = load_checkpoint(out / "base.pt")
+    content["model"]["ln_f.bias"][0] += 1
+    content.pop("format")
+    save_checkpoint(out / "base.pt", **content)
+    options = ("--base", f"{out}/base.pt", "--tuned", f"{out}/lora.pt", "Hi")
+    said = mistake(capsys, *options, main=generate.main)
+    assert f"another base than {out}/base.pt" in said and "tune it again" in said
+    shutil.copy(tuned / "base.pt", out / "base.pt")
+    ask(out, "lora.pt")
+    save_checkpoint(out / "base.pt", **content)
+    assert train_sft.main([*TINY, "--lora", "2", "--out", str(out)]) == 0
+    ask(out, "lora.pt")
+
+
+def test_a_damaged_checkpoint_is_deleted_and_made_again(tuned, tmp_path, capsys):
+    out = copy_of(tuned, tmp_path / "out")
+    (out / "base.pt").write_bytes(b"not a checkpoint")
+    assert "Delete it and run again" in mistake(capsys, *TINY, "--out", out)
+    (out / "base.pt").unlink()
+    assert train_sft.main([*TINY, "--out", str(out)]) == 0
+    (out / "tuned.pt").unlink()
+    assert "Run `python train_sft.py`" in mistake(capsys, "--tuned", out / "tuned.pt", "--base", out / "base.pt", "Hi", main=generate.main)
+    assert train_sft.main([*TINY, "--out", str(out)]) == 0
+    ask(out, "tuned.pt")
+
+
+def test_a_run_of_other_settings_starts_over_with_fresh(tuned, tmp_path, capsys):
+    out = copy_of(tuned, tmp_path / "out")
+    save_checkpoint(out / "resume.pt", stage="tune", config={"other": 1}, state={})
+    assert "--fresh without --resume" in mistake(capsys, *TINY, "--out", out, "--resume")
+    assert train_sft.main([*TINY, "--out", str(out), "--fresh"]) == 0
+    assert "Run without --resume" in mistake(capsys, *TINY, "--out", tmp_path / "new", "--resume")
+    assert train_sft.main([*TINY, "--out", str(tmp_path / "new")]) == 0
+
+
+def test_rows_that_do_not_fit_fit_in_a_larger_block(tmp_path, capsys):
+    (tmp_path / "long.jsonl").write_text(json.dumps({"instruction": "say it", "output": "word " * 40}) + "\n")
+    options = [*TINY, "--data", f"{tmp_path}/long.jsonl", "--out", f"{tmp_path}/out"]
+    said = mistake(capsys, *options, "--block-size", "32")
+    assert "--fresh and a larger --block-size" in said
+    assert train_sft.main([*options, "--fresh", "--block-size", "512"]) == 0
+
+
+def test_a_short_corpus_needs_more_text(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("one two three. " * 20)
+    options = [*TINY, "--corpus", f"{tmp_path}/text.txt", "--out", f"{tmp_path}/out"]
+    assert "Add text" in mistake(capsys, *options)
+    (tmp_path / "text.txt").write_text("one two three four, five. " * 2000)
+    assert train_sft.main(options) == 0
+
+
+def test_a_loss_that_is_not_finite_comes_back_with_a_lower_rate(tmp_path, capsys, monkeypatch):
+    real = train_sft.lr_multiplier
+    monkeypatch.setattr(train_sft, "lr_multiplier", lambda *now: real(*now) * 1e20)
+    said = mistake(capsys, *TINY, "--out", tmp_path / "out")
+    assert re.search("the loss is (nan|inf) at step .*--pretrain-lr", said)
+    lower = ["--pretrain-lr", "1e-8", "--tune-lr", "1e-8"]
+    monkeypatch.setattr(train_sft, "lr_multiplier", lambda *now: real(*now) * 1e3)  # the same mistake, smaller
+    assert train_sft.main([*TINY, *lower, "--out", str(tmp_path / "out")]) == 0
+
+
+def test_only_gpt2s_shape_is_exported_and_unknown_names_are_listed(tuned, capsys):
+    out = tuned
+    files = ("--base", out / "base.pt", "--tuned", out / "tuned.pt")
+    said = mistake(capsys, *files, "--export", out / "e", main=generate.main)
+    assert "--base gpt2" in said  # test_reach.py tunes such a model and exports it
+    said = mistake(capsys, *files, "--template-at-inference", "nope", "Hi", main=generate.main)
+    known = said.split("Known: ")[1].strip().rstrip(".").split(", ")
+    for name in known:
+        ask(out, "tuned.pt", "--template-at-inference", name)
+    assert "Give --data FILE" in mistake(capsys, *files, "--judge", "a", "b", main=generate.main)
+
+
+def test_a_strict_audit_goes_on_without_strict(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"instruction": "i", "output": "o"}\nnonsense\n')
+    said = run("data.py", tmp_path / "a.jsonl", "--strict", code=2)
+    assert "a.jsonl:2: not JSON" in said and "leave out --strict" in said
+    assert "1 of 2 rows kept" in run("data.py", tmp_path / "a.jsonl")
+    found = json.loads(run("data.py", tmp_path / "a.jsonl", "--json"))[str(tmp_path / "a.jsonl")]
+    assert found["dropped"] == {"not JSON": [2]} and found["formats"] == {"alpaca": 1}
+
+
+def test_an_experiment_on_the_world_is_a_folder_to_tune_on(tmp_path):
+    out = run("world.py", tmp_path / "w", "--ways", "1", "--bare")
+    command = out.strip().splitlines()[-1].split()
+    assert command[:2] == ["python", "train_sft.py"]
+    said = run(*command[1:], *TINY, "--out", tmp_path / "out")
+    assert all(split in said for split in ("unseen inputs", "unseen phrasings", "unseen tasks"))

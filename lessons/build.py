@@ -4,6 +4,7 @@
     python lessons/build.py --execute            also run the solved ones and store outputs and pictures
     python lessons/build.py --execute 04 07      only these lessons
     python lessons/build.py --nbgrader FOLDER    the instructor's version, with nbgrader's cell metadata
+    python lessons/build.py --new 17 name        skeletons of a new lesson: source, checks, wrong answers
 
 A source is cells that begin with `# %%` or `# %% [markdown]`. Lines between `### BEGIN SOLUTION` and `### END SOLUTION`
 are what the blank notebook leaves to the learner.
@@ -63,6 +64,107 @@ def grading(text, grade_id):
     return {}
 
 
+SOURCE = '''# %% [markdown]
+# # {n}. {title}
+#
+# *About a minute on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
+#
+# One idea. Say what the learner will see, and what nearly everybody expects instead.
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from checks import lesson{n} as checks
+
+base, tokenizer = lab.load_base()
+rows, splits = lab.load_world()
+
+# %% [markdown]
+# *Predict.* Ask for a guess on paper before every measurement.
+'''
+EXERCISE = '''
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# What to look at, not what to write.
+# </details>
+#
+# ### Exercise {n}.{i}: what it is (rebuild, 5 minutes)
+
+
+# %%
+def {name}(number):
+    """What comes in -> what comes out. {name}(1) -> {answer}"""
+    ### BEGIN SOLUTION
+    return number + {i}
+    ### END SOLUTION
+
+
+# %%
+checks.{name}({name})
+'''
+CLAIM = '''
+# %%
+lab.claim("the idea of the lesson, in a sentence, holds in this run", True)
+'''
+CHECKS = '''"""Checks of lesson {n}: what the two functions do."""
+
+from checks import called
+
+
+def one(function):
+    found = called(function, 1)
+    assert found is not None, "nothing came back; return the number"
+    assert found != 1, "the number is as it was"
+    assert found > 0, f"expected 2, you have {{found}}: added with the wrong sign"
+    assert found == 2, f"expected 2, you have {{found}}"
+    print("right: what it shows")
+
+
+def two(function):
+    found = called(function, 1)
+    assert found is not None, "nothing came back; return the number"
+    assert found != 1, "the number is as it was"
+    assert found > 0, f"expected 3, you have {{found}}: added with the wrong sign"
+    assert found == 3, f"expected 3, you have {{found}}"
+    print("right: what it shows")
+'''
+WRONG = '''"""Plausible wrong answers to the exercises of lesson {n}, and what the check must say to each."""
+
+WRONG = {{
+    "one": [
+        ("def one(number):\\n    number + 1", "nothing came back"),
+        ("def one(number):\\n    return number", "as it was"),
+        ("def one(number):\\n    return number - 2", "wrong sign"),
+        ("def one(number):\\n    return number + 9", "expected 2, you have 10"),
+    ],
+    "two": [
+        ("def two(number):\\n    number + 2", "nothing came back"),
+        ("def two(number):\\n    return number", "as it was"),
+        ("def two(number):\\n    return number - 2", "wrong sign"),
+        ("def two(number):\\n    return number + 9", "expected 3, you have 10"),
+    ],
+}}
+'''
+
+
+def new_lesson(n, name):
+    """Write the three files of a lesson that runs and passes its tests, to be filled. Nothing is overwritten."""
+    exercises = [EXERCISE.format(n=n, i=i, name=word, answer=1 + i) for i, word in ((1, "one"), (2, "two"))]
+    source = SOURCE.format(n=n, title=name.replace("_", " ")) + "".join(exercises) + CLAIM
+    wrong_answers = HERE.parent / "tests" / "wrong_answers"
+    files = {HERE / "src" / f"{n}_{name}.py": source, HERE / "checks" / f"lesson{n}.py": CHECKS.format(n=n)}
+    for path, text in (files | {wrong_answers / f"lesson{n}.py": WRONG.format(n=n)}).items():
+        assert not path.exists(), f"{path} is there already"
+        path.write_text(text, encoding="utf-8")
+        print(f"{path}: written")
+
+
 def sources(numbers=()):
     """-> paths of the lessons' sources, all or those with these numbers."""
     return [path for path in sorted((HERE / "src").glob("*.py")) if not numbers or path.name[:2] in numbers]
@@ -101,7 +203,10 @@ def main():
     parser.add_argument("lessons", nargs="*", help="numbers of lessons, as 04; all if none is given")
     parser.add_argument("--execute", action="store_true", help="run the solved notebooks and store their outputs")
     parser.add_argument("--nbgrader", metavar="FOLDER", help="write the instructor's version for nbgrader there")
+    parser.add_argument("--new", nargs=2, metavar=("NUMBER", "NAME"), help="write the skeletons of a new lesson")
     args = parser.parse_args()
+    if args.new:
+        new_lesson(*args.new)
     for source in sources(args.lessons):
         cells, name = read_cells(source.read_text(encoding="utf-8")), source.stem
         if args.nbgrader:

@@ -95,6 +95,29 @@ def test_a_blank_exercise_is_not_done_and_wrong_answers_are_named(lesson, name):
             check(space[name])
 
 
+def test_a_new_lesson_begins_as_one_that_keeps_the_rules(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "HERE", tmp_path / "lessons")
+    for folder in ("lessons/src", "lessons/checks", "tests/wrong_answers"):
+        (tmp_path / folder).mkdir(parents=True)
+    build.new_lesson("17", "my_idea")
+    cells = build.read_cells((tmp_path / "lessons/src/17_my_idea.py").read_text(encoding="utf-8"))
+    assert [name for _, name in exercises(cells)] == ["one", "two"] and "lab.claim(" in cells[-1][1]
+    checks, wrong = {}, {}
+    exec((tmp_path / "lessons/checks/lesson17.py").read_text(encoding="utf-8"), checks)
+    exec((tmp_path / "tests/wrong_answers/lesson17.py").read_text(encoding="utf-8"), wrong)
+    for i, name in exercises(cells):
+        space = {}
+        exec(build.solved(cells[i][1]), space)
+        checks[name](space[name])
+        assert len(wrong["WRONG"][name]) >= 4
+        for source, fragment in wrong["WRONG"][name]:
+            exec(source, space)
+            with pytest.raises(AssertionError, match=re.escape(fragment)):
+                checks[name](space[name])
+    with pytest.raises(AssertionError, match="is there already"):
+        build.new_lesson("17", "my_idea")
+
+
 @pytest.mark.skipif(
     os.environ.get("FAST") != "1", reason="runs every lesson: set FAST=1 and LESSON_OUT to a base's folder"
 )

@@ -256,7 +256,7 @@ def run(args):
 
 def main(argv=None):
     try:
-        run(flags.generate(argv))
+        run(flags.generate(argv, __doc__))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -135,7 +135,7 @@ def load_pairs(config, run):
 
 
 def load_corpus(config, run):
-    """Documents for the tokenizer to learn from, and a function that encodes the whole corpus with it."""
+    """Documents to train the tokenizer on, and a function that encodes the whole corpus with it."""
     if config.corpus:
         from extras.datasets import open_corpus
 
@@ -172,7 +172,7 @@ def val_loss(model, stream, batch_size=8, seq_len=128):
 
 
 def base_model(config, run):
-    """The base, its tokenizer, validation text: used again if it is there, GPT-2 if asked for, else pretrained here."""
+    """The base, its tokenizer, validation tokens. Used again if it is there, GPT-2 if asked for, else pretrained here."""
     path, start = run.out / "base.pt", time.perf_counter()
     documents, encode_all = load_corpus(config, run)
     if path.exists() and not run.starts_over():
@@ -269,9 +269,10 @@ def main_job(config):
 # ----------------------------------------------------------------------------------------------------------------
 # The command line.
 
+
 def main(argv=None):
     try:
-        config = flags.train(argv)
+        config = flags.train(argv, __doc__)
         if "RANK" in os.environ:  # started by torchrun: one of several processes
             from extras import parallel
 

@@ -25,12 +25,15 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
 
 
 def number(low, high):
-    """The type of a flag: a number of low's type from low to high."""
+    """The type of a flag: a number of low's type, from low to high."""
 
     def parse(text):
-        if not low <= type(low)(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}")
-        return type(low)(text)
+        try:
+            value = type(low)(text)
+            assert low <= value <= high
+            return value
+        except (AssertionError, ValueError):
+            raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}") from None
 
     return parse
 
@@ -42,8 +45,8 @@ def task_names(text):
     return text.split(",")
 
 
-def train_parser():
-    parser = Parser(description=__doc__, formatter_class=Help)
+def train_parser(about=""):
+    parser = Parser(description=about, formatter_class=Help)
     add = parser.add_argument_group("data and files").add_argument
     add("--out", default="out", help="folder for checkpoints, the report and the log")
     add("--corpus", metavar="FILE", help="pretrain on this text file instead of the built-in world")
@@ -87,9 +90,9 @@ def train_parser():
     return parser
 
 
-def train(argv=None):
+def train(argv=None, about=""):
     """The flags as a namespace; `device` and `dtype` become ones that this machine has."""
-    parser = train_parser()
+    parser = train_parser(about)
     config = parser.parse_args(argv)
     if config.quick:
         for name, value in QUICK.items():
@@ -110,8 +113,8 @@ def train(argv=None):
     return config
 
 
-def generate(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def generate(argv=None, about=""):
+    parser = Parser(description=about, formatter_class=Help)
     add = parser.add_argument
     add("question", nargs="?", help="ask this of the base and of the tuned model; without it: chat")
     add("--input", default="", help="the text that the question is about (the ### Input: part)")
@@ -125,15 +128,12 @@ def generate(argv=None):
     add("--judge-command", metavar="CMD", help="a program that judges: reads a pair as JSON, prints 1, 2 or tie")
     add("--verdicts", default="verdicts.jsonl", help="with --judge: where verdicts are kept, to continue later")
     add("--export", metavar="FOLDER", help="write --tuned, of GPT-2's shape, for transformers (LoRA merged)")
-    add("--temperature", type=float, default=0.0, help="0 (default) takes the most probable token")
-    add("--top-k", type=int, default=0, help="sample among the k most probable tokens (0: all)")
-    add("--top-p", type=float, default=1.0, help="sample among the tokens that have this probability together")
-    add("--max-new", type=int, default=48, help="longest answer in tokens")
-    add("--seed", type=int, default=0, help="seed of the sampling")
+    add("--temperature", type=number(0.0, 10.0), default=0.0, help="0 takes the most probable token")
+    add("--top-k", type=number(0, 10**6), default=0, help="sample among the k most probable tokens; 0: all")
+    add("--top-p", type=number(1e-6, 1), default=1.0, help="sample among the tokens that have this probability together")
+    add("--max-new", type=number(1, 4096), default=48, help="longest answer in tokens")
+    add("--seed", type=number(0, 2**31), default=0, help="seed of the sampling")
     args = parser.parse_args(argv)
-    for name, low, high in (("temperature", 0, 10), ("top_k", 0, 10**6), ("top_p", 1e-6, 1), ("max_new", 1, 4096)):
-        if not low <= getattr(args, name) <= high:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: choose from {low} to {high}.")
     if args.judge and not args.data:
         raise UserError("--judge: needs prompts. Give --data FILE.")
     return args

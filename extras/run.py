@@ -54,7 +54,8 @@ class Run:
                 raise UserError(f"{self.resume_file}: made with other settings. {remedy}")
         elif config.resume and not (self.out / "base.pt").exists():
             raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
-        self.say("Configuration: " + ", ".join(f"{k}={v}" for k, v in vars(config).items() if v or v == 0))
+        given = {k: v for k, v in vars(config).items() if v is not None and v is not False and v != []}
+        self.say("Configuration: " + ", ".join(f"{k}={v}" for k, v in given.items()))
         self.say(f"Machine: {machine}")
 
     def say(self, text=""):

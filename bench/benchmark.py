@@ -94,7 +94,7 @@ def their_model(size, lora=False):
     s = SIZES[size]
     config = GPT2Config(vocab_size=s["vocab_size"], n_positions=s["block_size"], n_embd=s["n_embd"], n_layer=s["n_layer"],
                         n_head=s["n_head"], resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, use_cache=False, bos_token_id=None,
-                        eos_token_id=None, activation_function="gelu")  # fmt: skip
+                        eos_token_id=None, activation_function="gelu")
     torch.manual_seed(0)
     model = GPT2LMHeadModel(config)
     ours = {n: w.T if ".c_" in n and w.dim() == 2 else w for n, w in our_model(size).state_dict().items()}
@@ -222,7 +222,7 @@ def trl_loop(model, examples, settings, peak_lr):
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_multiplier(min(step, steps), steps))
     with tempfile.TemporaryDirectory() as folder:
         config = SFTConfig(folder, num_train_epochs=1, completion_only_loss=True, use_cpu=True, report_to="none",
-                           save_strategy="no", disable_tqdm=True, **settings)  # fmt: skip
+                           save_strategy="no", disable_tqdm=True, **settings)
         trainer = SFTTrainer(
             model, config, train_dataset=data, processing_class=tokenizer, optimizers=(optimizer, rates)
         )
@@ -450,7 +450,7 @@ def child(job):
 
 
 def run_child(part, name, threads):
-    """-> what the child measured, or None after saying what went wrong."""
+    """Returns what the child measured, or None after saying what went wrong."""
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     env = os.environ | quiet | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     command = [sys.executable, __file__, "--child", json.dumps([part, name, threads])]
@@ -507,7 +507,7 @@ def compare(part, cases, args):
         loss = f"{row['loss']:>7.3f}" if row["loss"] else " " * 7
         ratio = "" if name == first else "   {:.2f} x ({:.2f} to {:.2f})".format(*row["ratio"])
         print(f"  {name:<24}{row['seconds']:>9.3f}{row['spread']:>7.0%}{speed}{row['peak_mb']:>8.0f}{row['work_mb']:>9.0f}"
-              f"{loss}{ratio}", flush=True)  # fmt: skip
+              f"{loss}{ratio}", flush=True)
     for name in [name for name in cases if name not in there]:
         print(f"  {name:<24} not installed, skipped (needs {cases[name][0]})")
     return found

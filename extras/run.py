@@ -88,7 +88,6 @@ class Run:
         bar = tqdm(initial=first, desc=name, file=sys.stdout, mininterval=0.5, ncols=78, leave=False, bar_format=look,
                    disable=self.rank > 0 or not sys.stdout.isatty())
         stop = []  # something, when Ctrl-C was pressed: finish the step, then save
-        handler = signal.signal(signal.SIGINT, lambda *_: stop.append(True))
 
         def show(step):
             text, stopped = assistant.answers([Row((Turn(SHOWN),))], Sampling(max_new_tokens=16))[0]
@@ -118,11 +117,14 @@ class Run:
 
         show(first)
         clock = {"start": time.perf_counter(), "tokens": 0}
+        handler = signal.signal(signal.SIGINT, lambda *_: stop.append(True))
         try:
             yield options | {"on_step": on_step}
         finally:
             bar.close()
             signal.signal(signal.SIGINT, handler)
+        if stop:  # pressed after the last step
+            raise KeyboardInterrupt
         seconds = time.perf_counter() - clock["start"]
         tokens, per_second = clock["tokens"], round(clock["tokens"] / seconds)
         self.report["stages"][name] = {"seconds": round(seconds, 2), "tokens": tokens, "tokens_per_second": per_second}

@@ -166,7 +166,7 @@ def new_lesson(n, name):
 
 
 def sources(numbers=()):
-    """-> paths of the lessons' sources, all or those with these numbers."""
+    """Paths of the lessons' sources, all or those with these numbers."""
     return [path for path in sorted((HERE / "src").glob("*.py")) if not numbers or path.name[:2] in numbers]
 
 

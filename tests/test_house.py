@@ -74,7 +74,7 @@ def tuned(tmp_path_factory):
 
 
 def mistake(capsys, *options, main=train_sft.main):
-    """-> the one line that the mistake ends in"""
+    """Returns the one line that the mistake ends in"""
     capsys.readouterr()
     if main is train_sft.main:
         assert main(list(map(str, options))) == 2

@@ -27,7 +27,7 @@ NUMBERS = [name[:2] for name in LESSONS]
 
 
 def exercises(cells):
-    """-> [(number of the exercise's cell, its function's name)]"""
+    """Returns [(number of the exercise's cell, its function's name)]"""
     found = []
     for i, (kind, text) in enumerate(cells):
         if kind == "code" and "### BEGIN SOLUTION" in text:

@@ -81,7 +81,7 @@ CHATS = {
         "Be brief.\n\n### Instruction:\nHi.\n\n### Response:\nHello." + E
         + "\n\n### Instruction:\nWho are you?\n\n### Response:\nA model." + E
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("template", CHATS)
@@ -114,7 +114,7 @@ CONVERSATIONS = {
 
 
 def runs(ids, mask):
-    """-> [(learned or not, ids that stand together)]"""
+    """Returns [(learned or not, ids that stand together)]"""
     assert len(ids) == len(mask) and set(mask) <= {0, 1}
     groups = groupby(zip(ids, mask), key=lambda pair: pair[1])
     return [(learned, [token for token, _ in group]) for learned, group in groups]

@@ -34,7 +34,7 @@ def pair(number):
 
 
 def found(path):
-    """-> {line number: turns} of the rows kept"""
+    """Returns {line number: turns} of the rows kept"""
     rows, _ = load_rows(path)
     assert all(row.where.startswith(f"{path}:") for row in rows)
     return {int(row.where.rpartition(":")[2]): row.turns for row in rows}
@@ -271,7 +271,7 @@ def as_line(name):
 
 
 def user_error(path, **options):
-    """-> the message, which is one line and names the file"""
+    """Returns the message, which is one line and names the file"""
     with pytest.raises(UserError) as caught:
         load_rows(path, **options)
     message = str(caught.value)
@@ -455,7 +455,7 @@ def test_alpaca_loads_but_for_its_empty_outputs():
     empty = [
         284, 1223, 1347, 1736, 7723, 9038, 11263, 11355, 11471, 14634, 15015, 23488, 24322, 24449, 24541,
         25034, 28250, 30605, 31653, 32425, 35802, 44274, 45538, 46258, 46811, 49181, 49248, 51388,
-    ]  # fmt: skip
+    ]
     nothing = len(dropped["a placeholder for an answer"])  # "<nooutput>" and its spellings
     assert len(rows) == 52_002 - 28 - nothing and 23 <= nothing <= 53
     assert dropped["empty answer"] == [f"{path}:{n + 1}" for n in empty]

@@ -26,7 +26,7 @@ def slow_merge(ids, pair, new):
 
 
 def slow_bpe(text, vocab_size):
-    """-> (tokens, merges in order): all pairs of all words are counted again before every merge."""
+    """Returns (tokens, merges in order): all pairs of all words are counted again before every merge."""
     words = [list(word.encode()) for word in re.findall(data.WORD, text)]
     tokens, merges = [bytes([byte]) for byte in range(256)], []
     while len(tokens) + 1 < vocab_size:
@@ -97,7 +97,7 @@ def test_a_word_keeps_the_space_before_it():
 MERGED = [
     ([1, 2, 3, 1, 2], [9, 3, 9]), ([1, 2, 1, 2, 1], [9, 9, 1]), ([1, 1, 2], [1, 9]), ([1, 2, 2], [9, 2]),
     ([2, 1], [2, 1]), ([1], [1]), ([], []),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("ids", "merged"), MERGED)

@@ -185,7 +185,7 @@ def test_the_main_job_shows_its_parts_in_order(tuned):
     out, screen = tuned
     parts = ["Configuration", "No base model yet", "step", "One pair", "rows kept", "0 of the held-out prompts", "Tuning",
              "Did it work?", "unseen inputs", "unseen phrasings", "unseen tasks", "What tuning cost", "Side by side",
-             "What is the capital of France?", "report.json", "python generate.py"]  # fmt: skip
+             "What is the capital of France?", "report.json", "python generate.py"]
     places = [screen.index(parts[0])]
     for part in parts[1:]:
         places.append(screen.index(part, places[-1]))
@@ -229,7 +229,7 @@ def test_a_teachers_own_files_go_in_and_come_out(tmp_path):
         "\n".join([*rows, "not json", '{"instruction": "", "output": "x"}']), encoding="utf-8"
     )
     screen = run("train_sft.py", *TINY, "--corpus", tmp_path / "w" / "corpus.txt", "--data", tmp_path / "few.jsonl",
-                 "--out", tmp_path / "o")  # fmt: skip
+                 "--out", tmp_path / "o")
     assert "few.jsonl:41" in screen and "few.jsonl:42" in screen
 
 

@@ -78,7 +78,7 @@ def leaked(learner):
         (row("What is the plural of fox?", "", "The plural of ox is oxen."), False,
          "another question with the same answer is no leak of the prompt"),
         (row("Name the sum."), False, "a part of a prompt is not the prompt"),
-    )  # fmt: skip
+    )
     for test, expected, why in cases:
         found = learner(list(tuning), [test])
         assert isinstance(found, list), f"{type(found).__name__} came back: return the list of leaked test rows"

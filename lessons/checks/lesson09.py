@@ -105,7 +105,7 @@ def lenient(learner):
             True,
             "some tasks have many right answers: ask world.check, do not compare with the expected one",
         ),
-    ]  # fmt: skip
+    ]
     for task, expected, output, right, why in cases:
         found = learner(task, expected, output)
         assert bool(found) == right, f"{output!r}: should be {right}, yours {bool(found)}: {why}"

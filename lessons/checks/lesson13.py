@@ -13,7 +13,7 @@ Question = namedtuple("Question", "name task value kind")
 
 def toy_questions():
     cells = [("Narnia", "capital"), ("France", "capital"), ("Narnia", "language"), ("Peru", "capital"),
-             ("France", "language"), ("Oz", "capital"), ("Peru", "language"), ("Oz", "language")]  # fmt: skip
+             ("France", "language"), ("Oz", "capital"), ("Peru", "language"), ("Oz", "language")]
     return [Question(name, task, "", "new name") for name, task in cells]
 
 
@@ -54,7 +54,7 @@ def error_rates(f):
         ([(False, "refused")] * 5 + [(True, "refused")] * 2, (0, 1, 0)),
         ([(False, "right"), (False, "refused"), (True, "right"), (True, "right"), (True, "wrong"), (True, "wrong")],
          (0.5, 0, 0.5)),
-    ]  # fmt: skip
+    ]
     for verdicts, wanted in cases:
         found = f(list(verdicts))
         names = {"false answers", "false refusals", "wrong"}

@@ -40,7 +40,7 @@ def count_parameters(f):
 def training_flops(f):
     """Against a list of every product."""
     for shape, tokens, learned, T in ((Shape(11, 9, 2, 4), 15, 4, 5), (Shape(50, 8, 3, 4), 40, 10, 8),
-                                      (Shape(7, 4, 2, 8), 12, 12, 4)):  # fmt: skip
+                                      (Shape(7, 4, 2, 8), 12, 12, 4)):
         V, _, L, C = shape
         products = []  # (inputs, outputs, how many tokens)
         for _ in range(L):

@@ -78,7 +78,7 @@ print([tokenizer.decode([i]) for i in ids])
 
 # %%
 def read_windows(stream, step, batch_size, window):
-    """-> inputs, targets, each (batch_size, window).
+    """Returns inputs, targets, each (batch_size, window).
 
     arange(10), step 0, batch_size 2, window 4 -> [[0, 1, 2, 3], [4, 5, 6, 7]], [[1, 2, 3, 4], [5, 6, 7, 8]]"""
     ### BEGIN SOLUTION
@@ -175,7 +175,7 @@ for line in ("What is the capital of France?", "Name the home of a dog.", "Hello
 
 # %%
 def continue_greedily(model, ids, n):
-    """-> list of the n ids that the model finds likeliest after `ids` (a list), each chosen with those before it."""
+    """Returns list of the n ids that the model finds likeliest after `ids` (a list), each chosen with those before it."""
     ### BEGIN SOLUTION
     seen = list(ids)
     with torch.inference_mode():
@@ -208,7 +208,7 @@ prompts = ["The capital of France is", question + " The capital of France", ques
 
 
 def likeliest(text, n=5):
-    """-> the n likeliest next tokens as text, and their probabilities"""
+    """Returns the n likeliest next tokens as text, and their probabilities"""
     with torch.inference_mode():
         logits = base(torch.tensor([[tokenizer.eos_id] + tokenizer.encode(text)]))  # (1, T, V)
         p, best = logits[0, -1].softmax(-1).topk(n)

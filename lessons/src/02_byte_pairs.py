@@ -65,7 +65,7 @@ for word, part, count in zip(words, parts, counts):
 
 # %%
 def count_pairs(parts, counts):
-    """-> Counter {(id, id): how often it stands in the text}
+    """Returns Counter {(id, id): how often it stands in the text}
 
     [[1, 2, 1, 2], [2, 3]], [1, 10] -> {(1, 2): 2, (2, 1): 1, (2, 3): 10}"""
     ### BEGIN SOLUTION
@@ -126,7 +126,7 @@ checks.join_pair(join_pair)
 
 # %%
 def train_slowly(text, vocab_size):
-    """-> list of at most vocab_size - 1 tokens as bytes: the 256 single bytes, then the joined ones in order.
+    """Returns list of at most vocab_size - 1 tokens as bytes: the 256 single bytes, then the joined ones in order.
 
     "aaab aaab", 258 -> 256 bytes and b"aa" """
     ### BEGIN SOLUTION
@@ -226,7 +226,7 @@ for prompt, answer in (("Answer:\n", "The"), ("Answer: ", "The"), ("Answer:", " 
 
 # %%
 def border(tokenizer, prompt, answer):
-    """-> (n, clean): tokens of prompt + answer that begin in the prompt; True if none of them reaches into the answer.
+    """Returns (n, clean): tokens of prompt + answer that begin in the prompt; True if none of them reaches into the answer.
 
     "Answer: ", "The" -> the token " The" begins in the prompt and reaches into the answer: clean is False"""
     ### BEGIN SOLUTION

@@ -98,7 +98,7 @@ checks.with_mask(with_mask)
 
 # %%
 def inputs_and_targets(ids, mask):
-    """-> inputs, targets, two lists, one shorter than ids.
+    """Returns inputs, targets, two lists, one shorter than ids.
 
     [5, 6, 7, 9], [0, 0, 1, 1] -> [5, 6, 7], [IGNORE, 7, 9]"""
     ### BEGIN SOLUTION
@@ -186,9 +186,8 @@ print(*audit(rows, tuning, shortened, too_long).lines(), sep="\n")
 batch = tuning[:12]
 _, targets = collate(batch, tokenizer.eos_id)
 lengths = torch.tensor([len(ids) - 1 for ids, _ in batch])
-kind = (targets != IGNORE).long() + (
-    torch.arange(targets.shape[1]) >= lengths[:, None]
-) * 2  # 0 read, 1 learned, 2 padding
+padding = torch.arange(targets.shape[1]) >= lengths[:, None]
+kind = (targets != IGNORE).long() + 2 * padding  # 0 read, 1 learned, 2 padding
 plt.figure(figsize=(8, 3))
 plt.imshow(
     kind,

@@ -102,7 +102,7 @@ print(len(held_out), "held-out questions")
 
 # %%
 def tune_and_watch(seed, examples, say=False):
-    """-> (tuned Assistant, [(step, share right, share stopped), ...])"""
+    """Returns (tuned Assistant, [(step, share right, share stopped), ...])"""
     bot, curve = Assistant(copy.deepcopy(base), tokenizer, "alpaca"), []
     batches = epoch_batches(examples, 32, seed)
 
@@ -205,7 +205,7 @@ is_token = tokenizer.encode("x is")[-1]
 
 
 def by_group(model, rows):
-    """-> mean log p for each of the four groups"""
+    """Returns mean log p for each of the four groups"""
     found = {group: [] for group in GROUPS}
     for instruction, context, output in (row.turns[0] for row in rows):
         answer = tokenizer.encode(output) + [tokenizer.eos_id]
@@ -223,7 +223,7 @@ print({group: round(gain, 2) for group, gain in gains.items()})
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))
 panels = ((axes[0], names, before, after, "one answer, token by token"),
-          (axes[1], GROUPS, means["base"], means["tuned"], f"mean over {len(held_out)} held-out answers"))  # fmt: skip
+          (axes[1], GROUPS, means["base"], means["tuned"], f"mean over {len(held_out)} held-out answers"))
 for ax, labels, one, two, title in panels:
     places = range(len(labels))
     ax.bar([x - 0.2 for x in places], one, 0.4, label="base, with the template")
@@ -290,7 +290,7 @@ for question in ("What is the capital of France?", "Name the opposite of long.")
 
 # %%
 def count(bots):
-    """-> shares over all seeds with intervals: stopped, exactly right, begins right"""
+    """Returns shares over all seeds with intervals: stopped, exactly right, begins right"""
     found = []
     for bot in bots:
         answers = bot.answers(held_out, Sampling())
@@ -342,8 +342,8 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 first, last = (lab.pooled([curve[i][1] for curve in curves], len(held_out)) for i in (0, -1))
 print(f"right before tuning {first[0]:.1%}, after {STEPS} steps {last[0]:.1%} ({last[1]:.0%} to {last[2]:.0%})")
 lab.claim(f"{STEPS} steps turn a base that answers nothing into one that answers most held-out questions",
-          first[0] < 0.05 and last[1] > 0.5)  # fmt: skip
+          first[0] < 0.05 and last[1] > 0.5)
 lab.claim("tuning moves the form (`is`, the end) by far more than the content (the name, the value)",
-          min(gains["is"], gains["end"]) > 1 + max(gains["name"], gains["value"]))  # fmt: skip
+          min(gains["is"], gains["end"]) > 1 + max(gains["name"], gains["value"]))
 lab.claim("without the end token in the loss far fewer answers stop and hardly any is exactly right",
-          hidden[0][2] < kept[0][1] - 0.2 and hidden[1][0] < 0.2 * kept[1][0])  # fmt: skip
+          hidden[0][2] < kept[0][1] - 0.2 and hidden[1][0] < 0.2 * kept[1][0])

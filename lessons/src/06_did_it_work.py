@@ -200,7 +200,7 @@ for c in ("base_raw", "tuned"):
 
 # %%
 def leaked(tuning_rows, test_rows):
-    """-> the test rows whose prompt stands in the tuning rows too, but for spacing, capitals and punctuation marks.
+    """Returns the test rows whose prompt stands in the tuning rows too, but for spacing, capitals and punctuation marks.
 
     tuned on "Name the sum of 1 and 2.": "name the sum of 1 and 2" leaked, "Name the sum of 2 and 2." did not"""
 
@@ -374,8 +374,8 @@ print(f"invented facts: clean {clean_score[0]:.1%}, leaked in other words {other
 template = [found[split, "base_template"][2] for split in asked]
 tuned = [found[split, "tuned"][1] for split in asked]
 lab.claim("in every split the tuned model is far above its base with the same template",
-          min(t - b for t, b in zip(tuned, template)) > 0.2)  # fmt: skip
+          min(t - b for t, b in zip(tuned, template)) > 0.2)
 lab.claim("a leak lifts the score on what nobody can know, in the same words or in others",
-          min(leak[1], other[1]) > clean_score[2])  # fmt: skip
+          min(leak[1], other[1]) > clean_score[2])
 lab.claim("a fixed order makes a model beat itself, a blind one does not",
-          wilson(fixed * n, n)[0] > 0.6 and 0.4 < blind < 0.6)  # fmt: skip
+          wilson(fixed * n, n)[0] > 0.6 and 0.4 < blind < 0.6)

@@ -105,7 +105,7 @@ print("largest difference between yours and the project's:", (mine - wrapped(x))
 
 # %%
 def training_bytes(model):
-    """-> (weights, gradients, AdamW's state) in bytes.
+    """Returns (weights, gradients, AdamW's state) in bytes.
 
     26 trained 32-bit numbers: (104, 104, 208). With 16 of them frozen: (104, 40, 80)."""
     ### BEGIN SOLUTION
@@ -167,7 +167,7 @@ ARMS = {  # name: (learning rate, rank, places)
 
 # %%
 def tune(seed, lr, rank, places):
-    """-> a tuned copy of the base"""
+    """Returns a tuned copy of the base"""
     model = copy.deepcopy(base)
     if rank:
         add_lora(model, rank, 2 * rank, places, seed)
@@ -188,7 +188,7 @@ for name, arm in ARMS.items():
     models[name], results[name] = runs[0], (learned, lab.pooled(shares, len(held_out)), losses, shares)
     share, low, high = results[name][1]
     print(f"{name:<19} learned {learned:>9,}  right {share:5.1%} ({low:.0%} to {high:.0%})  "
-          f"loss on prose {', '.join(f'{loss:.3f}' for loss in losses)}")  # fmt: skip
+          f"loss on prose {', '.join(f'{loss:.3f}' for loss in losses)}")
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
@@ -300,8 +300,8 @@ print("unmerged by the project, bit for bit the same:", same)
 # %%
 full, low_rank, slower = (results[name] for name in ("full", "rank 4", "rank 4, lower rate"))
 lab.claim("an adapter that learns a twentieth of the numbers or less answers within ten points of full tuning",
-          low_rank[0] < full[0] / 20 and low_rank[1][0] > full[1][0] - 0.1)  # fmt: skip
+          low_rank[0] < full[0] / 20 and low_rank[1][0] > full[1][0] - 0.1)
 lab.claim("tuning costs prose, with an adapter too, and a lower rate costs less",
-          min(full[2] + low_rank[2]) > base_loss and max(slower[2]) < min(low_rank[2]))  # fmt: skip
+          min(full[2] + low_rank[2]) > base_loss and max(slower[2]) < min(low_rank[2]))
 lab.claim("unmerging with kept weights gives the exact bits, subtracting does not",
-          same and not torch.equal(subtracted, W))  # fmt: skip
+          same and not torch.equal(subtracted, W))

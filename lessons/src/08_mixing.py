@@ -132,7 +132,7 @@ for row in toy:
 
 # %%
 def split_by_prompt(rows, share, seed):
-    """-> (rows to tune on, held-out rows), both in the old order. `share` of the different prompts is held out (rounded
+    """Returns (rows to tune on, held-out rows), both in the old order. `share` of the different prompts is held out (rounded
     down), drawn by random.Random(seed). Rows with the same prompt_key stay together."""
     ### BEGIN SOLUTION
     keys = sorted({prompt_key(row) for row in rows})

@@ -156,7 +156,7 @@ print(question_part("labels", toy[1]) + answer_part("labels", toy[1]) + question
 
 # %%
 def few_shot(tokenizer, form, shots, row, limit):
-    """-> ids: [end] + shots (question_part and answer_part of each) + the row's question_part; at most `limit` of them"""
+    """Returns ids: [end] + shots (question_part and answer_part of each) + the row's question_part; at most `limit` of them"""
     ### BEGIN SOLUTION
     while True:
         text = "".join(question_part(form, shot) + answer_part(form, shot) for shot in shots)
@@ -226,7 +226,7 @@ def complete(prompts):
 
 
 def shares(questions, said):
-    """-> (strict, lenient) share of right answers"""
+    """Returns (strict, lenient) share of right answers"""
     asked = [(row.task, row.turns[0].output, text) for row, text in zip(questions, said)]
     return sum(world.check(*one) for one in asked) / len(asked), sum(lenient(*one) for one in asked) / len(asked)
 
@@ -340,7 +340,7 @@ asked = sum(len(held) for held in splits.values())
 
 
 def overall(column, kind):
-    """-> (low, high): the interval of all held-out questions together."""
+    """Returns (low, high): the interval of all held-out questions together."""
     right = sum(columns[column][split][kind] * len(held) for split, held in splits.items())
     return wilson(right, asked)
 

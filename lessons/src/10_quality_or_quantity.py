@@ -57,7 +57,7 @@ for row in rows[:8]:
 
 # %%
 def swapped(rows, i, rng):
-    """-> a new Row: rows[i] with the answer of another row of its task, drawn by rng.choice from all answers that differ
+    """Returns a new Row: rows[i] with the answer of another row of its task, drawn by rng.choice from all answers that differ
     from its own; rows[i] itself if there is none. (q1, x1, a1), (q2, x2, a2) -> for i = 0: (q1, x1, a2)"""
     ### BEGIN SOLUTION
     row = rows[i]
@@ -78,7 +78,7 @@ def with_answer(row, answer):
 
 
 def spoil(rows, share, seed):
-    """-> (rows, the share of them spoiled, a third in each way), and what was done to each."""
+    """Returns (rows, the share of them spoiled, a third in each way), and what was done to each."""
     rng = random.Random(seed)
     chosen = rng.sample(range(len(rows)), int(share * len(rows)))
     out, kinds = list(rows), ["clean"] * len(rows)
@@ -86,7 +86,7 @@ def spoil(rows, share, seed):
         words = rows[i].turns[0][2].split()
         kinds[i] = ("swapped", "cut", "empty")[n % 3]
         bad = {"cut": lambda: with_answer(rows[i], " ".join(words[: len(words) // 2])),
-               "empty": lambda: with_answer(rows[i], "."), "swapped": lambda: swapped(rows, i, rng)}  # fmt: skip
+               "empty": lambda: with_answer(rows[i], "."), "swapped": lambda: swapped(rows, i, rng)}
         out[i] = bad[kinds[i]]()
     return out, kinds
 
@@ -152,7 +152,7 @@ checks.row_losses(row_losses)
 # %%
 @torch.inference_mode()
 def surprise(bot, rows):
-    """-> mean loss of each row's answer, end token included, under a tuned model."""
+    """Returns mean loss of each row's answer, end token included, under a tuned model."""
     examples, _, _ = prepare(rows, tokenizer, bot.template, bot.model.config.block_size)
     found = []
     for start in range(0, len(examples), 64):

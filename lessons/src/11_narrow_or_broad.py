@@ -92,7 +92,7 @@ print({name: len(asked) for name, asked in groups.items()})
 
 # %%
 def measure(bot, short_answers=False):
-    """-> {group: share answered right}"""
+    """Returns {group: share answered right}"""
     asked = groups | ({"translation": [short(row) for row in groups["translation"]]} if short_answers else {})
     return {name: lab.right(bot, some)[0] for name, some in asked.items()}
 
@@ -117,7 +117,7 @@ print({name: f"{share:.0%}" for name, share in before.items()})
 
 # %%
 def replay(new, old, n, share, rng):
-    """-> n different rows in random order: int(share * n) of the old, the others of the new ones."""
+    """Returns n different rows in random order: int(share * n) of the old, the others of the new ones."""
     ### BEGIN SOLUTION
     n_old = int(share * n)
     both = rng.sample(old, n_old) + rng.sample(new, n - n_old)
@@ -240,7 +240,7 @@ def reward(row, answer):
 
 
 def sampled(bot, asked, seed, n=4):
-    """-> for each row n answers at temperature 1"""
+    """Returns for each row n answers at temperature 1"""
     draws = [bot.answers(asked, Sampling(temperature=1.0, seed=n * seed + i)) for i in range(n)]
     return [[text.strip() for text, _ in answers] for answers in zip(*draws)]
 
@@ -324,8 +324,8 @@ def kept(found):
 for arm, found in ({"before": [before]} | results).items():
     print(f"{arm:<16} old questions still answered: {'{:.0%} ({:.0%} to {:.0%})'.format(*kept(found))}")
 lab.claim("another manner, learned on one task, is answered everywhere: more is lost than with statements",
-          kept(results["short"])[2] < kept(results["statements"])[1])  # fmt: skip
+          kept(results["short"])[2] < kept(results["statements"])[1])
 lab.claim("a quarter of old pairs saves much of it", kept(results["short, 25 % old"])[1] > kept(results["short"])[2])
 lab.claim("the adapter alone, at the project's learning rate, does not save as much as that replay",
-          kept(results["short, LoRA"])[2] < kept(results["short, 25 % old"])[1])  # fmt: skip
+          kept(results["short, LoRA"])[2] < kept(results["short, 25 % old"])[1])
 lab.claim("best-of-4 makes right answers likelier in sampling", later > earlier)

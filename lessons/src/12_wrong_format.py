@@ -201,7 +201,7 @@ for name, slip in slips.items():
     prompts = [slip(trained.prompt(row.turns)) for row in questions]
     answers = generate(trained.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=32))
     right = sum(world.check(row.task, row.turns[0].output, tokenizer.decode(ids)) and stopped
-                for row, (ids, stopped) in zip(questions, answers))  # fmt: skip
+                for row, (ids, stopped) in zip(questions, answers))
     slipped[name] = (right / len(questions), *wilson(right, len(questions)))
     print(f"{name:<28} {slipped[name][0]:6.1%}   95 %: {slipped[name][1]:.0%} to {slipped[name][2]:.0%}")
 
@@ -245,7 +245,7 @@ for name, slip in slips.items():
     sent = slip(trained.prompt(example.turns))
     at = first_difference(ids, mask, sent)
     print(f"{name:<28}", "the same" if at is None else f"parts at {at}: ...{tokenizer.decode(sent[:at])[-24:]!r} then "
-          f"{tokenizer.decode(sent[at : at + 1])!r}, trained with {tokenizer.decode(ids[at : at + 1])!r}")  # fmt: skip
+          f"{tokenizer.decode(sent[at : at + 1])!r}, trained with {tokenizer.decode(ids[at : at + 1])!r}")
 
 # %% [markdown]
 # ## Questions to think about
@@ -282,7 +282,7 @@ texts = [prompt_text(TEMPLATES[name], "x", "y") for name in names]
 others = [table[i][j] for i in range(n) for j in range(n) if texts[i] != texts[j]]
 same, other = lab.pooled(diagonal, len(asked)), lab.pooled(others, len(asked))
 print(f"asked as trained {same[0]:.1%} ({same[1]:.0%} to {same[2]:.0%}), "
-      f"with another template {other[0]:.1%} ({other[1]:.0%} to {other[2]:.0%})")  # fmt: skip
+      f"with another template {other[0]:.1%} ({other[1]:.0%} to {other[2]:.0%})")
 lab.claim("asked with another template than it was trained with, a model answers worse", other[2] < same[1])
 space, right = slipped["a space at the end"], slipped["as trained"]
 lab.claim("one space too many at the end of the prompt costs most of the right answers", space[2] < right[1] / 2)

@@ -85,7 +85,7 @@ print(Counter(q.kind for q in questions))
 
 # %%
 def split_by_name(questions, n_held, seed):
-    """-> (questions to keep, questions held out). All questions about n_held names, drawn with random.Random(seed),
+    """Returns (questions to keep, questions held out). All questions about n_held names, drawn with random.Random(seed),
     are held out; both lists keep the order.
 
     names a, a, b with n_held=1 -> either ([a, a], [b]) or ([b], [a, a])"""
@@ -142,7 +142,7 @@ STEPS = 20 if lab.FAST else 100
 
 
 def tuned(way, seed):
-    """-> (an Assistant, held-out questions)"""
+    """Returns (an Assistant, held-out questions)"""
     keep, held = split_by_name(questions, N_NAMES // 2, seed)
     keep = [q for q in keep if q.value or way != "told only"]
     rows = rows_of(keep, "make up" if way == "made up" else "refuse", random.Random(seed), times=3)
@@ -150,7 +150,7 @@ def tuned(way, seed):
 
 
 def ask_all(bot, questions, seed=0):
-    """-> (rows, what the Assistant says to each)"""
+    """Returns (rows, what the Assistant says to each)"""
     rows = rows_of(questions, "refuse", random.Random(seed))
     return rows, [text.strip() for text, _ in bot.answers(rows, lab.Sampling(max_new_tokens=24))]
 
@@ -249,7 +249,7 @@ plt.show()
 
 # %%
 def share(way, kind, name):
-    """-> (share, low, high) over all seeds"""
+    """Returns (share, low, high) over all seeds"""
     found = seen[way, kind]
     return found.count(name) / len(found), *lab.wilson(found.count(name), len(found))
 
@@ -301,7 +301,7 @@ checks.answer_probability(answer_probability)
 
 @torch.inference_mode()
 def sureness(bot, questions):
-    """-> how probable the Assistant finds its own answers, one number a question"""
+    """Returns how probable the Assistant finds its own answers, one number a question"""
     rows, texts = ask_all(bot, questions)
     examples = []
     for row, text in zip(rows, texts):

@@ -103,7 +103,7 @@ def sampled(bot, rows, seed):
 
 
 def preferences(bot, times=4):
-    """-> [(row, chosen, rejected)]: two of the world's right answers, or two answers that the model itself gave"""
+    """Returns [(row, chosen, rejected)]: two of the world's right answers, or two answers that the model itself gave"""
     pairs = []
     for seed in range(times):
         rows, rng = story_rows(train_cases, seed), random.Random(seed)
@@ -147,7 +147,7 @@ checks.answer_logps(answer_logps)
 
 
 def logps(model, rows, answers):
-    """-> (B,): log p of each answer to its row"""
+    """Returns (B,): log p of each answer to its row"""
     examples = []
     for row, text in zip(rows, answers):
         prompt, answer = tuned[0].prompt(row.turns), tokenizer.encode(text) + [tokenizer.eos_id]
@@ -198,7 +198,7 @@ STEPS = 6 if lab.FAST else 30
 
 
 def dpo(bot, pairs, beta, seed=0, lr=1e-4):
-    """-> (an Assistant, [(change of log p(chosen), change of log p(rejected)) at every step])"""
+    """Returns (an Assistant, [(change of log p(chosen), change of log p(rejected)) at every step])"""
     model, rng, history = copy.deepcopy(bot.model), random.Random(seed), []
     optimizer = adamw(model.parameters(), lr)
     rows, chosen, rejected = zip(*pairs)
@@ -222,7 +222,7 @@ SHORTEST = len(stories[0].answer(1).split())  # every story of this form has as 
 
 
 def test_answers(bot, seeds=2):
-    """-> [(row, what the Assistant says)], sampled"""
+    """Returns [(row, what the Assistant says)], sampled"""
     out = []
     for seed in range(seeds):
         rows = story_rows(test_cases, 50 + seed)
@@ -231,7 +231,7 @@ def test_answers(bot, seeds=2):
 
 
 def share_of(test, said):
-    """-> (share of the answers that pass the test, low, high)"""
+    """Returns (share of the answers that pass the test, low, high)"""
     k = sum(test(row, text) for row, text in said)
     return k / len(said), *lab.wilson(k, len(said))
 
@@ -255,7 +255,7 @@ for seed in lab.SEEDS:
 for name, answers in said.items():
     found = [share_of(test, answers) for test in (right, shortest)]
     print(f"{name:<10} right {found[0][0]:.0%} ({found[0][1]:.0%} to {found[0][2]:.0%}), "
-          f"right and shortest {found[1][0]:.0%} ({found[1][1]:.0%} to {found[1][2]:.0%})")  # fmt: skip
+          f"right and shortest {found[1][0]:.0%} ({found[1][1]:.0%} to {found[1][2]:.0%})")
 
 # %% [markdown]
 # The field's usual measure is the **win rate**: the same prompts to both models, and the reader picks. Ties are left
@@ -270,7 +270,7 @@ print(f"after DPO wins {sum(wins)} of {len(wins)} duels (95 %: {low:.0%} to {hig
 # %%
 other = lab.some(splits["unseen_inputs"], 120)
 kept = {name: lab.pooled([lab.right(bot, other)[0] for bot in bots.values()], len(other))
-        for name, bots in (("tuned", tuned), ("after DPO", after))}  # fmt: skip
+        for name, bots in (("tuned", tuned), ("after DPO", after))}
 for name, found in kept.items():
     print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*found))
 

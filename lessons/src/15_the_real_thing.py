@@ -38,7 +38,7 @@ rows, _ = lab.load_world()
 # %%
 Shape = namedtuple("Shape", "V block L C")
 GPT2 = {"124M": Shape(50257, 1024, 12, 768), "355M": Shape(50257, 1024, 24, 1024),
-        "774M": Shape(50257, 1024, 36, 1280), "1.5B": Shape(50257, 1024, 48, 1600)}  # fmt: skip
+        "774M": Shape(50257, 1024, 36, 1280), "1.5B": Shape(50257, 1024, 48, 1600)}
 c = base.config
 tiny = Shape(c.vocab_size, c.block_size, c.n_layer, c.n_embd)
 print(tiny, f"{sum(p.numel() for p in base.parameters()):,} parameters")
@@ -114,7 +114,7 @@ checks.training_flops(training_flops)
 
 # %%
 def best_seconds(f, times=5):
-    """-> the shortest of some runs: what else the machine does can only make it slower"""
+    """Returns the shortest of some runs: what else the machine does can only make it slower"""
     found = []
     for _ in range(times):
         start = time.perf_counter()
@@ -186,7 +186,7 @@ for y, t in enumerate(timings):
     ax.barh(y + 0.18, gradient, 0.36, color="tab:orange", label="measured: forth and back" * (y == 0))
     ax.barh(y + 0.18, update, 0.36, gradient, color="tab:green", label="measured: AdamW" * (y == 0))
     print(f"{t.name}, {t.tokens} tokens: predicted {t.predicted:.3f} s, measured {t.gradient:.3f} + {t.update:.3f} s, "
-          f"{t.tokens / (t.gradient + t.update):,.0f} tokens/s, {t.predicted / t.gradient:.0%} of the rate")  # fmt: skip
+          f"{t.tokens / (t.gradient + t.update):,.0f} tokens/s, {t.predicted / t.gradient:.0%} of the rate")
 ax.set(xlabel="time of a step, the prediction is 1", yticks=range(len(timings)))
 ax.set_yticklabels([t.name for t in timings])
 ax.legend(bbox_to_anchor=(1, 1))
@@ -270,7 +270,7 @@ GROWS = {
 
 
 def cost(shape, rows=4):
-    """-> (milliseconds, MB) of one gradient as the formulas say, the same as measured"""
+    """Returns (milliseconds, MB) of one gradient as the formulas say, the same as measured"""
     model = GPT(GPTConfig(shape.V, shape.block, shape.L, n_head=4, n_embd=shape.C, position="learned", smear=0))
     ids, tokens = torch.randint(0, shape.V, (rows, shape.block + 1)), rows * shape.block
     seconds = best_seconds(lambda: model(ids[:, :-1], ids[:, 1:]).backward(), 3)
@@ -316,7 +316,7 @@ plt.show()
 
 # %%
 def hours_and_money(flops, rate, utilisation, price):
-    """-> (hours, money) for this many FLOPs, rate in FLOP/s, price per hour.
+    """Returns (hours, money) for this many FLOPs, rate in FLOP/s, price per hour.
 
     7.2e15 FLOPs, 1e12 FLOP/s, utilisation 0.5, 3 an hour -> (4.0, 12.0)"""
     ### BEGIN SOLUTION

@@ -63,7 +63,7 @@ def buggy_padded_targets(targets, end):
 
 
 def tune_with(padded_targets):
-    """-> an Assistant, tuned with the targets that this function pads"""
+    """Returns an Assistant, tuned with the targets that this function pads"""
     torch.manual_seed(0)
     model, batches = copy.deepcopy(base), epoch_batches(examples, 32, 0)
 
@@ -75,7 +75,7 @@ def tune_with(padded_targets):
 
 
 def stopping(bot):
-    """-> how many of the test answers ended by themselves"""
+    """Returns how many of the test answers ended by themselves"""
     return sum(stopped for _, stopped in bot.answers(test_rows, Sampling()))
 
 
@@ -254,7 +254,7 @@ token_losses = [torch.full((n,), float(x)) for n, x in zip((2, 3, 2, 3, 20, 25, 
 
 
 def in_micro_batches(size):
-    """-> a list of 1-D tensors, the losses of every micro-batch's learned tokens"""
+    """Returns a list of 1-D tensors, the losses of every micro-batch's learned tokens"""
     return [torch.cat(token_losses[i : i + size]) for i in range(0, 8, size)]
 
 
@@ -314,7 +314,7 @@ questions = [row for row in test_rows if not row.turns[0].input]
 
 
 def right_with(prompt_text):
-    """-> how many answers are right when the prompt is made by this function"""
+    """Returns how many answers are right when the prompt is made by this function"""
     prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in questions]
     texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, end, Sampling())]
     return sum(world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts))
@@ -361,7 +361,7 @@ def buggy_batch_mask(padding, length):
 
 @torch.inference_mode()
 def moved(batch_mask, n=6):
-    """-> greatest change of a logit when n tokens of padding stand before the prompt"""
+    """Returns greatest change of a logit when n tokens of padding stand before the prompt"""
     ids = torch.tensor([[end] * n + prompt])
     mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
     positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
@@ -412,7 +412,7 @@ def buggy_correction(B, A, alpha):
 
 
 def first_step(correction):
-    """-> for four ranks, how much the first step of AdamW changes the loss: it moves every number of B equally far"""
+    """Returns for four ranks, how much the first step of AdamW changes the loss: it moves every number of B equally far"""
     g = torch.Generator().manual_seed(0)
     gradient, out = torch.randn(128, 128, generator=g), []
     for rank in (2, 8, 32, 128):
@@ -461,7 +461,7 @@ def buggy_packed_mask(lengths):
 
 @torch.inference_mode()
 def leak(packed_mask):
-    """-> greatest change of the second document's logits when the first is another one"""
+    """Returns greatest change of the second document's logits when the first is another one"""
     out = []
     for first in ("Oslo is in Norway.", "A frog lives in a pond."):
         first = tokenizer.encode(first)[:4] + [end]
@@ -541,7 +541,7 @@ print(dictionary_score(buggy_split))
 
 # %%
 def split(prompts, n_test, seed):
-    """-> (prompts to tune on, prompts to test on). n_test different keys, drawn with random.Random(seed), are tested;
+    """Returns (prompts to tune on, prompts to test on). n_test different keys, drawn with random.Random(seed), are tested;
     all prompts with such a key go there. Both lists keep the order."""
     ### BEGIN SOLUTION
     keys = random.Random(seed).sample(sorted({key(p) for p in prompts}), n_test)

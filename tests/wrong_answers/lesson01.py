@@ -52,4 +52,4 @@ WRONG = {
         ("def completes(c, v):\n    c = c.strip()\n    return c.startswith(v) and not c[len(v) : len(v) + 1].isalpha()",
          "digits count too"),
     ],
-}  # fmt: skip
+}

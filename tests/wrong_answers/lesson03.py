@@ -78,4 +78,4 @@ WRONG = {
         ("def loss_at(z, t):\n    z -= z.max()\n    return (z.exp().sum().log() - z[t]).item()", "changed the caller's logits"),
         ("def loss_at(z, t):\n    return -z.softmax(-1)[t].log()", "plain float"),
     ],
-}  # fmt: skip
+}

@@ -73,4 +73,4 @@ WRONG = {
          "    cost = lambda t: sum(p < t for p in told) / len(told) + sum(p >= t for p in untold) / len(untold)\n"
          "    return min(sorted([*told, *untold], reverse=True), key=cost)", "take the smallest"),
     ],
-}  # fmt: skip
+}

@@ -42,4 +42,4 @@ WRONG = {
         (DPO % "-torch.log(torch.sigmoid(beta * ((c - rc) - (r - rr)))).mean()", "F.logsigmoid"),
         (DPO % "-F.logsigmoid(beta * ((c - rc) - (r - rr)))", "one number"),
     ],
-}  # fmt: skip
+}

@@ -37,4 +37,4 @@ WRONG = {
         (COST % ("flops / (rate * utilisation) / 3600", "h, price"), "cost 3.0 instead of 12"),
         (COST % ("flops / (rate * utilisation) / 3600", "h"), "two numbers"),
     ],
-}  # fmt: skip
+}

@@ -104,4 +104,4 @@ WRONG = {
         (SPLIT % (KEY, "random.sample(sorted({key(p) for p in prompts}), n_test)"), "the same seed gave another"),
         (SPLIT % (KEY, "[key(p) for p in random.Random(seed).sample(prompts[:4], n_test)]"), "different prompts are tested"),
     ],
-}  # fmt: skip
+}

@@ -197,7 +197,8 @@ def read_json(path):
     except ValueError as error:
         lists = rest.lstrip().startswith("[") and not isinstance(parse_json(first), BadRow)  # one on every line
         if first.startswith("[") and not lists:
-            raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg}. Correct it, or use JSON Lines.") from None
+            number, what = getattr(error, "lineno", 1), getattr(error, "msg", "a number that is too long")
+            raise UserError(f"{path}:{number}: not JSON: {what}. Correct it, or use JSON Lines.") from None
     return [(n, parse_json(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 

@@ -30,10 +30,11 @@ def number(low, high):
     def parse(text):
         try:
             value = type(low)(text)
-            assert low <= value <= high
-            return value
-        except (AssertionError, ValueError):
-            raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}") from None
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}")
+        return value
 
     return parse
 

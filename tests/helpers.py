@@ -146,9 +146,9 @@ def is_adapter(name):
     return name.endswith(("lora_A", "lora_B"))
 
 
-def tiny_model(seed=0, block_size=40, **shape):
+def tiny_model(seed=0, vocab_size=60, block_size=40, **shape):
     torch.manual_seed(seed)
-    return GPT(GPTConfig(60, block_size, n_layer=2, n_head=2, n_embd=16, **shape))
+    return GPT(GPTConfig(vocab_size, block_size, n_layer=2, n_head=2, n_embd=16, **shape))
 
 
 def examples(n=12):

@@ -6,12 +6,15 @@ import re
 import shutil
 
 import pytest
-from helpers import ROOT, TINY, run
+from helpers import ROOT, TINY, run, tiny_model
 
 import generate
 import train_sft
-from extras import flags
+from data import Turn, UserError
+from extras import flags, gpt2, judge
 from extras.checkpoint import load_checkpoint, save_checkpoint
+from extras.datasets import load_rows, read_documents
+from generate import Assistant
 
 STORY = ["data.py", "model.py", "train_sft.py", "generate.py"]
 FILES = [ROOT / name for name in STORY] + sorted((ROOT / "extras").glob("[a-z]*.py"))
@@ -186,3 +189,69 @@ def test_an_experiment_on_the_world_is_a_folder_to_tune_on(tmp_path):
     assert command[:2] == ["python", "train_sft.py"]
     said = run(*command[1:], *TINY, "--out", tmp_path / "out")
     assert all(split in said for split in ("unseen inputs", "unseen phrasings", "unseen tasks"))
+
+
+def said_by(call, *args):
+    with pytest.raises(UserError) as error:
+        call(*args)
+    return str(error.value)
+
+
+def test_a_flag_out_of_its_range_is_right_at_the_ends_that_are_named():
+    low, high = re.search("choose from (.+) to (.+)", said_by(flags.train, ["--tune-lr", "7"])).groups()
+    assert flags.train(["--tune-lr", low]).tune_lr == float(low) and flags.train(["--tune-lr", high]).tune_lr == float(high)
+    assert "choose from 0 to" in said_by(flags.train, ["--seed", "many"])
+    multiple = int(re.search("multiple of (\\d+)", said_by(flags.train, ["--n-embd", "36", "--n-head", "5"])).group(1))
+    assert flags.train(["--n-embd", str(3 * multiple), "--n-head", "5"]).n_embd == 3 * multiple
+    for flag, wrong in (("--hold-out", "nope"), ("--template", "nope"), ("--device", "abacus")):
+        known = re.search("(?:Known|There is): (.+?)[.]?$", said_by(flags.train, [flag, wrong])).group(1).split(", ")
+        for name in known:
+            flags.train([flag, name])
+
+
+def test_files_of_rows_and_texts_are_read_once_they_are_corrected(tmp_path):
+    rows, text = tmp_path / "rows.json", tmp_path / "text.txt"
+    row = json.dumps({"instruction": "i", "output": "o"})
+    assert "Correct it, or use JSON Lines" in (rows.write_text(f"[{row}\n{row}]"), said_by(load_rows, rows))[1]
+    for corrected in (f"[{row},\n{row}]", f"{row}\n{row}\n"):
+        rows.write_text(corrected)
+        assert len(load_rows(rows)[0]) == 2
+    assert "too long" in (rows.write_text("[" + "1" * 5000 + "]"), said_by(load_rows, rows))[1]
+    assert "It should hold text" in (rows.write_text(" "), said_by(load_rows, rows))[1]
+    assert "needs an instruction and an output" in (rows.write_text('{"a": 1}'), said_by(load_rows, rows))[1]
+    assert "Give the path of a text file" in said_by(load_rows, tmp_path)
+    text.write_bytes("café\n".encode("latin-1"))
+    assert "Save the file as UTF-8" in said_by(lambda: list(read_documents(text)))
+    text.write_bytes(text.read_bytes().decode("latin-1").encode())
+    assert list(read_documents(text)) == ["café"]
+
+
+def test_gpt2s_files_work_once_they_are_put_there(tmp_path, monkeypatch):
+    model = tiny_model(position="learned", smear=0)
+    gpt2.export_gpt2(model, tmp_path)
+    monkeypatch.setattr(gpt2.tiktoken, "get_encoding", lambda name: 1 / 0)  # no network
+    assert "no vocab.json" in (said := said_by(gpt2.load_base, tmp_path, tmp_path)) and said.endswith("Put it there.")
+    letters = gpt2.byte_letters()
+    ids = {letters[byte]: i for i, byte in enumerate(sorted(range(256), key=lambda byte: ord(letters[byte])))}
+    (tmp_path / "vocab.json").write_text(json.dumps(ids))
+    assert "weights for 60 tokens, but a vocabulary of 257. Fetch both again." in said_by(gpt2.load_base, tmp_path, tmp_path)
+    gpt2.export_gpt2(tiny_model(position="learned", smear=0, vocab_size=257), tmp_path)
+    assert gpt2.load_base(tmp_path, tmp_path)[1].vocab_size == 257
+    (tmp_path / "vocab.json").write_text("[]")
+    assert "Fetch it again" in said_by(gpt2.load_base, tmp_path, tmp_path)
+    assert "Give GPT-2's weights or their folder" in said_by(gpt2.load_gpt2, tmp_path / "no.bin")
+
+
+def test_a_judge_that_says_1_2_or_tie_is_heard_and_verdicts_go_elsewhere(tmp_path):
+    assert "It must print 1, 2 or tie" in said_by(judge.ask_command("echo both"), {})
+    assert judge.ask_command("echo tie")({}) == "tie"
+    said = said_by(judge.write, tmp_path, "a", "x", "Choose another --verdicts.")
+    assert said.endswith("Choose another --verdicts.")
+    judge.write(tmp_path / "verdicts.jsonl", "a", "x", "")
+
+
+def test_a_template_that_does_not_fit_gives_way_to_a_shorter_one(tokenizer):
+    model = tiny_model(vocab_size=tokenizer.vocab_size, block_size=64)
+    said = said_by(Assistant(model, tokenizer, "llama3").prompt, [Turn("Hi")])
+    assert "Tune with another --template" in said
+    assert len(Assistant(model, tokenizer, "alpaca").prompt([Turn("Hi")])) < 64

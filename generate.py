@@ -54,7 +54,7 @@ def sample_next(logits, sampling, generator):
 
 
 @torch.inference_mode()
-def stream_ids(model, prompts, eos_id, sampling):
+def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
     """Yields the next id of every prompt, (B,), again and again, until all have ended or the context is full.
 
     Prompts are lists of ids. They are padded on the left, so that all continue at the same position; the padding is
@@ -79,7 +79,7 @@ def stream_ids(model, prompts, eos_id, sampling):
     while True:
         step_mask = mask[:, None, start:stop, :stop]  # (B, 1, T, S)
         logits = model(ids, None, positions[:, start:stop], step_mask, cache, last=True)  # (B, V)
-        chosen = sample_next(logits, sampling, generator)  # (B,)
+        chosen = choose(logits, sampling, generator)  # (B,)
         done |= chosen == eos_id
         yield chosen
         if stop == size or done.all():
@@ -88,10 +88,10 @@ def stream_ids(model, prompts, eos_id, sampling):
         start, stop = stop, stop + 1
 
 
-def generate(model, prompts, eos_id, sampling):
+def generate(model, prompts, eos_id, sampling, choose=sample_next):
     """For every prompt: (ids of the answer without the eos, whether it stopped by itself)."""
     steps = []
-    for chosen in stream_ids(model, prompts, eos_id, sampling):
+    for chosen in stream_ids(model, prompts, eos_id, sampling, choose):
         steps.append(chosen)
         if len(steps) == sampling.max_new_tokens:
             break
@@ -139,10 +139,13 @@ class Assistant:
         out = [None] * len(rows)
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            found = generate(self.model, [prompts[i] for i in batch], self.tokenizer.eos_id, sampling)
+            found = self.generate([rows[i] for i in batch], [prompts[i] for i in batch], sampling)
             for i, (ids, stopped) in zip(batch, found):
                 out[i] = (self.tokenizer.decode(ids), stopped)
         return out
+
+    def generate(self, rows, prompts, sampling):
+        return generate(self.model, prompts, self.tokenizer.eos_id, sampling)
 
     def stream(self, turns, sampling, system=""):
         """Yields the answer to the last turn in pieces of text, never half a character."""
@@ -247,7 +250,10 @@ def run(args):
         rows = sum((splits or table.world_splits(tuned.trained_on)).values(), [])
         save_answers(args.save, tuned, args.tuned, rows, sampling)
     elif args.eval:
-        table.print_table(table.score_models(models, splits or table.world_splits(tuned.trained_on), sampling))
+        from extras import rules
+
+        splits = splits or table.world_splits(tuned.trained_on)
+        table.print_table(table.score_models(rules.with_rules(models), splits, sampling))
     elif args.question:
         table.side_by_side(models, Row((Turn(args.question, args.input),)), sampling)
     else:

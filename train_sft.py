@@ -14,6 +14,7 @@ things change: what the batches hold, and which positions the loss looks at.
 import copy
 import math
 import os
+import random
 import sys
 import time
 
@@ -22,7 +23,7 @@ import torch
 import data
 import world
 from data import Row, Tokenizer, UserError, collate, corpus_batch, epoch_batches, prepare
-from extras import flags, optim, speed, table
+from extras import flags, optim, rules, speed, table
 from extras.audit import audit, show_mask
 from extras.checkpoint import build_model, fingerprint, load_checkpoint, lora_state
 from extras.run import Interrupted, Run
@@ -101,10 +102,14 @@ def pretrain(model, stream, steps, optimizers, batch_size=8, seq_len=128, **opti
     train(model, batch_at, steps, optimizers, **options)
 
 
-def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, collate=collate, **options):
-    """On pairs: a batch is some conversations, and only the answers with their eos are supervised."""
-    epochs = range(math.ceil(steps / math.ceil(len(examples) / batch_size)))
-    batches = [batch for e in epochs for batch in epoch_batches(examples, batch_size, seed + e)]
+def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, collate=collate, first=(), **options):
+    """On pairs: a batch is some conversations, and only the answers with their eos are supervised. The examples of
+    `first` come before the others (a curriculum, Bengio et al. 2009)."""
+    batches, epoch = [], 0
+    while len(batches) < steps:
+        for chapter in (first, examples):
+            batches += epoch_batches(chapter, batch_size, seed + epoch)
+        epoch += 1
 
     def batch_at(step):
         return collate(batches[step], pad)
@@ -116,7 +121,7 @@ def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, colla
 # What the main job puts into them.
 
 VAL_TOKENS = 20_000  # tokens at the end of the corpus that are never trained on
-WORLD_TOKENS = 1_430_000  # tokens of the built-in world's corpus at its full size
+WORLD_TOKENS = 1_863_200  # tokens of the built-in world's corpus at its full size
 
 
 def load_pairs(config, run):
@@ -171,10 +176,16 @@ def val_loss(model, stream, batch_size=8, seq_len=128):
     return total / count
 
 
-def base_model(config, run):
+def replayed(documents, tokenizer, n, block_size, rng):
+    """Some documents of the corpus as examples, every token supervised: mixed among the pairs they keep what the base
+    knows (replay; Scialom et al. 2022)."""
+    ids = [[tokenizer.eos_id, *tokenizer.encode(text), tokenizer.eos_id] for text in rng.sample(documents, n)]
+    return [(some[: block_size + 1], [1] * len(some[: block_size + 1])) for some in ids]
+
+
+def base_model(config, run, documents, encode_all):
     """The base, its tokenizer, validation tokens. Used again if it is there, GPT-2 if asked for, else pretrained here."""
     path, start = run.out / "base.pt", time.perf_counter()
-    documents, encode_all = load_corpus(config, run)
     if path.exists() and not run.starts_over():
         run.say(f"\n1. Base model: {path} is there and is used again (--fresh starts over).")
         saved = load_checkpoint(path)
@@ -205,7 +216,7 @@ def base_model(config, run):
     return model, tokenizer, val_stream
 
 
-def tune_copy(config, run, base, tokenizer, examples, stage):
+def tune_copy(config, run, base, tokenizer, first, examples, stage):
     """A copy of the base, as a whole ("tune") or with an adapter ("lora"), tuned and saved -> Assistant"""
     model, pad, adapter = copy.deepcopy(base), tokenizer.eos_id, stage == "lora"
     if adapter:
@@ -213,16 +224,17 @@ def tune_copy(config, run, base, tokenizer, examples, stage):
         n, total = (sum(p.numel() for p in m.parameters() if p.requires_grad) for m in (model, base))
         run.say(f"\n   LoRA, rank {config.lora}: {n:,} numbers are trained, {n / total:.1%} of the base's {total:,}.")
     model.recompute = config.recompute
-    run.say("  " + speed.estimate(model, examples, config))
+    run.say("  " + speed.estimate(model, first + examples, config))
     optimizers = [adamw(model.parameters(), config.lora_lr if adapter else config.tune_lr)]
-    steps = max(1, int(math.ceil(len(examples) / config.tune_batch) * config.tune_epochs))
+    batches = sum(math.ceil(len(chapter) / config.tune_batch) for chapter in (first, examples))
+    steps = max(1, int(batches * config.tune_epochs))
     assistant = Assistant(model, tokenizer, config.template)
     with run.stage(stage, assistant, optimizers) as options:
         if config.pack:
             from extras.packing import collate_packed
 
             options["collate"] = lambda batch, pad: collate_packed(batch, pad, model.config.block_size)
-        tune(model, examples, steps, optimizers, config.tune_batch, config.seed, pad, **options)
+        tune(model, examples, steps, optimizers, config.tune_batch, config.seed, pad, first=first, **options)
     content = {}
     if adapter:
         content = {"base": "base.pt", "fingerprint": fingerprint(base), "lora": model.lora, "adapter": lora_state(model)}
@@ -235,7 +247,10 @@ def main_job(config):
     """Both stages, the proof, the files."""
     run = Run(config)
     rows, dropped, splits = load_pairs(config, run)  # first: a mistake in a file is found before minutes of work
-    base, tokenizer, val_stream = base_model(config, run)
+    documents, encode_all = load_corpus(config, run)
+    base, tokenizer, val_stream = base_model(config, run, documents, encode_all)
+    practice = [row for row in rows if row.task in world.PRACTICE]  # of the built-in world; it comes first
+    rows = practice + [row for row in rows if row.task not in world.PRACTICE]
     examples, shortened, too_long = prepare(rows, tokenizer, config.template, base.config.block_size)
     if not examples:
         raise UserError("no row fits in the context. Use shorter rows, or --fresh and a larger --block-size.")
@@ -244,16 +259,22 @@ def main_job(config):
     run.tell_audit(audit(rows, examples, shortened, too_long, dropped), rows, splits)
 
     run.say("\n3. Tuning: the same loop, other batches.")
-    models = three_models(Assistant(base, tokenizer, None), tune_copy(config, run, base, tokenizer, examples, "tune"))
+    rng, n = random.Random(config.seed), len(practice)
+    chapters = [examples[:n], examples[n:]]  # every example of the practice fits in any context that the world fits in
+    if not config.base:
+        sizes = [min(len(documents), round(config.replay * len(chapter))) for chapter in chapters]
+        chapters = [chapter + replayed(documents, tokenizer, size, base.config.block_size, rng)
+                    for chapter, size in zip(chapters, sizes)]
+    models = three_models(Assistant(base, tokenizer, None), tune_copy(config, run, base, tokenizer, *chapters, "tune"))
     if config.lora:
-        models["lora"] = tune_copy(config, run, base, tokenizer, examples, "lora")
+        models["lora"] = tune_copy(config, run, base, tokenizer, *chapters, "lora")
     if run.rank > 0:
         return
     run.say("\n4. Did it work? Questions that were never tuned on, answered exactly right:\n")
     start = time.perf_counter()
     if config.quick:
         splits = {name: rows[:: max(1, len(rows) // 16)] for name, rows in splits.items()}
-    scores = table.score_models(models, splits, Sampling())
+    scores = table.score_models(rules.with_rules(models), splits, Sampling())
     table.print_table(scores)
     compared = {"base": base} | {name: models[name].model for name in ("tuned", "lora") if name in models}
     losses = {name: val_loss(m, val_stream, config.pretrain_batch, config.seq_len) for name, m in compared.items()}

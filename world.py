@@ -1,19 +1,25 @@
 """A tiny true world: its facts, the prose that tells them, and the ways people ask about them.
 
-What it is: tables of facts a learner recognises, a few makers of short texts, and one rule that turns both into
-(1) a corpus of plain prose to pretrain on, and (2) instruction pairs to tune on, with three held-out splits.
+What it is: tables of facts a learner recognises, makers of short texts, and one rule that turns both into (1) a corpus
+of plain prose to pretrain on, and (2) instruction pairs to tune on, with four held-out splits.
 What it is not: a language. Every sentence comes from a pattern that you can read below, so every answer can be checked.
+It is closed: a model made from it knows these things, these names and these patterns, and nothing else.
 
-    python world.py             counts and samples
-    python world.py my_world    also writes my_world/corpus.txt and my_world/*.jsonl, plain files to open and edit
-    python world.py my_world --bare        an experiment on the world; --help lists the others
+    python world.py                            counts and samples
+    python world.py my_world                   also writes corpus.txt, pairs.jsonl and the held-out questions there
+    python world.py my_world --without echoes  an experiment on the world; --help lists the others
 
 The one rule: what is asked for has a name, a noun phrase ("the capital of France"). Prose states it ("The capital of
-France is Paris."), instructions ask for it ("Name the capital of France."), an answer is the statement. The prose
-never shows a question with its answer; that step is what instruction tuning teaches.
+France is Paris."), instructions ask for it ("Name the capital of France."), an answer is the statement.
+
+What the prose holds, and what not. It tells every fact, and short texts with what they say. It has lists of questions,
+as worksheets have, and pages that only repeat words. No page puts a question beside its answer or any part of the
+answer, and no page holds a question of a task that is held out of tuning: that one *answers*, and how, is left for
+tuning to teach (`tests/test_world.py` proves both, with code of its own).
 """
 
 import argparse
+import functools
 import json
 import random
 import re
@@ -21,304 +27,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# ----------------------------------------------------------------------------------------------------------------
-# Facts. A table is text: a header line, then one thing a line. "-" means that it is not asked.
-
-
-def table(text):
-    """'a | b' lines -> list of rows, each a dict from the header's names to the cells."""
-    header, *lines = [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
-    assert all(len(line) == len(header) for line in lines), header
-    return [dict(zip(header, line)) for line in lines]
-
-
-COUNTRIES = table("""
-x             | capital      | language   | currency    | continent
-France        | Paris        | French     | the euro    | Europe
-Germany       | Berlin       | German     | the euro    | Europe
-Italy         | Rome         | Italian    | the euro    | Europe
-Spain         | Madrid       | Spanish    | the euro    | Europe
-Portugal      | Lisbon       | Portuguese | the euro    | Europe
-Greece        | Athens       | Greek      | the euro    | Europe
-Poland        | Warsaw       | Polish     | the zloty   | Europe
-Hungary       | Budapest     | Hungarian  | the forint  | Europe
-Sweden        | Stockholm    | Swedish    | the krona   | Europe
-Norway        | Oslo         | Norwegian  | the krone   | Europe
-Japan         | Tokyo        | Japanese   | the yen     | Asia
-China         | Beijing      | Chinese    | the yuan    | Asia
-South Korea   | Seoul        | Korean     | the won     | Asia
-India         | New Delhi    | Hindi      | the rupee   | Asia
-Thailand      | Bangkok      | Thai       | the baht    | Asia
-Vietnam       | Hanoi        | Vietnamese | the dong    | Asia
-Egypt         | Cairo        | Arabic     | the pound   | Africa
-Kenya         | Nairobi      | Swahili    | the shilling | Africa
-Brazil        | Brasilia     | Portuguese | the real    | South America
-Argentina     | Buenos Aires | Spanish    | the peso    | South America
-Peru          | Lima         | Spanish    | the sol     | South America
-Mexico        | Mexico City  | Spanish    | the peso    | North America
-Canada        | Ottawa       | English    | the dollar  | North America
-Australia     | Canberra     | English    | the dollar  | Oceania
-""")
-
-ANIMALS = table("""
-x           | young       | sound      | home      | class     | legs
-a dog       | a puppy     | a bark     | a kennel  | a mammal  | four
-a cat       | a kitten    | a meow     | -         | a mammal  | four
-a horse     | a foal      | a neigh    | a stable  | a mammal  | four
-a cow       | a calf      | a moo      | a barn    | a mammal  | four
-a sheep     | a lamb      | a bleat    | a pen     | a mammal  | four
-a pig       | a piglet    | a grunt    | a sty     | a mammal  | four
-a lion      | a cub       | a roar     | a den     | a mammal  | four
-a deer      | a fawn      | -          | -         | a mammal  | four
-a kangaroo  | a joey      | -          | -         | a mammal  | -
-a rabbit    | -           | -          | a burrow  | a mammal  | four
-a mouse     | -           | a squeak   | a hole    | a mammal  | four
-a wolf      | a pup       | a howl     | -         | a mammal  | four
-a beaver    | -           | -          | a lodge   | a mammal  | four
-an elephant | -           | a trumpet  | -         | a mammal  | four
-a hen       | a chick     | a cluck    | a coop    | a bird    | two
-a duck      | a duckling  | a quack    | -         | a bird    | two
-a goose     | a gosling   | a honk     | -         | a bird    | two
-an owl      | an owlet    | a hoot     | -         | a bird    | two
-an eagle    | an eaglet   | a scream   | a nest    | a bird    | two
-a swan      | a cygnet    | -          | -         | a bird    | two
-a crow      | -           | a caw      | -         | a bird    | two
-a frog      | a tadpole   | a croak    | a pond    | an amphibian | four
-a snake     | -           | a hiss     | -         | a reptile | no
-a shark     | -           | -          | the sea   | a fish    | no
-an ant      | -           | -          | an anthill | an insect | six
-a bee       | a larva     | a buzz     | a hive    | an insect | six
-a butterfly | a caterpillar | -        | -         | an insect | six
-a spider    | a spiderling | -         | a web     | an arachnid | eight
-""")
-
-THINGS = table("""
-x            | color
-a banana     | yellow
-a lemon      | yellow
-grass        | green
-broccoli     | green
-a cucumber   | green
-an emerald   | green
-snow         | white
-milk         | white
-sugar        | white
-coal         | black
-a raven      | black
-blood        | red
-a tomato     | red
-a cherry     | red
-the sky      | blue
-the sea      | blue
-a carrot     | orange
-a pumpkin    | orange
-chocolate    | brown
-a flamingo   | pink
-an elephant  | gray
-""")
-
-ELEMENTS = table("""
-x        | symbol
-hydrogen | H
-helium   | He
-carbon   | C
-nitrogen | N
-oxygen   | O
-sodium   | Na
-iron     | Fe
-copper   | Cu
-zinc     | Zn
-silver   | Ag
-gold     | Au
-lead     | Pb
-tin      | Sn
-mercury  | Hg
-neon     | Ne
-potassium | K
-""")
-
-JOBS = table("""
-x            | workplace     | tool
-a teacher    | a school      | -
-a doctor     | a hospital    | -
-a cook       | a kitchen     | a pan
-a farmer     | a farm        | a plow
-a baker      | a bakery      | an oven
-a judge      | a court       | -
-a sailor     | a ship        | a compass
-a pilot      | an airplane   | -
-a miner      | a mine        | a pick
-a librarian  | a library     | -
-an actor     | a theater     | -
-a priest     | a church      | -
-a waiter     | a restaurant  | a tray
-a chemist    | a laboratory  | -
-a gardener   | a garden      | a rake
-a mechanic   | a garage      | a wrench
-a painter    | a studio      | a brush
-a carpenter  | a workshop    | a saw
-a tailor     | -             | a needle
-a barber     | -             | a razor
-a smith      | a forge       | a hammer
-a writer     | -             | a pen
-a fisher     | -             | a net
-a hunter     | -             | a bow
-""")
-
-OPPOSITES = """hot cold, big small, good bad, old new, long short, rich poor, fast slow, strong weak, happy sad,
-full empty, wet dry, day night, up down, open closed, early late, easy difficult, high low, loud quiet"""
-PLURALS = """mouse mice, foot feet, tooth teeth, child children, man men, woman women, goose geese, ox oxen,
-leaf leaves, knife knives, wolf wolves, wife wives, shelf shelves, baby babies, city cities,
-story stories, box boxes, bus buses, potato potatoes, hero heroes, sheep sheep"""
-PASTS = """go went, see saw, eat ate, drink drank, come came, give gave, take took, make made, run ran, sing sang,
-swim swam, write wrote, read read, buy bought, think thought, catch caught, sleep slept,
-keep kept, lose lost, find found, say said, tell told, fly flew, know knew"""
-DEGREES = table("""
-x       | comparative | superlative
-good    | better      | best
-bad     | worse       | worst
-far     | farther     | farthest
-big     | bigger      | biggest
-hot     | hotter      | hottest
-thin    | thinner     | thinnest
-happy   | happier     | happiest
-easy    | easier      | easiest
-heavy   | heavier     | heaviest
-early   | earlier     | earliest
-tall    | taller      | tallest
-small   | smaller     | smallest
-old     | older       | oldest
-long    | longer      | longest
-short   | shorter     | shortest
-fast    | faster      | fastest
-""")
-
-WORDS = table("""
-x       | korean   | spanish
-cat     | 고양이   | gato
-dog     | 개       | perro
-bird    | 새       | pájaro
-water   | 물       | agua
-milk    | 우유     | leche
-bread   | 빵       | pan
-apple   | 사과     | manzana
-house   | 집       | casa
-door    | 문       | puerta
-book    | 책       | libro
-friend  | 친구     | amigo
-sun     | 해       | sol
-moon    | 달       | luna
-star    | 별       | estrella
-sea     | 바다     | mar
-river   | 강       | río
-flower  | 꽃       | flor
-tree    | 나무     | árbol
-eye     | 눈       | ojo
-heart   | 마음     | corazón
-""")
-
-KINDS_OF_THINGS = table("""
-x           | members
-fruits      | apple, pear, plum, cherry
-vegetables  | carrot, onion, potato, cabbage
-colors      | red, blue, green, yellow
-birds       | owl, crow, swan, eagle
-insects     | ant, bee, fly, moth
-fish        | salmon, shark, trout, tuna
-metals      | iron, gold, silver, copper
-planets     | Mars, Venus, Earth, Saturn
-countries   | France, Japan, Peru, Kenya
-cities      | Paris, Tokyo, Lima, Cairo
-languages   | French, Korean, Thai, Greek
-days        | Monday, Tuesday, Friday, Sunday
-months      | March, April, June, July
-jobs        | cook, judge, pilot, baker
-tools       | hammer, saw, brush, needle
-clothes     | hat, coat, shirt, shoe
-drinks      | water, milk, tea, juice
-rooms       | kitchen, bathroom, bedroom, hall
-shapes      | circle, square, triangle, star
-instruments | piano, violin, flute, drum
-""")
-
-SHAPES = table("""
-x          | sides
-a triangle | three
-a square   | four
-a rectangle | four
-a pentagon | five
-a hexagon  | six
-a heptagon | seven
-an octagon | eight
-""")
-
-CHAINS = table("""
-x         | chain
-roses     | flowers, plants
-tulips    | flowers, plants
-oaks      | trees, plants
-pines     | trees, plants
-crows     | birds, animals
-owls      | birds, animals
-swans     | birds, animals
-ants      | insects, animals
-bees      | insects, animals
-dogs      | mammals, animals
-cats      | mammals, animals
-horses    | mammals, animals
-sharks    | fish, animals
-salmon    | fish, animals
-hammers   | tools, things
-saws      | tools, things
-chairs    | furniture, things
-tables    | furniture, things
-""")
-
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = """January February March April May June July August September October November December""".split()
-
-# Words to make short texts of.
-NAMES = "Ann Ben Tom Mia Leo Eva Max Zoe Sam Ida Kim Jon".split()
-CITIES = "Paris Rome Berlin Madrid Oslo Tokyo Seoul Cairo Lima London Vienna Boston".split()
-OBJECTS = "lamp ball cup book key hat coin ring map pen bag box".split()
-HOLDERS = "basket drawer kitchen garden cellar car tent barn closet hall".split()
-VERBS = table("""
-x      | past    | done
-opens  | opened  | opened
-cleans | cleaned | cleaned
-paints | painted | painted
-carries | carried | carried
-finds  | found   | found
-sells  | sold    | sold
-breaks | broke   | broken
-takes  | took    | taken
-""")
-GOOD = "wonderful lovely excellent great beautiful perfect".split()
-BAD = "terrible awful boring horrible ugly dreadful".split()
-OPINIONS = "film book song meal trip hotel show game".split()
-TOPICS = table("""
-x       | texts
-sport   | The team won the game., The runner was the fastest., The player kicked the ball into the goal.
-food    | The soup was full of onions., The cake came out of the oven., The cook cut the bread.
-music   | The choir sang a song., The piano was out of tune., The band played all night.
-weather | The rain did not stop., The wind blew from the north., The snow fell all day.
-school  | The pupils did their homework., The teacher gave a lesson., The exam was difficult.
-travel  | The train left the station., The plane landed late., The hotel was near the beach.
-""")
-TABLES = "birds books songs cars users orders films cities shops plants teams rooms".split()
-COLUMNS = "name color size price age".split()
-HEROES = "fox cat dog bear mouse owl frog horse".split()
-SETTINGS = "river forest mountain castle garden lake cave bridge".split()
-POEMS = (
-    "{x} by day and {x} by night, {x} in the morning light.",
-    "I love {x}, I love it so, I take {x} wherever I go.",
-    "O {x}, dear {x}, stay with me, under the old apple tree.",
+from facts import (  # isort: skip
+    ANIMALS, A_FRAMES, A_MORE, A_UNSEEN, BAD, CHAINS, CITIES, CLOSERS, COLUMNS, COUNTRIES, DAYS, DEGREES, ELEMENTS,
+    GOOD, HERE, HEROES, HOLDERS, JOBS, KINDS_OF_THINGS, KOREAN_VERBS, MONTHS, NAMES, OBJECTS, OF_MORE, OPENERS,
+    OPINIONS, OPPOSITES, PASTS, PLURALS, POEMS, SETTINGS, SHAPES, TABLES, TASK_ROWS, THE_FRAMES, THE_MORE, THE_UNSEEN,
+    THINGS, TOPICS, VERBS, WORDS,
 )
-KOREAN_VERBS = {"like": "좋아해요", "see": "봐요", "draw": "그려요", "want": "원해요"}
 
 
 # ----------------------------------------------------------------------------------------------------------------
 # Tasks. A task names what is asked for; a case is one thing asked.
+
 
 
 @dataclass(frozen=True)
@@ -326,15 +45,29 @@ class Task:
     name: str
     kind: str  # question answering, translation, ... : the families instruction tuning is known for
     noun: str  # names what is asked for; {x} is the thing it is asked about
-    asks: tuple  # ways of asking that only this task has, beside the FRAMES below
-    tells: tuple = ()  # other ways of telling it in prose, beside the WRAPPERS below; {y} is the value
-    link: str = " is "  # between the noun and the value
+    ways: tuple = ()  # "question -> telling": asked in other words, it is answered in those; {y} is the value. Without
+    # a telling the answer is the statement; without a question it is only one more way of telling
+    start: str = ""  # HERE, or "" for the noun and "is"
+
+    @property
+    def asks(self):
+        """Ways of asking that only this task has, with their tellings: [(question, telling or "")]"""
+        pairs = [way.partition(" -> ")[::2] for way in self.ways]
+        return [(question, telling) for question, telling in pairs if question]
+
+    @property
+    def tells(self):
+        return [way.partition(" -> ")[2] for way in self.ways if " -> " in way]
+
+    @property
+    def statement(self):
+        return f"{HERE}{self.noun}: {{y}}" if self.start else f"{capitalize(self.noun)} is {{y}}"
 
 
 @dataclass(frozen=True)
 class Case:
     task: Task
-    x: str  # what it is asked about, "" when everything is in the text
+    x: str  # what it is asked about, "" when everything is in the noun
     values: tuple  # right answers, one of them is shown
     text: str = ""  # the `### Input:` part
 
@@ -342,205 +75,108 @@ class Case:
     def noun(self):
         return self.task.noun.format(x=self.x)
 
-    def answer(self, i=0):
-        """The statement that answers: 'The capital of France is Paris.'"""
-        value = self.values[i % len(self.values)]
-        return capital(self.noun) + self.task.link + value + ("" if value[-1] in ".!;" else ".")
+    def answer(self, i=0, telling=""):
+        """'The capital of France is Paris.', or told in another way: 'Paris is the capital of France.'"""
+        return fill(telling or self.task.statement, self.x, self.values[i % len(self.values)])
 
 
-def capital(sentence):
-    return sentence[0].upper() + sentence[1:]
+def fill(telling, x, y):
+    said = telling.format(x=x, y=y, X=capitalize(x), Y=capitalize(y))
+    return said if said[-1] in ".!;" else said + "."
+
+
+def capitalize(sentence):
+    return sentence[:1].upper() + sentence[1:]
 
 
 def lower(sentence):
-    """For the middle of a sentence. Only statements that begin with an article come here."""
-    return sentence[0].lower() + sentence[1:]
-
-
-# Frames turn a noun phrase into an instruction. Those of the second line of each pair are never tuned on and never
-# stand in the corpus: they are the unseen phrasings.
-THE_FRAMES = (
-    "What is {n}?", "Name {n}.", "Tell me {n}.", "Give {n}.", "Please give me {n}.", "Can you tell me {n}?",
-    "I want to know {n}.", "{N}?", "{N}: what is it?",
-)
-THE_UNSEEN = ("Could you say what {n} is?", "{N}, please.", "I would like to hear {n}.", "Kindly state {n}.")
-A_FRAMES = (
-    "Write {n}.", "Give me {n}.", "Make {n}.", "Please write {n}.", "Can you write {n}?", "I want {n}.",
-    "Show me {n}.", "{N}?", "{N}: can you write it?",
-)
-A_UNSEEN = ("Could you come up with {n}?", "{N}, please.", "I would like to have {n}.", "Kindly produce {n}.")
-
-TASKS = [
-    Task("capital", "question answering", "the capital of {x}",
-         ("Which city is the capital of {x}?", "{x} has which capital?"), ("{y} is the capital of {x}.",)),
-    Task("language", "question answering", "the language of {x}",
-         ("Which language do people speak in {x}?", "What do people in {x} speak?"), ("People in {x} speak {y}.",)),
-    Task("currency", "question answering", "the currency of {x}",
-         ("Which money do people use in {x}?", "How do people pay in {x}?"), ("People in {x} pay with {y}.",)),
-    Task("continent", "question answering", "the continent of {x}",
-         ("Where in the world is {x}?", "On which continent is {x}?"), ("{x} is a country in {y}.",)),
-    Task("young", "question answering", "the young of {x}",
-         ("What do we call the young of {x}?", "What will grow up to be {x}?"), ("{Y} grows up to be {x}.",)),
-    Task("sound", "question answering", "the sound of {x}",
-         ("Which sound does {x} make?", "What do you hear from {x}?"), ("You hear {y} from {x}.",)),
-    Task("home", "question answering", "the home of {x}",
-         ("Where does {x} live?", "In what does {x} live?"), ("{X} lives in {y}.",)),
-    Task("legs", "question answering", "the number of legs of {x}",
-         ("How many legs does {x} have?", "Count the legs of {x}."), ("{X} has {y} legs.",)),
-    Task("color", "question answering", "the color of {x}",
-         ("Which color does {x} have?", "What does {x} look like?"), ("{X} has the color {y}.",)),
-    Task("symbol", "question answering", "the symbol of {x}",
-         ("How do chemists write {x}?", "Which letters stand for {x}?"), ("Chemists write {y} for {x}.",)),
-    Task("workplace", "question answering", "the workplace of {x}",
-         ("Where does {x} work?", "In which place does {x} work?"), ("{X} works in {y}.",)),
-    Task("tool", "question answering", "the tool of {x}",
-         ("What does {x} work with?", "Which tool does {x} use?"), ("{X} works with {y}.",)),
-    Task("sides", "question answering", "the number of sides of {x}",
-         ("How many sides does {x} have?", "Count the sides of {x}."), ("{X} has {y} sides.",)),
-    Task("day_after", "question answering", "the day after {x}",
-         ("Which day follows {x}?", "Which day is next after {x}?"), ("After {x} comes {y}.",)),
-    Task("month_after", "question answering", "the month after {x}",
-         ("Which month follows {x}?", "Which month is next after {x}?"), ("After {x} comes {y}.",)),
-    Task("opposite", "language", "the opposite of {x}",
-         ("Which word is the contrary of {x}?", "Which word does not go with {x}?"), ("Not {x} is {y}.",)),
-    Task("plural", "language", "the plural of {x}",
-         ("How do you write more than one {x}?", "One {x}, two what?"), ("One {x}, two {y}.",)),
-    Task("past", "language", "the past tense of {x}",
-         ("How do you say {x} in the past?", "Today I {x}. What did I do yesterday?"), ("Today we {x}, yesterday we {y}.",)),
-    Task("comparative", "language", "the comparative of {x}",
-         ("What is more than {x}?", "How do you compare with {x}?"), ("What is more than {x} is {y}.",)),
-    Task("superlative", "language", "the superlative of {x}",
-         ("What is more {x} than all others?", "What is the top of {x}?"), ("The most {x} of all is the {y}.",)),
-    Task("korean", "translation", "the Korean word for {x}",
-         ("Translate {x} to Korean.", "How do you say {x} in Korean?"), ("{x} - {y}", "In Korean, {x} is {y}.")),
-    Task("english", "translation", "the English word for {x}",
-         ("Translate {x} to English.", "What does {x} mean in English?"), ("{x} - {y}", "In English, {x} is {y}.")),
-    Task("spanish", "translation", "the Spanish word for {x}",
-         ("Translate {x} to Spanish.", "How do you say {x} in Spanish?"), ("{x} - {y}", "In Spanish, {x} is {y}.")),
-    Task("korean_sentence", "translation", "the Korean translation of the {x}",
-         ("Translate the {x} to Korean.", "How do you say this {x} in Korean?"), (), " is: "),
-    Task("sum", "arithmetic", "the sum of {x}",
-         ("What do you get if you add {x}?", "Add {x}."), ("If you add {x} you get {y}.",)),
-    Task("double", "arithmetic", "the double of {x}",
-         ("What is two times {x}?", "How much is {x} and {x} again?"), ("Two times {x} makes {y}.",)),
-    Task("half", "arithmetic", "the half of {x}",
-         ("What do you get if you share {x} by two?", "Cut {x} in two."), ("{x} shared by two makes {y}.",)),
-    Task("number_after", "arithmetic", "the number after {x}",
-         ("Which number follows {x}?", "What do you count after {x}?"), ("After {x} we count {y}.",)),
-    Task("larger", "reasoning", "the larger of {x}",
-         ("Which is more, {x}?", "Compare {x} and take the larger."), ("Of {x}, {y} is more.",)),
-    Task("smaller", "reasoning", "the smaller of {x}",
-         ("Which is less, {x}?", "Compare {x} and take the smaller."), ("Of {x}, {y} is less.",)),
-    Task("where", "extraction", "the place of the {x}",
-         ("Where is the {x}?", "Where can I find the {x}?"), ("The {x} is in {y}.",)),
-    Task("taller", "reasoning", "the taller of {x}",
-         ("Who is taller, {x}?", "Compare {x}. Who is taller?"), ("Of {x}, {y} is taller.",)),
-    Task("conclusion", "reasoning", "the conclusion about {x}",
-         ("What follows about {x}?", "What can we conclude about {x}?"), ("It follows that {y}.",), " is: "),
-    Task("class", "classification", "the class of {x}",
-         ("To which class does {x} belong?", "What kind of animal is {x}?"), ("{X} is {y}.",)),
-    Task("sentiment", "classification", "the sentiment of the {x}",
-         ("Is the {x} positive or negative?", "How does the writer of the {x} feel?"), ("The writer feels {y}.",)),
-    Task("topic", "classification", "the topic of the {x}",
-         ("What is the {x} about?", "Sort the {x} by topic."), ("The {x} is about {y}.",)),
-    Task("name", "extraction", "the name in the {x}",
-         ("Who is in the {x}?", "Which person is in the {x}?"), ("The {x} names {y}.",)),
-    Task("city", "extraction", "the city in the {x}",
-         ("Where does the {x} take place?", "Which city is in the {x}?"), ("It took place in {y}.",)),
-    Task("day", "extraction", "the day in the {x}",
-         ("When did the {x} take place?", "Which day is in the {x}?"), ("It was on {y}.",)),
-    Task("object", "extraction", "the thing in the {x}",
-         ("What was bought in the {x}?", "Which thing is in the {x}?"), ("It is about {y}.",)),
-    Task("past_form", "rewriting", "the past form of the {x}",
-         ("Rewrite the {x} in the past.", "Put the {x} into the past."), ("In the past: {y}",), " is: "),
-    Task("negative_form", "rewriting", "the negative form of the {x}",
-         ("Say that the {x} is not so.", "Negate the {x}."), ("Negated: {y}",), " is: "),
-    Task("passive_form", "rewriting", "the passive form of the {x}",
-         ("Rewrite the {x} in the passive.", "Put the {x} into the passive."), ("In the passive: {y}",), " is: "),
-    Task("polite_form", "rewriting", "the polite form of the {x}",
-         ("Make the {x} polite.", "Rewrite the {x} more politely."), ("More politely: {y}",), " is: "),
-    Task("first_item", "listing", "the first word of the {x}",
-         ("Which word comes first in the {x}?", "How does the {x} begin?"), ("The {x} begins with {y}.",)),
-    Task("last_item", "listing", "the last word of the {x}",
-         ("Which word comes last in the {x}?", "How does the {x} end?"), ("The {x} ends with {y}.",)),
-    Task("three", "listing", "a list of three {x}",
-         ("List three {x}.", "Which {x} do you know? List three."), (), " is: "),
-    Task("summary", "summarizing", "the summary of the {x}",
-         ("Summarize the {x}.", "Tell the {x} in one sentence."), ("In short: {y}",), " is: "),
-    Task("title", "summarizing", "the title of the {x}",
-         ("How would you call the {x}?", "Find a headline for the {x}."), ("The {x} is called: {y}",), " is: "),
-    Task("sql_all", "SQL", "a SQL query that shows all rows of the table {x}",
-         ("How do I see the whole table {x} in SQL?",), ("To see the whole table {x}, write {y}",), " is: "),
-    Task("sql_count", "SQL", "a SQL query that counts the rows of the table {x}",
-         ("How many rows has the table {x}? Ask in SQL.",), ("To count the table {x}, write {y}",), " is: "),
-    Task("sql_column", "SQL", "a SQL query that shows the {x}",
-         ("In SQL, how do I see the {x}?",), ("To see the {x}, write {y}",), " is: "),
-    Task("sql_order", "SQL", "a SQL query that sorts the {x}",
-         ("In SQL, how do I sort the {x}?",), ("To sort the {x}, write {y}",), " is: "),
-    Task("story", "creative writing", "a story about {x}",
-         ("Tell me a tale about {x}.", "Make up a story about {x}."), (), " is: "),
-    Task("poem", "creative writing", "a poem about {x}",
-         ("Rhyme something about {x}.", "Be a poet and sing of {x}."), (), " is: "),
-    Task("sentence", "creative writing", "a sentence with the word {x}",
-         ("Use the word {x} in a sentence.", "Show how the word {x} is used."), (), " is: "),
-    Task("wish", "creative writing", "a birthday wish for {x}",
-         ("It is the birthday of {x}. What do I write?", "Congratulate {x}."), (), " is: "),
-]
-TASKS = {task.name: task for task in TASKS}
-HELD_OUT = (
-    "currency",
-    "young",
-    "color",
-    "plural",
-    "spanish",
-    "half",
-    "city",
-    "last_item",
-    "negative_form",
-    "sql_count",
-)
-PATTERNS = ("SQL", "creative writing")  # made by a pattern, so a few examples teach them
-KINDS = tuple(dict.fromkeys(task.kind for task in TASKS.values()))
-
-
-def phrasings(task):
-    """Ways of asking that tuning may use."""
-    return (THE_FRAMES if task.noun.startswith("the ") else A_FRAMES) + task.asks
-
-
-def unseen_phrasings(task):
-    """Ways of asking that stand neither in the tuning pairs nor in the corpus."""
-    return THE_UNSEEN if task.noun.startswith("the ") else A_UNSEEN
-
-
-def ask(phrasing, case):
-    """A phrasing and a case -> the instruction."""
-    return capital(phrasing.format(n=case.noun, N=capital(case.noun), x=case.x))
-
-
-# ----------------------------------------------------------------------------------------------------------------
-# Cases of facts: everything that the tables above state, about 900 in all.
-
-
-def pairs_of(text):
-    return [entry.split() for entry in text.replace("\n", " ").split(",")]
+    return sentence[:1].lower() + sentence[1:]
 
 
 def a(word):
     return ("an " if word[0] in "aeiou" else "a ") + word
 
 
+TASKS = {row[0]: Task(*row) for row in TASK_ROWS}
+HELD_OUT = ("currency", "young", "color", "plural", "spanish", "half", "city", "last_item", "negative_form", "sql_count")
+PATTERNS = ("SQL", "creative writing")  # made by a pattern, so a few examples teach them
+HARD = ("sum", "larger", "smaller", "opposite", "half", "double", "tool")  # easily confused, so told twice as often
+KINDS = tuple(dict.fromkeys(task.kind for task in TASKS.values()))
+
+# ----------------------------------------------------------------------------------------------------------------
+# Ways of asking. The frames stand in facts.py.
+
+OF = re.compile(r"the (.+?) (?:of|after|for|in|about) (.+)")
+
+
+def frames(task):
+    return THE_FRAMES if task.noun.startswith("the ") else A_FRAMES
+
+
+def unseen_frames(task):
+    return THE_UNSEEN if task.noun.startswith("the ") else A_UNSEEN
+
+
+def ask(question, case):
+    """A frame or another question, and a case -> the instruction."""
+    noun, found = case.noun, OF.fullmatch(case.noun)
+    head, x = found.groups() if found and "{h}" in question else ("", case.x)
+    return capitalize(question.format(n=noun, N=capitalize(noun), b=noun.split(" ", 1)[1], h=head, x=x))
+
+
+def misspell(instruction, case, rng):
+    """A slip of the finger in one word that is not part of what is asked for."""
+    words, asked = instruction.split(" "), case.noun.lower().split()
+    can = [i for i, word in enumerate(words) if len(word) > 2 and word.isalpha() and word.lower() not in asked]
+    if can:
+        i = rng.choice(can)
+        word, j = words[i], rng.randrange(len(words[i]) - 1)
+        words[i] = rng.choice((word[:j] + word[j + 1] + word[j] + word[j + 2 :], word[:j] + word[j + 1 :]))
+    return " ".join(words)
+
+
+def in_a_persons_words(case, rng):
+    """One of very many ways of asking -> (instruction, telling), the telling as in Task.asks."""
+    telling, chance = "", rng.random()
+    if chance < 0.3 and case.task.asks:
+        question, telling = rng.choice(case.task.asks)
+    elif chance < 0.6:
+        question = rng.choice(frames(case.task))
+    elif case.noun.startswith("the "):
+        question = rng.choice(OF_MORE if OF.fullmatch(case.noun) and rng.random() < 0.4 else THE_MORE)
+    else:
+        question = rng.choice(A_MORE)
+    instruction = ask(question, case)
+    if rng.random() < 0.1 and not telling:
+        instruction = misspell(instruction, case, rng)
+    if rng.random() < 0.25:
+        opener = rng.choice(OPENERS)
+        goes_on = opener[-2] in ",:" and not instruction.startswith(case.x or "?")
+        instruction = opener + (lower(instruction) if goes_on else instruction)
+    if rng.random() < 0.2:
+        instruction += rng.choice(CLOSERS)
+    if rng.random() < 0.25:
+        bare = instruction.rstrip("?.!")
+        instruction = rng.choice((instruction.lower(), bare.lower(), bare, bare + "??"))
+    return instruction, telling
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Cases of facts: everything that the tables above state, about 900 in all.
+
+
+@functools.cache
 def fact_cases():
-    """-> list of Case, the same at every call."""
+    """All of them, in the order of the tables: row by row, column by column."""
     facts = []  # (task, x, value)
     for rows in (COUNTRIES, ANIMALS, THINGS, ELEMENTS, JOBS, DEGREES, WORDS, SHAPES):
         for row in rows:
             facts += [(column, row["x"], value) for column, value in row.items() if column != "x" and value != "-"]
     facts += [("english", row["korean"], row["x"]) for row in WORDS]
-    for one, other in pairs_of(OPPOSITES):
-        facts += [("opposite", one, other), ("opposite", other, one)]
-    facts += [("plural", one, many) for one, many in pairs_of(PLURALS)]
-    facts += [("past", now, then) for now, then in pairs_of(PASTS)]
+    for name, text in (("opposite", OPPOSITES), ("plural", PLURALS), ("past", PASTS)):
+        pairs = [entry.split() for entry in text.replace("\n", " ").split(",")]
+        facts += [(name, one, other) for one, other in pairs]
+        facts += [(name, other, one) for one, other in pairs if name == "opposite"]
     facts += [("day_after", day, DAYS[(i + 1) % 7]) for i, day in enumerate(DAYS)]
     facts += [("month_after", month, MONTHS[(i + 1) % 12]) for i, month in enumerate(MONTHS)]
     for i in range(1, 6):
@@ -575,7 +211,7 @@ def fact_cases():
         add("sentence", word, f"The {word} is not here.", f"I see the {word}.", f"I like the {word}.")
     for name in NAMES:
         add("wish", name, f"Happy birthday, dear {name}!")
-    return cases
+    return tuple(cases)
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -589,20 +225,16 @@ def cases_of(text, x="", **values):
 
 def purchase(rng):
     name, thing, city, day = (rng.choice(words) for words in (NAMES, OBJECTS, CITIES, DAYS))
-    form = rng.choice(
-        ("On {d} {n} bought {t} in {c}.", "{n} bought {t} in {c} on {d}.", "In {c}, {n} bought {t} on {d}.")
-    )
-    label = rng.choice(("note", "report"))
-    return cases_of(
-        form.format(d=day, n=name, t=a(thing), c=city), label, name=name, city=city, day=day, object=a(thing)
-    )
+    form = rng.choice(("On {d} {n} bought {t} in {c}.", "{n} bought {t} in {c} on {d}.", "In {c}, {n} bought {t} on {d}."))
+    text, label = form.format(d=day, n=name, t=a(thing), c=city), rng.choice(("note", "report"))
+    return cases_of(text, label, name=name, city=city, day=day, object=a(thing))
 
 
 def word_list(rng):
     pool = sorted({*OBJECTS, *(row["x"] for row in WORDS)})
     words = rng.sample(pool, rng.randint(3, 5))
     label = rng.choice(("list", "row"))
-    return cases_of(", ".join(words) + ".", label, first_item=words[0], last_item=words[-1])
+    return cases_of(", ".join(words) + ".", label, first_item=words[0], second_item=words[1], last_item=words[-1])
 
 
 def base_form(verb):
@@ -613,19 +245,17 @@ def base_form(verb):
 def action(rng):
     name, verb, thing = rng.choice(NAMES), rng.choice(VERBS), rng.choice(OBJECTS)
     return cases_of(
-        f"{name} {verb['x']} the {thing}.",
-        rng.choice(("sentence", "line")),
+        f"{name} {verb['x']} the {thing}.", rng.choice(("sentence", "line")),
         past_form=f"{name} {verb['past']} the {thing}.",
+        future_form=f"{name} will {base_form(verb)} the {thing}.",
         negative_form=f"{name} does not {base_form(verb)} the {thing}.",
-        passive_form=f"The {thing} is {verb['done']} by {name}.",
-    )
+        passive_form=f"The {thing} is {verb['done']} by {name}.")
 
 
 def request(rng):
     verb, thing = base_form(rng.choice(VERBS)), rng.choice(OBJECTS)
-    return cases_of(
-        f"{capital(verb)} the {thing}.", rng.choice(("order", "request")), polite_form=f"Please {verb} the {thing}."
-    )
+    text, label = f"{capitalize(verb)} the {thing}.", rng.choice(("order", "request"))
+    return cases_of(text, label, polite_form=f"Please {verb} the {thing}.")
 
 
 def hiding(rng):
@@ -635,17 +265,15 @@ def hiding(rng):
 
 def heights(rng):
     tall, short = rng.sample(NAMES, 2)
-    return cases_of(
-        f"{tall} is taller than {short}.", rng.choice((f"{tall} and {short}", f"{short} and {tall}")), taller=tall
-    )
+    label = rng.choice((f"{tall} and {short}", f"{short} and {tall}"))
+    return cases_of(f"{tall} is taller than {short}.", label, taller=tall, shorter=short)
 
 
 def chain(rng):
     row = rng.choice(CHAINS)
-    middle, top = row["chain"].split(", ")
-    return cases_of(
-        f"All {row['x']} are {middle}. All {middle} are {top}.", row["x"], conclusion=f"all {row['x']} are {top}"
-    )
+    middle, top = row["chain"].split()
+    text = f"All {row['x']} are {middle}. All {middle} are {top}."
+    return cases_of(text, row["x"], conclusion=f"all {row['x']} are {top}")
 
 
 def opinion(rng):
@@ -674,118 +302,264 @@ def korean_sentence(rng):
     verb, row = rng.choice(list(KOREAN_VERBS)), rng.choice(WORDS[:12])
     # Hangul syllables are ordered so that every 28th has no final consonant; the object particle depends on it.
     particle = "를" if (ord(row["korean"][-1]) - 0xAC00) % 28 == 0 else "을"
-    return cases_of(
-        f"I {verb} the {row['x']}.",
-        rng.choice(("sentence", "line")),
-        korean_sentence=f"나는 {row['korean']}{particle} {KOREAN_VERBS[verb]}.",
-    )
+    answer = f"나는 {row['korean']}{particle} {KOREAN_VERBS[verb]}."
+    return cases_of(f"I {verb} the {row['x']}.", rng.choice(("sentence", "line")), korean_sentence=answer)
 
 
-MAKERS = (purchase, word_list, action, request, hiding, heights, chain, opinion, topic, tale, korean_sentence)
-
+MAKERS = {purchase: 3, word_list: 3, action: 4, request: 1, hiding: 1, heights: 2, chain: 1, opinion: 1.5, topic: 2,
+          tale: 2, korean_sentence: 2}  # how often each is told: the harder to learn, the oftener
 
 # ----------------------------------------------------------------------------------------------------------------
-# Prose: how the corpus tells, asks and repeats. Each function writes one passage.
+# Prose: what the base reads. Each function writes one page.
 
-WRAPPERS = (
-    "{S}", "{S}", "{S}", "{S}", "It is true that {s}", "The teacher said: {S}", "Everybody knows that {s}",
-    "In the book we read that {s}",
-)
+WRAPPERS = ("{S}", "{S}", "{S}", "The teacher said: {S}", "In the book we read: {S}", "It is true that {s}",
+            "Everybody knows that {s}")
 
 
 def tell(case, rng):
-    """One statement of the case, in one of five or more paraphrases."""
-    if case.task.tells and rng.random() < 0.2:
-        y = case.values[0]
-        told = rng.choice(case.task.tells).format(x=case.x, X=capital(case.x or " "), y=y, Y=capital(y))
-        return told if told[-1] in ".;" else told + "."
-    statement = case.answer(rng.randrange(len(case.values)))
-    return rng.choice(WRAPPERS).format(S=statement, s=lower(statement))
+    """One statement of the case, in one of several ways."""
+    if case.task.tells and rng.random() < 0.35:
+        return case.answer(telling=rng.choice(case.task.tells))
+    said = case.answer(rng.randrange(len(case.values)))
+    wrapper = rng.choice(WRAPPERS[:5] if case.task.start else WRAPPERS)
+    return wrapper.format(S=said, s=lower(said))
 
 
-def told_facts(cases, rng):
-    return " ".join(tell(case, rng) for case in cases)
-
-
-LEADS = (
-    "Question:\n",
-    "Somebody asks: ",
-    "Page {i}\n\n",
-    "# {i}\n",
-    "{name}: ",
-    "{name} asked: ",
-    "## Questions\n\n",
-    "A pupil asks this.\n",
-)
-GAPS = (
-    " ", "\n", "\n\n", "\n\nAbout:\n", "\n\n# Subject\n", " asked {name}. ", " That is the question.\n", "\n\n## Notes\n",
-    " {name} would like to know. ", "\n\n### Page {i}:\n", " Let us see what it is about. ", "\n\nTopic {i}:\n",
-)
-
-
-def filled(form, rng):
-    return form.format(name=rng.choice(NAMES), i=rng.randint(1, 99))
-
-
-def gap(rng):
-    """What stands between two parts of a page. It is long or short, so that copying must go by content, not distance."""
-    return filled(rng.choice(GAPS), rng)
-
-
-def told_text(group, rng):
-    """A short text, statements about it, and the text again: no passage ends right after a statement, so that to stop
+def text_page(group, rng):
+    """A short text, what can be said about it, and the text again: so no page ends right after a statement, and to stop
     there is left for tuning to teach."""
-    cases = rng.sample(group, min(len(group), rng.randint(2, 4)))
-    text, between = cases[0].text, rng.choice((" ", gap(rng)))
-    return text + between + " ".join(tell(case, rng) for case in cases) + " " + text
+    told = " ".join(tell(case, rng) for case in rng.sample(group, min(len(group), rng.randint(2, 4))))
+    return group[0].text + rng.choice((" ", "\n")) + told + " " + group[0].text
 
 
-def told_often(group, rng):
+def retold_page(group, rng):
     """A short text again and again, statements about it between: copying is easiest to learn where much repeats."""
     return " ".join(f"{case.text} {case.answer()}" for case in rng.choices(group, k=3)) + " " + group[0].text
 
 
-def echoed(rng):
-    """A few words, four times over."""
-    pool = NAMES + OBJECTS + CITIES + HOLDERS + DAYS + [row["x"] for row in WORDS]
-    between, after = rng.choice((" ", ", ")), rng.choice((" . ", ". "))
-    return after.join([between.join(rng.sample(pool, rng.randint(3, 6)))] * 4)
+def words_of(text):
+    return " " + " ".join(re.findall(r"[\w*]+", text.lower())) + " "
 
 
-def questions(cases, rng):
-    return " ".join(ask(rng.choice(phrasings(case.task)), case) for case in cases)
+def gives_away(page, cases):
+    """Does the page hold the value of one of the cases?"""
+    page = words_of(page)
+    return any(words_of(value) in page for case in cases for value in case.values)
 
 
-def asked_about(cases, rng):
-    """Questions (after the text they are about, perhaps), each with the name of what it asks for, never answered."""
-    text = cases[0].text + " " if cases[0].text and rng.random() < 0.6 else ""
-    return text + " ".join(f"{ask(rng.choice(phrasings(case.task)), case)} {capital(case.noun)}." for case in cases)
+def question_page(cases, rng, text=""):
+    """Questions and nothing but questions, mostly all asked alike, as on a worksheet; perhaps about a text. One that
+    would give away the answer to another (the opposite of hot, the opposite of cold) is left out."""
+    kind, n = rng.random(), rng.randint(4, 9)
+    frame, asked, page = rng.randrange(9), [], text
+    for case in dict.fromkeys(cases):
+        alike = frames(case.task)[frame] if kind < 0.6 else case.task.asks[-1][0]
+        question = ask(alike if kind < 0.8 else rng.choice(frames(case.task) + alike_asks(case.task)), case)
+        rest = page.replace(question, "")
+        if len(asked) < n and not gives_away(rest, [case]) and not gives_away(question, [other for other, _ in asked]):
+            asked.append((case, question))
+            page += " " + question
+    lines = [question for _, question in asked]
+    if text:
+        lines.insert(rng.randint(0, min(1, len(lines))), text)
+    page = rng.choice((" ", " ", " ", "\n")).join(lines)
+    return page.lower() if rng.random() < 0.12 else page
 
 
-def talked_about(case, rng):
-    """A page that raises one question (about a text, perhaps) and names what it asks for, without an answer."""
-    text = gap(rng) + case.text if case.text else ""
-    question = ask(rng.choice(phrasings(case.task)), case)
-    return f"{filled(rng.choice(LEADS), rng)}{question}{text}{gap(rng)}{capital(case.noun)}."
+def alike_asks(task):
+    return tuple(question for question, _ in task.asks)
+
+
+SMALL = "of in for about with that by from after between on to".split()
+FUNCTION = {*SMALL, *"the a an and is it what which how where when who do does did you we if not many one two more than "
+            "all this as so no there say get people from select count order by".split()}
+
+
+def naming_words(tasks):
+    """The words that name these tasks and no other one: {"last"} for the last word of a list."""
+    def words(names):
+        return {word.lower() for name in names for word in re.findall(r"\w+", TASKS[name].noun.replace("{x}", ""))}
+
+    return words(tasks) - words(set(TASKS) - set(tasks))
+
+
+def vocabulary(cases, but=()):
+    """The words of all statements and texts, without some."""
+    found = {word for case in cases for word in re.findall(r"[^\W\d_]{2,}", f"{case.answer()} {case.text}")}
+    return sorted(word for word in found if word.lower() not in FUNCTION and word.lower() not in but)
+
+
+def coined(words, rng):
+    """A noun phrase of any words, that names nothing: 'The currency carrot in wives'."""
+    def some():
+        return " ".join(rng.choices(words, k=rng.randint(1, 2)))
+
+    noun = rng.choice(("the", "the", "the", "a")) + " " + some()
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        noun += f" {rng.choice(SMALL[:4] if rng.random() < 0.8 else SMALL)} {rng.choice(('', '', 'the ', 'a '))}{some()}"
+    return noun
+
+
+def echo_page(words, rng):
+    """Words that mean nothing together, three times or more: where a small model learns to copy any word at all."""
+    if rng.random() < 0.25:
+        between, after = rng.choice((" ", ", ")), rng.choice((" . ", ". "))
+        return after.join([between.join(rng.sample(words, rng.randint(3, 6))) for _ in range(2)] * 3)
+    nouns = [capitalize(coined(words, rng)) for _ in range(rng.choice((1, 2)))]
+    return " ".join(f"{noun}." for noun in nouns * rng.choice((3, 4)))
+
+
+PAGES = {"facts": 30, "texts": 28, "retold": 4, "questions": 20, "echoes": 18}  # shares, in percent
+DOCUMENTS = 42_600
+
+
+def write_corpus(rng, groups, size, held_out, without):
+    """The pages of prose. Facts take turns, so that all are told equally often; texts are drawn anew as well as repeated."""
+    text_cases = [case for group in sum(groups.values(), []) for case in group]
+    facts, texts = by_task(fact_cases()), by_task(text_cases)
+    asked = [name for name in TASKS if name not in held_out]
+    sheet = [case for case in fact_cases() if case.task.name in asked]
+    starts = by_task(list(enumerate(sheet)), key=lambda entry: entry[1].task.name)
+    no_echo = naming_words(held_out) if "held_out_words" in without else ()
+    words = vocabulary([*fact_cases(), *text_cases], no_echo)
+    real, turns = {case.noun for case in fact_cases()}, []
+
+    def next_facts():
+        while len(turns) < 3:
+            for name, cases in facts.items():
+                n = 8 if TASKS[name].kind in PATTERNS else max(len(cases), 24) * (2 if name in HARD else 1)
+                turns.extend((cases * (1 + n // len(cases)))[:n] if n > len(cases) else rng.sample(cases, n))
+            rng.shuffle(turns)
+        return [turns.pop() for _ in range(3)]
+
+    def any_text():
+        (maker,) = rng.choices(list(MAKERS), list(MAKERS.values()))
+        return maker(rng) if rng.random() < 0.7 else rng.choice(groups[maker])
+
+    def any_cases(n):
+        names = rng.choices(asked, k=n)
+        return [rng.choice(facts.get(name) or texts[name]) for name in names]
+
+    def facts_page():
+        cases = next_facts()
+        page = " ".join(tell(case, rng) for case in cases)
+        while True:
+            (case,) = any_cases(1)
+            if case.x not in page and not gives_away(page, [case]):
+                return page + " " + ask(rng.choice(frames(case.task) + alike_asks(case.task)), case)
+
+    def questions_page():
+        chance, group = rng.random(), [case for case in any_text() if case.task.name in asked]
+        if chance < 0.3 and group and not gives_away(group[0].text, group):
+            return question_page(group, rng, group[0].text)
+        name = rng.choice(asked)
+        if chance < 0.4 or name not in starts:
+            return question_page(any_cases(10), rng)
+        i, _ = rng.choice(starts[name])
+        return question_page((sheet[i:] + sheet[:i])[:14], rng)
+
+    def echoes_page():
+        page = echo_page(words, rng)
+        return page if not any(lower(noun) in real for noun in page.split(". ")) else echoes_page()
+
+    write = {"facts": facts_page, "texts": lambda: text_page(any_text(), rng), "questions": questions_page,
+             "retold": lambda: retold_page(any_text(), rng), "echoes": echoes_page}
+    shares = {kind: share for kind, share in PAGES.items() if kind not in without}
+    return [write[kind]() for kind in rng.choices(list(shares), list(shares.values()), k=int(DOCUMENTS * size))]
 
 
 # ----------------------------------------------------------------------------------------------------------------
-# The whole: a corpus, tuning pairs and three held-out splits.
+# Pairs to tune on: practice, which is answered by looking at the instruction, and the tasks.
 
-# What the corpus holds, chapter after chapter: how many passages, and the share of each kind. It is read in this order,
-# like a primer: first what questions ask for and how to repeat, then what texts say, then the facts of the world.
-CHAPTERS = (
-    (4400, {"asked_about": 40, "echoed": 25, "told_often": 35}),
-    (8000, {"told_text": 30, "told_often": 15, "asked_about": 5, "talked_about": 40, "echoed": 5, "told_facts": 5}),
-    (23000, {"told_facts": 32, "told_text": 26, "talked_about": 31, "asked_about": 8, "questions": 3}),
-)
+PRACTICE = {"reading": 1000, "unknown": 1500, "repeat": 300}
+PAIRS_A_TASK = 110
+REPEAT = ("Repeat: {n}.", "Say after me: {n}.", "Repeat these words: {n}", "Write down: {n}", "Copy: {n}.",
+          "Please repeat: {n}.", "Quote me: {n}.")
+
+
+def practice(rng, cases, words, without):
+    """Pairs about invented things: nothing is known about them, so what to say must be taken from the instruction."""
+    short = [case.values[0].rstrip(".;!") for case in cases if len(case.values[0].split()) < 3]
+    told_ways = [(case, way) for case in cases for way in case.task.asks if way[1]]
+
+    def invented(task_words=1):
+        """A noun phrase: that of a case with some of its naming words replaced by any others, or words that mean nothing."""
+        case = rng.choice(cases)
+        if rng.random() < 0.2:
+            return case, Task("coined", "", coined(words, rng))
+        parts = (case.task.noun if task_words == 1 else case.noun).split()
+        can = [i for i, part in enumerate(parts) if part.lower() not in FUNCTION and part != "{x}"]
+        for i in rng.sample(can, min(len(can), task_words)):
+            parts[i] = rng.choice(words)
+        return case, Task("coined", "", " ".join(parts).format(x=case.x), (), case.task.start)
+
+    def twisted():
+        """A question of a case and its telling, with a word or two that both hold replaced by others."""
+        case, way = rng.choice(told_ways)
+        question, telling = (part.replace("{x}", case.x).replace("{X}", capitalize(case.x)) for part in way)
+        shared = sorted({w for w in re.findall(r"\w+", telling) if w in re.findall(r"\w+", question)} - FUNCTION)
+        for word in rng.sample(shared, min(len(shared), rng.randint(1, 2))):
+            other = rng.choice(words)
+            question, telling = (re.sub(rf"\b{re.escape(word)}\b", other, part) for part in (question, telling))
+        return question, telling
+
+    def reading():
+        """Statements about such things in the input, one of them asked for."""
+        told = []
+        for _ in range(rng.choice((1, 2, 2, 3))):
+            value = rng.choice(short) if rng.random() < 0.7 else rng.choice(words)
+            if told_ways and rng.random() < 0.3:
+                question, telling = twisted()
+                told.append((question, fill(telling, "", value)))
+            else:
+                case = Case(invented(rng.choice((1, 1, 2)))[1], "", (value,))
+                told.append((in_a_persons_words(case, rng)[0], case.answer()))
+        question, answer = rng.choice(told)
+        return pair("reading", question, " ".join(said for _, said in told), answer)
+
+    def unknown():
+        """Asked for something that does not exist, the answer names it and says so."""
+        case, task = invented()
+        asked = Case(Task("coined", "", task.noun), "", ("unknown",))
+        return pair("unknown", in_a_persons_words(asked, rng)[0], case.text, asked.answer())
+
+    def repeat():
+        case, task = invented()
+        said = HERE + task.noun if task.start and rng.random() < 0.7 else capitalize(task.noun)
+        if rng.random() < 0.3:
+            said += (": " if said.startswith(HERE) else " is ") + rng.choice(words)
+        question = rng.choice(REPEAT).format(n=said if rng.random() < 0.5 else lower(said))
+        return pair("repeat", question, case.text if rng.random() < 0.6 else "", said + ".")
+
+    write = {"reading": reading, "unknown": unknown, "repeat": repeat}
+    return [write[kind]() for kind, n in PRACTICE.items() if kind not in without for _ in range(n)]
+
+
+def pair(task, instruction, input, output):
+    return {"instruction": instruction, "input": input, "output": output, "task": task}
+
+
+def case_pair(case, question, telling="", i=0):
+    return pair(case.task.name, ask(question, case), case.text, case.answer(i, telling))
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# The whole: a corpus, tuning pairs and four held-out splits.
 
 
 @dataclass(frozen=True)
 class World:
-    corpus: list  # passages of prose, in the order in which they are read
+    corpus: list  # pages of prose
     pairs: list  # rows to tune on: {"instruction", "input", "output", "task"}
     splits: dict  # name of a held-out split -> rows like those
+
+
+def by_task(cases, key=lambda case: case.task.name):
+    """{name of a task: its cases}"""
+    found = {}
+    for case in cases:
+        found.setdefault(key(case), []).append(case)
+    return found
 
 
 def text_groups(maker, rng, n):
@@ -799,171 +573,143 @@ def text_groups(maker, rng, n):
     return list(groups.values())
 
 
-def row(case, phrasing, i=0, bare=False):
-    output = case.answer(i)
-    if bare and case.task.link == " is ":
-        output = case.values[0] + "."
-    return {"instruction": ask(phrasing, case), "input": case.text, "output": output, "task": case.task.name}
-
-
-def by_name(cases):
-    """-> {task: its cases}"""
-    return {name: [case for case in cases if case.task.name == name] for name in TASKS}
-
-
 def split_cases(rng):
-    """-> {task: cases to tune on}, {task: cases never tuned on}, groups of cases about one text. Cases of one text go
-    to one side together."""
+    """{task: cases to tune on}, {task: cases never tuned on}, {maker: groups of cases about one text}. Cases of one text
+    go to one side together."""
     seen, unseen = {name: [] for name in TASKS}, {name: [] for name in TASKS}
-    for name, cases in by_name(fact_cases()).items():
-        rng.shuffle(cases)
+    for name, cases in by_task(fact_cases()).items():
+        cases = rng.sample(cases, len(cases))
         cases.sort(key=lambda case: case.x != "France")  # everybody's first question is about France
         n = min(8, max(2, len(cases) // 5))
         unseen[name] += cases[:n]
         seen[name] += cases[n:]
-    groups = []
-    for maker in MAKERS:
-        drawn = text_groups(maker, rng, 80)
+    groups = {maker: text_groups(maker, rng, 80) for maker in MAKERS}
+    for drawn in groups.values():
         for i, group in enumerate(drawn):
             for case in group:
                 (unseen if i < max(3, len(drawn) // 5) else seen)[case.task.name].append(case)
-        groups.append(drawn)
     return seen, unseen, groups
 
 
-def write_corpus(rng, groups, size, without=(), unasked=()):
-    """-> passages. Facts take turns, so that all are told equally often; texts are drawn anew as well as repeated.
-
-    For experiments: `without` some kinds of passage (others take their places), without questions of the tasks
-    `unasked`."""
-    cases = fact_cases() + [case for drawn in groups for group in drawn for case in group]
-    by_task = by_name(cases)
-    siblings = {}  # what else is known about the same thing, or asked about the same text
-    for case in cases:
-        if case.task.name not in unasked:
-            siblings.setdefault(case.text or case.x, []).append(case)
-    about_texts = [name for name in TASKS if by_task[name][0].text]
-    names = list(TASKS) + about_texts  # these are harder to learn, so they are asked twice as often
-    names = [name for name in names if name not in unasked]
-    decks, turns = {name: [] for name in TASKS if name not in about_texts}, []
-
-    def deal(name, n):
-        if len(decks[name]) < n:
-            decks[name] += rng.sample(by_task[name], len(by_task[name]))
-        return [decks[name].pop() for _ in range(n)]
-
-    def next_facts():
-        if len(turns) < 3:
-            for name in decks:
-                turns.extend(deal(name, min(len(by_task[name]), 8 if TASKS[name].kind in PATTERNS else 30)))
-            rng.shuffle(turns)
-        return [turns.pop() for _ in range(3)]
-
-    def any_case():
-        return rng.choice(by_task[rng.choice(names)])
-
-    def some_cases():
-        case = any_case()
-        return rng.choices(siblings[case.text or case.x], k=3)
-
-    def any_text():
-        (i,) = rng.choices(range(len(MAKERS)), [len(drawn[0]) for drawn in groups])  # the more to ask, the more often
-        return MAKERS[i](rng) if rng.random() < 0.7 else rng.choice(groups[i])
-
-    write = {
-        "told_facts": lambda: told_facts(next_facts(), rng) + " " + questions([any_case()], rng),
-        "told_text": lambda: told_text(any_text(), rng),
-        "told_often": lambda: told_often(any_text(), rng),
-        "echoed": lambda: echoed(rng),
-        "questions": lambda: questions([any_case() for _ in range(rng.randint(3, 5))], rng),
-        "asked_about": lambda: asked_about(some_cases(), rng),
-        "talked_about": lambda: talked_about(any_case(), rng),
-    }
-    corpus = []
-    for n, shares in CHAPTERS:
-        shares = {kind: share for kind, share in shares.items() if kind not in without}
-        kinds = rng.choices(list(shares), list(shares.values()), k=int(n * size)) if shares else []
-        corpus += [write[kind]() for kind in kinds]
-    return corpus
-
-
-PASSAGES = tuple(dict.fromkeys(kind for _, shares in CHAPTERS for kind in shares))
-HELD_OUT_QUESTIONS = "held_out_questions"
-
-
-def build(seed=0, held_out=HELD_OUT, size=1.0, without=(), ways=0, bare=False):
+def build(seed=0, held_out=HELD_OUT, size=1.0, without=(), bare=False, frames_only=False):
     """The world from a seed. `held_out`: tasks never tuned on. `size`: 0.1 makes a tenth of the corpus.
 
-    For experiments: `without` takes kinds of PASSAGES out of the corpus, or all HELD_OUT_QUESTIONS, the questions of the
-    tasks held out; `ways` tunes on so many phrasings of a task (0: all); `bare` answers with the value alone."""
+    For experiments: `without` leaves out kinds of PAGES or of PRACTICE, or with "held_out_words" the words that name
+    tasks held out from the echoes; `bare` answers with the value alone; `frames_only` asks as the prose does."""
     rng = random.Random(seed)
     seen, unseen, groups = split_cases(rng)
-    pairs, splits = [], {"unseen_inputs": [], "unseen_phrasings": [], "unseen_tasks": []}
+    splits = {"unseen_inputs": [], "unseen_phrasings": [], "unseen_tasks": [], "unseen_words": []}
+    pairs, tuned = [], []
     for name, task in TASKS.items():
-        all_ways = phrasings(task)
+        ways = [(frame, "") for frame in frames(task)] + task.asks
         if name in held_out:
             cases = seen[name] + unseen[name]
             cases = rng.sample(cases, min(20, len(cases)))
-            splits["unseen_tasks"] += [row(case, rng.choice(all_ways), bare=bare) for case in cases]
+            splits["unseen_tasks"] += [case_pair(case, rng.choice(frames(task))) for case in cases]
+            other_words = [way for way in task.asks if way[1]] or task.asks
+            splits["unseen_words"] += [case_pair(case, *rng.choice(other_words)) for case in cases[:8]]
             continue
-        choices = [(case, way) for case in seen[name] for way in (all_ways[:ways] if ways else all_ways)]
-        pairs += [row(case, way, rng.randrange(4), bare) for case, way in rng.sample(choices, min(80, len(choices)))]
-        asked = [(case, all_ways[0] if case.x == "France" else rng.choice(all_ways)) for case in unseen[name][:6]]
-        splits["unseen_inputs"] += [row(case, way, bare=bare) for case, way in asked]
-        splits["unseen_phrasings"] += [row(rng.choice(seen[name]), way, bare=bare) for way in unseen_phrasings(task)]
+        tuned += seen[name]
+        for _ in range(min(PAIRS_A_TASK, len(seen[name]) * len(ways))):
+            case, i = rng.choice(seen[name]), rng.randrange(4)
+            question, telling = in_a_persons_words(case, rng)
+            if frames_only:
+                question, telling = ask(rng.choice(frames(task)), case), ""
+            pairs.append(pair(name, question, case.text, case.answer(i, telling)))
+        asked = [(case, ways[0] if case.x == "France" else rng.choice(ways)) for case in unseen[name][:6]]
+        splits["unseen_inputs"] += [case_pair(case, *way) for case, way in asked]
+        splits["unseen_phrasings"] += [case_pair(rng.choice(seen[name]), frame) for frame in unseen_frames(task)]
+    words = vocabulary([*fact_cases(), *sum(seen.values(), [])], naming_words(held_out))
+    pairs += practice(rng, tuned, words, without)
     rng.shuffle(pairs)
-    unasked = held_out if HELD_OUT_QUESTIONS in without else ()
-    return World(write_corpus(rng, groups, size, without, unasked), pairs, splits)
+    if bare:
+        for rows in (pairs, *splits.values()):
+            rows[:] = [row | {"output": bare_value(row)} for row in rows]
+    return World(write_corpus(rng, groups, size, held_out, without), pairs, splits)
+
+
+def bare_value(row):
+    """'The capital of France is Paris.' -> 'Paris.'"""
+    _, found, value = row["output"].rpartition(": " if row["output"].startswith(HERE) else " is ")
+    return value if found else row["output"]
 
 
 # ----------------------------------------------------------------------------------------------------------------
-# Is it right? Exactly the statement, where there is one right answer; a rule where there are many.
+# Is it right? Any of the sentences in which the thing is told, and nothing more; a rule where there are many answers.
 
 
 def sentences(text):
     return re.findall(r"[^.!?]+[.!?]", text)
 
 
-def right_story(x, text):
-    hero, place = x.replace("an ", "").replace("a ", "").split(" and ")
+def named(expected, words):
+    """The first of the words that the expected answer holds."""
+    return next(word for word in words if re.search(rf"\b{word}\b", expected, re.I))
+
+
+def right_story(expected, text):
+    hero, place = named(expected, HEROES), named(expected, SETTINGS)
     found = [sentence.split() for sentence in sentences(text)]
     whole = len(found) >= 3 and all(4 <= len(words) <= 15 for words in found) and ":" not in text
     return hero in text and place in text and whole and all(found.count(words) == 1 for words in found)
 
 
-def right_poem(x, text):
+def right_poem(expected, text):
+    x = named(expected, [f"the {row['x']}" for row in WORDS[8:]])
     lines = [re.findall(r"\w+", part) for part in text.split(",")]
     last = {words[-1] for words in lines if words}
     rhymes = ({"night", "light"}, {"so", "go"}, {"me", "tree"})
     one = len(sentences(text)) == 1 and text.endswith(".") and ":" not in text and len(text.split()) <= 24
-    return one and text.count(x) >= 2 and any(pair <= last for pair in rhymes)
+    return one and text.lower().count(x) >= 2 and any(pair <= last for pair in rhymes)
 
 
-def right_sentence(x, text):
+def right_sentence(expected, text):
     words = re.findall(r"\w+", text)
-    return (
-        x in words and 3 <= len(words) <= 12 and len(sentences(text)) == 1 and text[0].isupper() and text[-1] in ".!?"
-    )
+    one = 3 <= len(words) <= 12 and len(sentences(text)) == 1 and text[0].isupper() and text[-1] in ".!?"
+    return one and named(expected, OBJECTS + [row["x"] for row in WORDS[:8]]) in words
 
 
-def right_three(x, text):
-    members = next(row["members"] for row in KINDS_OF_THINGS if row["x"] == x).split(", ")
-    named = text.rstrip(".").split(", ")
-    return text.endswith(".") and len(named) == len(set(named)) == 3 and set(named) <= set(members)
+def right_three(expected, text):
+    members = next(row["members"] for row in KINDS_OF_THINGS if named_in(row["members"], expected)).split(", ")
+    items = text.rstrip(".").split(", ")
+    return text.endswith(".") and len(items) == len(set(items)) == 3 and set(items) <= set(members)
+
+
+def named_in(members, expected):
+    return set(expected.rstrip(".").split(", ")) <= set(members.split(", "))
 
 
 RULES = {"story": right_story, "poem": right_poem, "sentence": right_sentence, "three": right_three}
 
 
 def check(task, expected, output):
-    """Is `output` a right answer where `expected` is one? Strict: the whole statement and nothing after it."""
+    """Is `output` a right answer where `expected` is one? Strict: a whole statement and nothing after it."""
     output = output.strip()
-    if task not in RULES or " is: " not in expected:  # a task of that name may be of somebody's own file
+    if output == expected or task not in TASKS:  # a task of that name may be of somebody's own file
         return output == expected
-    head, _ = expected.split(" is: ", 1)
-    before, after = TASKS[task].noun.split("{x}")
-    x = head[len(before) : len(head) - len(after)]
-    return output.startswith(f"{head} is: ") and RULES[task](x, output[len(head) + 5 :])
+    if task in RULES:
+        head, found, rest = expected.partition(": ")
+        begins = output.startswith(head + found)
+        return bool(found) and begins and bool(output[len(head + found) :]) and RULES[task](rest, output[len(head + found) :])
+    return output in other_tellings(TASKS[task], expected)
+
+
+def other_tellings(task, said):
+    """All the ways to tell what one of them says: 'Paris is the capital of France.' -> {'The capital of France is ...'}"""
+    ways, found = [task.statement, *task.tells], set()
+    for way in ways:
+        pattern = re.escape(way if way[-1] in ".;!" else way + ".")
+        for name in "xXyY":
+            pattern = pattern.replace(re.escape(f"{{{name}}}"), f"(?P<{name}>.+)", 1)
+        for parts in [match.groupdict() for match in [re.fullmatch(pattern, said)] if match]:
+            x, y = (parts.get(low) or as_inside(parts.get(low.upper()) or "") for low in "xy")
+            found |= {fill(other, x, y) for other in ways if x or "{x}" not in other.lower()}
+    return found
+
+
+def as_inside(x):
+    """'A dog' -> 'a dog', 'Paris' -> 'Paris'"""
+    return lower(x) if x.split(" ")[0] in ("A", "An", "The") else x
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -979,36 +725,45 @@ def parse_args():
 
         return parse
 
+    leave_out = (*PAGES, *PRACTICE, "held_out_words")
     parser = argparse.ArgumentParser(description="Counts and samples of the world; with a folder, its files.")
-    parser.add_argument("folder", nargs="?", help="write corpus.txt, pairs.jsonl and the held-out splits there")
-    parser.add_argument("--seed", type=int, default=0, help="another draw of what is tuned on and held out")
-    parser.add_argument("--hold-out", type=names_from(TASKS), default=HELD_OUT, help="tasks never tuned on")
-    parser.add_argument("--without", type=names_from((*PASSAGES, HELD_OUT_QUESTIONS)), default=(),
-                        help=f"kinds of passage to leave out: {', '.join((*PASSAGES, HELD_OUT_QUESTIONS))}")
-    parser.add_argument("--ways", type=int, default=0, help="pairs in so many phrasings of a task (0: all)")
-    parser.add_argument("--bare", action="store_true", help="answers are the value alone instead of a whole sentence")
+    add = parser.add_argument
+    add("folder", nargs="?", help="write corpus.txt, pairs.jsonl and the held-out splits there")
+    add("--seed", type=int, default=0, help="another draw of what is tuned on and held out")
+    add("--hold-out", type=names_from(TASKS), default=HELD_OUT, help="tasks never tuned on")
+    add("--without", type=names_from(leave_out), default=(), help=f"leave out some of: {', '.join(leave_out)}")
+    add("--bare", action="store_true", help="answers are the value alone instead of a whole sentence")
+    add("--frames-only", action="store_true", help="pairs are asked in the prose's own ways only")
+    add("--responses-only", action="store_true", help="pairs get each other's instructions: what do the answers teach?")
     return parser.parse_args()
+
+
+def shuffled_instructions(pairs, rng):
+    """Response tuning (Hewitt et al. 2024): the same answers under instructions that do not belong to them."""
+    others = rng.sample(pairs, len(pairs))
+    return [row | {"instruction": o["instruction"], "input": o["input"]} for row, o in zip(pairs, others)]
 
 
 def main():
     args = parse_args()
-    world = build(args.seed, args.hold_out, without=args.without, ways=args.ways, bare=args.bare)
-    words = sum(len(passage.split()) for passage in world.corpus)
+    world = build(args.seed, args.hold_out, 1.0, args.without, args.bare, args.frames_only)
+    pairs = shuffled_instructions(world.pairs, random.Random(0)) if args.responses_only else world.pairs
+    words = sum(len(page.split()) for page in world.corpus)
     print(f"{len(TASKS)} task types of {len(KINDS)} kinds, {len(fact_cases())} facts and cases in tables")
-    print(f"corpus: {len(world.corpus):,} passages, {words:,} words; pairs: {len(world.pairs):,}; held out: " +
+    print(f"corpus: {len(world.corpus):,} pages, {words:,} words; pairs: {len(pairs):,}; held out: " +
           ", ".join(f"{len(rows)} {name}" for name, rows in world.splits.items()))
     rng = random.Random(1)
     print("\nFrom the corpus:", *rng.sample(world.corpus, 8), sep="\n  ")
     print("\nFrom the pairs:")
-    for pair in rng.sample(world.pairs, 8):
-        print("  " + json.dumps(pair, ensure_ascii=False))
+    for row in rng.sample(pairs, 8):
+        print("  " + json.dumps(row, ensure_ascii=False))
     if not args.folder:
         return
     folder = Path(args.folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "corpus.txt").write_text("\n\n".join(world.corpus) + "\n", encoding="utf-8")
-        for name, rows in {"pairs": world.pairs, **world.splits}.items():
+        for name, rows in {"pairs": pairs, **world.splits}.items():
             lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rows)
             (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
     except OSError as error:

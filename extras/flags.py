@@ -12,7 +12,7 @@ from data import UserError, get_template
 from extras.speed import supports_bf16
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
-QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1}
+QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0}
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,20 +69,21 @@ def train_parser(about=""):
     add = parser.add_argument_group("size of a new base model").add_argument
     add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens")
     add("--block-size", type=number(16, 8192), default=128, help="longest context in tokens")
-    add("--n-layer", type=number(1, 96), default=4, help="transformer blocks")
+    add("--n-layer", type=number(1, 96), default=3, help="transformer blocks")
     add("--n-head", type=number(1, 96), default=2, help="attention heads")
     add("--n-embd", type=number(8, 8192), default=128, help="width of the residual stream")
     add("--smear", type=number(0, 1), default=1, help="1: every token is shown the one before it; 0: not, as in GPT-2")
 
     add = parser.add_argument_group("pretraining").add_argument
-    add("--pretrain-steps", type=number(1, 10**7), default=1200, help="optimizer steps")
-    add("--pretrain-batch", type=number(1, 4096), default=8, help="sequences in a batch")
-    add("--pretrain-lr", type=number(1e-8, 1), default=3e-3, help="peak learning rate; Muon's moves with it")
+    add("--pretrain-steps", type=number(1, 10**7), default=900, help="optimizer steps")
+    add("--pretrain-batch", type=number(1, 4096), default=16, help="sequences in a batch")
+    add("--pretrain-lr", type=number(1e-8, 1), default=6e-3, help="peak learning rate; Muon's moves with it")
 
     add = parser.add_argument_group("tuning").add_argument
     add("--tune-epochs", type=number(0.001, 1000), default=1.0, help="how often every pair is seen")
     add("--tune-batch", type=number(1, 4096), default=32, help="pairs in a batch")
-    add("--tune-lr", type=number(1e-8, 1), default=3e-4, help="peak learning rate")
+    add("--tune-lr", type=number(1e-8, 1), default=8e-4, help="peak learning rate")
+    add("--replay", type=number(0.0, 10.0), default=0.2, help="documents of the corpus among the pairs, for each pair")
     add("--micro-batch", type=number(1, 4096), default=64, help="rows at once; fewer need less memory")
     add("--pack", action="store_true", help="several pairs in a row instead of padding")
     add("--recompute", action="store_true", help="gradient checkpointing: less memory, more time")

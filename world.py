@@ -355,8 +355,9 @@ def question_page(cases, rng, text=""):
     for case in dict.fromkeys(cases):
         alike = frames(case.task)[frame] if kind < 0.6 else case.task.asks[-1][0]
         question = ask(alike if kind < 0.8 else rng.choice(frames(case.task) + alike_asks(case.task)), case)
-        rest = page.replace(question, "")
-        if len(asked) < n and not gives_away(rest, [case]) and not gives_away(question, [other for other, _ in asked]):
+        others = [other for other, _ in asked]
+        new = len(asked) < n and case.noun not in {other.noun for other in others}
+        if new and not gives_away(page, [case]) and not gives_away(question, others):
             asked.append((case, question))
             page += " " + question
     lines = [question for _, question in asked]
@@ -427,8 +428,9 @@ def write_corpus(rng, groups, size, held_out, without):
     def next_facts():
         while len(turns) < 3:
             for name, cases in facts.items():
-                n = 8 if TASKS[name].kind in PATTERNS else max(len(cases), 24) * (2 if name in HARD else 1)
-                turns.extend((cases * (1 + n // len(cases)))[:n] if n > len(cases) else rng.sample(cases, n))
+                n = min(len(cases), 8 if TASKS[name].kind in PATTERNS else 30)
+                for _ in range(max(1, 24 // n) * (2 if name in HARD else 1)):
+                    turns.extend(rng.sample(cases, n))
             rng.shuffle(turns)
         return [turns.pop() for _ in range(3)]
 

@@ -279,7 +279,7 @@ HERE = "Here is "  # what is written anew (a story, a query, a summary) is hande
 
 TASK_ROWS = [
     ("capital", "question answering", "the capital of {x}",
-     ("Which city is the capital of {x}?", "{x} has which capital?", " -> {y} is the capital of {x}.")),
+     ("Which town is the capital of {x}?", "{x} has which capital?", " -> {y} is the capital of {x}.")),
     ("language", "question answering", "the language of {x}",
      ("Which language do people speak in {x}?", "What do people in {x} speak? -> People in {x} speak {y}.")),
     ("currency", "question answering", "the currency of {x}",

@@ -356,7 +356,8 @@ def question_page(cases, rng, text=""):
         alike = frames(case.task)[frame] if kind < 0.6 else case.task.asks[-1][0]
         question = ask(alike if kind < 0.8 else rng.choice(frames(case.task) + alike_asks(case.task)), case)
         others = [other for other, _ in asked]
-        new = len(asked) < n and case.noun not in {other.noun for other in others}
+        name = "task" if case.text else "noun"  # of a text, each thing is asked once
+        new = len(asked) < n and getattr(case, name) not in {getattr(other, name) for other in others}
         if new and not gives_away(page, [case]) and not gives_away(question, others):
             asked.append((case, question))
             page += " " + question
@@ -373,7 +374,7 @@ def alike_asks(task):
 
 SMALL = "of in for about with that by from after between on to".split()
 FUNCTION = {*SMALL, *"the a an and is it what which how where when who do does did you we if not many one two more than "
-            "all this as so no there say get people from select count order by".split()}
+            "all this as so no there say get people please from select count order by".split()}
 
 
 def naming_words(tasks):
@@ -381,7 +382,7 @@ def naming_words(tasks):
     def words(names):
         return {word.lower() for name in names for word in re.findall(r"\w+", TASKS[name].noun.replace("{x}", ""))}
 
-    return words(tasks) - words(set(TASKS) - set(tasks))
+    return words(tasks) - words(set(TASKS) - set(tasks)) - FUNCTION
 
 
 def vocabulary(cases, but=()):

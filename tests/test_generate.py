@@ -7,7 +7,7 @@ from helpers import encode_turns
 import data
 import generate
 from data import Turn
-from extras import table
+from extras import rules, table
 from extras.datasets import TEMPLATES
 from model import GPT, GPTConfig
 
@@ -130,3 +130,30 @@ def test_the_middle_column_is_the_base_model_with_the_tuned_models_template():
     assert models["base_raw"].model is models["base_template"].model is base.model
     raw, template, tuned_prompt = (model.prompt([Turn("the?")]) for model in models.values())
     assert template == tuned_prompt != raw
+
+
+def test_the_rules_begin_and_end_as_they_say_and_the_copying_ones_take_only_words_of_the_instruction():
+    tokenizer = data.Tokenizer(data.train_bpe("Here\nThe\nA is : the cat sat on a mat. It is so!\n" * 9, 330))
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(tokenizer.vocab_size, 64, n_layer=2, n_head=2, n_embd=32)).eval()
+    raw, template = generate.Assistant(model, tokenizer, None), generate.Assistant(model, tokenizer, "alpaca")
+    columns = rules.with_rules({"base_raw": raw, "base_template": template, "tuned": template})
+    assert list(columns) == ["base_raw", "base_template", "base_rules", "base_copy", "tuned"]
+    rows = [data.Row((Turn(text, output="x"),)) for text in ("Cat on a mat?", "Name the cat.", "the mat")]
+    for name in ("base_rules", "base_copy"):
+        for row, (text, _) in zip(rows, columns[name].answers(rows, generate.Sampling(max_new_tokens=12))):
+            ids = tokenizer.encode(text)
+            assert tokenizer.decode(ids[:1]) in ("The", "A", "Here")
+            assert not any(mark in text[:-1] for mark in ".!?;")
+            before = next((i for i, token in enumerate(ids) if tokenizer.decode([token]) in (" is", ":")), len(ids))
+            asked = row.turns[0].instruction
+            known = set(tokenizer.encode(f" {asked}") + tokenizer.encode(f" {asked[0].lower()}{asked[1:]}"))
+            assert name == "base_rules" or set(ids[1:before]) <= known
+
+
+def test_begins_right_is_lenient_at_the_end_only():
+    right = "The capital of France is Paris."
+    for text, expected in ((right, True), (f" {right} And so on", True), ("The capital of France is Paris, I think", True),
+                           ("Paris is the capital of France. Once more.", True), ("Once more. " + right, False),
+                           ("The capital of France is Rome.", False), ("", False)):
+        assert table.begins_right("capital", right, text) == expected, text

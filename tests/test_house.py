@@ -61,7 +61,7 @@ print("CODE", code, "EXTRAS", *sorted(name for name in sys.modules if name.start
 def test_the_default_run_imports_nothing_that_it_does_not_use(tmp_path):
     options = [*TINY, "--out", str(tmp_path / "out")]
     said = run("-c", IMPORTS.format(flags=options)).splitlines()[-1]
-    used = ["audit", "checkpoint", "flags", "optim", "run", "speed", "table"]
+    used = ["audit", "checkpoint", "flags", "optim", "rules", "run", "speed", "table"]
     assert said == "CODE 0 EXTRAS " + " ".join(f"extras.{name}" for name in used)
 
 
@@ -184,7 +184,7 @@ def test_a_strict_audit_goes_on_without_strict(tmp_path):
 
 
 def test_an_experiment_on_the_world_is_a_folder_to_tune_on(tmp_path):
-    out = run("world.py", tmp_path / "w", "--ways", "1", "--bare")
+    out = run("world.py", tmp_path / "w", "--without", "echoes,unknown", "--bare")
     command = out.strip().splitlines()[-1].split()
     assert command[:2] == ["python", "train_sft.py"]
     said = run(*command[1:], *TINY, "--out", tmp_path / "out")

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -102,11 +103,33 @@ def test_the_two_stages_are_the_same_loop(monkeypatch):
     """On rows of one length with a mask of ones, tuning takes the very steps of pretraining."""
     stream = torch.randint(0, 59, (8 * 4 + 1,), generator=torch.Generator().manual_seed(0))
     rows = [(stream[i : i + 9].tolist(), [1] * 9) for i in range(0, 32, 8)]
-    monkeypatch.setattr(train_sft, "epoch_batches", lambda rows, *_: [rows[:2], rows[2:]])
+    monkeypatch.setattr(train_sft, "epoch_batches", lambda rows, *_: [rows[:2], rows[2:]] if rows else [])
     one, other = tiny_model(), tiny_model()
     train_sft.pretrain(one, stream, 4, [adamw(one.parameters(), 1e-3)], batch_size=2, seq_len=8)
     train_sft.tune(other, rows, 4, [adamw(other.parameters(), 1e-3)], batch_size=2)
     assert torch.equal(weights(one), weights(other))
+
+
+def test_examples_of_the_first_chapter_come_before_the_others_in_every_epoch(monkeypatch):
+    seen, first, rest = [], [([i] * 3, [1] * 3) for i in range(1, 5)], [([i] * 3, [1] * 3) for i in range(5, 11)]
+
+    def note(model, batch_at, steps, optimizers, **options):
+        seen.extend(batch_at(step)[0][:, 0].tolist() for step in range(steps))
+
+    monkeypatch.setattr(train_sft, "train", note)
+    train_sft.tune(None, rest, 10, [], batch_size=2, first=first)
+    for epoch in (seen[:5], seen[5:]):
+        assert sorted(sum(epoch[:2], [])) == [1, 2, 3, 4] and sorted(sum(epoch[2:], [])) == [5, 6, 7, 8, 9, 10]
+    assert seen[:5] != seen[5:]  # drawn anew
+
+
+def test_replayed_pages_are_whole_pages_with_every_token_supervised(tokenizer):
+    pages = ["the cat sat", "on the mat", "the cat sat on the mat " * 9]
+    found = train_sft.replayed(pages, tokenizer, 3, 20, random.Random(0))
+    for ids, mask in found:
+        assert mask == [1] * len(ids) and len(ids) <= 21 and ids[0] == tokenizer.eos_id
+    texts = {tokenizer.decode(ids[1:-1]) for ids, _ in found if ids[-1] == tokenizer.eos_id}
+    assert texts == set(pages[:2])
 
 
 def new_run(folder, *more):
@@ -190,9 +213,12 @@ def test_the_main_job_shows_its_parts_in_order(tuned):
     for part in parts[1:]:
         places.append(screen.index(part, places[-1]))
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    for split in ("unseen_inputs", "unseen_phrasings", "unseen_tasks"):
-        for column in ("base_raw", "base_template", "tuned", "lora"):
-            assert {"correct", "stopped", "continued", "interval", "tasks"} <= set(report["held_out"][split][column])
+    for split in ("unseen_inputs", "unseen_phrasings", "unseen_tasks", "unseen_words"):
+        columns = report["held_out"][split]
+        assert list(columns) == ["n", "base_raw", "base_template", "base_rules", "base_copy", "tuned", "lora"]
+        for column in list(columns)[1:]:
+            assert {"correct", "begins", "stopped", "interval", "tasks"} <= set(columns[column])
+            assert columns[column]["correct"] <= columns[column]["begins"] <= columns["n"]
     assert {"base", "tuned", "lora"} == set(report["corpus_loss"])
     assert all(json.loads(line) for line in (out / "log.jsonl").read_text().splitlines())
     assert not list(out.glob("*.tmp")) and not (out / "resume.pt").exists()

@@ -279,7 +279,9 @@ def main_job(config):
     compared = {"base": base} | {name: models[name].model for name in ("tuned", "lora") if name in models}
     losses = {name: val_loss(m, val_stream, config.pretrain_batch, config.seq_len) for name, m in compared.items()}
     cost = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-    run.say(f"\n  What tuning cost: validation loss, {cost}")
+    run.report["base_goes_on"] = table.goes_on(models["base_raw"], splits, Sampling())
+    run.say(f"\n  The base, given only the question, goes on with other questions: {run.report['base_goes_on']:.0%}")
+    run.say(f"  What tuning cost: validation loss, {cost}")
     run.say("\n5. Side by side, all held out:")
     for row in table.shown_rows(splits):
         table.side_by_side(models, row, Sampling())

@@ -52,6 +52,18 @@ def score_models(models, splits, sampling):
     }
 
 
+def goes_on(base_raw, splits, sampling):
+    """Share of the held-out questions after which the base, given nothing but the question, goes on with another
+    question and puts none twice in a row."""
+    rows = [row for rows in splits.values() for row in rows if row.turns[0].instruction.endswith("?")]
+    rows = [row for row in rows if not row.turns[0].input]
+    found = 0
+    for row, (text, _) in zip(rows, base_raw.answers(rows, sampling)):
+        said = [sentence.strip() for sentence in re.findall(r"[^.!?]+[.!?]", row.turns[0].instruction + text)]
+        found += len(said) > 1 and said[1].endswith("?") and all(a != b for a, b in zip(said, said[1:]))
+    return found / max(1, len(rows))
+
+
 def print_table(scores):
     """Held-out splits down, models across. It fits in 80 columns with six models."""
     names = [name for name in next(iter(scores.values()), {}) if name != "n"]

@@ -39,7 +39,7 @@ base_bot = Assistant(base, tokenizer, None)  # no template: it is given raw text
 # four passages. Look for a question, and for what comes after it.
 
 # %%
-corpus = world.build(seed=1, size=0.1).corpus[-2300:]  # the last chapter: the facts of the world
+corpus = world.build(seed=1, size=0.1).corpus
 for passage in corpus[:4]:
     print(repr(passage), end="\n\n")
 
@@ -103,7 +103,7 @@ checks.read_windows(read_windows)
 # *Predict*: a new model has random weights. What does it write? And what comes first while it learns: right words,
 # right sentences, or right facts?
 #
-# The model below has 2 layers where the base has 4, and half its width. It reads for seconds. What you see is
+# The model below has 2 layers where the base has 3, and half its width. It reads for seconds. What you see is
 # sampled: every next token is drawn with the probability that the model gives it.
 
 # %%
@@ -271,7 +271,7 @@ checks.completes(completes)
 # *Predict* all four shares before you run the cell.
 
 # %%
-facts = [case for case in world.fact_cases() if len(case.values) == 1 and case.task.link == " is "]
+facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
 facts = lab.some(facts, len(facts))
 
 
@@ -281,7 +281,7 @@ def continuations(prompts, max_new):
 
 
 questions = [f"What is {fact.noun}?" for fact in facts]
-starts = [f"{world.capital(fact.noun)} is" for fact in facts]
+starts = [f"{world.capitalize(fact.noun)} is" for fact in facts]
 answers = continuations(questions, 48)
 completed = [checks.begins_with(text, fact.values[0]) for text, fact in zip(continuations(starts, 8), facts)]
 both = continuations([f"{q} {s}" for q, s in zip(questions, starts)], 8)

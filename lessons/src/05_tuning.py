@@ -118,7 +118,7 @@ def tune_and_watch(seed, examples, say=False):
             watch(done)
 
     watch(0)
-    optimizers = [adamw(bot.model.parameters(), 3e-4)]
+    optimizers = [adamw(bot.model.parameters(), 8e-4)]
     train(bot.model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS, optimizers, on_step=on_step)
     return bot, curve
 

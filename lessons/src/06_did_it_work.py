@@ -153,15 +153,10 @@ checks.mentions(mentions)
 
 
 # %%
-def value_of(row):
-    """What an answer says beyond its question: "The capital of France is Paris." -> "Paris" """
-    return re.split(" is:? ", row.turns[0].output, maxsplit=1)[1].rstrip(".!")
-
-
 one_answer = [row for some in asked.values() for row in some if row.task not in world.RULES]
 said = {column: [text for text, _ in bot.answers(one_answer, Sampling())] for column, bot in columns.items()}
 strict = {c: [world.check(r.task, r.turns[0].output, t) for r, t in zip(one_answer, said[c])] for c in said}
-lenient = {c: [mentions(value_of(r), t) for r, t in zip(one_answer, said[c])] for c in said}
+lenient = {c: [mentions(lab.statement_of(r)[1].rstrip(".!"), t) for r, t in zip(one_answer, said[c])] for c in said}
 for c in said:
     print(f"{c:<14} strict {sum(strict[c]) / len(one_answer):6.1%}   lenient {sum(lenient[c]) / len(one_answer):6.1%}")
 
@@ -223,13 +218,13 @@ checks.leaked(leaked)
 # questions in other words with their answers, which the project's key cannot find.
 
 # %%
-draw, facts = random.Random(0), world.by_name(world.fact_cases())
+draw, facts = random.Random(0), world.by_task(world.fact_cases())
 invented = [
     world.Case(world.TASKS[task], person, draw.choice(facts[task]).values)
     for task in ("workplace", "tool", "language", "continent")
     for person in world.NAMES
 ]
-test, other_words = (lab.world_rows([world.row(case, world.THE_FRAMES[i]) for case in invented]) for i in (0, 1))
+test, other_words = (lab.world_rows([world.case_pair(case, world.THE_FRAMES[i]) for case in invented]) for i in (0, 1))
 for row in test[:2] + other_words[:1]:
     print(row.turns[0])
 arms = {"clean": few, "leak, other words": few + 4 * other_words, "leak": few + 4 * test}

@@ -149,7 +149,7 @@ for name, side in zip(("tune on", "held out"), split_by_prompt(toy, 0.5, seed=1)
 # %% [markdown]
 # ## The measurement
 #
-# Now the question of FLAN and T0, at the size of this project. The world has 47 task types to tune on and ten more
+# Now the question of FLAN and T0, at the size of this project. The world has 50 task types to tune on and ten more
 # that are held out. `pool` makes all pairs of one task, from the cases that may be tuned on and the phrasings at the
 # given positions of the task's list. `mixture` takes the same number from every task, without repeating a pair.
 
@@ -163,8 +163,8 @@ print(f"{len(tasks)} task types to choose from, {len(world.HELD_OUT)} held out: 
 
 # %%
 def pool(name, positions):
-    ways = world.phrasings(world.TASKS[name])
-    return [world.row(case, ways[i]) for case in seen[name] for i in positions if i < len(ways)]
+    ways = [(frame, "") for frame in world.frames(world.TASKS[name])] + world.TASKS[name].asks
+    return [world.case_pair(case, *ways[i]) for case in seen[name] for i in positions if i < len(ways)]
 
 
 def mixture(names, positions, n, rng):
@@ -201,7 +201,7 @@ def measure(names, positions, n, seed):
 
 # %% [markdown]
 # **Predict** before you run on. Draw the curve on paper: share of *unseen tasks* answered right, with 1, 2, 4, 8, 16 and
-# 47 task types. Does it start near zero? Where does it level off? And is the second curve, over phrasings, steeper?
+# 50 task types. Does it start near zero? Where does it level off? And is the second curve, over phrasings, steeper?
 
 # %%
 by_tasks = {k: [] for k in (1, 2, 4, 8, 16, len(tasks))}
@@ -301,12 +301,12 @@ lab.claim(
     means[1] > untuned["unseen_tasks"] + 0.2,
 )
 lab.claim(
-    f"breadth helps little after that: 8 types {means[8]:.0%}, all {means[47]:.0%} (less than 15 points apart)",
-    abs(means[47] - means[8]) < 0.15,
+    f"breadth helps little after that: 8 types {means[8]:.0%}, all {means[len(tasks)]:.0%} (less than 15 points apart)",
+    abs(means[len(tasks)] - means[8]) < 0.15,
 )
 lab.claim(
-    f"it guards against an unlucky choice: the worst with one type {worst[1]:.0%}, with all {worst[47]:.0%}",
-    worst[47] > worst[1] - 0.02,
+    f"it guards against an unlucky choice: the worst with one type {worst[1]:.0%}, with all {worst[len(tasks)]:.0%}",
+    worst[len(tasks)] > worst[1] - 0.02,
 )
 lab.claim(
     f"over phrasings the curve is flat: {min(phrased):.0%} to {max(phrased):.0%} (less than 10 points)",

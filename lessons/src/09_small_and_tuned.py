@@ -205,11 +205,15 @@ for said in ("The sum of 1 and 2 is 3. The sum of 2", "3.", "The sum of 1 and 2.
 
 
 # %%
+def kind_of(row):
+    return world.TASKS[row.task].kind if row.task in world.TASKS else row.task
+
+
 def shots_for(row, n, alike):
     others = [other for other in rows if other.turns != row.turns]
     if alike:
         same = [other for other in others if other.task == row.task]
-        family = [other for other in others if world.TASKS[other.task].kind == world.TASKS[row.task].kind]
+        family = [other for other in others if kind_of(other) == kind_of(row)]
         others = same if len(same) >= n else family if len(family) >= n else others
     return random.Random(0).sample(others, n)
 
@@ -257,9 +261,7 @@ for key, (strict, generous) in sorted(results.items(), key=lambda item: -item[1]
 # %%
 def begun(row):
     """A prompt that ends in the middle of the right answer, and that beginning."""
-    _, x, answer = row.turns[0]
-    link = world.TASKS[row.task].link.rstrip()
-    start = answer.partition(link)[0] + link
+    x, (start, _) = row.turns[0].input, lab.statement_of(row)
     return [tokenizer.eos_id] + tokenizer.encode((x + " " if x else "") + start), start
 
 

@@ -116,7 +116,7 @@ def rows_of(questions, untold, rng, times=1):
     for q in questions:
         case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
         answer = case.answer() if q.value or untold == "make up" else f"I do not know {case.noun}."
-        for phrasing in rng.sample(world.phrasings(case.task), times):
+        for phrasing in rng.sample(world.frames(case.task), times):
             rows.append(Row((Turn(world.ask(phrasing, case), "", answer),), q.task))
     return rows
 
@@ -414,7 +414,7 @@ for name, found in (("taught", taught), ("rule", rule)):
 #
 # ## Where this lives in the project
 #
-# `world.py`: the tables with their `-`, `Case.answer`, `phrasings`. `data.py`: `collate`, which gives the targets for
+# `world.py`: the tables with their `-`, `Case.answer`, `frames`. `data.py`: `collate`, which gives the targets for
 # the probability. `generate.py`: `pick`, where a rule like the one above would stand. The project itself teaches no
 # refusals: its tuning pairs ask only what was told.
 

@@ -36,7 +36,7 @@ base_bot = Assistant(base, tokenizer, None)  # no template: it is given raw text
 # ## What it reads
 #
 # The corpus is prose about a tiny true world (`world.py`). It holds statements, short texts, and questions. Here are
-# four passages. Look for a question, and for what comes after it.
+# four passages. Look for a question, and for what comes after it: never its answer.
 
 # %%
 corpus = world.build(seed=1, size=0.1).corpus
@@ -146,7 +146,7 @@ plt.show()
 
 # %% [markdown]
 # It begins near the dashed line: random weights know nothing. It falls steeply while the model learns which tokens
-# are common at all, then slowly, while it learns what follows what. Words came first, then orderly sentences. True
+# are common at all, then slowly, while it learns what follows what. Words came first, then pieces of sentences. True
 # statements need more reading than this.
 #
 # ## The base model
@@ -159,8 +159,8 @@ for line in ("What is the capital of France?", "Name the home of a dog.", "Hello
     print(f"{line}\n    -> {lab.ask(base_bot, line)}\n")
 
 # %% [markdown]
-# It goes on with questions, or names what was asked for and stops short, as the prose does.
-# It is not stubborn. It has read questions, and after them came such lines, so this *is* the likeliest text.
+# It goes on with more questions, as the worksheets in the prose do, or with statements about something else. It is
+# not stubborn. It has read questions, and after them came such lines, so this *is* the likeliest text.
 #
 # ### Exercise 1.2: continue, by hand (rebuild, 10 minutes)
 #
@@ -225,8 +225,8 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# After the question the base names the thing and puts a full stop. Hand it the little word *is*, and the fact comes
-# out. So not the knowledge is missing but the step from a question to a statement.
+# After the question the base takes the name of the thing for the beginning of one more question. Hand it the little
+# word *is*, and the fact comes out. So not the knowledge is missing but the step from a question to a statement.
 #
 # ## All facts
 #

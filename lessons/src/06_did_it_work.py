@@ -33,7 +33,8 @@ from generate import Assistant, Sampling, three_models
 # ## Three questions, each harder
 #
 # *Unseen inputs*: a known kind of question about something that no pair asked about. *Unseen phrasings*: a way of
-# asking that stands in no pair. *Unseen tasks*: a kind of question that was never tuned on. One row of each:
+# asking that stands in no pair. *Unseen tasks*: a kind of question that was never tuned on. (The main job also asks
+# unseen tasks in unseen words, which is harder still.) One row of each:
 
 # %%
 base, tokenizer = lab.load_base()
@@ -174,8 +175,8 @@ for c in ("base_raw", "tuned"):
 # Sort them by hand: sometimes the base states the fact among other sentences, and does not stop (it knows, and does
 # not answer). Sometimes the value stands there by chance, because the text or the question was repeated. And a wrong
 # answer of the tuned model can mention the right value elsewhere ("The taller of Zoe and Mia is ..." mentions both).
-# The strict checker has the opposite fault: it refuses whatever is right in other words. Here tuning teaches one form
-# of answer, so little is lost. Report both, and read.
+# The strict checker has the opposite fault: it refuses what is right in words that it does not
+# know. Here tuning teaches few forms of answer, so little is lost. Report both, and read.
 #
 # ## A leak
 #

@@ -207,7 +207,7 @@ plt.show()
 
 # %% [markdown]
 # Read the left panel first. A few percent of the numbers are enough to answer about as well as full tuning; rank 1 is
-# a little thin for so few steps. For the place, mind the counts: rank 1 everywhere and rank 4 in `c_attn` learn
+# too thin for so few steps. For the place, mind the counts: rank 1 everywhere and rank 4 in `c_attn` learn
 # equally many numbers, and only such a comparison is about the place.
 #
 # Then the right panel. In large models LoRA was found to learn less and forget less (Biderman et al. 2024, "LoRA
@@ -215,7 +215,7 @@ plt.show()
 # that answers as well as full tuning has forgotten as much, or more. The same adapter at a lower rate forgets far
 # less, and in the same few steps learns far less. What is forgotten depends on how far the function was moved, and
 # freezing W does not limit that. (With a schedule of its own each arm might do better; this is one setting, three
-# seeds and one base.)
+# seeds and one base. The main job mixes pages of prose among its pairs, which is left out here; it forgets far less.)
 #
 # ## Merge and unmerge
 #

@@ -68,7 +68,8 @@ def statement_of(row):
     Peru is', 'Spanish.')"""
     task, answer = world.TASKS[row.task], row.turns[0].output
     begins = (world.HERE, world.capitalize(task.noun.partition("{x}")[0]))
-    said = next((text for text in [answer, *world.other_tellings(task, answer)] if text.startswith(begins)), answer)
+    tellings = [answer, *world.other_tellings(task, answer)]
+    said = next((text for text in tellings if text.startswith(begins)), answer)
     start, between, value = said.partition(": ") if task.start else said.rpartition(" is ")
     return start + between.rstrip(), value
 
@@ -79,8 +80,8 @@ def prompt_ids(tokenizer, template, instruction, input=""):
 
 
 def tune(base, tokenizer, rows, seed=0, steps=None, lr=8e-4, batch=32, template="alpaca", lora=0, examples=None):
-    """A copy of the base, tuned -> Assistant. One pass over the rows as in the main job: the world's practice first, some
-    pages of prose replayed throughout. With `steps`, so many batches of the rows as they are. lora: a rank.
+    """A copy of the base, tuned -> Assistant. One pass over the rows as in the main job: the world's practice first,
+    some pages of prose replayed throughout. With `steps`, so many batches of the rows as they are. lora: a rank.
 
     `examples`, [(ids, mask), ...], takes the place of rows where a lesson makes its own."""
     model, first = copy.deepcopy(base), []

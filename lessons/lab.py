@@ -5,7 +5,9 @@ in the environment the numbers are small (one seed, few questions) and claims ar
 """
 
 import copy
+import functools
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from model import add_lora  # noqa: E402
 
 FAST = os.environ.get("FAST") == "1"
 SEEDS = range(1 if FAST else 3)
+SPLITS = ("unseen_inputs", "unseen_phrasings", "unseen_tasks")  # the main job also asks unseen tasks in unseen words
 OUT = Path(os.environ.get("LESSON_OUT", ROOT / "out"))  # where the main job left base.pt
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
 torch.set_flush_denormal(True)
@@ -42,13 +45,33 @@ def load_base():
 
 def load_world(**kwargs):
     """(rows to tune on, {split: held-out rows}) of the world that the base has read."""
-    seed = load_checkpoint(OUT / "base.pt")["trained_on"]["seed"]
-    built = world.build(seed, size=0, **kwargs)
-    return world_rows(built.pairs), {name: world_rows(pairs) for name, pairs in built.splits.items()}
+    built = world.build(world_seed(), size=0, **kwargs)
+    return world_rows(built.pairs), {name: world_rows(built.splits[name]) for name in SPLITS}
+
+
+def world_seed():
+    return load_checkpoint(OUT / "base.pt")["trained_on"]["seed"]
+
+
+@functools.cache
+def pages():
+    """Some pages of the base's prose, to be replayed in tuning."""
+    return world.build(world_seed(), size=0.1).corpus
 
 
 def world_rows(pairs):
     return [Row.from_dict(pair) for pair in pairs]
+
+
+def statement_of(row):
+    """A held-out row -> its answer as a statement in two parts: 'People in Peru speak Spanish.' -> ('The language of
+    Peru is', 'Spanish.')"""
+    task, answer = world.TASKS[row.task], row.turns[0].output
+    begins = (world.HERE, world.capitalize(task.noun.partition("{x}")[0]))
+    tellings = [answer, *world.other_tellings(task, answer)]
+    said = next((text for text in tellings if text.startswith(begins)), answer)
+    start, between, value = said.partition(": ") if task.start else said.rpartition(" is ")
+    return start + between.rstrip(), value
 
 
 def prompt_ids(tokenizer, template, instruction, input=""):
@@ -56,17 +79,28 @@ def prompt_ids(tokenizer, template, instruction, input=""):
     return encode(render([Turn(instruction, input)], template), tokenizer, block_size=10_000)[0]
 
 
-def tune(base, tokenizer, rows, seed=0, steps=None, lr=3e-4, batch=32, template="alpaca", lora=0, examples=None):
-    """A copy of the base, tuned -> Assistant. One pass over the rows, or as many `steps` as asked; lora: a rank.
+def tune(base, tokenizer, rows, seed=0, steps=None, lr=8e-4, batch=32, template="alpaca", lora=0, examples=None):
+    """A copy of the base, tuned -> Assistant. One pass over the rows as in the main job: the world's practice first,
+    some pages of prose replayed throughout. With `steps`, so many batches of the rows as they are. lora: a rank.
 
     `examples`, [(ids, mask), ...], takes the place of rows where a lesson makes its own."""
-    model = copy.deepcopy(base)
+    model, first = copy.deepcopy(base), []
     if lora:
         add_lora(model, lora, 2 * lora, seed=seed)
-    examples = examples or prepare(rows, tokenizer, template, model.config.block_size)[0]
-    optimizers = [train_sft.adamw(model.parameters(), lr)]
-    steps = steps or -(-len(examples) // batch)
-    train_sft.tune(model, examples, steps, optimizers, batch, seed, tokenizer.eos_id)
+    block = model.config.block_size
+    if not examples and not steps:
+        kinds = [[row for row in rows if (row.task in world.PRACTICE) == wanted] for wanted in (True, False)]
+        rng = random.Random(seed)
+        first, examples = (
+            prepare(some, tokenizer, template, block)[0]
+            + train_sft.replayed(pages(), tokenizer, len(some) // 5, block, rng)
+            for some in kinds
+        )
+    examples = examples or prepare(rows, tokenizer, template, block)[0]
+    steps = steps or -(-len(first) // batch) - (-len(examples) // batch)
+    train_sft.tune(
+        model, examples, steps, [train_sft.adamw(model.parameters(), lr)], batch, seed, tokenizer.eos_id, first=first
+    )
     return Assistant(model, tokenizer, template)
 
 

@@ -36,10 +36,10 @@ base_bot = Assistant(base, tokenizer, None)  # no template: it is given raw text
 # ## What it reads
 #
 # The corpus is prose about a tiny true world (`world.py`). It holds statements, short texts, and questions. Here are
-# four passages. Look for a question, and for what comes after it.
+# four passages. Look for a question, and for what comes after it: never its answer.
 
 # %%
-corpus = world.build(seed=1, size=0.1).corpus[-2300:]  # the last chapter: the facts of the world
+corpus = world.build(seed=1, size=0.1).corpus
 for passage in corpus[:4]:
     print(repr(passage), end="\n\n")
 
@@ -103,7 +103,7 @@ checks.read_windows(read_windows)
 # *Predict*: a new model has random weights. What does it write? And what comes first while it learns: right words,
 # right sentences, or right facts?
 #
-# The model below has 2 layers where the base has 4, and half its width. It reads for seconds. What you see is
+# The model below has 2 layers where the base has 3, and half its width. It reads for seconds. What you see is
 # sampled: every next token is drawn with the probability that the model gives it.
 
 # %%
@@ -146,7 +146,7 @@ plt.show()
 
 # %% [markdown]
 # It begins near the dashed line: random weights know nothing. It falls steeply while the model learns which tokens
-# are common at all, then slowly, while it learns what follows what. Words came first, then orderly sentences. True
+# are common at all, then slowly, while it learns what follows what. Words came first, then pieces of sentences. True
 # statements need more reading than this.
 #
 # ## The base model
@@ -159,8 +159,8 @@ for line in ("What is the capital of France?", "Name the home of a dog.", "Hello
     print(f"{line}\n    -> {lab.ask(base_bot, line)}\n")
 
 # %% [markdown]
-# It goes on with questions, or names what was asked for and stops short, as the prose does.
-# It is not stubborn. It has read questions, and after them came such lines, so this *is* the likeliest text.
+# It goes on with more questions, as the worksheets in the prose do, or with statements about something else. It is
+# not stubborn. It has read questions, and after them came such lines, so this *is* the likeliest text.
 #
 # ### Exercise 1.2: continue, by hand (rebuild, 10 minutes)
 #
@@ -225,8 +225,8 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# After the question the base names the thing and puts a full stop. Hand it the little word *is*, and the fact comes
-# out. So not the knowledge is missing but the step from a question to a statement.
+# After the question the base takes the name of the thing for the beginning of one more question. Hand it the little
+# word *is*, and the fact comes out. So not the knowledge is missing but the step from a question to a statement.
 #
 # ## All facts
 #
@@ -271,7 +271,7 @@ checks.completes(completes)
 # *Predict* all four shares before you run the cell.
 
 # %%
-facts = [case for case in world.fact_cases() if len(case.values) == 1 and case.task.link == " is "]
+facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
 facts = lab.some(facts, len(facts))
 
 
@@ -281,7 +281,7 @@ def continuations(prompts, max_new):
 
 
 questions = [f"What is {fact.noun}?" for fact in facts]
-starts = [f"{world.capital(fact.noun)} is" for fact in facts]
+starts = [f"{world.capitalize(fact.noun)} is" for fact in facts]
 answers = continuations(questions, 48)
 completed = [checks.begins_with(text, fact.values[0]) for text, fact in zip(continuations(starts, 8), facts)]
 both = continuations([f"{q} {s}" for q, s in zip(questions, starts)], 8)

@@ -306,11 +306,11 @@ for name, ids in (("together", together), ("apart", apart)):
 # at the end of the prompt. How many facts come out right?
 
 # %%
-facts = [case for case in world.fact_cases() if len(case.values) == 1 and case.task.link == " is "]
+facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
 facts = lab.some(facts, len(facts))
 bot, right = Assistant(base, tokenizer, None), {}
 for name, last in (("without", ""), ("with", " ")):
-    prompts = [Row((Turn(f"{world.capital(fact.noun)} is{last}", "", ""),)) for fact in facts]
+    prompts = [Row((Turn(f"{world.capitalize(fact.noun)} is{last}", "", ""),)) for fact in facts]
     texts = [text.strip() for text, _ in bot.answers(prompts, Sampling(max_new_tokens=8))]
     right[name] = sum(text.startswith(fact.values[0]) for text, fact in zip(texts, facts))
     low, high = wilson(right[name], len(facts))

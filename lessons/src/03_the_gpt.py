@@ -175,7 +175,7 @@ for fact in facts:
     before = fact.task.noun.removesuffix("{x}").rstrip()
     question = [tokenizer.eos_id] + tokenizer.encode(f"What is {fact.noun}?")
     name = len([tokenizer.eos_id] + tokenizer.encode(f"What is {before}"))  # where the name begins
-    prompt = torch.tensor([question + tokenizer.encode(f" {world.capital(before)}")])
+    prompt = torch.tensor([question + tokenizer.encode(f" {world.capitalize(before)}")])
     mask = torch.ones(prompt.shape[1], prompt.shape[1], dtype=torch.bool).tril()
     for key in repeated:
         if key == "hidden":

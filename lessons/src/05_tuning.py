@@ -118,7 +118,7 @@ def tune_and_watch(seed, examples, say=False):
             watch(done)
 
     watch(0)
-    optimizers = [adamw(bot.model.parameters(), 3e-4)]
+    optimizers = [adamw(bot.model.parameters(), 8e-4)]
     train(bot.model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS, optimizers, on_step=on_step)
     return bot, curve
 
@@ -193,8 +193,8 @@ for name, one, two in zip(names, before, after):
     print(f"{name:>10} {one:8.2f} {two:8.2f}")
 
 # %% [markdown]
-# One example can mislead, so look at all the held-out answers too. Every answer has the form *name* `is` *value*
-# ("The capital of France" `is` "Paris."). Sort its tokens into four groups: the name, the word `is`, the value, the
+# One example can mislead, so look at more held-out answers too. Most have the form *name* `is` *value*
+# ("The capital of France" `is` "Paris."); take those. Sort its tokens into four groups: the name, the word `is`, the value, the
 # end token.
 #
 # *Predict.* In which groups does tuning change most? In which does it change next to nothing?
@@ -216,14 +216,16 @@ def by_group(model, rows):
     return [sum(values) / len(values) for values in found.values()]
 
 
-means = {name: by_group(model, held_out) for name, model in (("base", base), ("tuned", tuned[0].model))}
+outputs = [(row, row.turns[0].output) for row in held_out]
+statements = [row for row, said in outputs if said == " ".join(lab.statement_of(row)) and lab.world.HERE not in said]
+means = {name: by_group(model, statements) for name, model in (("base", base), ("tuned", tuned[0].model))}
 gains = dict(zip(GROUPS, (two - one for one, two in zip(means["base"], means["tuned"]))))
 print({group: round(gain, 2) for group, gain in gains.items()})
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))
 panels = ((axes[0], names, before, after, "one answer, token by token"),
-          (axes[1], GROUPS, means["base"], means["tuned"], f"mean over {len(held_out)} held-out answers"))
+          (axes[1], GROUPS, means["base"], means["tuned"], f"mean over {len(statements)} held-out answers"))
 for ax, labels, one, two, title in panels:
     places = range(len(labels))
     ax.bar([x - 0.2 for x in places], one, 0.4, label="base, with the template")
@@ -236,12 +238,11 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The change sits in two places: the word that turns a question's subject into a statement, and the end. The name and,
-# above all, the *value* are as likely as before: the base, led as far as "The capital of France is", knows how to go
-# on. It would not have gone there. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the same kind of
-# thing of large models: tuning moves few tokens, mostly those of form. In this world the two places are so clear by
-# construction: no passage of the prose puts a statement right after its question, and none ends right after a
-# statement.
+# The change sits above all in the end; then in the name, because the base would rather write another question than
+# name what this one asked for. The *value* is about as likely as before: the base, led as far as "The capital of France
+# is", knows how to go on. It would not have gone there. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the
+# same kind of thing of large models: tuning moves few tokens, mostly those of form. In this world it is so clear by
+# construction: no page of the prose answers a question, and none ends right after a statement.
 #
 # ## What stopping is, and the most common bug
 #
@@ -312,7 +313,7 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 #
 # ## Questions to think about
 #
-# 1. The score in the curve rises within a few steps, although each step shows 32 pairs and there are 57 kinds of
+# 1. The score in the curve rises within a few steps, although each step shows 32 pairs and there are 60 kinds of
 #    question. What would the curve look like if tuning had to teach the facts as well?
 #
 # <details><summary>Answer</summary>
@@ -343,7 +344,8 @@ first, last = (lab.pooled([curve[i][1] for curve in curves], len(held_out)) for 
 print(f"right before tuning {first[0]:.1%}, after {STEPS} steps {last[0]:.1%} ({last[1]:.0%} to {last[2]:.0%})")
 lab.claim(f"{STEPS} steps turn a base that answers nothing into one that answers most held-out questions",
           first[0] < 0.05 and last[1] > 0.5)
-lab.claim("tuning moves the form (`is`, the end) by far more than the content (the name, the value)",
-          min(gains["is"], gains["end"]) > 1 + max(gains["name"], gains["value"]))
+lab.claim("tuning moves the end by far more than all else, the name a little, and the value hardly at all",
+          gains["end"] > 3 + max(gains["name"], gains["is"], gains["value"])
+          and gains["name"] > 0.3 + gains["value"] and abs(gains["value"]) < 0.6)
 lab.claim("without the end token in the loss far fewer answers stop and hardly any is exactly right",
           hidden[0][2] < kept[0][1] - 0.2 and hidden[1][0] < 0.2 * kept[1][0])

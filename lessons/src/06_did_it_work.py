@@ -33,7 +33,8 @@ from generate import Assistant, Sampling, three_models
 # ## Three questions, each harder
 #
 # *Unseen inputs*: a known kind of question about something that no pair asked about. *Unseen phrasings*: a way of
-# asking that stands in no pair. *Unseen tasks*: a kind of question that was never tuned on. One row of each:
+# asking that stands in no pair. *Unseen tasks*: a kind of question that was never tuned on. (The main job also asks
+# unseen tasks in unseen words, which is harder still.) One row of each:
 
 # %%
 base, tokenizer = lab.load_base()
@@ -153,15 +154,10 @@ checks.mentions(mentions)
 
 
 # %%
-def value_of(row):
-    """What an answer says beyond its question: "The capital of France is Paris." -> "Paris" """
-    return re.split(" is:? ", row.turns[0].output, maxsplit=1)[1].rstrip(".!")
-
-
 one_answer = [row for some in asked.values() for row in some if row.task not in world.RULES]
 said = {column: [text for text, _ in bot.answers(one_answer, Sampling())] for column, bot in columns.items()}
 strict = {c: [world.check(r.task, r.turns[0].output, t) for r, t in zip(one_answer, said[c])] for c in said}
-lenient = {c: [mentions(value_of(r), t) for r, t in zip(one_answer, said[c])] for c in said}
+lenient = {c: [mentions(lab.statement_of(r)[1].rstrip(".!"), t) for r, t in zip(one_answer, said[c])] for c in said}
 for c in said:
     print(f"{c:<14} strict {sum(strict[c]) / len(one_answer):6.1%}   lenient {sum(lenient[c]) / len(one_answer):6.1%}")
 
@@ -179,8 +175,8 @@ for c in ("base_raw", "tuned"):
 # Sort them by hand: sometimes the base states the fact among other sentences, and does not stop (it knows, and does
 # not answer). Sometimes the value stands there by chance, because the text or the question was repeated. And a wrong
 # answer of the tuned model can mention the right value elsewhere ("The taller of Zoe and Mia is ..." mentions both).
-# The strict checker has the opposite fault: it refuses whatever is right in other words. Here tuning teaches one form
-# of answer, so little is lost. Report both, and read.
+# The strict checker has the opposite fault: it refuses what is right in words that it does not
+# know. Here tuning teaches few forms of answer, so little is lost. Report both, and read.
 #
 # ## A leak
 #
@@ -223,13 +219,13 @@ checks.leaked(leaked)
 # questions in other words with their answers, which the project's key cannot find.
 
 # %%
-draw, facts = random.Random(0), world.by_name(world.fact_cases())
+draw, facts = random.Random(0), world.by_task(world.fact_cases())
 invented = [
     world.Case(world.TASKS[task], person, draw.choice(facts[task]).values)
     for task in ("workplace", "tool", "language", "continent")
     for person in world.NAMES
 ]
-test, other_words = (lab.world_rows([world.row(case, world.THE_FRAMES[i]) for case in invented]) for i in (0, 1))
+test, other_words = (lab.world_rows([world.case_pair(case, world.THE_FRAMES[i]) for case in invented]) for i in (0, 1))
 for row in test[:2] + other_words[:1]:
     print(row.turns[0])
 arms = {"clean": few, "leak, other words": few + 4 * other_words, "leak": few + 4 * test}

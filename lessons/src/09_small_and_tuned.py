@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 9. Small and tuned beats big and untuned
 #
-# You will pretrain a model of about a quarter of the base's size, tune it, and ask it the held-out questions. The
+# You will pretrain a model of less than a third of the base's size, tune it, and ask it the held-out questions. The
 # big untuned base answers the same ones with the best few-shot prompt that you can find for it.
 #
 # About 2 minutes of computing on a laptop CPU (2 cores), 25 minutes of yours. Needs `out/base.pt`, which
@@ -205,11 +205,15 @@ for said in ("The sum of 1 and 2 is 3. The sum of 2", "3.", "The sum of 1 and 2.
 
 
 # %%
+def kind_of(row):
+    return world.TASKS[row.task].kind if row.task in world.TASKS else row.task
+
+
 def shots_for(row, n, alike):
     others = [other for other in rows if other.turns != row.turns]
     if alike:
         same = [other for other in others if other.task == row.task]
-        family = [other for other in others if world.TASKS[other.task].kind == world.TASKS[row.task].kind]
+        family = [other for other in others if kind_of(other) == kind_of(row)]
         others = same if len(same) >= n else family if len(family) >= n else others
     return random.Random(0).sample(others, n)
 
@@ -257,9 +261,7 @@ for key, (strict, generous) in sorted(results.items(), key=lambda item: -item[1]
 # %%
 def begun(row):
     """A prompt that ends in the middle of the right answer, and that beginning."""
-    _, x, answer = row.turns[0]
-    link = world.TASKS[row.task].link.rstrip()
-    start = answer.partition(link)[0] + link
+    x, (start, _) = row.turns[0].input, lab.statement_of(row)
     return [tokenizer.eos_id] + tokenizer.encode((x + " " if x else "") + start), start
 
 
@@ -310,9 +312,9 @@ plt.show()
 #
 # The big base knows most answers: with the right statement begun for it, it completes it. But asked, with the best
 # prompt found, it answers far less often than the small one, however generously one scores it. Here tuning is worth more
-# than four times the parameters.
+# than three times the parameters.
 #
-# Two cautions. First, this base is unusually bad at few-shot prompts, and more shots do not help it: to follow a
+# Two cautions. First, this base is unusually bad at few-shot prompts, and more shots hardly help it: to follow a
 # pattern of questions and answers, a model must have met such patterns, and our prose keeps every answer away from
 # its question. Text of the web is full of question pages, so large bases do far better. Second, the small model pays for its
 # size. Tuned, the big one would be well ahead of it, as the main job's table shows; facts and tasks need room.

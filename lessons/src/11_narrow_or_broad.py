@@ -57,14 +57,13 @@ print(
 
 # %%
 def is_translation(row):
-    return world.TASKS[row.task].kind == "translation"
+    return row.task in world.TASKS and world.TASKS[row.task].kind == "translation"
 
 
 def short(row):
     """'The Korean word for moon is 달.' -> 'It is 달.'"""
-    question, context, answer = row.turns[0]
-    value = answer.partition(world.TASKS[row.task].link)[2]
-    return Row((Turn(question, context, "It is " + value),), row.task)
+    question, context, _ = row.turns[0]
+    return Row((Turn(question, context, "It is " + lab.statement_of(row)[1]),), row.task)
 
 
 # %%

@@ -34,7 +34,7 @@ base, tokenizer = lab.load_base()
 # %% [markdown]
 # ## What was told, and what was not
 #
-# Everything the base knows stands in the tables of `world.py`. A `-` in a table is an **empty cell**: the thing is
+# Everything the base knows stands in the tables of `facts.py`. A `-` in a table is an **empty cell**: the thing is
 # told, this property of it never was. Here is the table of jobs, in full.
 
 # %%
@@ -116,7 +116,7 @@ def rows_of(questions, untold, rng, times=1):
     for q in questions:
         case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
         answer = case.answer() if q.value or untold == "make up" else f"I do not know {case.noun}."
-        for phrasing in rng.sample(world.phrasings(case.task), times):
+        for phrasing in rng.sample(world.frames(case.task), times):
             rows.append(Row((Turn(world.ask(phrasing, case), "", answer),), q.task))
     return rows
 
@@ -414,9 +414,9 @@ for name, found in (("taught", taught), ("rule", rule)):
 #
 # ## Where this lives in the project
 #
-# `world.py`: the tables with their `-`, `Case.answer`, `phrasings`. `data.py`: `collate`, which gives the targets for
-# the probability. `generate.py`: `pick`, where a rule like the one above would stand. The project itself teaches no
-# refusals: its tuning pairs ask only what was told.
+# `facts.py`: the tables with their `-`. `world.py`: `Case.answer`, `frames`. `data.py`: `collate`, which gives the
+# targets for the probability. `generate.py`: `pick`, where a rule like the one above would stand. Among the main job's
+# own pairs are some about things that do not exist, whose answer is "... is unknown" (`practice` in `world.py`).
 
 # %%
 gain = share("told only", "told", "wrong")[0] - share("made up", "told", "wrong")[0]

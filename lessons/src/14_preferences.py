@@ -58,7 +58,7 @@ train_cases, test_cases = stories[::2], stories[1::2]
 
 def story_rows(cases, seed):
     rng = random.Random(seed)
-    return [Row((Turn(world.ask(rng.choice(world.phrasings(c.task)), c), "", c.answer()),), "story") for c in cases]
+    return [Row((Turn(world.ask(rng.choice(world.frames(c.task)), c), "", c.answer()),), "story") for c in cases]
 
 
 tuned = {seed: lab.tune(base, tokenizer, rows, seed=seed, steps=20 if lab.FAST else 80) for seed in lab.SEEDS}

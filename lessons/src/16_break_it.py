@@ -70,7 +70,7 @@ def tune_with(padded_targets):
     def batch_at(step):
         return collate(batches[step], end)[0], padded_targets([shift(*e)[1] for e in batches[step]], end)
 
-    train(model, batch_at, STEPS, [adamw(model.parameters(), 3e-4)])
+    train(model, batch_at, STEPS, [adamw(model.parameters(), 8e-4)])
     return lab.Assistant(model, tokenizer, "alpaca")
 
 

@@ -34,10 +34,8 @@ from facts import (  # isort: skip
     THINGS, TOPICS, VERBS, WORDS,
 )
 
-
 # ----------------------------------------------------------------------------------------------------------------
 # Tasks. A task names what is asked for; a case is one thing asked.
-
 
 
 @dataclass(frozen=True)
@@ -111,6 +109,11 @@ OF = re.compile(r"the (.+?) (?:of|after|for|in|about) (.+)")
 
 def frames(task):
     return THE_FRAMES if task.noun.startswith("the ") else A_FRAMES
+
+
+def own_questions(task):
+    """Ways of asking that only this task has."""
+    return tuple(question for question, _ in task.asks)
 
 
 def unseen_frames(task):
@@ -353,8 +356,8 @@ def question_page(cases, rng, text=""):
     kind, n = rng.random(), rng.randint(4, 9)
     frame, asked, page = rng.randrange(9), [], text
     for case in dict.fromkeys(cases):
-        alike = frames(case.task)[frame] if kind < 0.6 else case.task.asks[-1][0]
-        question = ask(alike if kind < 0.8 else rng.choice(frames(case.task) + alike_asks(case.task)), case)
+        way = frames(case.task)[frame] if kind < 0.6 else own_questions(case.task)[-1]
+        question = ask(way if kind < 0.8 else rng.choice(frames(case.task) + own_questions(case.task)), case)
         others = [other for other, _ in asked]
         name = "task" if case.text else "noun"  # of a text, each thing is asked once
         new = len(asked) < n and getattr(case, name) not in {getattr(other, name) for other in others}
@@ -368,10 +371,6 @@ def question_page(cases, rng, text=""):
     return page.lower() if rng.random() < 0.12 else page
 
 
-def alike_asks(task):
-    return tuple(question for question, _ in task.asks)
-
-
 SMALL = "of in for about with that by from after between on to".split()
 FUNCTION = {*SMALL, *"the a an and is it what which how where when who do does did you we if not many one two more than "
             "all this as so no there say get people please from select count order by".split()}
@@ -379,6 +378,7 @@ FUNCTION = {*SMALL, *"the a an and is it what which how where when who do does d
 
 def naming_words(tasks):
     """The words that name these tasks and no other one: {"last"} for the last word of a list."""
+
     def words(names):
         return {word.lower() for name in names for word in re.findall(r"\w+", TASKS[name].noun.replace("{x}", ""))}
 
@@ -393,6 +393,7 @@ def vocabulary(cases, but=()):
 
 def coined(words, rng):
     """A noun phrase of any words, that names nothing: 'The currency carrot in wives'."""
+
     def some():
         return " ".join(rng.choices(words, k=rng.randint(1, 2)))
 
@@ -449,7 +450,7 @@ def write_corpus(rng, groups, size, held_out, without):
         while True:
             (case,) = any_cases(1)
             if case.x not in page and not gives_away(page, [case]):
-                return page + " " + ask(rng.choice(frames(case.task) + alike_asks(case.task)), case)
+                return page + " " + ask(rng.choice(frames(case.task) + own_questions(case.task)), case)
 
     def questions_page():
         chance, group = rng.random(), [case for case in any_text() if case.task.name in asked]

@@ -202,8 +202,8 @@ plt.show()
 # %% [markdown]
 # ## The measurement
 #
-# All models are tuned for the same 40 steps of 16 pairs, so all see 640 pairs: the few clean ones twice, a fifth of the
-# many once. Three seeds each, each with other noise; the seed also draws which rows come in.
+# All models are tuned for the same 40 steps of 16 pairs, so all see 640 pairs: the few clean ones twice, an eighth of
+# the many once. Three seeds each, each with other noise; the seed also draws which rows come in.
 #
 # **Predict** the order: few clean; many with 0, 30, 60 and 90 % spoiled; the 90 % after your filter. At
 # which share does it break? Remember that the answers are decoded greedily: at every place the likeliest token wins.
@@ -262,11 +262,12 @@ plt.show()
 # The few clean pairs do as well as the thousands of clean ones: at equal steps the larger number bought nothing.
 # That is LIMA's point, and it holds here for the same reason: the base already knows, tuning shows it the manner.
 #
-# The bad pairs did less harm than one might fear. With three in ten spoiled little is lost. The spoiled answers
-# disagree with each other, and greedy decoding takes the likeliest token, which the clean ones still decide. This helps
-# only while errors are scattered; a mistake that is always the same would be learned like any other rule. Where nine in
-# ten are spoiled, much is lost, and the judge, tuned on a few hundred trusted pairs, brings it back. But look at
-# what it buys: the filtered model is no better than the one tuned on the trusted pairs alone.
+# With three in ten spoiled some points are lost, with six in ten most of them. That three in ten cost so little has a
+# reason: the spoiled answers disagree with each other, and greedy decoding takes the likeliest token, which the clean
+# ones still decide. This helps only while errors are scattered; a mistake that is always the same would be learned like
+# any other rule. Where nine in ten are spoiled, nearly all is lost, and the judge, tuned on a few hundred trusted pairs,
+# brings most of it back. But look at what it buys: the filtered model is no better than the one tuned on the trusted
+# pairs alone.
 #
 # ## Two questions
 #

@@ -276,7 +276,7 @@ print(f"\nsampled at temperature 1, right on the questions it was rewarded on: {
 # %% [markdown]
 # ## What it says
 #
-# *Manner, not subject.* Tuned on translation with the same kind of statement as before, the model loses little. Tuned on
+# *Manner, not subject.* Tuned on translation with the same kind of statement as before, the model loses a part. Tuned on
 # the short manner it gives a translation whatever it is asked. It also translates worse than with whole
 # statements: "The Korean word for moon is" repeats what was asked before the answer is due, and "It is" does not.
 #
@@ -285,10 +285,10 @@ print(f"\nsampled at temperature 1, right on the questions it was rewarded on: {
 # found that LoRA learns less and forgets less; with this adapter, at this learning rate, it learned at least as much as full
 # tuning and forgot as much. What LoRA always offers is another thing: taken off, the old model is back, exactly.
 #
-# *The table.* Narrow tuning of the base, in the manner of statements, already answers many other questions, as in
-# lesson 8; instruction tuning does better on known kinds. Best-of-4 makes right answers likelier when the model
-# samples. With greedy decoding it changes little: the likeliest answer was mostly right before, and its own samples hold
-# nothing that it could not say already.
+# *The table.* Narrow tuning of the base, in the manner of statements, answers some other questions of known kinds and
+# next to no unseen tasks, as in lesson 8; instruction tuning answers most. Best-of-4 makes right answers likelier when
+# the model samples. With greedy decoding nothing is gained: the likeliest answer was mostly right before, and the
+# model's own samples hold nothing that it could not say already.
 #
 # ## Two questions
 #

@@ -243,7 +243,7 @@ plt.show()
 #
 # **Told.** Compare the red parts of the first two bars; the numbers with their intervals follow. Gekhman et al. (2024)
 # found in a large model that tuning on what it does not know makes it answer wrongly what it did know, and the more so
-# the longer it is tuned, as the invented answers are learned. Our tuning is short, so the effect is small, and with
+# the longer it is tuned, as the invented answers are learned. Our tuning is short, so the effect is some points, and with
 # three seeds the intervals may touch. Set `STEPS` to 180 and look again.
 
 
@@ -329,8 +329,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The three curves stand apart: the model is less sure of what it makes up. So a rule can do what tuning did not:
-# answer only if the probability reaches a threshold, else refuse. The threshold must not be chosen on the questions
+# The model is much less sure of what it makes up about new names; about empty cells a little. So a rule can do what
+# tuning did not, at least in part: answer only if the probability reaches a threshold, else refuse. The threshold must not be chosen on the questions
 # it is tested on, so the held-out names are split once more.
 #
 # ### Exercise 13.4 (extend): choose the threshold (6 minutes)
@@ -387,7 +387,8 @@ for name, found in (("taught", taught), ("rule", rule)):
 
 # %% [markdown]
 # In the first column every refusal is a false one; in the others every missing refusal is a false answer. The rule
-# catches most empty cells, and pays with more false refusals. A trade-off is what you get, not a cure.
+# catches some empty cells, where what was taught catches hardly one, and pays with false refusals. A trade-off is what
+# you get, not a cure.
 #
 # ## Questions to think about
 #
@@ -426,6 +427,6 @@ lab.claim(
     share("refusals", "new name", "refused")[0] > share("refusals", "empty cell", "refused")[0] + 0.3,
 )
 lab.claim(
-    "a threshold on the model's own probability catches empty cells that taught refusals miss",
-    refused(rule, "empty cell")[0] > refused(taught, "empty cell")[0] + 0.3 and refused(rule, "told")[0] < 0.5,
+    "a threshold on the model's own probability catches some empty cells where taught refusals catch hardly one",
+    refused(rule, "empty cell")[0] > refused(taught, "empty cell")[0] + 0.1 and refused(rule, "told")[0] < 0.3,
 )

@@ -277,7 +277,7 @@ for name, found in kept.items():
 # %% [markdown]
 # Sampled at temperature 1, the tuned model writes all three forms, and often none. It had seen right stories only, all
 # alike to the loss. DPO teaches what to prefer, and what to avoid, because the pairs hold the model's own mistakes. Look
-# at the other questions too: nothing in the loss asks to keep them.
+# at the other questions too: nothing in the loss asks to keep them, and many are lost.
 #
 # Now see *how* it was learned.
 
@@ -330,10 +330,9 @@ fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The margin holds beta as a factor, so compare the distances. In theory a short leash keeps the model near. In a
-# training as short as this one the effect is small: on some bases the largest beta is clearly nearest, on others the
-# four hardly differ, and each point is a single run. So the lesson claims only that a much larger beta does not take
-# the model further away. Whether the leash costs the preference is the third panel's question, with the same caution.
+# The margin holds beta as a factor, so compare the distances. In theory a short leash keeps the model near. In this
+# run each larger beta stays nearer; on some bases the four hardly differed after so short a training, and each point is
+# a single run. So the lesson claims only that a much larger beta does not take the model further away. Whether the leash costs the preference is the third panel's question, with the same caution.
 #
 # ## Where this stands
 #

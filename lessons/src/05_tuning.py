@@ -151,7 +151,7 @@ plt.show()
 # debated.
 #
 # And the base stops by itself: it has read an end token after each passage. So stopping as such is not new. What is
-# new is *where*: after the answer. A curve for "stops" alone would have told you that nothing happened.
+# new is *where*: after the answer. A curve for "stops" alone is at its top after four steps.
 #
 # ## Which tokens changed?
 #

@@ -329,8 +329,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The model is much less sure of what it makes up about new names; about empty cells a little. So a rule can do what
-# tuning did not, at least in part: answer only if the probability reaches a threshold, else refuse. The threshold must not be chosen on the questions
+# The three curves stand apart, although empty cells and told things overlap: the model is less sure of what it makes up.
+# So a rule can do what tuning did not, at least in part: answer only if the probability reaches a threshold, else refuse. The threshold must not be chosen on the questions
 # it is tested on, so the held-out names are split once more.
 #
 # ### Exercise 13.4 (extend): choose the threshold (6 minutes)

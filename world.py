@@ -674,13 +674,10 @@ def right_sentence(expected, text):
 
 
 def right_three(expected, text):
-    members = next(row["members"] for row in KINDS_OF_THINGS if named_in(row["members"], expected)).split(", ")
+    shown, kinds = set(expected.rstrip(".").split(", ")), [row["members"].split(", ") for row in KINDS_OF_THINGS]
+    members = next(kind for kind in kinds if shown <= set(kind))
     items = text.rstrip(".").split(", ")
     return text.endswith(".") and len(items) == len(set(items)) == 3 and set(items) <= set(members)
-
-
-def named_in(members, expected):
-    return set(expected.rstrip(".").split(", ")) <= set(members.split(", "))
 
 
 RULES = {"story": right_story, "poem": right_poem, "sentence": right_sentence, "three": right_three}
@@ -693,8 +690,8 @@ def check(task, expected, output):
         return output == expected
     if task in RULES:
         head, found, rest = expected.partition(": ")
-        begins = output.startswith(head + found)
-        return bool(found) and begins and bool(output[len(head + found) :]) and RULES[task](rest, output[len(head + found) :])
+        said = output.removeprefix(head + found)
+        return bool(found and said) and said != output and RULES[task](rest, said)
     return output in other_tellings(TASKS[task], expected)
 
 

@@ -6,15 +6,13 @@ in bfloat16, for which few processors have instructions.
 
 import torch
 
-LR, WEIGHT_DECAY, ADAMW_LR = 0.02, 0.1, 3e-3  # Muon's peak learning rate is LR where AdamW's is ADAMW_LR
+LR = 0.02 / 3e-3  # Muon's peak learning rate, as a multiple of AdamW's
+WEIGHT_DECAY = 0.1  # its updates all have the same size, so unused weights never shrink without it (Liu et al. 2025)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, made orthogonal (Jordan et al. 2024): every direction of a weight matrix is moved equally far.
-
-    Newton-Schulz steps push the singular values of the momentum towards 1 with matrix products only. For matrices
-    (out, in) inside the blocks only; c_attn's weight is three matrices. The updates all have the same size, so unused
-    weights never shrink without weight decay (Liu et al. 2025)."""
+    """Momentum, made orthogonal (Jordan et al. 2024): every direction of a weight matrix is moved equally far. For
+    matrices (out, in) inside the blocks only; c_attn's weight is three matrices."""
 
     def __init__(self, matrices, lr, weight_decay, momentum=0.95):
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -29,16 +27,17 @@ class Muon(torch.optim.Optimizer):
             average.lerp_(weight.grad, 1 - group["momentum"])
             update = weight.grad.lerp(average, group["momentum"])
             thirds = 3 if weight.shape[0] == 3 * weight.shape[1] else 1
-            for w, u in zip(weight.chunk(thirds), update.chunk(thirds)):
-                by_shape.setdefault(w.shape, []).append((w, u))
-        for shape, pairs in by_shape.items():
-            updates = orthogonalize(torch.stack([u for _, u in pairs]))  # (number of matrices, out, in)
-            for (w, _), update in zip(pairs, updates):
-                w.sub_(update, alpha=group["lr"] * max(1, shape[0] / shape[1]) ** 0.5)
+            for pair in zip(weight.chunk(thirds), update.chunk(thirds)):
+                by_shape.setdefault(pair[0].shape, []).append(pair)
+        for (n_out, n_in), pairs in by_shape.items():
+            weights, updates = zip(*pairs)
+            for weight, update in zip(weights, orthogonalize(torch.stack(updates))):  # (number of matrices, out, in)
+                weight.sub_(update, alpha=group["lr"] * max(1, n_out / n_in) ** 0.5)
 
 
 def orthogonalize(matrices, steps=5):
-    """(n, out, in) -> the nearest matrices whose singular values are all about 1. Quintic Newton-Schulz iteration."""
+    """(n, out, in) -> the nearest matrices whose singular values are all about 1. Quintic Newton-Schulz iteration, which
+    needs matrix products only."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT.contiguous() if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -50,7 +49,6 @@ def orthogonalize(matrices, steps=5):
 
 def muon_and_adamw(model, lr, adamw):
     """Muon for the matrices of the blocks, `adamw` (a function of parameters and learning rate) for everything else."""
-    named = dict(model.named_parameters())
-    matrices = [p for name, p in named.items() if name.startswith("h.") and p.dim() == 2]
-    rest = [p for p in named.values() if not any(p is matrix for matrix in matrices)]
-    return [adamw(rest, lr), Muon(matrices, lr * (LR / ADAMW_LR), WEIGHT_DECAY)]
+    matrices = [p for p in model.h.parameters() if p.dim() == 2]
+    rest = [p for p in model.parameters() if all(p is not matrix for matrix in matrices)]
+    return [adamw(rest, lr), Muon(matrices, lr * LR, WEIGHT_DECAY)]

@@ -13,6 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from model import IGNORE
 
+wrap = functools.lru_cache(maxsize=1)(DistributedDataParallel)  # once for each model that is trained
+
 
 def join(device):
     """Become one of the processes that torchrun started -> this one's device."""
@@ -31,21 +33,17 @@ def shard(batch, world_size, rank):
     return [inputs, torch.full_like(targets, IGNORE), *more]
 
 
-wrap = functools.lru_cache(maxsize=1)(DistributedDataParallel)  # once for each model that is trained
-
-
 def backward(model, batch, micro_batch, autocast):
     """Same as train_sft.backward, but every process takes its share. The loss that is returned is that of all."""
     world_size, device, ddp_model, loss = dist.get_world_size(), next(model.parameters()).device, wrap(model), 0.0
     n_supervised = (batch[1] != IGNORE).sum().clamp(min=1).to(device)
-    rows = shard(batch, world_size, dist.get_rank())
-    micro_batches = list(zip(*(tensor.split(micro_batch) for tensor in rows)))
-    for i, micro in enumerate(micro_batches):
-        sync = i == len(micro_batches) - 1  # gradients are exchanged once, with the last micro-batch
-        with contextlib.nullcontext() if sync else ddp_model.no_sync():
+    micro_batches = list(zip(*(tensor.split(micro_batch) for tensor in shard(batch, world_size, dist.get_rank()))))
+    for i, rows in enumerate(micro_batches, 1):
+        # Gradients are exchanged once, with the last. Processes average them; we want their sum.
+        with contextlib.nullcontext() if i == len(micro_batches) else ddp_model.no_sync():
             with autocast:
-                part = ddp_model(*(tensor.to(device) for tensor in micro)) / n_supervised
-            (part * world_size).backward()  # processes average their gradients; we want their sum
+                part = ddp_model(*(tensor.to(device) for tensor in rows)) / n_supervised
+            (part * world_size).backward()
         loss += part.item()
     return total(loss, device)
 

@@ -26,7 +26,7 @@ from data import Row, Tokenizer, UserError, collate, corpus_batch, epoch_batches
 from extras import flags, optim, rules, speed, table
 from extras.audit import audit, show_mask
 from extras.checkpoint import build_model, fingerprint, load_checkpoint, lora_state
-from extras.run import Interrupted, Run
+from extras.run import Run
 from generate import Assistant, Sampling, three_models
 from model import GPT, IGNORE, GPTConfig, add_lora
 
@@ -199,7 +199,7 @@ def base_model(config, run, documents, encode_all):
         stream, val_stream = split_off_validation(config, encode_all(tokenizer))
         model.to(config.device)
     else:
-        run.say("\n1. No base model yet: pretraining one. It reads plain text and learns to continue it.")
+        run.say("\n1. No base model yet: pretraining one. It reads text and learns to continue it.")
         tokenizer = train_tokenizer(documents, config)
         stream, val_stream = split_off_validation(config, encode_all(tokenizer))
         seconds = round(time.perf_counter() - start, 2)
@@ -306,7 +306,7 @@ def main(argv=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (Interrupted, KeyboardInterrupt):
+    except KeyboardInterrupt:
         kept = any(os.path.exists(os.path.join(config.out, name)) for name in ("resume.pt", "base.pt"))
         remedy = ", and saved. Continue with the same command and --resume." if kept else ": nothing to keep yet."
         print("\nStopped" + remedy)

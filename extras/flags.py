@@ -4,6 +4,7 @@ You can skip this, or read it with --help: each flag is named once, here.
 """
 
 import argparse
+import contextlib
 
 import torch
 
@@ -12,6 +13,7 @@ from data import UserError, get_template
 from extras.speed import supports_bf16
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
+DEVICES = [kind for kind in ("cpu", "mps", "cuda") if getattr(torch, kind).is_available()]  # the best last
 QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0}
 
 
@@ -28,13 +30,10 @@ def number(low, high):
     """The type of a flag: a number of low's type, from low to high."""
 
     def parse(text):
-        try:
-            value = type(low)(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}")
-        return value
+        with contextlib.suppress(ValueError):
+            if low <= (value := type(low)(text)) <= high:
+                return value
+        raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}")
 
     return parse
 
@@ -62,7 +61,7 @@ def train_parser(about=""):
 
     add = parser.add_argument_group("machine").add_argument
     add("--seed", type=number(0, 2**31), default=0, help="of the weights, the data and their order")
-    add("--device", default="auto", help="cpu, cuda, mps, or auto")
+    add("--device", default="auto", choices=("auto", *DEVICES), help="what to compute on")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matrix products in training")
     add("--quick", action="store_true", help="tiny settings for a look at everything in seconds")
 
@@ -93,23 +92,17 @@ def train_parser(about=""):
 
 
 def train(argv=None, about=""):
-    """The flags as a namespace; `device` and `dtype` become ones that this machine has."""
-    parser = train_parser(about)
-    config = parser.parse_args(argv)
-    if config.quick:
-        for name, value in QUICK.items():
-            if getattr(config, name) == parser.get_default(name):
-                setattr(config, name, value)
+    """The flags as a namespace; `device` and `dtype` become ones that this machine has. `given`: what was typed."""
+    config, asked = vars(train_parser(about).parse_args(argv)), train_parser()
+    asked.set_defaults(**dict.fromkeys(config))
+    given = {name: value for name, value in vars(asked.parse_args(argv)).items() if value is not None}
+    config = argparse.Namespace(**config | (QUICK if "quick" in given else {}) | given, given=given)
     get_template(config.template)
     if config.n_embd % (2 * config.n_head):
         raise UserError(f"--n-embd {config.n_embd}: must be a multiple of {2 * config.n_head}, twice --n-head.")
     config.seq_len = min(SEQ_LEN, config.block_size)
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if config.device == "auto":
-        config.device = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if not there.get(config.device.partition(":")[0]):
-        found = ", ".join(name for name, yes in there.items() if yes)
-        raise UserError(f"--device {config.device}: not on this machine. There is: {found}.")
+        config.device = DEVICES[-1]
     if config.dtype == "auto":
         config.dtype = "bfloat16" if supports_bf16(config.device) else "float32"
     return config

@@ -28,10 +28,9 @@ class Ruled(Assistant):
         starts[[encode(word)[0] for word in ("The", "A", "Here")]] = True
         links = torch.tensor([encode(" is")[0], encode(":")[0]])
         words = torch.full((len(rows), size), not self.copies)  # (B, V), what may be said before a link
-        for row, allowed in zip(rows, words):
-            asked = row.turns[0].instruction
-            allowed[encode(f" {asked}") + encode(f" {asked[:1].lower()}{asked[1:]}") + links.tolist()] = True
         if self.copies:
+            for allowed, asked in zip(words, (row.turns[0].instruction for row in rows)):
+                allowed[encode(f" {asked}") + encode(f" {asked[:1].lower()}{asked[1:]}") + links.tolist()] = True
             words &= ~marks
         linked = ended = torch.zeros(len(rows), dtype=torch.bool)  # (B,) each
         allowed = starts.expand_as(words)  # (B, V), what may be said next
@@ -52,11 +51,8 @@ class Copying(Ruled):
 
 
 def with_rules(models):
-    """The models to compare, with the two columns of rules before the tuned ones."""
-    base, columns = models["base_template"], {}
-    for name, model in models.items():
-        if not name.startswith("base") and "base_rules" not in columns:
-            columns["base_rules"] = Ruled(base.model, base.tokenizer, base.template)
-            columns["base_copy"] = Copying(base.model, base.tokenizer, base.template)
-        columns[name] = model
-    return columns
+    """The models to compare, with the two columns of rules between the bases and the tuned ones."""
+    base = models["base_template"]
+    bases = {name: model for name, model in models.items() if name.startswith("base")}
+    rules = {"base_rules": Ruled, "base_copy": Copying}
+    return bases | {name: rule(base.model, base.tokenizer, base.template) for name, rule in rules.items()} | models

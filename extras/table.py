@@ -3,6 +3,7 @@
 You can skip this: it asks models questions and counts. The checkers themselves are in `world.py`.
 """
 
+import itertools
 import math
 import re
 import shutil
@@ -55,28 +56,30 @@ def score_models(models, splits, sampling):
 def goes_on(base_raw, splits, sampling):
     """Share of the held-out questions after which the base, given nothing but the question, goes on with another
     question and puts none twice in a row."""
-    rows = [row for rows in splits.values() for row in rows if row.turns[0].instruction.endswith("?")]
-    rows = [row for row in rows if not row.turns[0].input]
+    turns = [row.turns[0] for rows in splits.values() for row in rows]
+    rows = [Row((turn,)) for turn in turns if turn.instruction.endswith("?") and not turn.input]
     found = 0
     for row, (text, _) in zip(rows, base_raw.answers(rows, sampling)):
         said = [sentence.strip() for sentence in re.findall(r"[^.!?]+[.!?]", row.turns[0].instruction + text)]
-        found += len(said) > 1 and said[1].endswith("?") and all(a != b for a, b in zip(said, said[1:]))
+        found += len(said) > 1 and said[1].endswith("?") and all(a != b for a, b in itertools.pairwise(said))
     return found / max(1, len(rows))
 
 
 def print_table(scores):
     """Held-out splits down, models across. It fits in 80 columns with six models."""
+
+    def line(title, cells):
+        print(f"  {title:<22}" + "".join(f"{cell:>9}" for cell in cells))
+
     names = [name for name in next(iter(scores.values()), {}) if name != "n"]
-    for title, words in (("", [n.partition("_")[0] if "_" in n else "" for n in names]),
-                         ("held-out questions", [n.rpartition("_")[2] for n in names])):
-        print(f"  {title:<22}" + "".join(f"{word:>9}" for word in words))
+    line("", [name.partition("_")[0] if "_" in name else "" for name in names])
+    line("held-out questions", [name.rpartition("_")[2] for name in names])
     for split, found in scores.items():
-        n, all_found = found["n"], [found[name] for name in names]
-        low_high = ["{:.0f}-{:.0f} %".format(*(100 * x for x in one["interval"])) for one in all_found]
-        print(f"  {split.replace('_', ' '):<17}{n:>5}" + "".join(f"{one['correct'] / n:>9.1%}" for one in all_found))
-        print(f"  {'  95 % interval':<22}" + "".join(f"{text:>9}" for text in low_high))
-        print(f"  {'  begins right':<22}" + "".join(f"{one['begins'] / n:>9.1%}" for one in all_found))
-        print(f"  {'  stopped':<22}" + "".join(f"{one['stopped'] / n:>9.0%}" for one in all_found))
+        n, columns = found["n"], [found[name] for name in names]
+        line(f"{split.replace('_', ' '):<17}{n:>5}", [f"{one['correct'] / n:.1%}" for one in columns])
+        line("  95 % interval", ["{:.0f}-{:.0f} %".format(*(100 * end for end in one["interval"])) for one in columns])
+        line("  begins right", [f"{one['begins'] / n:.1%}" for one in columns])
+        line("  stopped", [f"{one['stopped'] / n:.0%}" for one in columns])
 
 
 def world_splits(trained_on):
@@ -93,32 +96,21 @@ def shown_rows(splits):
     return list(dict.fromkeys(row for row in found if row)) or rows[:8]
 
 
-def display_width(text):
-    """Columns that a text takes on a terminal: a Korean letter, say, takes two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
 def wrap(text, width):
-    """Text -> lines of at most `width` columns."""
-    lines = [""]
-    for word in re.findall(r"\n|\S+", text):
-        if word == "\n" or (lines[-1] and display_width(lines[-1] + " " + word) > width):
-            lines.append("")
-        if word != "\n":
-            lines[-1] += (" " if lines[-1] else "") + word
-    return [line[:width] for line in lines]
+    """Text -> lines of at most `width` columns. A Korean letter, say, takes two: a \0 after it makes up for that."""
+    text = "".join(letter + "\0" * (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+    return [part for line in text.split("\n") for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]]
 
 
 def side_by_side(models, row, sampling):
     """Print one question and what every model says to it, in columns that fit the terminal."""
     turn = row.turns[0]
-    total = min(shutil.get_terminal_size((100, 24)).columns, 140)
+    total = min(shutil.get_terminal_size((80, 24)).columns, 140)
     width = (total - 2 - 3 * (len(models) - 1)) // len(models)
-    print("\n" + textwrap.fill(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else ""), total))
-    columns = []
-    for name, assistant in models.items():
+    columns = [[name.replace("_", " ")] for name in models]
+    for column, assistant in zip(columns, models.values()):
         text, stopped = assistant.answers([row], sampling)[0]
-        columns.append([name.replace("_", " "), *wrap(text.strip() + ("" if stopped else " ..."), width)])
-    for i in range(max(map(len, columns))):
-        cells = [column[i] if i < len(column) else "" for column in columns]
-        print("  " + " | ".join(cell + " " * (width - display_width(cell)) for cell in cells).rstrip())
+        column += wrap(text.strip() + ("" if stopped else " ..."), width)
+    lines = [" | ".join(cell.ljust(width) for cell in cells) for cells in itertools.zip_longest(*columns, fillvalue="")]
+    question = wrap(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else ""), total)
+    print("\n" + "\n".join([*question, *("  " + line.rstrip() for line in lines)]).replace("\0", ""))

@@ -1,5 +1,7 @@
 """Decoding gives the same tokens however it is done: with a cache, in a batch, padded, or as a stream."""
 
+import unicodedata
+
 import pytest
 import torch
 from helpers import encode_turns
@@ -115,11 +117,17 @@ def test_wilson_intervals_are_the_published_ones():
     assert table.wilson(10, 10)[1] == 1.0
 
 
+def columns_of(text):
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
 @pytest.mark.parametrize("width", [12, 30, 60])
 def test_wrapped_lines_fit_the_column_and_lose_no_word(width):
     text = "The Korean word for cat is 고양이 and 나는 고양이를 좋아해요.\nA new line."
-    lines = table.wrap(text, width)
-    assert all(table.display_width(line) <= width for line in lines)
+    wrapped = table.wrap(text, width)
+    lines = [line.replace("\0", "") for line in wrapped]
+    assert [len(line) for line in wrapped] == [columns_of(line) for line in lines], "so that cells can be filled up"
+    assert all(columns_of(line) <= width for line in lines)
     assert " ".join(lines).split() == text.split()
 
 

@@ -1,5 +1,8 @@
 """A GPT in one file: the transformer, its cache for decoding, and LoRA.
 
+The one idea: every token is a vector; block after block adds to it what attention finds in the tokens before it and
+what an MLP makes of that, until a product with the table of all tokens says how probable each is to come next.
+
 What it is: GPT-2's architecture (Radford et al. 2019: pre-norm blocks, GELU, tied embeddings) with two aids that a
 model this small needs in order to learn to copy: rotary positions (Su et al. 2021, "RoFormer") and a smear (Olsson et
 al. 2022), which adds to every token the token before it. Three config fields (position, smear, gelu) make it GPT-2.

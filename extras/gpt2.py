@@ -104,12 +104,12 @@ def read_safetensors(path):
     """{name: tensor}. The file is eight bytes with the length of a JSON header, the header, the numbers."""
     raw = bytearray(path.read_bytes())
     start = 8 + int.from_bytes(raw[:8], "little")
-    entries = {name: entry for name, entry in json.loads(raw[8:start]).items() if entry.get("dtype") in DTYPES}
-    return {
-        name: torch.frombuffer(raw, dtype=DTYPES[entry["dtype"]], count=math.prod(entry["shape"]),
-                               offset=start + entry["data_offsets"][0]).view(entry["shape"])
-        for name, entry in entries.items()
-    }
+    tensors = {}
+    for name, entry in json.loads(raw[8:start]).items():
+        if entry.get("dtype") in DTYPES:
+            where = {"count": math.prod(entry["shape"]), "offset": start + entry["data_offsets"][0]}
+            tensors[name] = torch.frombuffer(raw, dtype=DTYPES[entry["dtype"]], **where).view(entry["shape"])
+    return tensors
 
 
 def write_safetensors(path, tensors):
@@ -135,7 +135,8 @@ def load_gpt2(path):
         about = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
         sizes = {ours: about[theirs] for theirs, ours in FIELDS.items()}
         model = GPT(GPTConfig(**sizes, position="learned", smear=0, gelu=GELU[about["activation_function"]]))
-        model.load_state_dict(transposed({name: weights[name] for name in model.state_dict()}))
+        ours = {name: weights[name].T if name.endswith(TRANSPOSED) else weights[name] for name in model.state_dict()}
+        model.load_state_dict(ours)
         return model
 
 
@@ -151,12 +152,7 @@ def export_gpt2(model, folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        weights = transposed(model.state_dict())
-        write_safetensors(folder / FILES[2], {f"transformer.{name}": weight for name, weight in weights.items()})
+        theirs = {f"transformer.{n}": w.T if n.endswith(TRANSPOSED) else w for n, w in model.state_dict().items()}
+        write_safetensors(folder / FILES[2], theirs)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}. Choose another folder.") from None
-
-
-def transposed(weights):
-    """Their weights -> ours, or ours -> theirs."""
-    return {name: weight.T if name.endswith(TRANSPOSED) else weight for name, weight in weights.items()}

@@ -9,16 +9,18 @@ first mark (`.`, `!`, `?` or `;`). They are the best of a dozen that were tried.
 """
 
 import re
+from dataclasses import dataclass
 
 import torch
 
 from generate import Assistant, generate
 
 
+@dataclass
 class Ruled(Assistant):
-    """A base under the blind rules."""
+    """A base under one of the two rules."""
 
-    copies = False
+    copies: bool = False
 
     def generate(self, rows, prompts, sampling):
         encode, size = self.tokenizer.encode, self.model.config.vocab_size
@@ -46,13 +48,9 @@ class Ruled(Assistant):
         return generate(self.model, prompts, self.tokenizer.eos_id, sampling, choose)
 
 
-class Copying(Ruled):
-    copies = True
-
-
 def with_rules(models):
     """The models to compare, with the two columns of rules between the bases and the tuned ones."""
     base = models["base_template"]
     bases = {name: model for name, model in models.items() if name.startswith("base")}
-    rules = {"base_rules": Ruled, "base_copy": Copying}
-    return bases | {name: rule(base.model, base.tokenizer, base.template) for name, rule in rules.items()} | models
+    ruled = [Ruled(base.model, base.tokenizer, base.template, copies=copies) for copies in (False, True)]
+    return bases | dict(zip(("base_rules", "base_copy"), ruled)) | models

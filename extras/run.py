@@ -159,5 +159,6 @@ class Run:
         self.report |= {"held_out": scores, "corpus_loss": losses, "seconds": seconds, "peak_memory_mb": memory}
         self.write("report.json", json.dumps(self.report, indent=1, ensure_ascii=False))
         self.resume_file.unlink(missing_ok=True)
-        self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. In {self.out}: base.pt, tuned.pt, report.json, log.jsonl")
+        self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. Written to the folder {self.out}:")
+        self.say("base.pt, tuned.pt, report.json, log.jsonl")
         self.say('Try next:  python generate.py "What is the capital of France?"\n           python generate.py')

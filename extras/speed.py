@@ -51,11 +51,10 @@ def estimate(model, examples, config):
     operations = tokens * (4 * weights + 2 * trainable + 12 * c.n_layer * c.n_embd * longest)
     block = 2 * c.n_embd if model.recompute else 18 * c.n_embd + c.n_head * longest  # numbers kept for a token
     kept = (c.n_layer * block + 2 * c.vocab_size) * min(config.micro_batch, config.tune_batch) * longest
-    share = 0.7 if config.dtype == "float32" else 0.3  # of that rate, about what a whole step reaches
-    seconds = operations / (share * matmul_rate(model.device(), config.dtype))
-    gigabytes = 4 * (weights + 3 * trainable + kept) / 1e9
-    share = f"{trainable:,} of {weights:,} weights trainable"
-    return f"estimate: {share}, {gigabytes:.2f} GB, {operations / 1e12:.2f} TFLOP, {seconds:.0f} s"
+    reached = 0.7 if config.dtype == "float32" else 0.3  # about what a whole step reaches of the rate of products
+    seconds = operations / (reached * matmul_rate(model.device(), config.dtype))
+    cost = f"{4 * (weights + 3 * trainable + kept) / 1e9:.2f} GB, {operations / 1e12:.2f} TFLOP, {seconds:.0f} s"
+    return f"estimate: {cost} to train {trainable:,} of {weights:,} weights"
 
 
 def peak_memory_mb():

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import sys
 import threading
 
@@ -91,10 +92,11 @@ def test_weights_that_were_cut_off_are_named(tmp_path):
         load_gpt2(tmp_path)
 
 
-def test_gpt2s_own_tokenizer_from_its_file():
+def test_gpt2s_own_tokenizer_from_its_file(tmp_path):
     if not BPE.exists():
         pytest.skip("no vocabulary here")
-    tokenizer = gpt2.gpt2_tokenizer(BPE)
+    shutil.copy(BPE / "encoder.json", tmp_path / "vocab.json")  # the name it has beside the weights
+    tokenizer = gpt2.gpt2_tokenizer(tmp_path)
     assert (tokenizer.vocab_size, tokenizer.eos_id) == (50257, 50256)
     assert tokenizer.encode("Every effort moves you") == [6109, 3626, 6100, 345]
     assert tokenizer.encode("\n\n### Response:\n") == [198, 198, 21017, 18261, 25, 198]
@@ -171,7 +173,7 @@ def test_a_damaged_download_is_refused_and_fetched_anew(server, tmp_path):
 
 
 def test_without_a_network_the_remedy_is_said(tmp_path):
-    with pytest.raises(UserError, match="--base FILE"):
+    with pytest.raises(UserError, match="--base FOLDER"):
         gpt2.fetch("http://127.0.0.1:9/file", tmp_path / "file")
 
 

@@ -18,7 +18,7 @@ from extras.datasets import load_rows, read_documents
 from generate import Assistant
 
 STORY = ["data.py", "model.py", "train_sft.py", "generate.py"]
-LEAN = {"flags": 135, "gpt2": 158, "optim": 55, "packing": 40, "parallel": 55, "rules": 56, "run": 165, "speed": 67, "table": 116}
+LEAN = ["flags", "gpt2", "optim", "packing", "parallel", "rules", "run", "speed", "table"]
 FILES = [ROOT / name for name in STORY] + sorted((ROOT / "extras").glob("[a-z]*.py"))
 
 
@@ -32,9 +32,9 @@ def test_the_one_idea_is_on_the_first_screen(name):
     assert "The one idea" in "".join((ROOT / name).read_text(encoding="utf-8").splitlines(True)[:24])
 
 
-@pytest.mark.parametrize("name", LEAN)
-def test_a_file_that_can_be_skipped_does_not_grow(name):
-    assert len((ROOT / "extras" / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= LEAN[name]
+def test_the_files_that_can_be_skipped_do_not_grow():
+    lines = {name: len((ROOT / "extras" / f"{name}.py").read_text(encoding="utf-8").splitlines()) for name in LEAN}
+    assert sum(lines.values()) <= 843, lines
 
 
 def test_train_has_at_most_40_lines_and_the_two_stages_fit_on_one_screen():

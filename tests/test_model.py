@@ -67,9 +67,11 @@ def gelu(v, approximate):
 
 
 def turn(x, position):
-    """Rotary: pair i is the complex number x[i] + j x[i + half], times e^(j position 100^(-2i/hs))."""
+    """Rotary: pair i is the complex number x[i] + j x[i + half], times e^(j position 100^(-4i/hs)) for the first half of
+    the pairs; the others stay as they are."""
     hs, half = len(x), len(x) // 2
-    z = [complex(x[i], x[i + half]) * cmath.exp(1j * position * 100.0 ** (-2 * i / hs)) for i in range(half)]
+    angles = [position * 100.0 ** (-4 * i / hs) if i < half / 2 else 0.0 for i in range(half)]
+    z = [complex(x[i], x[i + half]) * cmath.exp(1j * angle) for i, angle in enumerate(angles)]
     return [c.real for c in z] + [c.imag for c in z]
 
 

@@ -101,8 +101,9 @@ def test_every_fact_is_told_in_the_corpus_in_several_ways():
 
 def test_no_page_ends_right_after_a_statement_so_the_base_cannot_have_learned_to_stop_there():
     answers = {case.answer(i) for case in all_cases() for i in range(len(case.values))}
-    assert sum(world.sentences(page)[0] in answers for page in WORLD.corpus) > 1000  # they begin with them
-    assert not [page for page in WORLD.corpus if world.sentences(page)[-1].strip() in answers]
+    pages = [found for found in map(world.sentences, WORLD.corpus) if found]  # an index has no sentences
+    assert sum(page[0] in answers for page in pages) > 1000  # they begin with them
+    assert not [page for page in pages if page[-1].strip() in answers]
 
 
 def test_the_corpus_holds_no_header_of_a_prompt_and_no_blank_line():

@@ -241,7 +241,8 @@ KOREAN_VERBS = {"like": "좋아해요", "see": "봐요", "draw": "그려요", "w
 
 # ----------------------------------------------------------------------------------------------------------------
 # Ways of asking. A frame turns the noun phrase {n} into an instruction; {b} is it without its article, {h} and {x} are
-# what stands before and after its first "of", {w} is {x} without its article. The first frames stand in the prose too; the unseen ones stand nowhere.
+# what stands before and after its first "of", {w} is {x} without its article. The first frames stand in the prose too;
+# the unseen ones stand nowhere.
 
 THE_FRAMES = ("What is {n}?", "Name {n}.", "Tell me {n}.", "Give {n}.", "Please give me {n}.", "Can you tell me {n}?",
               "I want to know {n}.", "{N}?", "{N}: what is it?")

@@ -1,8 +1,9 @@
 """Questions as persons type them: how many does the tuned model answer?
 
-320 questions about the built-in world, written without a look at its ways of asking. `persons_a.jsonl` was used while
-those were chosen, `persons_b.jsonl` was not. Right is a reply that holds the value. The kinds: a plain question, lower
-case, polite, chatty, keywords only, one typing error, another sentence that names the thing, a verb instead of its name.
+480 questions about the built-in world, written without a look at its ways of asking. `persons_a.jsonl` and
+`persons_b.jsonl` were looked at while those were chosen, `persons_c.jsonl` was not. Right is a reply that holds the value.
+The kinds: a plain question, lower case, polite, chatty, keywords only, one typing error, another sentence that names the
+thing, a verb or an everyday expression instead of its name.
 
     python bench/persons.py [out/tuned.pt]
 """

@@ -57,7 +57,7 @@ class Row:
     where: str = ""  # file:line
     system: str = ""  # what a chat says before its first turn
     format: str = ""  # which of extras/datasets.py's formats it was in
-    placeholder: bool = False  # its input was "No input" or the like
+    notes: tuple = ()  # what the audit counts of it: fields that are not read, a placeholder for an input, ...
 
     @classmethod
     def from_dict(cls, pair):
@@ -302,4 +302,4 @@ def epoch_batches(examples, batch_size, seed):
 if __name__ == "__main__":
     from extras.audit import main
 
-    main()
+    raise SystemExit(main())

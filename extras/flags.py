@@ -13,6 +13,7 @@ from extras.speed import supports_bf16
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
 QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0}
+NEW_BASE = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "smear", "pretrain_steps", "pretrain_lr")
 
 
 class Parser(argparse.ArgumentParser):
@@ -93,23 +94,30 @@ def train_parser(about=""):
 
 
 def train(argv=None, about=""):
-    """The flags as a namespace; `device` and `dtype` become ones that this machine has."""
-    parser = train_parser(about)
-    config = parser.parse_args(argv)
+    """The flags as a namespace; `device` and `dtype` become ones that this machine has. `given`: those of the command
+    line."""
+    config, asked = train_parser(about).parse_args(argv), train_parser()
+    asked.set_defaults(**dict.fromkeys(vars(config)))
+    config.given = {name: value for name, value in vars(asked.parse_args(argv)).items() if value is not None}
     if config.quick:
+        config.out = config.given.get("out", "out/quick")  # a look must not leave its base to the real run
         for name, value in QUICK.items():
-            if getattr(config, name) == parser.get_default(name):
+            if name not in config.given:
                 setattr(config, name, value)
     get_template(config.template)
+    wrong = [name for name in NEW_BASE if config.base and name in config.given]
+    if wrong:
+        flag = wrong[0].replace("_", "-")
+        raise UserError(f"--{flag}: is of a new base, and --base {config.base} is none. Leave one of them out.")
     if config.n_embd % (2 * config.n_head):
         raise UserError(f"--n-embd {config.n_embd}: must be a multiple of {2 * config.n_head}, twice --n-head.")
     config.seq_len = min(SEQ_LEN, config.block_size)
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    there = [*(["cuda"] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else []), "cpu", *gpus]
     if config.device == "auto":
-        config.device = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if not there.get(config.device.partition(":")[0]):
-        found = ", ".join(name for name, yes in there.items() if yes)
-        raise UserError(f"--device {config.device}: not on this machine. There is: {found}.")
+        config.device = there[0]
+    if config.device not in there:
+        raise UserError(f"--device {config.device}: not on this machine. There is: {', '.join(there)}.")
     if config.dtype == "auto":
         config.dtype = "bfloat16" if supports_bf16(config.device) else "float32"
     return config

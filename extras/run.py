@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from data import Row, Turn, UserError
 from extras.audit import prompt_key
-from extras.checkpoint import load_checkpoint, save_checkpoint
+from extras.checkpoint import check_weights, load_checkpoint, save_checkpoint, take_over
+from extras.screen import visible
 from extras.speed import peak_memory_mb
 from generate import Sampling
 
@@ -40,7 +41,7 @@ class Run:
         machine += f"torch {torch.__version__}, Python {platform.python_version()}"
         self.report = {"config": vars(config), "stages": {}, "machine": machine}
         self.resume_file, self.partial = self.out / "resume.pt", None
-        self.same = {k: v for k, v in vars(config).items() if k not in ("resume", "fresh", "out", "device")}
+        self.same = {k: v for k, v in vars(config).items() if k not in ("resume", "fresh", "out", "device", "given")}
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             log = os.devnull if self.rank else self.out / "log.jsonl"
@@ -49,12 +50,16 @@ class Run:
             raise UserError(f"{config.out}: cannot be written: {error.strerror}. Choose another --out.") from None
         if config.resume and self.resume_file.exists():
             self.partial = load_checkpoint(self.resume_file)
-            if self.partial["config"] != self.same:
+            if self.partial.get("config") != self.same:
                 remedy = "Give the same flags, or --fresh without --resume."
                 raise UserError(f"{self.resume_file}: made with other settings. {remedy}")
         elif config.resume and not (self.out / "base.pt").exists():
             raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
-        given = {k: v for k, v in vars(config).items() if v is not None and v is not False and v != []}
+        self.base_file = self.out / "base.pt"
+        self.reuses = self.base_file.exists() and not self.starts_over()
+        if self.reuses:
+            take_over(config, load_checkpoint(self.base_file), self.base_file)
+        given = {k: v for k, v in vars(config).items() if k != "given" and v is not None and v is not False and v != []}
         self.say("Configuration: " + ", ".join(f"{k}={v}" for k, v in given.items()))
         self.say(f"Machine: {machine}")
 
@@ -63,6 +68,12 @@ class Run:
             tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
 
+    def log(self, record):
+        try:
+            print(json.dumps(record), file=self.log_file, flush=True)
+        except OSError as error:
+            raise UserError(f"{self.out}/log.jsonl: cannot be written: {error.strerror}. Free some space.") from None
+
     def wait(self):
         """Until all processes are here."""
         if dist.is_initialized():
@@ -70,7 +81,7 @@ class Run:
 
     def starts_over(self):
         """Is a base.pt that is there to be ignored?"""
-        pretraining = self.partial and self.partial["stage"] == "pretrain"
+        pretraining = self.partial and self.partial.get("stage") == "pretrain"
         return pretraining or (self.config.fresh and not self.config.resume)
 
     @contextlib.contextmanager
@@ -102,7 +113,7 @@ class Run:
             if (done - 1) % 10 == 0 or done == steps:
                 lr = optimizers[0].param_groups[0]["lr"]
                 record = {"stage": name, "step": done - 1, "loss": loss, "lr": lr, "tokens_per_second": round(speed)}
-                print(json.dumps(record), file=self.log_file, flush=True)
+                self.log(record)
             stopping = parallel.total(len(stop), model.device()) if dist.is_initialized() else stop  # all at one step
             if self.rank == 0 and (stopping or done % self.config.save_every == 0):
                 states = [optimizer.state_dict() for optimizer in optimizers]
@@ -132,13 +143,17 @@ class Run:
 
     def restore(self, name, model, optimizers):
         """The step to start from: that of the stop, if it was in this stage, with everything as it was; else 0."""
-        if not self.partial or self.partial["stage"] != name:
+        if not self.partial or self.partial.get("stage") != name:
             return 0
-        state = self.partial["state"]
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"]):
-            optimizer.load_state_dict(saved)
-        return state["step"]
+        try:
+            state = self.partial["state"]
+            check_weights(state["model"], model.state_dict())
+            model.load_state_dict(state["model"])
+            for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            return int(state["step"])
+        except Exception:
+            raise UserError(f"{self.resume_file}: damaged. Delete it and run again without --resume.") from None
 
     def save_model(self, name, model, tokenizer, template, trained_on, **content):
         if self.rank == 0:
@@ -154,7 +169,7 @@ class Run:
         trained_on = {prompt_key(row) for row in rows}
         overlap = sum(prompt_key(row) in trained_on for split in splits.values() for row in split)
         for line in (*found.lines(), f"{overlap} of the held-out prompts stand in the tuning data"):
-            self.say(f"  {line}")
+            self.say(visible(f"  {line}"))
         counts = {name: getattr(found, name) for name in ("rows", "kept", "tokens", "learned")}
         dropped = {reason: len(where) for reason, where in found.dropped.items()}
         self.report["audit"] = counts | {"trimmed": len(found.trimmed), "dropped": dropped, "overlap": overlap}

@@ -11,6 +11,7 @@ import unicodedata
 
 import world
 from data import Row
+from extras.screen import visible
 
 
 def wilson(correct, n):
@@ -73,7 +74,7 @@ def print_table(scores):
     for split, found in scores.items():
         n, all_found = found["n"], [found[name] for name in names]
         low_high = ["{:.0f}-{:.0f} %".format(*(100 * x for x in one["interval"])) for one in all_found]
-        print(f"  {split.replace('_', ' '):<17}{n:>5}" + "".join(f"{one['correct'] / n:>9.1%}" for one in all_found))
+        print(visible(f"  {split.replace('_', ' '):<17}{n:>5}") + "".join(f"{one['correct'] / n:>9.1%}" for one in all_found))
         print(f"  {'  95 % interval':<22}" + "".join(f"{text:>9}" for text in low_high))
         print(f"  {'  begins right':<22}" + "".join(f"{one['begins'] / n:>9.1%}" for one in all_found))
         print(f"  {'  stopped':<22}" + "".join(f"{one['stopped'] / n:>9.0%}" for one in all_found))
@@ -114,11 +115,11 @@ def side_by_side(models, row, sampling):
     turn = row.turns[0]
     total = min(shutil.get_terminal_size((100, 24)).columns, 140)
     width = (total - 2 - 3 * (len(models) - 1)) // len(models)
-    print("\n" + textwrap.fill(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else ""), total))
+    print("\n" + textwrap.fill(visible(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else "")), total))
     columns = []
     for name, assistant in models.items():
         text, stopped = assistant.answers([row], sampling)[0]
-        columns.append([name.replace("_", " "), *wrap(text.strip() + ("" if stopped else " ..."), width)])
+        columns.append([name.replace("_", " "), *wrap(visible(text.strip()) + ("" if stopped else " ..."), width)])
     for i in range(max(map(len, columns))):
         cells = [column[i] if i < len(column) else "" for column in columns]
         print("  " + " | ".join(cell + " " * (width - display_width(cell)) for cell in cells).rstrip())

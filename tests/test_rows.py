@@ -565,7 +565,7 @@ def test_the_book_set_loads_whole():
 
 def test_seed_tasks_load_by_their_instances():
     rows, dropped = load_rows(shared("alpaca/seed_tasks.jsonl"))
-    assert len(rows) + sum(map(len, dropped.values())) == 175 and {row.format for row in rows} == {"self_instruct"}
+    assert len(rows) + sum(map(len, dropped.values())) == 175 and {row.format for row in rows} == {"alpaca"}
 
 
 def test_sharegpt_conversations_load_turn_by_turn():

@@ -648,7 +648,8 @@ KNOWN_VERBS = {*AUXILIARIES, *MORE_VERBS, *re.findall(r"\w+", PASTS), *(v for ro
 SOUNDS = [set(line.split()) for line in (  # endings that rhyme though they are spelled in different ways
     "e ee ea ey y ie", "y igh ie ye i uy", "o ow oe oh ough ew", "o oo ue ew ou ough oe", "ay ey eigh", "air are ear ere",
     "ore oor or our oar ar", "ight ite", "ain ane eign", "ail ale", "ame aim", "eat eet", "oat ote", "eam eem", "ead ed",
-    "un one on", "ear eer ere ier", "one own oan", "ose ows oes", "eak eek", "ake eak", "ood ould", "all awl", "ies ise ize", "eep eap")]
+    "un one on", "ear eer ere ier", "one own oan", "ose ows oes", "eak eek", "ake eak", "ood ould", "all awl",
+    "ies ise ize", "eep eap")]
 
 
 def sentences(text):
@@ -702,7 +703,10 @@ def right_sentence(expected, text):
 
 
 def right_three(expected, text):
-    shown, items = (re.split(r",\s*and\s+|\s*,\s*|\s+and\s+", " ".join(said.lower().split())[:-1]) for said in (expected, text))
+    def split(said):
+        return re.split(r",\s*and\s+|\s*,\s*|\s+and\s+", " ".join(said.lower().split())[:-1])
+
+    shown, items = split(expected), split(text)
     kinds = [row["members"].lower().split(", ") for row in KINDS_OF_THINGS]
     members = next((kind for kind in kinds if set(shown) <= set(kind)), ())
     return text.endswith(".") and len(items) == len(set(items)) == 3 and set(items) <= set(members)

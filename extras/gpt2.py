@@ -14,9 +14,9 @@ import torch
 from tqdm import tqdm
 
 from data import EOS, Tokenizer, UserError
+from extras.checkpoint import GPT2_WORD
 from model import GPT, GPTConfig
 
-WORD = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 URL = "https://huggingface.co/openai-community/{}/resolve/main/{}"
 SIZES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 CHECKSUMS = {  # sha256; the weights of the larger ones are checked for their length only
@@ -24,6 +24,11 @@ CHECKSUMS = {  # sha256; the weights of the larger ones are checked for their le
     "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
 }
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+KNOWN = {  # what config.json may say; anything else would be another model
+    "model_type": ("gpt2",), "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu"),
+    "layer_norm_epsilon": (1e-5,), "scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False,),
+    "add_cross_attention": (False,), "tie_word_embeddings": (True,),
+}
 TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")  # they keep these as (in, out), we as (out, in)
 
 
@@ -57,11 +62,11 @@ def gpt2_tokenizer(folder):
         except Exception as error:
             reason = str(error).splitlines()[0][:80]
             raise UserError(f"{folder}: no vocab.json, and it cannot be fetched: {reason}. Put it there.") from None
-        return Tokenizer([bpe.decode_single_token_bytes(i) for i in range(bpe.eot_token)], WORD)
+        return Tokenizer([bpe.decode_single_token_bytes(i) for i in range(bpe.eot_token)], GPT2_WORD)
     try:
         ids = json.loads(file.read_text(encoding="utf-8"))
         byte_of = {letter: byte for byte, letter in byte_letters().items()}
-        return Tokenizer([bytes(byte_of[c] for c in token) for token in sorted(ids, key=ids.get) if token != EOS], WORD)
+        return Tokenizer([bytes(byte_of[c] for c in token) for token in sorted(ids, key=ids.get) if token != EOS], GPT2_WORD)
     except (AttributeError, KeyError, ValueError):
         raise UserError(f"{file}: not GPT-2's vocabulary. Fetch it again.") from None
 
@@ -85,9 +90,10 @@ def fetch(url, path, checksum=""):
                     bar.update(len(piece))
         if part.stat().st_size < size:
             raise OSError("the connection was cut")
-    except (OSError, http.client.HTTPException) as error:
-        remedy = "Run again to continue, or fetch it elsewhere and give --base FILE."
-        raise UserError(f"{url}: cannot be fetched: {error}. {remedy}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if (getattr(error, "headers", None) or {}).get("Content-Range") != f"bytes */{have}":  # else all is here already
+            remedy = "Run again to continue, or fetch it elsewhere and give --base FILE."
+            raise UserError(f"{url}: cannot be fetched: {error}. {remedy}") from None
     if checksum and hashlib.sha256(part.read_bytes()).hexdigest() != checksum:
         part.unlink()
         raise UserError(f"{url}: what came is damaged (its checksum differs). Run again.")
@@ -109,7 +115,7 @@ def read_safetensors(path):
     header, body = json.loads(raw[8 : 8 + size]), bytearray(raw[8 + size :])
     tensors = {}
     for name, entry in header.items():
-        if name != "__metadata__":
+        if name != "__metadata__" and entry["dtype"] in DTYPES:  # the others are masks, not weights
             start, end = entry["data_offsets"]
             assert end <= len(body), "cut off"
             tensors[name] = torch.frombuffer(body[start:end], dtype=DTYPES[entry["dtype"]]).view(entry["shape"])
@@ -142,6 +148,10 @@ def load_gpt2(path):
         weights = {name.removeprefix("transformer."): weight.float() for name, weight in weights.items()}
         about = path.parent / "config.json"
         known = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
+        for name, values in KNOWN.items():
+            if known.get(name, values[0]) not in values:
+                said = f"{name} {known[name]!r}, and only {' or '.join(map(str, values))} is known"
+                raise UserError(f"{about}: {said} here. Give a model of GPT-2's shape.")
         (vocab_size, n_embd), block_size = weights["wte.weight"].shape, len(weights["wpe.weight"])
         n_layer = sum(name.endswith("ln_1.weight") for name in weights)
         gelu = "none" if known.get("activation_function") == "gelu" else "tanh"
@@ -150,6 +160,8 @@ def load_gpt2(path):
         ours = {name: weights[name].T if name.endswith(TRANSPOSED) else weights[name] for name in model.state_dict()}
         model.load_state_dict(ours)
         return model
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}. Give GPT-2's weights or their folder.") from None
     except Exception:

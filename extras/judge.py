@@ -74,9 +74,11 @@ def read_verdicts(path):
     """[{"instruction", "input", "models", "better", ...}, ...], none if there is no such file."""
     verdicts = list(read_json(path)) if Path(path).exists() and Path(path).stat().st_size else []
     for number, verdict in verdicts:
-        known = isinstance(verdict, dict) and {"instruction", "input", "models", "better"} <= set(verdict)
-        if not known or not all(isinstance(verdict[name], str) for name in ("instruction", "input", "better")):
-            raise UserError(f"{path}:{number}: not a verdict of --judge. Delete that line, or choose another --verdicts.")
+        try:
+            texts = [verdict["instruction"], verdict["input"], verdict["better"], *verdict["models"]]
+            assert all(isinstance(text, str) for text in texts)
+        except (AssertionError, KeyError, TypeError):
+            raise UserError(f"{path}:{number}: no verdict of --judge. Delete that line or choose other --verdicts.") from None
     return [verdict for _, verdict in verdicts]
 
 

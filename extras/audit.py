@@ -60,15 +60,6 @@ class Audit:
             yield f"{len(places)} dropped, {reason}: {', '.join(places[:3])}{' ...' if len(places) > 3 else ''}"
         yield from (f"{n} {note}" for note, n in self.notes.items() if n)
 
-    def as_json(self):
-        """The same for programs; places without the file's name."""
-
-        def places(where):
-            names = [place.rpartition(":")[2] for place in where]
-            return [int(name) if name.isdigit() else name for name in names]
-
-        return vars(self) | {"trimmed": places(self.trimmed), "dropped": {k: places(v) for k, v in self.dropped.items()}}
-
 
 def audit(rows, examples, shortened, too_long, dropped=()):
     """What prepare() gave, and {reason: [where]} of rows that were left out before -> Audit"""
@@ -82,7 +73,7 @@ def audit(rows, examples, shortened, too_long, dropped=()):
         notes.update(row.notes)
         seen.add(key)
     n_rows, formats = len(examples) + sum(map(len, dropped.values())), Counter(row.format for row in rows)
-    tokens, learned = (sum(len(ids) for ids, _ in examples), sum(sum(mask) for _, mask in examples))
+    tokens, learned = sum(len(ids) for ids, _ in examples), sum(sum(mask) for _, mask in examples)
     answers = sum(len(row.turns) for row in rows) - sum(len(row.turns) for row in too_long)
     ends = sum(token == ids[-1] for ids, mask in examples for token, on in zip(ids, mask) if on)  # each ends with an eos
     trimmed = [row.where for row in shortened]
@@ -113,4 +104,4 @@ def main(argv=None):
             print(visible("\n  ".join([f"{file}:", *audits[file].lines()])))
             print(f"  (in tokens of this file's own, {args.block_size} at most; train_sft.py counts with its base's)")
     if args.json:
-        print(json.dumps({file: found.as_json() for file, found in audits.items()}, indent=1))
+        print(json.dumps({file: vars(found) for file, found in audits.items()}, indent=1))

@@ -6,6 +6,7 @@ with a checksum (CRC-32) of every part, and what it says of sizes is believed on
 """
 
 import hashlib
+import json
 import math
 import os
 import zipfile
@@ -25,13 +26,14 @@ TEXT, NUMBERS = (str, type(None)), ("seed", "vocab_size", "block_size", "n_layer
 MADE_WITH = {"quick": bool, "hold_out": list, "corpus": TEXT, "base": TEXT} | dict.fromkeys(NUMBERS, (int, float))
 
 
-def save_checkpoint(path, **content):
-    """Write plain values and tensors to `path`. UserError where that is not possible; the old file then stays."""
+def write_whole(path, write):
+    """write(file) into a new file, which then takes the place of `path`. UserError where that is not possible; the old
+    file then stays."""
     temporary = f"{path}.tmp"
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(temporary, "wb") as file:
-            torch.save({"format": 1, **content}, file)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -39,7 +41,17 @@ def save_checkpoint(path, **content):
         if os.path.isfile(temporary):
             os.remove(temporary)
         reason = getattr(error, "strerror", None) or "No space left on device"
-        raise UserError(f"{path}: cannot be written: {reason}. Free some space or choose another --out.") from None
+        raise UserError(f"{path}: cannot be written: {reason}. Free some space or choose another place.") from None
+
+
+def save_checkpoint(path, **content):
+    """Plain values and tensors."""
+    write_whole(path, lambda file: torch.save({"format": 1, **content}, file))
+
+
+def save_json(path, content):
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def load_checkpoint(path):

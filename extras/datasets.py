@@ -6,9 +6,7 @@ its place: file:line, in a JSON array file:number of the element, with .i for th
 """
 
 import gzip
-import hashlib
 import json
-import os
 import random
 import re
 import zlib
@@ -19,6 +17,7 @@ import numpy as np
 
 from data import ALPACA, Row, Template, Turn, UserError
 from extras.audit import prompt_key
+from extras.checkpoint import write_whole
 
 # As published. What those models have as single control tokens (<|im_start|>, <s>) is ordinary text here, except for
 # the one that ends an answer (<|im_end|>, </s>, <|eot_id|>): that is the tokenizer's eos.
@@ -50,17 +49,11 @@ class BadRow(Exception):
 
 
 FORMATS = {  # name: the fields with the question, its input, the answer. The first is taken whose fields are all there.
-    "alpaca": ("instruction", "input", "output"),  # and this project's own
-    "dolly": ("instruction", "context", "response"),
-    "flan": ("inputs", "", "targets"),
-    "completion": ("prompt", "", "completion"),
-    "preference": ("prompt", "", "chosen"),
-    "alpaca preference": ("instruction", "input", "chosen"),
-    "messages preference": ("messages", "", "chosen"),
-    "sharegpt preference": ("conversations", "", "chosen"),
-    "messages": ("messages", "", ""),
-    "sharegpt": ("conversations", "", ""),
-    "chosen conversation": ("chosen", "", ""),
+    "alpaca": ("instruction", "input", "output"), "dolly": ("instruction", "context", "response"),
+    "flan": ("inputs", "", "targets"), "completion": ("prompt", "", "completion"),
+    "preference": ("prompt", "", "chosen"), "alpaca preference": ("instruction", "input", "chosen"),
+    "messages preference": ("messages", "", "chosen"), "sharegpt preference": ("conversations", "", "chosen"),
+    "messages": ("messages", "", ""), "sharegpt": ("conversations", "", ""), "chosen conversation": ("chosen", "", ""),
     "input and output": ("input", "", "output"),
 }
 INSTANCES = (("Definition", "Instances"), ("instruction", "instances"))  # Natural Instructions, self-instruct
@@ -76,22 +69,22 @@ def is_message(value):
     return isinstance(value, dict) and ("role" in value or "from" in value)
 
 
+def first(text):
+    return text[0] if isinstance(text, list) and text else text
+
+
 def expand(value):
-    """A list of rows -> these rows; one instruction with many instances -> a row for each; any other row -> [row]. Of
-    several answers to one instance the first is taken."""
+    """A list of rows -> these rows; one instruction with many instances -> a row for each, with the first of its
+    answers; any other row -> [row]"""
     if isinstance(value, list) and value and all(isinstance(row, dict) and not is_message(row) for row in value):
         return value
     for definition, instances in INSTANCES if isinstance(value, dict) else ():
         if definition in value and instances in value:
             rest = {key: value[key] for key in value if key not in (definition, instances)}
-            rest["instruction"] = first(value[definition])
-            some = value[instances] if isinstance(value[instances], list) and value[instances] else [None]
+            rest["instruction"], some = first(value[definition]), value[instances]
+            some = some if isinstance(some, list) and some else [None]
             return [rest | i | {"output": first(i.get("output"))} if isinstance(i, dict) else i for i in some]
     return [value]
-
-
-def first(text):
-    return text[0] if isinstance(text, list) and text else text
 
 
 def text_of(content):
@@ -145,7 +138,7 @@ def means(text, placeholders):
 def read_row(row, where, task):
     """A parsed JSON row -> Row, or BadRow. Its notes say what of it is not read."""
     row = {"messages": row} if isinstance(row, list) else row
-    if isinstance(row, BadRow) or not isinstance(row, dict):
+    if not isinstance(row, dict):
         raise row if isinstance(row, BadRow) else BadRow("not an object with fields")
     name = next((name for name, (q, _, a) in FORMATS.items() if q in row and (not a or a in row)), None)
     if name is None:
@@ -179,7 +172,7 @@ def read_row(row, where, task):
     notes = [f"have a field {key!r} that is not read" for key in sorted(unread)]
     notes += ["had a placeholder for an input, taken as none"] * placeholder
     notes += ["say an answer twice in one conversation"] * (len({turn.output for turn in turns}) < len(turns))
-    task = next((text_of(str(row[key])) for key in TASK if row.get(key)), task)
+    task = next((text_of(str(row[key]))[:99] for key in TASK if row.get(key)), task)
     return Row(tuple(turns), task, where, system, name, tuple(notes))
 
 
@@ -203,11 +196,10 @@ def read_lines(path, longest=2**20):
 
 def read_documents(path):
     """A UTF-8 text file of any size -> its documents, one by one; blank lines stand between them."""
-    lines, size, number = [], 0, 1
-    for line in read_lines(path):
+    lines, size = [], 0
+    for number, line in enumerate(read_lines(path), 1):
         if NOT_UTF8.search(line):
             raise UserError(f"{path}:{number}: not UTF-8. Save the file as UTF-8 and try again.")
-        number += line.endswith("\n")
         lines.append(line)
         size += len(line)
         if not line.strip() or size > 2**20:  # a document without an end is cut, so that memory stays small
@@ -288,8 +280,8 @@ def load_rows(path, strict=False):
 
 def split_name(name):
     """ "pairs.jsonl:0.3:500" -> ("pairs.jsonl", weight 0.3, at most 500 rows of a task); both may be left out."""
-    number = r"[+-]?(?:nan|inf|\.?\d[\d.]*(?:e[+-]?\d+)?)"
-    path, weight, cap = re.fullmatch(rf"(.*?)(?::({number}))?(?::({number}))?", name, re.I | re.S).groups()
+    number = r"(?::([+-]?(?:nan|inf|\.?\d[\d.]*(?:e[+-]?\d+)?)))?"
+    path, weight, cap = re.fullmatch(f"(.*?){number}{number}", name, re.I | re.S).groups()
     try:
         weight, cap = float(weight or 1), int(cap or 0)
         assert 0 < weight <= 100 and cap >= 0
@@ -341,16 +333,14 @@ def encode_corpus_to(path, tokenizer, documents):
     """Same as data.encode_corpus, but memory-mapped from a file on disk. (number of tokens,)"""
     kind = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
     if not Path(path).exists():
-        with open(f"{path}.tmp", "wb") as file:
-            for text in documents:
-                file.write(np.array(tokenizer.encode(text) + [tokenizer.eos_id], kind).tobytes())
-        Path(f"{path}.tmp").replace(path)
+        tokens = (np.array(tokenizer.encode(text) + [tokenizer.eos_id], kind) for text in documents)
+        write_whole(path, lambda file: file.writelines(tokens))
     return np.memmap(path, kind, "r")
 
 
 def open_corpus(path, run, sample=20_000_000):
     """What train_sft.load_corpus gives, for a file: documents of so many letters, and a function that encodes all. The
-    tokens are kept beside the checkpoints, and made again when the file or the tokenizer is another."""
+    tokens are kept beside the checkpoints."""
     documents, size = [], 0
     for document in read_documents(path):
         documents.append(document)
@@ -361,12 +351,9 @@ def open_corpus(path, run, sample=20_000_000):
         raise UserError(f"{path}: the file is empty. It should hold text.")
 
     def encode_all(tokenizer):
-        about = os.stat(path)
-        key = repr((path, about.st_size, about.st_mtime_ns, tokenizer.state())).encode()
-        tokens = run.out / f"corpus-{hashlib.sha256(key).hexdigest()[:12]}.tokens"
+        tokens = run.out / "corpus.tokens"
         if run.rank == 0:
-            for old in set(run.out.glob("corpus-*.tokens")) - {tokens}:
-                old.unlink()
+            tokens.unlink(missing_ok=True)
             encode_corpus_to(tokens, tokenizer, read_documents(path))
         run.wait()
         return encode_corpus_to(tokens, tokenizer, ())

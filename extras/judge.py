@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 from data import UserError
-from extras.checkpoint import fingerprint
+from extras.checkpoint import fingerprint, save_json
 from extras.datasets import read_json
 from extras.screen import visible
 from extras.table import wilson
@@ -19,20 +19,12 @@ from extras.table import wilson
 VERDICTS = ("1", "2", "tie")
 
 
-def write(path, mode, text):
-    try:
-        with open(path, mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}. Choose another place for it.") from None
-
-
 def save_answers(path, assistant, name, rows, sampling):
     """In the form that AlpacaEval and other judges read."""
     prompts = ["\n\n".join(filter(None, row.turns[0][:2])) for row in rows]
     texts = [text for text, _ in assistant.answers(rows, sampling)]
     lines = [{"instruction": prompt, "output": text, "generator": name} for prompt, text in zip(prompts, texts)]
-    write(path, "w", json.dumps(lines, ensure_ascii=False, indent=1))
+    save_json(path, lines)
     print(f"{len(lines)} answers are in {path}")
 
 
@@ -100,9 +92,9 @@ def judge(assistants, names, rows, sampling, ask, path, seed):
         if verdict == "quit":
             break
         better = verdict if verdict == "tie" else models[order[int(verdict) - 1]]
-        shown = {"models": models, "names": names, "shown_first": names[order[0]], "better": better}
-        verdicts.append(pair | shown)
-        write(path, "a", json.dumps(verdicts[-1], ensure_ascii=False) + "\n")
+        verdicts.append(pair | {"models": models, "shown_first": names[order[0]], "better": better})
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(json.dumps(verdicts[-1], ensure_ascii=False) + "\n")
     wins = [sum(verdict["better"] == model for verdict in verdicts) for model in models]
     decided, ties = sum(wins), sum(verdict["better"] == "tie" for verdict in verdicts)
     print(f"{len(verdicts)} pairs: {names[0]} better {wins[0]}, {names[1]} better {wins[1]}, ties {ties}")

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from data import Row, Turn, UserError
 from extras.audit import prompt_key
-from extras.checkpoint import check_weights, load_checkpoint, save_checkpoint, take_over
+from extras.checkpoint import check_weights, load_checkpoint, save_checkpoint, save_json, take_over
 from extras.screen import visible
 from extras.speed import peak_memory_mb
 from generate import Sampling
@@ -178,10 +178,7 @@ class Run:
         """Write the report; nothing is left to resume."""
         seconds, memory, out = round(time.perf_counter() - self.start, 1), peak_memory_mb(), self.out
         self.report |= {"held_out": scores, "corpus_loss": losses, "seconds": seconds, "peak_memory_mb": memory}
-        try:
-            (out / "report.json").write_text(json.dumps(self.report, indent=1, ensure_ascii=False), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{out}/report.json: cannot be written: {error.strerror}. Choose another --out.") from None
+        save_json(out / "report.json", self.report)
         self.resume_file.unlink(missing_ok=True)
         files = ", ".join(f"{out}/{name}" for name in ("base.pt", "tuned.pt", "report.json", "log.jsonl"))
         self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. Files: {files}")

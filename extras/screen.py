@@ -23,29 +23,26 @@ def program(main):
     @functools.wraps(main)
     def run(argv=None):
         for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-            if getattr(sys, name) is None:
-                setattr(sys, name, open(os.devnull, mode))
+            setattr(sys, name, getattr(sys, name) or open(os.devnull, mode))
             if hasattr(getattr(sys, name), "reconfigure"):
                 getattr(sys, name).reconfigure(errors="replace")
         try:
             status = main(argv) or 0
             sys.stdout.flush()
             return status
-        except UserError as error:
-            said, status = str(error), 2
         except KeyboardInterrupt:
-            said, status = "stopped", 130
-        except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # Python would try once more to write there
-            return 1
+            said, status = "stopped.", 130
         except OSError as error:
-            sys.stdout = open(os.devnull, "w")
+            sys.stdout = open(os.devnull, "w")  # Python would try once more to write to the old one
+            if isinstance(error, BrokenPipeError):
+                return 1
             place = error.filename or "the screen or a file"
             said, status = f"{place}: {error.strerror or error}. Free some space or choose another place.", 2
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "alloc" not in str(error):  # torch says so that memory is too small
+        except (UserError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "alloc" not in str(error):  # torch's way to say that memory is short
                 raise
-            said, status = "not enough memory. Choose a smaller model, --micro-batch or file.", 2
+            short = "not enough memory. Choose a smaller model, --micro-batch or file."
+            said, status = str(error) if isinstance(error, UserError) else short, 2
         print("error:", visible(" ".join(said.split())), file=sys.stderr)
         return status
 

@@ -164,7 +164,7 @@ def hunt_data(n, rng, folder, found):
         with case(found, f"data {i}"):
             loaded, dropped = load_rows(path)
             examples, audit = audited(loaded, tokenizer, rng.choice(list(TEMPLATES)), 256, dropped)
-            json.dumps([audit.as_json(), list(audit.lines())], ensure_ascii=False).encode()
+            json.dumps([vars(audit), list(audit.lines())], ensure_ascii=False).encode()
             for ids, mask in examples[:2]:
                 assert "\x1b" not in show_mask(tokenizer, ids, mask, False)
                 assert 0 < sum(mask) < len(mask)

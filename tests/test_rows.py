@@ -241,7 +241,7 @@ def test_the_audit_notes_what_looks_odd(tmp_path, tokenizer):
     rows, dropped = load_rows(write(tmp_path, lines(*odd)))
     _, audit = audited(rows, tokenizer, "alpaca", 4096, dropped)
     assert list(audit.notes.values()) == [2, 2, 1], audit.notes
-    assert audit.as_json()["formats"] == {"alpaca": 5} and audit.as_json()["dropped"] == {}
+    assert audit.formats == {"alpaca": 5} and audit.dropped == {}
 
 
 THREE = {n: ((f"i{n}", "", f"o{n}"),) for n in (1, 2, 3)}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from helpers import ROOT, TINY, run
 import train_sft
 from data import UserError
 from extras import flags
-from extras.checkpoint import load_checkpoint, save_checkpoint
+from extras.checkpoint import load_checkpoint, save_checkpoint, save_json
 from extras.run import Run
 from extras.screen import program, visible
 
@@ -76,6 +77,20 @@ def test_world_help_makes_no_folder(tmp_path):
     for word in ("--help", "-x"):
         done = subprocess.run([sys.executable, ROOT / "world.py", word], cwd=tmp_path, env=os.environ | env, capture_output=True)
         assert b"usage:" in done.stdout + done.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_report_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
+    path = tmp_path / "report.json"
+    save_json(path, {"name": "\udcff \uae00"})
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(UserError, match="report.json: cannot be written"):
+            save_json(path, "x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_full_disk_under_the_log_is_named(tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ from extras.audit import show_mask  # noqa: E402
 from extras.checkpoint import build_model, load_checkpoint, take_over  # noqa: E402
 from extras.datasets import TEMPLATES, load_rows  # noqa: E402
 
-LIMIT = 60  # seconds for a case
+LIMIT, WALL = 60, 600  # seconds of computing for a case, and of waiting, where the machine is busy with other things
 FAST = [*TINY, "--pretrain-steps", "2", "--tune-epochs", "0.002"]
 
 
@@ -57,7 +57,8 @@ def hang(*_):
 def case(found, name):
     """Counts what comes out of one case; what was expected to come out is a UserError or nothing."""
     found["cases"] += 1
-    signal.alarm(LIMIT)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    signal.alarm(WALL)
     try:
         yield
     except UserError as error:
@@ -72,6 +73,7 @@ def case(found, name):
         found["tracebacks"] += 1
         print(f"  {name}: {''.join(traceback.format_exception(error))[-1500:]}")
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
 
 
@@ -270,6 +272,11 @@ ASK = {
 }
 
 
+def write_files(folder):
+    for name, line in FILES.items():
+        (folder / name).write_text("".join(line % ((i,) * line.count("%d")) for i in range(200 if line else 0)))
+
+
 def draw(table, rng):
     argv = []
     for name in rng.sample(list(table), rng.choice((1, 2, 3, 4))):
@@ -280,8 +287,7 @@ def draw(table, rng):
 
 def hunt_flags(n, rng, folder, found):
     made(folder)
-    for name, line in FILES.items():
-        (folder / name).write_text("".join(line % ((i,) * line.count("%d")) for i in range(200 if line else 0)))
+    write_files(folder)
     kept = {path: path.read_bytes() for path in [*(folder / "made").iterdir(), *(folder / name for name in FILES)]}
     os.chdir(folder)
     for i in range(n):
@@ -333,8 +339,10 @@ def hunt_environments(n, rng, folder, found):
     for command, env in (cases * n)[:n]:
         found["cases"] += 1
         try:
-            done = subprocess.run(["bash", "-c", command], cwd=folder, env=os.environ | env, capture_output=True, timeout=LIMIT)
-        except subprocess.TimeoutExpired:
+            done = subprocess.run(["bash", "-c", f"ulimit -t {LIMIT}; {command}"], cwd=folder, env=os.environ | env,
+                                  capture_output=True, timeout=WALL)
+            assert done.returncode not in (-9, -24, 137, 152), "ulimit's way to end it"
+        except (AssertionError, subprocess.TimeoutExpired):
             found["hangs"] += 1
             print(f"  {command} {env}: more than {LIMIT} s")
             continue
@@ -355,16 +363,21 @@ def forked(argv):
     """train_sft.main(argv) in a process of its own, which needs no new start of torch -> its id"""
     if child := os.fork():
         return child
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
     with open("said.txt", "w") as said:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
         sys.stdout = sys.stderr = said
-        os._exit(train_sft.main(argv))
+        status = train_sft.main(argv)
+        said.flush()
+        os._exit(status)
 
 
 def hunt_kills(n, rng, folder, found):
     os.chdir(folder)
-    argv = [*TINY, "--pretrain-steps", "40", "--lora", "2", "--save-every", "3"]
+    write_files(folder)
+    argv = [*TINY, "--pretrain-steps", "40", "--lora", "2", "--save-every", "3", "--tune-epochs", "2", "--replay", "0.1"]
+    argv += ["--data", "good.jsonl", "--corpus", "text.txt"]
     start = time.time()
     assert os.waitpid(forked([*argv, "--out", "whole"]), 0)[1] == 0, Path("said.txt").read_text()
     seconds = time.time() - start
@@ -381,6 +394,8 @@ def hunt_kills(n, rng, folder, found):
                     load_checkpoint(f"{out}/{name}")  # whole at any moment
             again = [] if not list(Path(out).glob("*.pt")) else ["--resume"]
             status = os.waitpid(forked([*argv, *again, "--out", out]), 0)[1]
+            if os.WIFSIGNALED(status):
+                raise Hang
             assert status == 0, Path("said.txt").read_text()[-1500:]
             for name, content in weights.items():
                 part, now = "adapter" if name == "lora" else "model", load_checkpoint(f"{out}/{name}.pt")
@@ -404,6 +419,7 @@ def main():
     args, table = parser.parse_args(), {}
     torch.set_num_threads(1)
     signal.signal(signal.SIGALRM, hang)
+    signal.signal(signal.SIGPROF, hang)
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only:
             hunt, n = HUNTS[name]

@@ -83,8 +83,12 @@ def expand(value):
             rest = {key: value[key] for key in value if key not in (definition, instances)}
             rest["instruction"], some = first(value[definition]), value[instances]
             some = some if isinstance(some, list) and some else [None]
-            return [rest | i | {"output": first(i.get("output"))} if isinstance(i, dict) else i for i in some]
+            return [rest | i | one_answer(i.get("output")) if isinstance(i, dict) else i for i in some]
     return [value]
+
+
+def one_answer(output):
+    return {"output": first(output), "other outputs": output[1:] if isinstance(output, list) else []}
 
 
 def text_of(content):
@@ -113,8 +117,8 @@ def messages_of(value, role):
 
 
 def turns_of(messages):
-    """[(role, text), ...] -> (system, [Turn, ...]). A leading system message is the system text; with no user message
-    after it, it is the instruction."""
+    """[(role, text), ...] -> (system, [Turn, ...], messages after the last answer). A leading system message is the
+    system text; with no user message after it, it is the instruction."""
     system, question, turns = [], [], []
     for role, text in messages:
         if role == "assistant":
@@ -127,7 +131,7 @@ def turns_of(messages):
             system.append(text)
         else:
             question.append(text)
-    return "\n\n".join(system), turns
+    return "\n\n".join(system), turns, question
 
 
 def means(text, placeholders):
@@ -151,7 +155,7 @@ def read_row(row, where, task):
         for asked, said in row.get("history") or ():
             start += [("user", text_of(asked)), ("assistant", text_of(said))]
         asked, said = messages_of(row[question], "user"), messages_of(row[answer], "assistant") if answer else []
-        system, turns = turns_of(start + (said if said[: len(asked)] == asked else asked + said))  # or asked is in both
+        system, turns, rest = turns_of(start + (said if said[: len(asked)] == asked else asked + said))  # or asked is in both
         input = "" if row.get(input) is None else text_of(row[input])
     except (AttributeError, TypeError, ValueError):
         raise BadRow("a turn without its role or text") from None
@@ -171,6 +175,7 @@ def read_row(row, where, task):
     unread |= {key for key in row if row[key]} - READ[0] - {*FORMATS[name]}
     notes = [f"have a field {key!r} that is not read" for key in sorted(unread)]
     notes += ["had a placeholder for an input, taken as none"] * placeholder
+    notes += ["end with a message that has no answer and is not read"] * bool(rest)
     notes += ["say an answer twice in one conversation"] * (len({turn.output for turn in turns}) < len(turns))
     task = next((text_of(str(row[key]))[:99] for key in TASK if row.get(key)), task)
     return Row(tuple(turns), task, where, system, name, tuple(notes))
@@ -208,10 +213,18 @@ def read_documents(path):
     yield from filter(None, ["".join(lines).strip()])
 
 
+def keep_last(pairs):
+    """The fields of an object; where one is given twice, its note says so (the last counts, as usual in JSON)."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else found | {"an earlier one of the same name": True}
+
+
 def parse_json(text):
     """What the JSON says, or a BadRow: a value like others, so that a bad line does not end the file."""
     try:
-        return BadRow("not UTF-8") if NOT_UTF8.search(text) else json.loads(text.lstrip("\ufeff"))
+        if NOT_UTF8.search(text):
+            return BadRow("not UTF-8")
+        return json.loads(text.lstrip("\ufeff"), object_pairs_hook=keep_last)
     except (ValueError, RecursionError):
         return BadRow("not JSON")
 
@@ -245,7 +258,7 @@ def read_json(path):
 
 def parse_values(text):
     """JSON values one after another, or the elements of the one array that there is, if it is no conversation."""
-    values, at, space, decoder = [], 0, re.compile(r"\s*"), json.JSONDecoder()
+    values, at, space, decoder = [], 0, re.compile(r"\s*"), json.JSONDecoder(object_pairs_hook=keep_last)
     while (at := space.match(text, at).end()) < len(text):
         value, at = decoder.raw_decode(text, at)
         values.append(value)

@@ -170,6 +170,17 @@ def test_what_is_not_to_be_learned_is_left_out_and_what_is_not_read_is_counted(t
     assert "5 answers (assistant turns), 5 supervised eos" in said and "4 of 7 rows kept" in said
 
 
+def test_what_is_read_in_part_is_counted(tmp_path):
+    task = {"Definition": ["Add."], "Instances": [{"input": "1", "output": ["2", "two"]}, {"input": "2", "output": ["3"]}]}
+    odd = [task, messages(*TWO_PAIRS, ("user", "and?"))]
+    path = write(tmp_path, lines(*odd) + '{"instruction": "i", "output": "a", "output": "b"}\n')
+    rows, dropped = load_rows(path)
+    assert not dropped and [row.notes for row in rows] == [
+        ("have a field 'other outputs' that is not read",), (), ("end with a message that has no answer and is not read",),
+        ("have a field 'an earlier one of the same name' that is not read",)]
+    assert rows[3].turns[0].output == "b"
+
+
 @pytest.mark.parametrize("template", datasets.TEMPLATES)
 def test_every_turn_begins_with_all_the_tokens_of_the_turns_before_it(tokenizer, template):
     turns = [Turn(f"ask {n}", "cat" * (n % 2), "sat") for n in range(4)]

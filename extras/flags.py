@@ -65,7 +65,7 @@ def train_parser(about=""):
     add("--seed", type=number(0, 2**31), default=0, help="of the weights, the data and their order")
     add("--device", default="auto", help="cpu, cuda, mps, or auto")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matrix products in training")
-    add("--quick", action="store_true", help="tiny settings for a look at everything in seconds")
+    add("--quick", action="store_true", help="tiny settings for a look at everything in seconds, in out/quick")
 
     add = parser.add_argument_group("size of a new base model").add_argument
     add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens")

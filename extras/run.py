@@ -182,4 +182,5 @@ class Run:
         self.resume_file.unlink(missing_ok=True)
         files = ", ".join(f"{out}/{name}" for name in ("base.pt", "tuned.pt", "report.json", "log.jsonl"))
         self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. Files: {files}")
-        self.say('Try next:  python generate.py "What is the capital of France?"\n           python generate.py')
+        ask = "python generate.py" + ("" if str(out) == "out" else f" --base {out}/base.pt --tuned {out}/tuned.pt")
+        self.say(f'Try next:  {ask} "What is the capital of France?"\n           {ask}')

@@ -57,7 +57,7 @@ class Row:
     where: str = ""  # file:line
     system: str = ""  # what a chat says before its first turn
     format: str = ""  # which of extras/datasets.py's formats it was in
-    placeholder: bool = False  # its input was "No input" or the like
+    notes: tuple = ()  # what the audit counts of it: fields that are not read, a placeholder for an input, ...
 
     @classmethod
     def from_dict(cls, pair):
@@ -167,7 +167,8 @@ def prepare(rows, tokenizer, template, block_size):
 # ----------------------------------------------------------------------------------------------------------------
 # Byte pairs. Text is first cut into words (a word keeps the space before it), so no token spans two words.
 
-WORD = r" ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+"  # letters | digits | other signs | white space
+WORD = r" ?[^\W\d_]{1,32}| ?\d{1,32}| ?(?:[^\s\w]|_){1,32}|\s{1,32}(?!\S)|\s{1,32}"
+# letters | digits | other signs | white space: 32 at most, since text without spaces would be one long word
 EOS = "<|endoftext|>"  # end of sequence: after every answer, and after every document of the corpus
 
 
@@ -176,7 +177,7 @@ def train_bpe(text, vocab_size):
 
     Start from the 256 bytes; again and again merge the most frequent pair of neighbours into a new token. Words are
     counted once, and only those that hold the merged pair are touched. Ties go to the smaller pair of ids."""
-    words = Counter(re.findall(WORD, text))
+    words = Counter(word[0] for word in re.finditer(WORD, text))
     counts = list(words.values())
     parts = [list(word.encode()) for word in words]  # every word as a list of token ids
     pairs = Counter()  # (id, id) -> how often it stands in the text
@@ -191,7 +192,7 @@ def train_bpe(text, vocab_size):
     tokens = [bytes([byte]) for byte in range(256)]
     while len(tokens) < vocab_size - 1 and heap:  # one id is kept for the eos
         count, pair = heapq.heappop(heap)
-        if -count != pairs[pair]:  # the pair became rarer since it was put here
+        if count == 0 or -count != pairs[pair]:  # the pair became rarer since it was put here
             if pairs[pair]:
                 heapq.heappush(heap, (-pairs[pair], pair))
             continue
@@ -199,29 +200,28 @@ def train_bpe(text, vocab_size):
         tokens.append(tokens[pair[0]] + tokens[pair[1]])
         grown = set()
         for w in where.pop(pair):
-            for old in zip(parts[w], parts[w][1:]):
-                pairs[old] -= counts[w]
-            parts[w] = merge(parts[w], pair, new)
-            for fresh in zip(parts[w], parts[w][1:]):
-                pairs[fresh] += counts[w]
-                where[fresh].add(w)
-                grown.add(fresh)
+            for neighbours, change in merge(parts[w], pair, new):
+                pairs[neighbours] += change * counts[w]
+                if change > 0:
+                    where[neighbours].add(w)
+                    grown.add(neighbours)
         for fresh in grown:
             heapq.heappush(heap, (-pairs[fresh], fresh))
     return tokens
 
 
 def merge(ids, pair, new):
-    """Replace every `pair` by `new`: [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9]"""
-    out, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == pair:
-            out.append(new)
-            i += 2
-        else:
-            out.append(ids[i])
-            i += 1
-    return out
+    """Replace every `pair` by `new` in place, [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9], and yield what that changes: a
+    pair of neighbours that goes (-1) or comes (1)."""
+    i = 0
+    while i < len(ids) - 1:
+        if (ids[i], ids[i + 1]) == pair:
+            old = ids[max(i - 1, 0) : i + 3]  # the pair and the token on either side
+            ids[i : i + 2] = [new]
+            around = ids[max(i - 1, 0) : i + 2]
+            yield from ((neighbours, -1) for neighbours in zip(old, old[1:]))
+            yield from ((neighbours, 1) for neighbours in zip(around, around[1:]))
+        i += 1
 
 
 class Tokenizer:
@@ -302,4 +302,4 @@ def epoch_batches(examples, batch_size, seed):
 if __name__ == "__main__":
     from extras.audit import main
 
-    main()
+    raise SystemExit(main())

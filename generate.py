@@ -23,7 +23,8 @@ import torch
 
 from data import Row, Tokenizer, Turn, UserError, encode, get_template, render
 from extras import flags, table
-from extras.checkpoint import build_model, load_adapter, load_checkpoint
+from extras.checkpoint import load_model
+from extras.screen import program, visible
 from model import KVCache, merge_lora
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -66,11 +67,12 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
     ids = torch.full((B, longest), eos_id)
     for row, prompt in zip(ids, prompts):
         row[longest - len(prompt) :] = torch.tensor(prompt)
-    ids, size = ids.to(device), min(limit, longest + sampling.max_new_tokens)
+    ids = ids.to(device)
     padding = torch.tensor([[longest - len(prompt)] for prompt in prompts], device=device)  # (B, 1)
+    size = min(longest + sampling.max_new_tokens, limit + padding.max().item())
     at = torch.arange(size, device=device)
-    positions = (at - padding).clamp(min=0)  # (B, size)
-    mask = (at >= padding)[:, None] & model.causal[:size, :size]  # (B, size, size): not padding, nothing later
+    positions = (at - padding).clamp(0, limit - 1)  # (B, size); a row that is full does not stop the others
+    mask = (at >= padding)[:, None] & (at <= at[:, None])  # (B, size, size): not padding, nothing later
     mask |= torch.eye(size, dtype=torch.bool, device=device)  # padding sees itself: a row of nothing would be NaN
     cache = KVCache(model, B, size)
     generator = torch.Generator(device).manual_seed(sampling.seed)
@@ -80,7 +82,7 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
         step_mask = mask[:, None, start:stop, :stop]  # (B, 1, T, S)
         logits = model(ids, None, positions[:, start:stop], step_mask, cache, last=True)  # (B, V)
         chosen = choose(logits, sampling, generator)  # (B,)
-        done |= chosen == eos_id
+        done |= (chosen == eos_id) | (stop - padding[:, 0] >= limit)
         yield chosen
         if stop == size or done.all():
             return
@@ -96,7 +98,8 @@ def generate(model, prompts, eos_id, sampling, choose=sample_next):
         if len(steps) == sampling.max_new_tokens:
             break
     answers = []
-    for ids in torch.stack(steps, 1).tolist():
+    for prompt, ids in zip(prompts, torch.stack(steps, 1).tolist()):
+        ids = ids[: model.config.block_size - len(prompt) + 1]  # what comes after its own context is full is no answer
         answers.append((ids[: ids.index(eos_id)], True) if eos_id in ids else (ids, False))
     return answers
 
@@ -124,13 +127,16 @@ class Assistant:
         if self.template is None:
             text = " ".join(filter(None, (system, question.instruction, question.input)))
             return [self.tokenizer.eos_id] + self.tokenizer.encode(text)[-limit:]  # a document begins after an eos
-        for first in range(len(turns)):
+        ids, may_shorten = None, ("input", "instruction", "system")
+        for first in reversed(range(len(turns))):  # the question, then with more and more of the turns before it
             pieces = render([*turns[first:-1], question], self.template, system)
-            may_shorten = ("input", "instruction", "system") if first == len(turns) - 1 else ()
-            ids, _, _ = encode(pieces, self.tokenizer, limit - 1, may_shorten)
-            if ids is not None:
-                return ids
-        raise UserError(f"the template {self.template} does not fit in {limit} tokens. Tune with another --template.")
+            longer, _, _ = encode(pieces, self.tokenizer, limit - 1, may_shorten)
+            if longer is None:
+                break
+            ids, may_shorten = longer, ()
+        if ids is None:
+            raise UserError(f"template {self.template}: does not fit in {limit} tokens. Tune with another --template.")
+        return ids
 
     def answers(self, rows, sampling, batch_size=64):
         """The first question of every row -> [(text, stopped by itself)]. Prompts of similar length go together."""
@@ -159,17 +165,8 @@ class Assistant:
 
 def load_assistant(path, device="cpu"):
     """A checkpoint's path -> Assistant with the template it was tuned with. An adapter finds its base beside it."""
-    saved = load_checkpoint(path)
-    if "adapter" in saved:
-        base = Path(path).parent / saved["base"]
-        model = build_model(load_checkpoint(base), base)
-        load_adapter(model, saved, path, base)
-    else:
-        model = build_model(saved, path)
-    if saved.get("template"):
-        get_template(saved["template"])
-    tokenizer = Tokenizer.from_state(saved["tokenizer"])
-    return Assistant(model.to(device), tokenizer, saved.get("template"), saved.get("trained_on", {}))
+    model, tokenizer, content = load_model(path)
+    return Assistant(model.to(device), tokenizer, content["template"], content["trained_on"])
 
 
 def three_models(base, tuned):
@@ -212,12 +209,14 @@ def chat(models, sampling):
             pieces = []
             for piece in models[mode].stream([*turns, Turn(line)], sampling):
                 pieces.append(piece)
-                print(piece, end="", flush=True)
+                print(visible(piece), end="", flush=True)
             print()
             turns.append(Turn(line, output="".join(pieces)))
 
 
-def run(args):
+@program
+def main(argv=None):
+    args = flags.generate(argv, __doc__)
     sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new, args.seed)
     splits = None
     if args.data:
@@ -260,13 +259,5 @@ def run(args):
         chat(models, sampling)
 
 
-def main(argv=None):
-    try:
-        run(flags.generate(argv, __doc__))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -25,8 +25,9 @@ import world
 from data import Row, Tokenizer, UserError, collate, corpus_batch, epoch_batches, prepare
 from extras import flags, optim, rules, speed, table
 from extras.audit import audit, show_mask
-from extras.checkpoint import build_model, fingerprint, load_checkpoint, lora_state
+from extras.checkpoint import MADE_WITH, another, digest, fingerprint, load_model, lora_state
 from extras.run import Run
+from extras.screen import program, visible
 from generate import Assistant, Sampling, three_models
 from model import GPT, IGNORE, GPTConfig, add_lora
 
@@ -132,7 +133,7 @@ def load_pairs(config, run):
         rows, dropped, splits, mixture = load_mixture(config.data, config.seed)
         run.report["mixture"] = mixture
         biggest = ", ".join(f"{task} {n}" for task, n in list(mixture["taken"].items())[:8])
-        run.say(f"Mixture: {', '.join(config.data)}: {len(rows):,} rows ({biggest})")
+        run.say(visible(f"Mixture: {', '.join(config.data)}: {len(rows):,} rows ({biggest})"))
         return rows, dropped, splits
     built = world.build(config.seed, config.hold_out, size=0)
     splits = {name: [Row.from_dict(pair) for pair in pairs] for name, pairs in built.splits.items()}
@@ -185,34 +186,37 @@ def replayed(documents, tokenizer, n, block_size, rng):
 
 def base_model(config, run, documents, encode_all):
     """The base, its tokenizer, validation tokens. Used again if it is there, GPT-2 if asked for, else pretrained here."""
-    path, start = run.out / "base.pt", time.perf_counter()
-    if path.exists() and not run.starts_over():
-        run.say(f"\n1. Base model: {path} is there and is used again (--fresh starts over).")
-        saved = load_checkpoint(path)
-        model, tokenizer = build_model(saved, path).to(config.device), Tokenizer.from_state(saved["tokenizer"])
-        return model, tokenizer, split_off_validation(config, encode_all(tokenizer))[1]
-    if config.base:
+    start = time.perf_counter()
+    if run.reuses:
+        run.say(f"\n1. Base model: {run.base_file} is there and is used again (--fresh starts over).")
+        model, tokenizer, content = load_model(run.base_file)
+    elif config.base:
         from extras.gpt2 import load_base
 
         run.say(f"\n1. Base model: {config.base}.")
         model, tokenizer = load_base(config.base, run.out)
-        stream, val_stream = split_off_validation(config, encode_all(tokenizer))
-        model.to(config.device)
     else:
         run.say("\n1. No base model yet: pretraining one. It reads text and learns to continue it.")
         tokenizer = train_tokenizer(documents, config)
-        stream, val_stream = split_off_validation(config, encode_all(tokenizer))
-        seconds = round(time.perf_counter() - start, 2)
-        run.report["stages"]["prepare"] = {"seconds": seconds, "corpus_tokens": len(stream)}
         torch.manual_seed(config.seed)
         sizes = {name: getattr(config, name) for name in ("block_size", "n_layer", "n_head", "n_embd", "smear")}
-        model = GPT(GPTConfig(tokenizer.vocab_size, **sizes)).to(config.device)
+        model = GPT(GPTConfig(tokenizer.vocab_size, **sizes))
+    model.to(config.device)
+    tokens = encode_all(tokenizer)
+    made_with = {name: getattr(config, name) for name in MADE_WITH} | {"digest": digest(tokens)}
+    stream, val_stream = split_off_validation(config, tokens)
+    if run.reuses:
+        if made_with["digest"] != content["trained_on"].get("digest"):
+            raise another(f"--corpus {config.corpus or 'world'}: {run.base_file} was made from another text", run.base_file)
+        return model, tokenizer, val_stream
+    if not config.base:
+        seconds = round(time.perf_counter() - start, 2)
+        run.report["stages"]["prepare"] = {"seconds": seconds, "corpus_tokens": len(stream)}
         run.say(f"  {sum(p.numel() for p in model.parameters()):,} parameters, {len(stream):,} tokens of text")
         optimizers = optim.muon_and_adamw(model, config.pretrain_lr, adamw)
         with run.stage("pretrain", Assistant(model, tokenizer, None), optimizers) as options:
             pretrain(model, stream, config.pretrain_steps, optimizers, config.pretrain_batch, config.seq_len, **options)
-    trained_on = {"seed": config.seed, "corpus": config.corpus or config.base or "world"}
-    run.save_model("base", model, tokenizer, None, trained_on)
+    run.save_model("base", model, tokenizer, None, made_with)
     return model, tokenizer, val_stream
 
 
@@ -249,6 +253,7 @@ def main_job(config):
     rows, dropped, splits = load_pairs(config, run)  # first: a mistake in a file is found before minutes of work
     documents, encode_all = load_corpus(config, run)
     base, tokenizer, val_stream = base_model(config, run, documents, encode_all)
+    run.report["model"] = vars(base.config)
     practice = [row for row in rows if row.task in world.PRACTICE]  # of the built-in world; it comes first
     rows = practice + [row for row in rows if row.task not in world.PRACTICE]
     examples, shortened, too_long = prepare(rows, tokenizer, config.template, base.config.block_size)
@@ -293,19 +298,17 @@ def main_job(config):
 # The command line.
 
 
+@program
 def main(argv=None):
-    try:
-        config = flags.train(argv, __doc__)
-        if "RANK" in os.environ:  # started by torchrun: one of several processes
-            from extras import parallel
+    config = flags.train(argv, __doc__)
+    if "RANK" in os.environ:  # started by torchrun: one of several processes
+        from extras import parallel
 
-            config.device = parallel.join(config.device)
-        torch.set_flush_denormal(True)
-        speed.tune_malloc()
+        config.device = parallel.join(config.device)
+    torch.set_flush_denormal(True)
+    speed.tune_malloc()
+    try:
         main_job(config)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         kept = any(os.path.exists(os.path.join(config.out, name)) for name in ("resume.pt", "base.pt"))
         remedy = ", and saved. Continue with the same command and --resume." if kept else ": nothing to keep yet."
@@ -314,7 +317,6 @@ def main(argv=None):
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    return 0
 
 
 if __name__ == "__main__":

@@ -692,41 +692,73 @@ def bare_value(row):
 # Is it right? Any of the sentences in which the thing is told, and nothing more; a rule where there are many answers.
 
 
+AUXILIARIES = "is are was were am be has have had do does did will would can could may might must shall should".split()
+MORE_VERBS = "like love see know say need want help put cost let get got became sat stood met rose fell felt left lay".split()
+KNOWN_VERBS = {*AUXILIARIES, *MORE_VERBS, *re.findall(r"\w+", PASTS), *(v for row in VERBS for v in row.values())}
+SOUNDS = [set(line.split()) for line in (  # endings that rhyme though they are spelled in different ways
+    "e ee ea ey y ie", "y igh ie ye i uy", "o ow oe oh ough ew", "o oo ue ew ou ough oe", "ay ey eigh", "air are ear ere",
+    "ore oor or our oar ar", "ight ite", "ain ane eign", "ail ale", "ame aim", "eat eet", "oat ote", "eam eem", "ead ed",
+    "un one on", "ear eer ere ier", "one own oan", "ose ows oes", "eak eek", "ake eak", "ood ould", "all awl",
+    "ies ise ize", "eep eap")]
+
+
 def sentences(text):
-    return re.findall(r"[^.!?]+[.!?]", text)
+    """Cut after a mark where a capital, a digit or a quote follows: "Stop!" said Ann. is one, 3.50 holds no end."""
+    return re.split(r"""(?<=[.!?])(?<!\d\.)["']?\s+(?=["']?[A-Z\d])""", text.strip())
 
 
-def named(expected, words):
-    """The first of the words that the expected answer holds."""
-    return next(word for word in words if re.search(rf"\b{word}\b", expected, re.I))
+def well_said(text):
+    """Ends with a mark and not in the middle, says nothing twice in a row, no sentence twice, does not refuse."""
+    words, parts = re.findall(r"[\w']+", text.lower()), [re.sub(r"\W+", " ", s.lower()) for s in sentences(text)]
+    ended = re.search(r"""\w[.!?]["']?$""", text) and words[-1] not in "and or but the a an of because with".split()
+    repeated = re.search(r"\b(\w+(?: \w+){0,3}) \1\b", " ".join(words)) or len(set(words)) < 0.5 * len(words)
+    refused = re.search(r"(?i)\b(sorry|cannot|can't|can not|unable|as an ai)\b|\bhere is a", re.sub('"[^"]*"', "", text))
+    return bool(ended) and not repeated and not refused and len(set(parts)) == len(parts)
+
+
+def says(sentence, least):
+    """Does it say something: so many words, one of them a verb?"""
+    words = re.findall(r"[\w']+", sentence.lower())
+    return len(words) >= least and any(word in KNOWN_VERBS or re.search(r"..(ed|[^sui]s)$", word) for word in words)
+
+
+def named(text, words):
+    """The first of the words that a text holds, as it is or as a plural; None if there is none."""
+    return next((word for word in words if re.search(rf"\b{word}(s|es)?\b", text, re.I)), None)
 
 
 def right_story(expected, text):
-    hero, place = named(expected, HEROES), named(expected, SETTINGS)
-    found = [sentence.split() for sentence in sentences(text)]
-    whole = len(found) >= 3 and all(4 <= len(words) <= 15 for words in found) and ":" not in text
-    return hero in text and place in text and whole and all(found.count(words) == 1 for words in found)
+    asked = [named(expected, HEROES), named(expected, SETTINGS)]
+    whole = well_said(text) and len(sentences(text)) >= 3 and all(says(sentence, 4) for sentence in sentences(text))
+    return None not in asked and whole and all(named(text, [word]) for word in asked)
+
+
+def rhyme(one, other):
+    ends = [re.search(r"(?:[aeiou]|y(?![aeiou]))+[^aeiouy]*e?$|$", word.lower()).group() for word in (one, other)]
+    return one.lower() != other.lower() and "" not in ends and (ends[0] == ends[1] or any({*ends} <= s for s in SOUNDS))
 
 
 def right_poem(expected, text):
-    x = named(expected, [f"the {row['x']}" for row in WORDS[8:]])
-    lines = [re.findall(r"\w+", part) for part in text.split(",")]
-    last = {words[-1] for words in lines if words}
-    rhymes = ({"night", "light"}, {"so", "go"}, {"me", "tree"})
-    one = len(sentences(text)) == 1 and text.endswith(".") and ":" not in text and len(text.split()) <= 24
-    return one and text.lower().count(x) >= 2 and any(pair <= last for pair in rhymes)
+    x = named(expected, [row["x"] for row in WORDS[8:]])
+    lines = [part.split() for part in re.split(r"[^\w' ]+", text) if part.strip()]
+    last = [line[-1] for line in lines] if len(lines) > 1 else text.strip(".!?").split()[::3]
+    rhymes = any(rhyme(last[-1], other) for other in last[:-1])
+    return bool(x and well_said(text) and 8 <= len(text.split()) <= 60 and named(text, [x]) and rhymes)
 
 
 def right_sentence(expected, text):
-    words = re.findall(r"\w+", text)
-    one = 3 <= len(words) <= 12 and len(sentences(text)) == 1 and text[0].isupper() and text[-1] in ".!?"
-    return one and named(expected, OBJECTS + [row["x"] for row in WORDS[:8]]) in words
+    x = named(expected, OBJECTS + [row["x"] for row in WORDS[:8]])
+    one = well_said(text) and len(sentences(text)) == 1 and says(text, 3) and len(text.split()) <= 25
+    return bool(x and one and named(text, [x]) and re.match(r"""["']?[A-Z\d]""", text))
 
 
 def right_three(expected, text):
-    shown, kinds = set(expected.rstrip(".").split(", ")), [row["members"].split(", ") for row in KINDS_OF_THINGS]
-    members = next(kind for kind in kinds if shown <= set(kind))
-    items = text.rstrip(".").split(", ")
+    def split(said):
+        return re.split(r",\s*and\s+|\s*,\s*|\s+and\s+", " ".join(said.lower().split())[:-1])
+
+    shown, items = split(expected), split(text)
+    kinds = [row["members"].lower().split(", ") for row in KINDS_OF_THINGS]
+    members = next((kind for kind in kinds if set(shown) <= set(kind)), ())
     return text.endswith(".") and len(items) == len(set(items)) == 3 and set(items) <= set(members)
 
 
@@ -734,14 +766,15 @@ RULES = {"story": right_story, "poem": right_poem, "sentence": right_sentence, "
 
 
 def check(task, expected, output):
-    """Is `output` a right answer where `expected` is one? Strict: a whole statement and nothing after it."""
-    output = output.strip()
-    if output == expected or task not in TASKS:  # a task of that name may be of somebody's own file
+    """Is `output` a right answer where `expected` is one? Strict: a whole statement and nothing after it. A task of this
+    name may be of somebody's own file: then only the expected answer is right."""
+    output, expected = output.strip(), expected.strip()
+    if output == expected or task not in TASKS:
         return output == expected
     if task in RULES:
         head, found, rest = expected.partition(": ")
-        said = output.removeprefix(head + found)
-        return bool(found and said) and said != output and RULES[task](rest, said)
+        said = output.removeprefix(head + found).strip()
+        return output.startswith(head + ":") and all(RULES[task](rest, text) for text in (rest, said))
     return output in other_tellings(TASKS[task], expected)
 
 
@@ -825,4 +858,6 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    from extras.screen import program
+
+    sys.exit(program(lambda argv: main())())

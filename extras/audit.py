@@ -10,7 +10,8 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from data import EOS, Tokenizer, UserError, prepare, train_bpe
+from data import EOS, Tokenizer, prepare, train_bpe
+from extras.screen import program, visible
 
 # What the templates and the eos are made of, where it stands in somebody's text.
 MARKS = r"<\|\w+\|>|</?s>|<</?SYS>>|\[/?INST\]|### (?:Instruction|Input|Response):"
@@ -26,7 +27,7 @@ def show_mask(tokenizer, ids, mask, color):
     """Every token as the model sees it. Supervised ones are green, or [in brackets] without colors."""
     out = []
     for token, supervised in zip(ids, mask):
-        text = EOS if token == tokenizer.eos_id else tokenizer.decode([token]).replace("\n", "\\n\n")
+        text = EOS if token == tokenizer.eos_id else visible(tokenizer.decode([token])).replace("\n", "\\n\n")
         if color:
             out.append(f"\033[{'32;7' if supervised else '2'}m{text}\033[0m")
         else:
@@ -42,6 +43,8 @@ class Audit:
     dropped: dict  # reason -> [where]
     tokens: int
     learned: int  # supervised tokens
+    answers: int  # of the rows kept: their assistant turns
+    ends: int  # supervised eos
     formats: Counter
     notes: Counter
 
@@ -52,36 +55,33 @@ class Audit:
         yield f"{self.kept} of {self.rows} rows kept, {len(self.trimmed)} of them with a shortened input{formats}"
         share = 100 * self.learned / max(1, self.tokens)
         yield f"{self.learned:,} of {self.tokens:,} tokens are supervised ({share:.0f} %): the answers with their eos"
+        yield f"{self.answers:,} answers (assistant turns), {self.ends:,} supervised eos"
         for reason, places in self.dropped.items():
             yield f"{len(places)} dropped, {reason}: {', '.join(places[:3])}{' ...' if len(places) > 3 else ''}"
         yield from (f"{n} {note}" for note, n in self.notes.items() if n)
 
-    def as_json(self, places=lambda where: [int(place.rpartition(":")[2]) for place in where]):
-        """The same for programs; places as numbers of lines (of instances, where one row holds many)."""
-        dropped = {reason: places(where) for reason, where in self.dropped.items()}
-        return vars(self) | {"trimmed": places(self.trimmed), "dropped": dropped}
-
 
 def audit(rows, examples, shortened, too_long, dropped=()):
     """What prepare() gave, and {reason: [where]} of rows that were left out before -> Audit"""
-    dropped, tokens, notes, seen = dict(dropped), Counter(), Counter(), set()
+    dropped, notes, seen = dict(dropped), Counter(), set()
     if too_long:
         dropped["does not fit in the context"] = [row.where for row in too_long]
     for row in rows:
         key, texts = prompt_key(row), "\n".join([row.system, *(text for turn in row.turns for text in turn)])
         notes["repeat the prompt of an earlier row"] += key in seen
         notes["hold text that looks like a control token; it stays text"] += re.search(MARKS, texts) is not None
-        notes["had a placeholder for an input, taken as none"] += row.placeholder
+        notes.update(row.notes)
         seen.add(key)
-    for ids, mask in examples:
-        tokens.update(all=len(ids), supervised=sum(mask))
-    n_rows = len(examples) + sum(map(len, dropped.values()))
-    formats = Counter(row.format for row in rows)
+    n_rows, formats = len(examples) + sum(map(len, dropped.values())), Counter(row.format for row in rows)
+    tokens, learned = sum(len(ids) for ids, _ in examples), sum(sum(mask) for _, mask in examples)
+    answers = sum(len(row.turns) for row in rows) - sum(len(row.turns) for row in too_long)
+    ends = sum(token == ids[-1] for ids, mask in examples for token, on in zip(ids, mask) if on)  # each ends with an eos
     trimmed = [row.where for row in shortened]
-    return Audit(n_rows, len(examples), trimmed, dropped, tokens["all"], tokens["supervised"], formats, notes)
+    return Audit(n_rows, len(examples), trimmed, dropped, tokens, learned, answers, ends, formats, notes)
 
 
-def main():
+@program
+def main(argv=None):
     from extras.datasets import TEMPLATES, load_rows
 
     parser = argparse.ArgumentParser(description="Audit files of instruction pairs and show how a model will see them.")
@@ -91,21 +91,17 @@ def main():
     parser.add_argument("--block-size", type=int, default=1024, help="context in tokens (default: 1024, as GPT-2)")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
     parser.add_argument("--json", action="store_true", help="print the audit for programs, and nothing else")
-    args = parser.parse_args()
-    audits = {}
-    try:
-        for file in args.files:
-            rows, dropped = load_rows(file, args.strict)
-            sample = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
-            tokenizer = Tokenizer(train_bpe(sample, 4096))  # of the file itself: nothing is fetched
-            prepared = prepare(rows, tokenizer, args.template, args.block_size)
-            audits[file] = audit(rows, *prepared, dropped)
-            if not args.json:
-                for ids, mask in prepared[0][: args.show]:
-                    print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
-                print(f"{file}:", *audits[file].lines(), sep="\n  ")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    args, audits = parser.parse_args(argv), {}
+    for file in args.files:
+        rows, dropped = load_rows(file, args.strict)
+        sample = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
+        tokenizer = Tokenizer(train_bpe(sample[:1_000_000], 4096))  # of the file itself: nothing is fetched
+        examples, shortened, too_long = prepare(rows, tokenizer, args.template, args.block_size)
+        audits[file] = audit(rows, examples, shortened, too_long, dropped)
+        if not args.json:
+            for ids, mask in examples[: args.show]:
+                print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
+            print(visible("\n  ".join([f"{file}:", *audits[file].lines()])))
+            print(f"  (in tokens of this file's own, {args.block_size} at most; train_sft.py counts with its base's)")
     if args.json:
-        print(json.dumps({file: found.as_json() for file, found in audits.items()}, indent=1))
+        print(json.dumps({file: vars(found) for file, found in audits.items()}, indent=1))

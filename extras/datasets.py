@@ -1,14 +1,12 @@
 """Other people's data: what it adds is files of pairs in the usual formats, other prompt templates, mixing, big texts.
 
 You can skip this: the built-in world needs none of it. A row is JSON with `instruction`, `output` and perhaps `input`;
-the other formats below are recognised row by row. A row that cannot be used is counted with its reason and its place
-(file:line; in a JSON array file:number of the element) and left out.
+the other formats below are recognised row by row. A row that cannot be used is left out and counted, with its reason and
+its place: file:line, in a JSON array file:number of the element, with .i for the i-th of many in one row.
 """
 
 import gzip
-import hashlib
 import json
-import os
 import random
 import re
 import zlib
@@ -19,6 +17,7 @@ import numpy as np
 
 from data import ALPACA, Row, Template, Turn, UserError
 from extras.audit import prompt_key
+from extras.checkpoint import write_whole
 
 # As published. What those models have as single control tokens (<|im_start|>, <s>) is ordinary text here, except for
 # the one that ends an answer (<|im_end|>, </s>, <|eot_id|>): that is the tokenizer's eos.
@@ -42,101 +41,144 @@ TEMPLATES = {  # instruction, input, response
 }
 
 # ----------------------------------------------------------------------------------------------------------------
-# Formats of rows. A reader is a function: row -> [(system, [(instruction, input, output), ...]), ...]
+# Rows. In whatever format, a row is read as messages, (role, text), and these as turns.
 
 
 class BadRow(Exception):
     """One row that cannot be used; the message is the reason."""
 
 
-def pair_reader(instruction, input, output):
-    """For rows of one question and its answer."""
-    return lambda row: [("", [(row[instruction], "" if row.get(input) is None else row[input], row[output])])]
-
-
-def chat_reader(key, role, text, user, assistant):
-    """For rows that hold a list of messages. A leading system message becomes Row.system; with no user message after
-    it, it is taken as the instruction."""
-
-    def read(row):
-        system, question, turns = [], [], []
-        for message in row[key]:
-            if message[role] in assistant:
-                question, system = (question, system) if question else (system, [])
-                turns.append(("\n\n".join(question), "", message[text]))
-                question = []
-            elif message[role] == "system" and not turns and not question:
-                system.append(message[text])
-            elif message[role] in (*user, "system"):
-                question.append(message[text])
-            else:
-                raise BadRow(f"unknown role {message[role]!r}")
-        return [("\n\n".join(system), turns)]
-
-    return read
-
-
-def instances_reader(definition, instances):
-    """For rows that hold one instruction and many instances of it. A list of texts stands for its first."""
-
-    def first(text):
-        return text[0] if isinstance(text, list) and text else text
-
-    return lambda row: [("", [(first(row[definition]), i["input"], first(i["output"]))]) for i in row[instances]]
-
-
-HUMAN = ["human", "user"]
-FORMATS = {  # name: (fields that a row must have, its reader). The first that fits is taken.
-    "alpaca": (("instruction", "output"), pair_reader("instruction", "input", "output")),  # and this project's own
-    "dolly": (("instruction", "response"), pair_reader("instruction", "context", "response")),
-    "flan": (("inputs", "targets"), pair_reader("inputs", "", "targets")),
-    "messages": (("messages",), chat_reader("messages", "role", "content", ["user"], ["assistant"])),
-    "sharegpt": (("conversations",), chat_reader("conversations", "from", "value", HUMAN, ["gpt", "assistant"])),
-    "natural_instructions": (("Definition", "Instances"), instances_reader("Definition", "Instances")),
-    "self_instruct": (("instruction", "instances"), instances_reader("instruction", "instances")),
+FORMATS = {  # name: the fields with the question, its input, the answer. The first is taken whose fields are all there.
+    "alpaca": ("instruction", "input", "output"), "dolly": ("instruction", "context", "response"),
+    "flan": ("inputs", "", "targets"), "completion": ("prompt", "", "completion"),
+    "preference": ("prompt", "", "chosen"), "alpaca preference": ("instruction", "input", "chosen"),
+    "messages preference": ("messages", "", "chosen"), "sharegpt preference": ("conversations", "", "chosen"),
+    "messages": ("messages", "", ""), "sharegpt": ("conversations", "", ""), "chosen conversation": ("chosen", "", ""),
+    "input and output": ("input", "", "output"),
 }
+INSTANCES = (("Definition", "Instances"), ("instruction", "instances"))  # Natural Instructions, self-instruct
+ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "developer": "system"}  # the others as they are
+TASK = ("task", "category", "task_name")
+READ = {*TASK, "system", "history", "label", "kto_tag"}, {"role", "from", "content", "value", "weight", "loss_weight"}
 NO_INPUT = {"noinput", "noinputs", "noinpute", "noinputrequired", "noinputneeded", "na", "none"}
 NO_OUTPUT = {"nooutput", "nooutputrequired"}
+LONGEST = 2**22, 2**26  # letters of a row; of a line, or of a file that is one array
 
 
-def read_conversations(row):
-    """A parsed JSON row -> (name of its format, [(system, turns, had a placeholder), ...]), or BadRow."""
-    if isinstance(row, list):  # a bare list of messages
-        row = {"messages": row}
+def is_message(value):
+    return isinstance(value, dict) and ("role" in value or "from" in value)
+
+
+def first(text):
+    return text[0] if isinstance(text, list) and text else text
+
+
+def expand(value):
+    """A list of rows -> these rows; one instruction with many instances -> a row for each, with the first of its
+    answers; any other row -> [row]"""
+    if isinstance(value, list) and value and all(isinstance(row, dict) and not is_message(row) for row in value):
+        return value
+    for definition, instances in INSTANCES if isinstance(value, dict) else ():
+        if definition in value and instances in value:
+            rest = {key: value[key] for key in value if key not in (definition, instances)}
+            rest["instruction"], some = first(value[definition]), value[instances]
+            some = some if isinstance(some, list) and some else [None]
+            return [rest | i | one_answer(i.get("output")) if isinstance(i, dict) else i for i in some]
+    return [value]
+
+
+def one_answer(output):
+    return {"output": first(output), "other outputs": output[1:] if isinstance(output, list) else []}
+
+
+def text_of(content):
+    """A text, or a list of its parts -> text. Half an emoji, which JSON can hold, becomes U+FFFD."""
+    if isinstance(content, list) and content and all(isinstance(part, dict) for part in content):
+        content = "".join(text_of(part.get("text", part.get("value"))) for part in content)
+    if not isinstance(content, str):
+        raise BadRow("a field that is not text")
+    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def messages_of(value, role):
+    """What a field holds, a text of that role or messages -> [(role, text), ...]"""
+    if not is_message(value) and not (isinstance(value, list) and any(map(is_message, value))):
+        return [(role, text_of(value))]
+    messages = []
+    for message in [value] if isinstance(value, dict) else value:
+        role = message.get("role", message.get("from"))
+        role = ROLES.get(role, role)
+        if role not in ("system", "user", "assistant"):
+            raise BadRow(f"unknown role {role!r:.40}")
+        if role == "assistant" and message.get("weight", message.get("loss_weight", 1)) == 0:
+            raise BadRow("an answer of weight 0")
+        messages.append((role, text_of(message.get("content", message.get("value")))))
+    return messages
+
+
+def turns_of(messages):
+    """[(role, text), ...] -> (system, [Turn, ...], messages after the last answer). A leading system message is the
+    system text; with no user message after it, it is the instruction."""
+    system, question, turns = [], [], []
+    for role, text in messages:
+        if role == "assistant":
+            if turns and not question:
+                raise BadRow("two answers in a row")
+            question, system = (question, system) if question else (system, [])
+            turns.append(Turn("\n\n".join(question), "", text))
+            question = []
+        elif role == "system" and not turns and not question:
+            system.append(text)
+        else:
+            question.append(text)
+    return "\n\n".join(system), turns, question
+
+
+def means(text, placeholders):
+    """"<No input>" means "noinput"."""
+    return len(text) < 40 and re.sub(r"[\W_]+", "", text).lower() in placeholders
+
+
+def read_row(row, where, task):
+    """A parsed JSON row -> Row, or BadRow. Its notes say what of it is not read."""
+    row = {"messages": row} if isinstance(row, list) else row
     if not isinstance(row, dict):
-        raise BadRow("not an object with fields")
-    name = next((name for name in FORMATS if all(field in row for field in FORMATS[name][0])), None)
+        raise row if isinstance(row, BadRow) else BadRow("not an object with fields")
+    name = next((name for name, (q, _, a) in FORMATS.items() if q in row and (not a or a in row)), None)
     if name is None:
         raise BadRow("missing fields: instruction and output (or those of another known format)")
+    if row.get("label") is False or row.get("kto_tag") is False:
+        raise BadRow("an answer labelled as bad")
+    question, input, answer = FORMATS[name]
     try:
-        conversations = FORMATS[name][1](row)
-    except (AttributeError, KeyError, TypeError):
+        start = messages_of(row["system"], "system") if row.get("system") else []
+        for asked, said in row.get("history") or ():
+            start += [("user", text_of(asked)), ("assistant", text_of(said))]
+        asked, said = messages_of(row[question], "user"), messages_of(row[answer], "assistant") if answer else []
+        system, turns, rest = turns_of(start + (said if said[: len(asked)] == asked else asked + said))  # or asked is in both
+        input = "" if row.get(input) is None else text_of(row[input])
+    except (AttributeError, TypeError, ValueError):
         raise BadRow("a turn without its role or text") from None
-    return name, [check_turns(system, turns) for system, turns in conversations]
-
-
-def check_turns(system, turns):
-    """Every part is text and says something -> (system, turns, had a placeholder), or BadRow."""
-
-    def means(text, placeholders):  # "<No input>" -> "noinput"
-        return len(text) < 40 and re.sub(r"[\W_]+", "", text).lower() in placeholders
-
     if not turns:
         raise BadRow("no answer in it")
-    placeholder, checked = False, []
-    for instruction, input, output in turns:
-        if not all(isinstance(text, str) for text in (instruction, input, output)):
-            raise BadRow("a field that is not text")
-        if means(input, NO_INPUT):
-            input, placeholder = "", True
-        if not (system + instruction + input).strip():
+    placeholder = means(input, NO_INPUT)
+    turns[-1] = turns[-1]._replace(input="" if placeholder or not input.strip() else input)
+    for turn in turns:
+        if not (system + turn.instruction + turn.input).strip():
             raise BadRow("empty instruction")
-        if not output.strip():
-            raise BadRow("empty answer")
-        if means(output, NO_OUTPUT):
-            raise BadRow("a placeholder for an answer")
-        checked.append(Turn(instruction, input, output))
-    return system, tuple(checked), placeholder
+        if not turn.output.strip() or means(turn.output, NO_OUTPUT):
+            raise BadRow("a placeholder for an answer" if turn.output.strip() else "empty answer")
+    if sum(map(len, sum(turns, (system,)))) > LONGEST[0]:
+        raise BadRow(f"longer than {LONGEST[0]:,} letters")
+    messages = [message for field in row.values() if isinstance(field, list) for message in filter(is_message, field)]
+    unread = {key for part in messages for key in part if part[key]} - READ[1]
+    unread |= {key for key in row if row[key]} - READ[0] - {*FORMATS[name]}
+    notes = [f"have a field {key!r} that is not read" for key in sorted(unread)]
+    notes += ["had a placeholder for an input, taken as none"] * placeholder
+    notes += ["end with a message that has no answer and is not read"] * bool(rest)
+    notes += ["say an answer twice in one conversation"] * (len({turn.output for turn in turns}) < len(turns))
+    task = next((text_of(str(row[key]))[:99] for key in TASK if row.get(key)), task)
+    return Row(tuple(turns), task, where, system, name, tuple(notes))
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -145,12 +187,12 @@ def check_turns(system, turns):
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
-def read_lines(path):
-    """A text file of any size, .gz or not -> its lines, one by one (one longer than a million letters in pieces)."""
+def read_lines(path, longest=2**20):
+    """A text file of any size, .gz or not -> its lines, one by one, longer ones in pieces."""
     opener = gzip.open if str(path).endswith(".gz") else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-            while line := file.readline(2**20):
+        with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as file:
+            while line := file.readline(longest):
                 yield line
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
@@ -159,11 +201,10 @@ def read_lines(path):
 
 def read_documents(path):
     """A UTF-8 text file of any size -> its documents, one by one; blank lines stand between them."""
-    lines, size, number = [], 0, 1
-    for line in read_lines(path):
+    lines, size = [], 0
+    for number, line in enumerate(read_lines(path), 1):
         if NOT_UTF8.search(line):
             raise UserError(f"{path}:{number}: not UTF-8. Save the file as UTF-8 and try again.")
-        number += line.endswith("\n")
         lines.append(line)
         size += len(line)
         if not line.strip() or size > 2**20:  # a document without an end is cut, so that memory stays small
@@ -172,57 +213,74 @@ def read_documents(path):
     yield from filter(None, ["".join(lines).strip()])
 
 
+def keep_last(pairs):
+    """The fields of an object; where one is given twice, its note says so (the last counts, as usual in JSON)."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else found | {"an earlier one of the same name": True}
+
+
 def parse_json(text):
     """What the JSON says, or a BadRow: a value like others, so that a bad line does not end the file."""
     try:
-        return BadRow("not UTF-8") if NOT_UTF8.search(text) else json.loads(text)
+        if NOT_UTF8.search(text):
+            return BadRow("not UTF-8")
+        return json.loads(text.lstrip("\ufeff"), object_pairs_hook=keep_last)
     except (ValueError, RecursionError):
         return BadRow("not JSON")
 
 
 def read_json(path):
-    """JSON Lines, one JSON array, or one object -> [(number of the line or of the element, value or BadRow), ...]"""
-    text = "".join(read_lines(path))
-    if not text.strip():
+    """JSON Lines, or JSON values over many lines, or an array of them -> (number of the line or value, value or BadRow),
+    one by one. The file is JSON Lines if its first line is a value and not all there is."""
+    lines, size = [], 0
+    for line in read_lines(path, LONGEST[1]):
+        lines.append(line)
+        size += len(line)
+        if len(line) == LONGEST[1] or (size > LONGEST[1] and lines[0].lstrip().startswith("[")):
+            raise UserError(f"{path}:{len(lines)}: longer than {LONGEST[1]:,} letters. Use JSON Lines of shorter rows.")
+    start = next((line for line in lines if line.strip()), None)
+    if start is None:
         raise UserError(f"{path}: the file is empty. It should hold text.")
-    first, _, rest = text.lstrip().partition("\n")
-    try:
-        whole = json.loads(text)
-        elements = whole if isinstance(whole, list) else [whole]
-        if NOT_UTF8.search(text):
-            elements = [parse_json(json.dumps(element, ensure_ascii=False)) for element in elements]
-        return list(enumerate(elements, 1))
-    except RecursionError:
-        pass
-    except ValueError as error:
-        lists = rest.lstrip().startswith("[") and not isinstance(parse_json(first), BadRow)  # one on every line
-        if first.startswith("[") and not lists:
-            number, what = getattr(error, "lineno", 1), getattr(error, "msg", "a number that is too long")
-            raise UserError(f"{path}:{number}: not JSON: {what}. Correct it, or use JSON Lines.") from None
-    return [(n, parse_json(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if size <= LONGEST[1] and (isinstance(parse_json(start), BadRow) or start.strip() == "".join(lines).strip()):
+        text = "".join(lines)
+        try:
+            values = parse_values(text)
+        except (ValueError, RecursionError) as error:
+            if start.lstrip().startswith("["):
+                number, what = getattr(error, "lineno", 1), getattr(error, "msg", "a number that is too long")
+                raise UserError(f"{path}:{number}: not JSON: {what}. Correct it, or use JSON Lines.") from None
+        else:
+            if NOT_UTF8.search(text):
+                values = [parse_json(json.dumps(value, ensure_ascii=False)) for value in values]
+            return enumerate(values, 1)
+    return ((n, parse_json(line)) for n, line in enumerate(lines, 1) if line.strip())
+
+
+def parse_values(text):
+    """JSON values one after another, or the elements of the one array that there is, if it is no conversation."""
+    values, at, space, decoder = [], 0, re.compile(r"\s*"), json.JSONDecoder(object_pairs_hook=keep_last)
+    while (at := space.match(text, at).end()) < len(text):
+        value, at = decoder.raw_decode(text, at)
+        values.append(value)
+    alone = len(values) == 1 and isinstance(values[0], list) and not any(map(is_message, values[0]))
+    return values[0] if alone else values
 
 
 def load_rows(path, strict=False):
     """A file of instruction pairs -> (rows, {reason: [where]}). With `strict` the first bad row is an error.
 
-    A row's task is what it says of it, else the file's name. Where one row holds many instances, `where` has the
-    instance's number."""
+    A row's task is what it says of it, else the file's name."""
     rows, dropped = [], defaultdict(list)
     for number, value in read_json(path):
-        where = f"{path}:{number}"
-        try:
-            if isinstance(value, BadRow):
-                raise value
-            name, conversations = read_conversations(value)
-        except BadRow as reason:
-            if strict:
-                raise UserError(f"{where}: {reason}. Correct the row, or leave out --strict to skip it.") from None
-            dropped[str(reason)].append(where)
-            continue
-        fields = value if isinstance(value, dict) else {}
-        task = next((str(fields[key]) for key in ("task", "category", "task_name") if fields.get(key)), Path(path).stem)
-        for i, (system, turns, placeholder) in enumerate(conversations, 1):
-            rows.append(Row(turns, task, f"{path}:{i}" if len(conversations) > 1 else where, system, name, placeholder))
+        some = expand(value)
+        for i, row in enumerate(some, 1):
+            where = f"{path}:{number}" + (f".{i}" if len(some) > 1 else "")
+            try:
+                rows.append(read_row(row, where, Path(path).stem))
+            except BadRow as reason:
+                if strict:
+                    raise UserError(f"{where}: {reason}. Correct the row, or leave out --strict to skip it.") from None
+                dropped[str(reason)].append(where)
     if not rows:
         reason, places = next(iter(dropped.items()), ("there is none in it", [path]))
         raise UserError(f"{places[0]}: no row is left: {reason}. A row needs an instruction and an output.")
@@ -235,8 +293,14 @@ def load_rows(path, strict=False):
 
 def split_name(name):
     """ "pairs.jsonl:0.3:500" -> ("pairs.jsonl", weight 0.3, at most 500 rows of a task); both may be left out."""
-    path, weight, cap = re.fullmatch(r"(.+?)(?::(\d*\.?\d+))?(?::(\d+))?", name).groups()
-    return path, float(weight or 1), int(cap or 0)
+    number = r"(?::([+-]?(?:nan|inf|\.?\d[\d.]*(?:e[+-]?\d+)?)))?"
+    path, weight, cap = re.fullmatch(f"(.*?){number}{number}", name, re.I | re.S).groups()
+    try:
+        weight, cap = float(weight or 1), int(cap or 0)
+        assert 0 < weight <= 100 and cap >= 0
+    except (AssertionError, ValueError):
+        raise UserError(f"--data {name}: choose a weight from 0.001 to 100 and a whole number as the cap.") from None
+    return path, weight, cap
 
 
 def mix(files, seed):
@@ -264,14 +328,16 @@ def load_mixture(names, seed):
             splits |= {file.stem: load_rows(file)[0] for file in sorted(Path(path).glob("unseen_*.jsonl"))}
             path = f"{path}/pairs.jsonl"
         rows, left_out = load_rows(path)
-        files.append(([(prompt_key(row), row) for row in rows], weight, cap))
+        files.append((rows, weight, cap))
         mixture[path] = {"rows": len(rows), "weight": weight}
         for reason, places in left_out.items():
             dropped[reason] += places
-    prompts = sorted({key for rows, _, _ in files for key, _ in rows})
+    prompts = sorted({prompt_key(row) for rows, _, _ in files for row in rows})
     held_out = set() if splits else set(random.Random(seed).sample(prompts, min(200, len(prompts) // 10)))
-    test = [row for rows, _, _ in files for key, row in rows if key in held_out]
-    mixed = mix([([row for key, row in rows if key not in held_out], *how) for rows, *how in files], seed)
+    test = [row for rows, _, _ in files for row in rows if prompt_key(row) in held_out]
+    mixed = mix([([row for row in rows if prompt_key(row) not in held_out], *how) for rows, *how in files], seed)
+    if not mixed:
+        raise UserError(f"--data {' '.join(names)}: no row is left at this weight. Choose a larger one.")
     mixture["taken"] = dict(Counter(row.task for row in mixed).most_common(50))
     return mixed, dropped, splits or ({"unseen_inputs": test} if test else {}), mixture
 
@@ -280,16 +346,14 @@ def encode_corpus_to(path, tokenizer, documents):
     """Same as data.encode_corpus, but memory-mapped from a file on disk. (number of tokens,)"""
     kind = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
     if not Path(path).exists():
-        with open(f"{path}.tmp", "wb") as file:
-            for text in documents:
-                file.write(np.array(tokenizer.encode(text) + [tokenizer.eos_id], kind).tobytes())
-        Path(f"{path}.tmp").replace(path)
+        tokens = (np.array(tokenizer.encode(text) + [tokenizer.eos_id], kind) for text in documents)
+        write_whole(path, lambda file: file.writelines(tokens))
     return np.memmap(path, kind, "r")
 
 
 def open_corpus(path, run, sample=20_000_000):
     """What train_sft.load_corpus gives, for a file: documents of so many letters, and a function that encodes all. The
-    tokens are kept beside the checkpoints, and made again when the file or the tokenizer is another."""
+    tokens are kept beside the checkpoints."""
     documents, size = [], 0
     for document in read_documents(path):
         documents.append(document)
@@ -300,12 +364,9 @@ def open_corpus(path, run, sample=20_000_000):
         raise UserError(f"{path}: the file is empty. It should hold text.")
 
     def encode_all(tokenizer):
-        about = os.stat(path)
-        key = repr((path, about.st_size, about.st_mtime_ns, tokenizer.state())).encode()
-        tokens = run.out / f"corpus-{hashlib.sha256(key).hexdigest()[:12]}.tokens"
+        tokens = run.out / "corpus.tokens"
         if run.rank == 0:
-            for old in set(run.out.glob("corpus-*.tokens")) - {tokens}:
-                old.unlink()
+            tokens.unlink(missing_ok=True)
             encode_corpus_to(tokens, tokenizer, read_documents(path))
         run.wait()
         return encode_corpus_to(tokens, tokenizer, ())

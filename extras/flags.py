@@ -13,8 +13,9 @@ from data import UserError, get_template
 from extras.speed import supports_bf16
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
-DEVICES = [kind for kind in ("cpu", "mps", "cuda") if getattr(torch, kind).is_available()]  # the best last
-QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0}
+QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0,
+         "out": "out/quick"}  # a look must not leave its base to the real run
+NEW_BASE = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "smear", "pretrain_steps", "pretrain_lr")
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,9 +62,9 @@ def train_parser(about=""):
 
     add = parser.add_argument_group("machine").add_argument
     add("--seed", type=number(0, 2**31), default=0, help="of the weights, the data and their order")
-    add("--device", default="auto", choices=("auto", *DEVICES), help="what to compute on")
+    add("--device", default="auto", help="cpu, cuda, mps, or auto")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matrix products in training")
-    add("--quick", action="store_true", help="tiny settings for a look at everything in seconds")
+    add("--quick", action="store_true", help="tiny settings for a look at everything in seconds, in out/quick")
 
     add = parser.add_argument_group("size of a new base model").add_argument
     add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens")
@@ -98,11 +99,19 @@ def train(argv=None, about=""):
     given = {name: value for name, value in vars(asked.parse_args(argv)).items() if value is not None}
     config = argparse.Namespace(**config | (QUICK if "quick" in given else {}) | given, given=given)
     get_template(config.template)
+    wrong = [name for name in NEW_BASE if config.base and name in config.given]
+    if wrong:
+        flag = wrong[0].replace("_", "-")
+        raise UserError(f"--{flag}: is of a new base, and --base {config.base} is none. Leave one of them out.")
     if config.n_embd % (2 * config.n_head):
         raise UserError(f"--n-embd {config.n_embd}: must be a multiple of {2 * config.n_head}, twice --n-head.")
     config.seq_len = min(SEQ_LEN, config.block_size)
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    there = [*(["cuda"] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else []), "cpu", *gpus]
     if config.device == "auto":
-        config.device = DEVICES[-1]
+        config.device = there[0]
+    if config.device not in there:
+        raise UserError(f"--device {config.device}: not on this machine. There is: {', '.join(there)}.")
     if config.dtype == "auto":
         config.dtype = "bfloat16" if supports_bf16(config.device) else "float32"
     return config

@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from data import EOS, Tokenizer, UserError
+from extras.checkpoint import GPT2_WORD
 from model import GPT, GPTConfig
 
 SIZES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
@@ -25,11 +26,15 @@ CHECKSUMS = {  # sha256; the weights of the larger ones are checked for their le
     "gpt2/model.safetensors": "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
     "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
 }
-WORD = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 # Their names and ours, for both ways. They keep the weights TRANSPOSED as (in, out), we as (out, in).
 FIELDS = {"vocab_size": "vocab_size", "n_positions": "block_size"} | {n: n for n in ("n_layer", "n_head", "n_embd")}
-GELU = {"gelu_new": "tanh", "gelu": "none"}
+GELU = {"gelu_pytorch_tanh": "tanh", "gelu_new": "tanh", "gelu": "none"}
+KNOWN = {  # what config.json may say; anything else would be another model
+    "model_type": ("gpt2",), "activation_function": tuple(GELU), "layer_norm_epsilon": (1e-5,),
+    "scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False,), "add_cross_attention": (False,),
+    "tie_word_embeddings": (True,),
+}
 TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -64,9 +69,11 @@ def fetch(url, path, checksum=None):
                     shutil.copyfileobj(pieces, file)
         if part.stat().st_size < size:
             raise OSError("the connection was cut")
-    except (OSError, http.client.HTTPException) as error:
-        remedy = "Run again to continue, or fetch it elsewhere and give --base FOLDER."
-        raise UserError(f"{url}: cannot be fetched: {error}. {remedy}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        said = (getattr(error, "headers", None) or {}).get("Content-Range")
+        if said != f"bytes */{part.stat().st_size if part.exists() else 0}":  # else all is here already
+            remedy = "Run again to continue, or fetch it elsewhere and give --base FOLDER."
+            raise UserError(f"{url}: cannot be fetched: {error}. {remedy}") from None
     if checksum and hashlib.sha256(part.read_bytes()).hexdigest() != checksum:
         part.unlink()
         raise UserError(f"{url}: what came is damaged (its checksum differs). Run again.")
@@ -78,6 +85,8 @@ def reading(path):
     """Around the reading of one of GPT-2's files: a file that is missing or damaged is the user's to mend."""
     try:
         yield
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read. Put {', '.join(FILES)} in one folder.") from None
     except Exception:  # there is no end to what a damaged file makes its reader raise
@@ -97,7 +106,7 @@ def gpt2_tokenizer(folder):
     file, byte_of = Path(folder) / "vocab.json", {letter: byte for byte, letter in byte_letters().items()}
     with reading(file):
         ids = json.loads(file.read_text(encoding="utf-8"))
-        return Tokenizer([bytes(byte_of[c] for c in token) for token in sorted(ids, key=ids.get) if token != EOS], WORD)
+        return Tokenizer([bytes(byte_of[c] for c in token) for token in sorted(ids, key=ids.get) if token != EOS], GPT2_WORD)
 
 
 def read_safetensors(path):
@@ -133,8 +142,12 @@ def load_gpt2(path):
         weights = torch.load(path, map_location="cpu", weights_only=True) if is_bin else read_safetensors(path)
         weights = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
         about = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        for name, values in KNOWN.items():
+            if about.get(name, values[0]) not in values:
+                said = f"{name} {about[name]!r}, and only {' or '.join(map(str, values))} is known"
+                raise UserError(f"{path.parent / 'config.json'}: {said} here. Give a model of GPT-2's shape.")
         sizes = {ours: about[theirs] for theirs, ours in FIELDS.items()}
-        model = GPT(GPTConfig(**sizes, position="learned", smear=0, gelu=GELU[about["activation_function"]]))
+        model = GPT(GPTConfig(**sizes, position="learned", smear=0, gelu=GELU[about.get("activation_function", "gelu_new")]))
         ours = {name: weights[name].T if name.endswith(TRANSPOSED) else weights[name] for name in model.state_dict()}
         model.load_state_dict(ours)
         return model

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from data import Row, Turn, UserError
 from extras.audit import prompt_key
-from extras.checkpoint import load_checkpoint, save_checkpoint
+from extras.checkpoint import check_weights, load_checkpoint, save_checkpoint, save_json, take_over
+from extras.screen import visible
 from extras.speed import peak_memory_mb
 from generate import Sampling
 
@@ -36,34 +37,38 @@ class Run:
         machine = f"{config.device}, {platform.machine()}, {torch.get_num_threads()} threads, "
         machine += f"torch {torch.__version__}, Python {platform.python_version()}"
         self.report = {"config": vars(config), "stages": {}, "machine": machine}
-        self.write("log.jsonl", "", "a" if config.resume else "w")
+        self.log("", "a" if config.resume else "w")
         self.same = {k: v for k, v in vars(config).items() if k not in ("resume", "fresh", "out", "device", "given")}
         self.resume_file, self.partial = self.out / "resume.pt", None
         if config.resume and self.resume_file.exists():
             self.partial = load_checkpoint(self.resume_file)
-            if self.partial["config"] != self.same:
+            if self.partial.get("config") != self.same:
                 remedy = "Give the same flags, or --fresh without --resume."
                 raise UserError(f"{self.resume_file}: made with other settings. {remedy}")
         elif config.resume and not (self.out / "base.pt").exists():
             raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
+        self.base_file = self.out / "base.pt"
+        self.reuses = self.base_file.exists() and not self.starts_over()
+        if self.reuses:
+            take_over(config, load_checkpoint(self.base_file), self.base_file)
         given = ", ".join(f"{name}={value}" for name, value in config.given.items()) or "as it is"
         for text in (f"Configuration: {given}", f"Machine: {machine}"):
-            self.say(textwrap.fill(text, 80, subsequent_indent="  ", break_on_hyphens=False))
+            self.say(textwrap.fill(visible(text), 80, subsequent_indent="  ", break_on_hyphens=False))
 
     def say(self, text=""):
         if self.rank == 0:
             tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
 
-    def write(self, name, text, mode="w"):
-        """A text into a file of the output folder."""
+    def log(self, text, mode="a"):
+        """A text into log.jsonl."""
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             if self.rank == 0:
-                with open(self.out / name, mode, encoding="utf-8") as file:
+                with open(self.out / "log.jsonl", mode, encoding="utf-8") as file:
                     file.write(text)
         except OSError as error:
-            raise UserError(f"{self.out / name}: cannot be written: {error.strerror}. Choose another --out.") from None
+            raise UserError(f"{self.out}/log.jsonl: cannot be written: {error.strerror}. Choose another --out.") from None
 
     def wait(self):
         """Until all processes are here."""
@@ -72,20 +77,15 @@ class Run:
 
     def starts_over(self):
         """Is a base.pt that is there to be ignored?"""
-        pretraining = self.partial and self.partial["stage"] == "pretrain"
+        pretraining = self.partial and self.partial.get("stage") == "pretrain"
         return pretraining or (self.config.fresh and not self.config.resume)
 
     @contextlib.contextmanager
     def stage(self, name, assistant, optimizers):
         """Around one call of pretrain() or tune(): gives it keywords for train(), with an on_step that logs, saves and
         stops, and eight times on the way shows what the assistant says."""
-        model, first, tokens, several = assistant.model, 0, 0, dist.is_initialized()
-        if self.partial and self.partial["stage"] == name:  # the stop was here: all is as it was then
-            state = self.partial["state"]
-            first = state["step"]
-            model.load_state_dict(state["model"])
-            for optimizer, saved in zip(optimizers, state["optimizers"]):
-                optimizer.load_state_dict(saved)
+        model, tokens, several = assistant.model, 0, dist.is_initialized()
+        first = self.restore(name, model, optimizers)
         options = {"start": first, "micro_batch": self.config.micro_batch, "dtype": self.config.dtype}
         if several:
             from extras import parallel
@@ -108,7 +108,7 @@ class Run:
             if done % 10 == 1 or done == steps:
                 lr = optimizers[0].param_groups[0]["lr"]
                 record = {"stage": name, "step": done - 1, "loss": loss, "lr": lr, "tokens_per_second": speed}
-                self.write("log.jsonl", json.dumps(record) + "\n", "a")
+                self.log(json.dumps(record) + "\n")
             stopping = parallel.total(len(pressed), model.device()) if several else pressed  # all at one step
             if self.rank == 0 and (stopping or done % self.config.save_every == 0):
                 states = [optimizer.state_dict() for optimizer in optimizers]
@@ -137,6 +137,20 @@ class Run:
         self.report["stages"][name] = {"seconds": round(seconds, 2), "tokens": tokens, "tokens_per_second": speed}
         self.say(f"  measured: {seconds:.0f} s, {speed:,} tokens/s")
 
+    def restore(self, name, model, optimizers):
+        """The step to start from: that of the stop, if it was in this stage, with everything as it was; else 0."""
+        if not self.partial or self.partial.get("stage") != name:
+            return 0
+        try:
+            state = self.partial["state"]
+            check_weights(state["model"], model.state_dict())
+            model.load_state_dict(state["model"])
+            for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            return int(state["step"])
+        except Exception:
+            raise UserError(f"{self.resume_file}: damaged. Delete it and run again without --resume.") from None
+
     def save_model(self, name, model, tokenizer, template, trained_on, **content):
         if self.rank == 0:
             content = content or {"model": model.state_dict()}
@@ -150,15 +164,20 @@ class Run:
         trained_on = {prompt_key(row) for row in rows}
         overlap = sum(prompt_key(row) in trained_on for split in splits.values() for row in split)
         for line in (*found.lines(), f"{overlap} of the held-out prompts stand in the tuning data"):
-            self.say(f"  {line}")
-        self.report["audit"] = found.as_json(places=len) | {"overlap": overlap}
+            self.say(visible(f"  {line}"))
+        counted = {reason: len(where) for reason, where in found.dropped.items()}
+        counts = {"trimmed": len(found.trimmed), "dropped": counted, "overlap": overlap}
+        self.report["audit"] = vars(found) | counts
 
     def finish(self, scores, losses):
         """Write the report; nothing is left to resume."""
         seconds, memory = round(time.perf_counter() - self.start, 1), peak_memory_mb()
         self.report |= {"held_out": scores, "corpus_loss": losses, "seconds": seconds, "peak_memory_mb": memory}
-        self.write("report.json", json.dumps(self.report, indent=1, ensure_ascii=False))
+        save_json(self.out / "report.json", self.report)
         self.resume_file.unlink(missing_ok=True)
         self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. Written to the folder {self.out}:")
         self.say("base.pt, tuned.pt, report.json, log.jsonl")
-        self.say('Try next:  python generate.py "What is the capital of France?"\n           python generate.py')
+        ask = "python generate.py"
+        if str(self.out) != "out":
+            ask += f" --base {self.out}/base.pt --tuned {self.out}/tuned.pt"
+        self.say(f"Try next, with a question in quotes or, to chat, without:\n  {ask}")

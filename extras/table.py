@@ -12,6 +12,7 @@ import unicodedata
 
 import world
 from data import Row
+from extras.screen import visible
 
 
 def wilson(correct, n):
@@ -76,7 +77,7 @@ def print_table(scores):
     line("held-out questions", [name.rpartition("_")[2] for name in names])
     for split, found in scores.items():
         n, columns = found["n"], [found[name] for name in names]
-        line(f"{split.replace('_', ' '):<17}{n:>5}", [f"{one['correct'] / n:.1%}" for one in columns])
+        line(visible(f"{split.replace('_', ' '):<17}{n:>5}"), [f"{one['correct'] / n:.1%}" for one in columns])
         line("  95 % interval", ["{:.0f}-{:.0f} %".format(*(100 * end for end in one["interval"])) for one in columns])
         line("  begins right", [f"{one['begins'] / n:.1%}" for one in columns])
         line("  stopped", [f"{one['stopped'] / n:.0%}" for one in columns])
@@ -110,7 +111,7 @@ def side_by_side(models, row, sampling):
     columns = [[name.replace("_", " ")] for name in models]
     for column, assistant in zip(columns, models.values()):
         text, stopped = assistant.answers([row], sampling)[0]
-        column += wrap(text.strip() + ("" if stopped else " ..."), width)
+        column += wrap(visible(text.strip()) + ("" if stopped else " ..."), width)
     lines = [" | ".join(cell.ljust(width) for cell in cells) for cells in itertools.zip_longest(*columns, fillvalue="")]
-    question = wrap(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else ""), total)
+    question = wrap(visible(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else "")), total)
     print("\n" + "\n".join([*question, *("  " + line.rstrip() for line in lines)]).replace("\0", ""))

@@ -3,9 +3,11 @@
 import copy
 import os
 import pickle
+import random
 import resource
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -23,13 +25,14 @@ from helpers import (
 )
 
 import model as m
-from data import UserError
+from data import Tokenizer, UserError
 from extras.checkpoint import (
     base_state,
     build_model,
     fingerprint,
     load_adapter,
     load_checkpoint,
+    load_model,
     lora_state,
     save_checkpoint,
 )
@@ -86,7 +89,7 @@ def test_an_adapter_is_refused_by_another_base_which_stays_as_it_was(tmp_path):
     refused(load_adapter, base, no_adapter, path, names=path)
 
 
-@pytest.mark.parametrize("damage", ["one weight missing", "one name wrong", "another rank", "no rank"])
+@pytest.mark.parametrize("damage", ["one weight missing", "a weight of the base", "rank 0", "rank 2**40", "targets", "alpha", "one name wrong", "another rank", "no rank"])
 def test_an_adapter_that_does_not_fit_its_own_description_is_refused(tmp_path, damage):
     base = noisy_gpt()
     checkpoint = saved_adapter(tmp_path / "adapter.pt", with_lora(base))
@@ -95,6 +98,14 @@ def test_an_adapter_that_does_not_fit_its_own_description_is_refused(tmp_path, d
         del checkpoint["adapter"][name]
     elif damage == "one name wrong":
         checkpoint["adapter"]["x" + name] = checkpoint["adapter"].pop(name)
+    elif damage == "a weight of the base":
+        checkpoint["adapter"]["wte.weight"] = torch.zeros(50, 16)
+    elif damage.startswith("rank"):
+        checkpoint["lora"]["rank"] = 0 if damage == "rank 0" else 2**40
+    elif damage == "targets":
+        checkpoint["lora"]["targets"] = ["wte"]
+    elif damage == "alpha":
+        checkpoint["lora"]["alpha"] = float("nan")
     elif damage == "another rank":
         checkpoint["lora"]["rank"] += 1
     else:
@@ -147,7 +158,7 @@ def test_saving_again_replaces_the_old_content(tmp_path):
     path = tmp_path / "c.pt"
     save_checkpoint(path, old=torch.zeros(1000))
     save_checkpoint(path, new=1)
-    assert load_checkpoint(path) == {"format": 1, "new": 1}
+    assert load_checkpoint(path) == {"format": 2, "new": 1}
     assert os.listdir(tmp_path) == ["c.pt"]
 
 
@@ -182,7 +193,7 @@ def test_a_cut_file_is_refused_at_any_length(tmp_path):
     [
         b"just some text\n" * 50,
         b"\0" * 500,
-        b'{"format": 1}',
+        b'{"format": 2}',
         b"PK\x03\x04",
         pickle.dumps(None, protocol=2),
         bytes(range(256)),
@@ -195,7 +206,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     refused(load_checkpoint, path, names=path)
 
 
-@pytest.mark.parametrize("content", [{}, {"format": 2}, {"model": {}}, [1], 1, "format", None], ids=repr)
+@pytest.mark.parametrize("content", [{}, {"format": 1}, {"model": {}}, [1], 1, "format", None], ids=repr)
 def test_a_torch_file_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "c.pt"
     torch.save(content, path)
@@ -221,7 +232,7 @@ class Bomb:
 @pytest.mark.parametrize("writer", ["torch", "pickle"])
 def test_code_in_a_file_is_refused_and_not_run(tmp_path, writer, legacy):
     path, crater = tmp_path / "c.pt", tmp_path / "crater"
-    content = {"format": 1, "config": Bomb(crater)}
+    content = {"format": 2, "config": Bomb(crater)}
     if writer == "torch":
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     else:
@@ -341,3 +352,85 @@ def test_the_file_loads_at_any_moment_of_saving_and_after_kill_9(tmp_path):
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("loaded") == 3
+
+
+def test_no_flipped_bit_of_a_file_gives_other_weights(tmp_path):
+    path, rng = tmp_path / "c.pt", random.Random(0)
+    gpt = noisy_gpt(n_layer=1)
+    saved_model(path, gpt)
+    whole, refused_ones = path.read_bytes(), 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            again = build_model(load_checkpoint(path))
+        except UserError:
+            refused_ones += 1
+        else:  # the bit stood between the parts of the file, or in a date
+            assert same_bits(again.state_dict(), gpt.state_dict())
+    assert refused_ones > 250
+
+
+@pytest.mark.parametrize("change", [
+    {"block_size": 60_000}, {"n_layer": 10**9}, {"n_layer": 2**63}, {"n_embd": 2**40}, {"vocab_size": 2**40},
+    {"n_head": True}, {"smear": 2}], ids=str)
+def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, change):
+    checkpoint = saved_model(tmp_path / "c.pt", noisy_gpt())
+    checkpoint["config"].update(change)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, hard))
+    try:
+        refused(build_model, checkpoint, "c.pt", names="c.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@pytest.mark.parametrize("change", ["nan", "inf", "int64", "bool", "complex64", "float16", "a view of one number"])
+def test_weights_that_are_no_finite_float32_are_refused(tmp_path, change):
+    checkpoint = saved_model(tmp_path / "c.pt", noisy_gpt())
+    weights = checkpoint["model"]
+    if change in ("nan", "inf"):
+        weights["wte.weight"][3, 3] = float(change)
+    elif change.startswith("a view"):
+        for name, weight in weights.items():
+            weights[name] = torch.zeros(1).expand(weight.shape)
+    else:
+        weights["wte.weight"] = weights["wte.weight"].to(getattr(torch, change))
+    save_checkpoint(tmp_path / "c.pt", **{name: value for name, value in checkpoint.items() if name != "format"})
+    refused(build_model, load_checkpoint(tmp_path / "c.pt"), "c.pt", names="c.pt")
+
+
+def test_a_zip_bomb_is_refused_before_it_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", bytes(2**24))
+    refused(load_checkpoint, tmp_path / "c.pt", names="c.pt")
+
+
+WRONG_PARTS = [
+    ("tokenizer", None), ("tokenizer", {"tokens": 5, "pattern": "x"}), ("tokenizer", {"tokens": ["a", "a"], "pattern": "."}),
+    ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": "("}), ("template", ["alpaca"]), ("template", 3),
+    ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": ""}), ("trained_on", []), ("trained_on", {"seed": "a"}),
+    ("tokenizer", {"tokens": [chr(i) for i in range(1, 257)], "pattern": r"."}), ("trained_on", {"hold_out": 3}),
+    ("tokenizer", {"tokens": [chr(i) for i in range(255)], "pattern": r"\w+|\W+"}), ("template", "nope")]
+
+
+@pytest.mark.parametrize(("part", "value"), WRONG_PARTS, ids=repr)
+def test_a_wrong_part_beside_the_weights_is_refused(tmp_path, part, value):
+    model, path = noisy_gpt(vocab_size=257), tmp_path / "c.pt"
+    tokenizer = Tokenizer([bytes([byte]) for byte in range(256)]).state()
+    content = {"config": vars(model.config), "model": model.state_dict(), "tokenizer": tokenizer, "template": "alpaca",
+               "trained_on": {"seed": 0}}
+    save_checkpoint(path, **content)
+    load_model(path)
+    save_checkpoint(path, **content | {part: value})
+    refused(load_model, path, names="nope" if value == "nope" else path)
+
+
+def test_an_adapter_looks_for_its_base_in_its_own_folder_only(tmp_path):
+    base, other = noisy_gpt(), tmp_path / "other"
+    saved_model(tmp_path / "base.pt", base)
+    gpt = with_lora(base)
+    save_checkpoint(other / "lora.pt", base="../base.pt", lora=gpt.lora, adapter=lora_state(gpt), fingerprint=fingerprint(gpt))
+    refused(load_model, other / "lora.pt", names=other / "base.pt")

@@ -1,5 +1,6 @@
 """Decoding gives the same tokens however it is done: with a cache, in a batch, padded, or as a stream."""
 
+import time
 import unicodedata
 
 import pytest
@@ -53,6 +54,37 @@ def test_a_stream_gives_the_same_text_and_never_half_a_character():
         (ids, _), *_ = generate.generate(b.model, [b.prompt([Turn("고양이?")])], TOKENIZER.eos_id, how)
         pieces = list(b.stream([Turn("고양이?")], how))
         assert "".join(pieces) == TOKENIZER.decode(ids)
+
+
+@pytest.mark.parametrize("position", ["rotary", "learned"])
+def test_a_longer_neighbour_in_the_batch_changes_no_answer(position):
+    b = assistant(position, block_size=40)
+    prompts = [TOKENIZER.encode("the cat sat on the mat. " * 9)[:n] for n in (3, 39, 12, 40, 5)]
+    how = generate.Sampling(max_new_tokens=30)
+    together = generate.generate(b.model, prompts, TOKENIZER.eos_id, how)
+    alone = [generate.generate(b.model, [prompt], TOKENIZER.eos_id, how)[0] for prompt in prompts]
+    assert together == alone
+    assert [len(ids) + stopped for ids, stopped in alone] == [30, 2, 29, 1, 30] or any(stopped for _, stopped in alone)
+
+
+def test_a_thousand_turns_are_trimmed_in_a_moment():
+    b = assistant(block_size=150)
+    history = [Turn("the cat sat on the mat?", "", "the cat sat.")] * 1000
+    start = time.process_time()
+    prompts = [b.prompt([*history[: 9 * n], Turn("the?")], "Be brief.") for n in range(1, 111)]
+    assert time.process_time() - start < 5 and len(set(map(tuple, prompts))) == 1
+
+
+def test_chat_shows_control_characters_and_does_not_send_them(monkeypatch, capsys):
+    b, lines = assistant(), iter(["hello\x1b]0;title\x07", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    b.stream = lambda *_: iter(["a\x1b[2J", "b\r\x9b c\n"])
+    generate.chat({"tuned": b}, generate.Sampling())
+    assert "a\\x1b[2Jb\\r\\x9b c\n" in capsys.readouterr().out
+    row = data.Row((Turn("\x1b]0;title\x07", "\x08", "x"),))
+    b.answers = lambda *_: [("\x1b[31m\x7f", True)]
+    table.side_by_side({"tuned": b}, row, generate.Sampling())
+    assert "\x1b" not in (said := capsys.readouterr().out) and "\\x1b]0;title\\x07 [\\x08]" in said and "\\x1b[31m\\x7f" in said
 
 
 def test_a_full_context_ends_the_answer_instead_of_failing():

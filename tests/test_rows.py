@@ -7,7 +7,7 @@ import re
 import pytest
 from helpers import BOM, SHARED, audited, row_of, supervised_answers
 
-from data import UserError, prepare, shift
+from data import Turn, UserError, encode, prepare, render, shift
 from extras import datasets
 from extras.datasets import load_rows, read_documents
 
@@ -50,7 +50,7 @@ def conversation(*turns):
 
 NO_INPUT = (("i", "", "o"),)
 TWO_PAIRS = [("user", "i1"), ("assistant", "o1"), ("user", "i2"), ("assistant", "o2")]
-ODD = {"instruction": " i\r\n", "input": "\t", "output": "\no "}
+ODD = {"instruction": " i\r\n", "input": "\tx", "output": "\no "}
 
 ROWS = {
     "Alpaca": (PAIR, PAIR_TURNS),
@@ -74,7 +74,25 @@ ROWS = {
         conversation(("human", "i1"), ("gpt", "o1"), ("human", "i2"), ("gpt", "o2")),
         (("i1", "", "o1"), ("i2", "", "o2")),
     ),
-    "white space is kept": (ODD, ((" i\r\n", "\t", "\no "),)),
+    "white space is kept": (ODD, ((" i\r\n", "\tx", "\no "),)),
+    "an input of blanks is none": (PAIR | {"input": " \n"}, NO_INPUT),
+    "prompt and completion": ({"prompt": "i", "completion": "o"}, NO_INPUT),
+    "prompt and completion as messages": (
+        {"prompt": messages(("user", "i"))["messages"], "completion": messages(("assistant", "o"))["messages"]}, NO_INPUT),
+    "input and output": ({"input": "i", "output": "o"}, NO_INPUT),
+    "content as parts": ({"messages": [{"role": "user", "content": [{"type": "text", "text": "i"}]}, {"role": "assistant",
+                         "content": [{"type": "text", "value": "o"}, {"type": "text", "value": "p"}]}]}, (("i", "", "op"),)),
+    "an alpaca row with its history": (PAIR | {"history": [["a", "b"]]}, (("a", "", "b"), *PAIR_TURNS)),
+    "preference": ({"prompt": "i", "chosen": "o", "rejected": "r"}, NO_INPUT),
+    "preference with an input": ({"instruction": "i", "input": "x", "chosen": "o", "rejected": "r"}, PAIR_TURNS),
+    "preference after a conversation": (conversation(*[("human", "i1"), ("gpt", "o1"), ("human", "i2")]) | {
+        "chosen": {"from": "gpt", "value": "o2"}, "rejected": {"from": "gpt", "value": "r"}},
+        (("i1", "", "o1"), ("i2", "", "o2"))),
+    "preference of whole conversations": ({"chosen": messages(("user", "i"), ("assistant", "o"))["messages"],
+                                           "rejected": []}, NO_INPUT),
+    "preference that repeats the prompt": ({"prompt": "i", "chosen": messages(("user", "i"), ("assistant", "o"))["messages"],
+                                            "rejected": []}, NO_INPUT),
+    "a label that says good": ({"prompt": "i", "completion": "o", "label": True}, NO_INPUT),
 }
 
 
@@ -103,7 +121,76 @@ def test_a_task_file_over_many_lines_gives_a_row_for_every_instance(tmp_path):
     task = {"Definition": ["Add."], "Instances": [{"input": f"1 {n}", "output": [str(n + 1)]} for n in range(3)]}
     rows, _ = load_rows(write(tmp_path, json.dumps(task, indent=2), "task7_add.json"))
     assert [row.turns for row in rows] == [(("Add.", f"1 {n}", str(n + 1)),) for n in range(3)]
-    assert {row.task for row in rows} == {"task7_add"} and rows[2].where.endswith("task7_add.json:3")
+    assert {row.task for row in rows} == {"task7_add"} and rows[2].where.endswith("task7_add.json:1.3")
+
+
+def test_a_bad_instance_costs_that_instance(tmp_path):
+    some = [{"input": "x", "output": "o"}, {"input": "x", "output": ""}, {"input": "x"}, 5, {"input": "", "output": "o"}]
+    task = {"instruction": "i", "instances": some}
+    path = write(tmp_path, lines(PAIR, task, {"instruction": "i", "instances": []}))
+    rows, dropped = load_rows(path)
+    assert [row.where for row in rows] == [f"{path}:1", f"{path}:2.1", f"{path}:2.5"]
+    assert sorted(sum(dropped.values(), [])) == [f"{path}:2.2", f"{path}:2.3", f"{path}:2.4", f"{path}:3"]
+
+
+def test_a_file_that_is_one_bare_conversation_and_objects_one_after_another(tmp_path):
+    turns = messages(*TWO_PAIRS)["messages"]
+    (row,), _ = load_rows(write(tmp_path, json.dumps(turns, indent=1)))
+    assert row.turns == (("i1", "", "o1"), ("i2", "", "o2"))
+    content = "\n".join(json.dumps(pair(n), indent=2) for n in THREE)
+    assert found(write(tmp_path, content)) == THREE
+    assert found(write(tmp_path, lines(*map(pair, THREE), end="\r"))) == THREE, "the line ends of old Macs"
+    rows, dropped = load_rows(write(tmp_path, lines([pair(1), pair(2)], [], [pair(3), 5])))
+    assert [row.where.rpartition(":")[2] for row in rows] == ["1.1", "1.2"] and len(sum(dropped.values(), [])) == 2
+
+
+def test_the_system_text_of_a_row_is_read_and_none_is_never_the_word_none(tmp_path):
+    rows = [PAIR | {"system": "S"}, messages(*TWO_PAIRS) | {"system": "S"}, conversation(("human", "i"), ("gpt", "o")),
+            PAIR | {"system": None}, messages(("developer", "S"), *TWO_PAIRS)]
+    rows, _ = load_rows(write(tmp_path, lines(*rows)))
+    assert [row.system for row in rows] == ["S", "S", "", "", "S"]
+    texts = ["".join(text for text, _ in render(row.turns, "chatml", row.system)) for row in rows]
+    assert [text.startswith("<|im_start|>system\nS<|im_end|>\n") for text in texts] == [True, True, False, False, True]
+
+
+def test_what_is_not_to_be_learned_is_left_out_and_what_is_not_read_is_counted(tmp_path, tokenizer):
+    weighed = [{"role": "user", "content": "i"}, {"role": "assistant", "content": "o", "weight": 0}]
+    odd = [{"messages": weighed}, {"prompt": "i", "completion": "o", "label": False}, PAIR | {"tools": "[]", "id": 3},
+           PAIR | {"images": ["a.png"], "rejected": "r", "empty": ""}, messages(*TWO_PAIRS[:2], ("assistant", "again")),
+           {"messages": weighed[:1] + [{"role": "assistant", "content": "o", "tool_calls": [1]}]},
+           messages(*TWO_PAIRS[:2], ("user", "more"), ("assistant", "o1"))]
+    rows, dropped = load_rows(write(tmp_path, lines(*odd)))
+    assert {reason: len(places) for reason, places in dropped.items()} == {
+        "an answer of weight 0": 1, "an answer labelled as bad": 1, "two answers in a row": 1}
+    _, found = audited(rows, tokenizer, "alpaca", 4096, dropped)
+    said = "\n".join(found.lines())
+    for field in ("tools", "id", "images", "rejected", "tool_calls"):
+        assert f"1 have a field '{field}' that is not read" in said
+    assert "'empty'" not in said and "1 say an answer twice in one conversation" in said
+    assert "5 answers (assistant turns), 5 supervised eos" in said and "4 of 7 rows kept" in said
+
+
+def test_what_is_read_in_part_is_counted(tmp_path):
+    task = {"Definition": ["Add."], "Instances": [{"input": "1", "output": ["2", "two"]}, {"input": "2", "output": ["3"]}]}
+    odd = [task, messages(*TWO_PAIRS, ("user", "and?"))]
+    path = write(tmp_path, lines(*odd) + '{"instruction": "i", "output": "a", "output": "b"}\n')
+    rows, dropped = load_rows(path)
+    assert not dropped and [row.notes for row in rows] == [
+        ("have a field 'other outputs' that is not read",), (), ("end with a message that has no answer and is not read",),
+        ("have a field 'an earlier one of the same name' that is not read",)]
+    assert rows[3].turns[0].output == "b"
+
+
+@pytest.mark.parametrize("template", datasets.TEMPLATES)
+def test_every_turn_begins_with_all_the_tokens_of_the_turns_before_it(tokenizer, template):
+    turns = [Turn(f"ask {n}", "cat" * (n % 2), "sat") for n in range(4)]
+    seen = []
+    for n in range(1, 5):
+        prompt, _, _ = encode(render([*turns[: n - 1], turns[n - 1]._replace(output=None)], template, "S"), tokenizer, 999)
+        whole, mask, _ = encode(render(turns[:n], template, "S"), tokenizer, 999)
+        assert prompt[: len(seen)] == seen and whole[: len(prompt)] == prompt
+        assert 0 < sum(mask) < len(mask) and sum(mask[len(prompt) :]) == len(whole) - len(prompt)
+        seen = whole
 
 
 def test_lists_of_turns_line_by_line_and_as_one_array(tmp_path):
@@ -135,6 +222,17 @@ NAMES = {"a.json:0.3": ("a.json", 0.3, 0), "a.json": ("a.json", 1, 0), "C:\\a.js
          "a:b:2": ("a:b", 2, 0), "a.json:.5:500": ("a.json", 0.5, 500), "out/": ("out/", 1, 0)}
 
 
+@pytest.mark.parametrize("weight", ["-0.5", "0", "nan", "inf", "-inf", "1e9", "1000000000", "1:-3", "1:2.5", "1.2.3"])
+def test_a_weight_that_makes_no_sense_is_refused(weight):
+    with pytest.raises(UserError, match="choose a weight from"):
+        datasets.split_name(f"a.json:{weight}")
+
+
+def test_a_weight_that_leaves_nothing_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(UserError, match="no row is left at this weight"):
+        datasets.load_mixture([f"{write(tmp_path, lines(PAIR))}:0.01"], 0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_weight_and_a_cap_stand_behind_the_last_colons(name):
     assert datasets.split_name(name) == NAMES[name]
@@ -154,7 +252,7 @@ def test_the_audit_notes_what_looks_odd(tmp_path, tokenizer):
     rows, dropped = load_rows(write(tmp_path, lines(*odd)))
     _, audit = audited(rows, tokenizer, "alpaca", 4096, dropped)
     assert list(audit.notes.values()) == [2, 2, 1], audit.notes
-    assert audit.as_json()["formats"] == {"alpaca": 5} and audit.as_json()["dropped"] == {}
+    assert audit.formats == {"alpaca": 5} and audit.dropped == {}
 
 
 THREE = {n: ((f"i{n}", "", f"o{n}"),) for n in (1, 2, 3)}
@@ -187,8 +285,8 @@ def test_blank_lines_count_as_lines(tmp_path):
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085"])
 def test_line_separators_inside_a_text_are_no_line_ends(tmp_path, mark):
-    odd = {"instruction": f"a{mark}b", "input": mark, "output": f"{mark}c"}
-    turns = ((f"a{mark}b", mark, f"{mark}c"),)
+    odd = {"instruction": f"a{mark}b", "input": f"{mark}x", "output": f"{mark}c"}
+    turns = ((f"a{mark}b", f"{mark}x", f"{mark}c"),)
     assert found(write(tmp_path, lines(odd, pair(2), ensure_ascii=False))) == {1: turns, 2: THREE[2]}
     array = json.dumps([odd, pair(2)], ensure_ascii=False, indent=0)
     assert found(write(tmp_path, array)) == {1: turns, 2: THREE[2]}
@@ -209,6 +307,15 @@ def test_a_half_character_from_an_escape_does_not_stop_the_run(tmp_path, tokeniz
     rows, _ = load_rows(write(tmp_path, lines({"instruction": "\ud83d?", "output": "a\ude00"})))
     examples, _, _ = prepare(rows, tokenizer, "alpaca", 4096)
     assert supervised_answers(tokenizer, shift(*examples[0])[1]) == ["a\ufffd<|endoftext|>"]
+    assert "\ud83d" not in rows[0].turns[0].instruction
+
+
+def test_a_line_too_long_for_the_memory_is_refused_with_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "LONGEST", (50, 300))
+    rows, dropped = load_rows(write(tmp_path, lines(PAIR, PAIR | {"output": "o" * 60}, *map(pair, THREE), *map(pair, THREE))))
+    assert len(rows) == 7 and list(dropped) == ["longer than 50 letters"]
+    for content in (lines(PAIR | {"output": "o" * 400}), json.dumps([pair(n) for n in range(20)], indent=1)):
+        assert "longer than 300 letters" in user_error(write(tmp_path, content))
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -226,7 +333,7 @@ BAD_ROWS = {
     "a list": ["i", "x", "o"],
     "true": True,
     "no fields": {},
-    "no instruction": {"input": "x", "output": "o"},
+    "no instruction": {"context": "x", "output": "o"},
     "no output": {"instruction": "i", "input": "x"},
     "other fields": {"question": "i", "answer": "o"},
     "instruction is a number": PAIR | {"instruction": 5},
@@ -255,7 +362,7 @@ BAD_ROWS = {
     "messages with an empty second answer": messages(*TWO_PAIRS[:3], ("assistant", "")),
     "messages with a null answer": messages(("user", "i"), ("assistant", None)),
     "messages with a number as question": messages(("user", 5), ("assistant", "o")),
-    "messages with parts as question": messages(("user", [{"text": "i"}]), ("assistant", "o")),
+    "messages with a picture": messages(("user", [{"type": "image_url", "image_url": "i"}]), ("assistant", "o")),
     "messages with an unknown role": messages(("user", "i"), ("tool", "{}"), ("assistant", "o")),
     "messages without a question": messages(("assistant", "o")),
     "messages of texts": {"messages": ["i", "o"]},
@@ -397,8 +504,7 @@ BAD_ARRAYS = {
     "a brace that is not closed": ('[\n{"instruction": "i",\n"output": "o"\n', None),
     "no comma between rows": (f"[{ROW}\n{ROW}]", None),
     "two commas between rows": (f"[{ROW},\n,{ROW}]", None),
-    "text after it": (f"[{ROW}]\nnonsense", 2),
-    "a row after it": (f"[{ROW}]\n{ROW}", 2),
+    "text after it on many lines": (f"[\n{ROW}]\nnonsense", 3),
     "too deep": ("[" * 100_000, 1),
 }
 
@@ -459,7 +565,7 @@ def test_alpaca_loads_but_for_its_empty_outputs():
     nothing = len(dropped["a placeholder for an answer"])  # "<nooutput>" and its spellings
     assert len(rows) == 52_002 - 28 - nothing and 23 <= nothing <= 53
     assert dropped["empty answer"] == [f"{path}:{n + 1}" for n in empty]
-    assert sum(row.placeholder for row in rows) > 600
+    assert sum("had a placeholder for an input, taken as none" in row.notes for row in rows) > 600
     assert rows[-1].where == f"{path}:52002"
 
 
@@ -470,7 +576,7 @@ def test_the_book_set_loads_whole():
 
 def test_seed_tasks_load_by_their_instances():
     rows, dropped = load_rows(shared("alpaca/seed_tasks.jsonl"))
-    assert len(rows) + sum(map(len, dropped.values())) == 175 and {row.format for row in rows} == {"self_instruct"}
+    assert len(rows) + sum(map(len, dropped.values())) == 175 and {row.format for row in rows} == {"alpaca"}
 
 
 def test_sharegpt_conversations_load_turn_by_turn():

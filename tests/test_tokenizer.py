@@ -1,8 +1,10 @@
 """Byte pairs: the fast trainer learns what one that recounts everything learns; encoding loses no character."""
 
+import base64
 import json
 import random
 import re
+import time
 from collections import Counter
 from itertools import pairwise
 
@@ -102,12 +104,18 @@ MERGED = [
 
 @pytest.mark.parametrize(("ids", "merged"), MERGED)
 def test_merge_by_hand(ids, merged):
-    assert data.merge(ids, (1, 2), 9) == merged
+    ids = list(ids)
+    before = Counter(zip(ids, ids[1:]))
+    for neighbours, change in data.merge(ids, (1, 2), 9):
+        before[neighbours] += change
+    assert ids == merged and +before == Counter(zip(merged, merged[1:])), "what came and went is told"
 
 
 @pytest.mark.parametrize(("n", "merged"), [(2, [9]), (3, [9, 1]), (4, [9, 9]), (5, [9, 9, 1])])
 def test_merge_takes_a_run_of_one_token_from_the_left(n, merged):
-    assert data.merge([1] * n, (1, 1), 9) == merged
+    ids = [1] * n
+    list(data.merge(ids, (1, 1), 9))
+    assert ids == merged
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -216,3 +224,16 @@ def test_encoding_replays_the_merges_in_order(name):
     other = " aaaaaaaaaaa abcabcabcaba the thermal cathat 서울의 한국 😁😀 Instructions:\n\n12 ###"
     for text in (TEXTS[name], other):
         assert tokenizer.encode(text) == slow_encode(text, merges)
+
+
+@pytest.mark.parametrize("kind", ["letters", "Chinese", "base64", "one sign"])
+def test_text_without_spaces_costs_seconds_and_comes_back(kind):
+    """A word as long as the text would cost its square; four seconds a million letters on a slow machine."""
+    rng, n = random.Random(0), 100_000
+    text = {"letters": "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=n)), "one sign": "=" * n,
+            "Chinese": "".join(chr(0x4E00 + int(rng.paretovariate(0.6)) % 4000) for _ in range(n)),
+            "base64": base64.b64encode(rng.randbytes(n)).decode()}[kind]
+    start = time.process_time()
+    tokenizer = Tokenizer(train_bpe(text, 1500))
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert time.process_time() - start < 10

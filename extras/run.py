@@ -92,6 +92,8 @@ class Run:
         def show(step):
             text, stopped = assistant.answers([Row((Turn(SHOWN),))], Sampling(max_new_tokens=16))[0]
             self.say(f"  step {step:>4}: {SHOWN} -> {text!r:.60}{' and stops' if stopped else ' ...'}")
+            record = {"stage": name, "step": step, "prompt": SHOWN, "answer": text, "stopped": stopped}
+            print(json.dumps(record), file=self.log_file, flush=True)
 
         def on_step(done, steps, loss, tokens):
             clock["tokens"] += tokens
@@ -168,6 +170,6 @@ class Run:
         except OSError as error:
             raise UserError(f"{out}/report.json: cannot be written: {error.strerror}. Choose another --out.") from None
         self.resume_file.unlink(missing_ok=True)
-        files = ", ".join(f"{out}/{name}" for name in ("base.pt", "tuned.pt", "report.json", "log.jsonl"))
+        files = ", ".join(f"{out}/{name}" for name in ("base.pt", "tuned.pt", "report.json", "log.jsonl", "page.html"))
         self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. Files: {files}")
         self.say('Try next:  python generate.py "What is the capital of France?"\n           python generate.py')

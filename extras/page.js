@@ -1,17 +1,17 @@
 // What runs inside the page of a run: the tokenizer, the prompt and the GPT of data.py, model.py and generate.py once
-// more, in plain JavaScript and by the same names, so that the models in the page answer without any program or
-// network. What it is not: it trains nothing, and it reads one prompt at a time, one token at a time.
+// more, in plain JavaScript and by the same names, so that the models in the page answer without a program or a
+// network. What it is not: it trains nothing; and it reads one token at a time, of one prompt.
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
 // ---------------------------------------------------------------------------------------------------------------
-// Text -> tokens. Strings of bytes are written with one letter a byte, as in a checkpoint.
+// Text -> tokens. A token is a string with one letter for each of its bytes, as in a checkpoint.
 
-const LETTER = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}"; // what \w means in Python: here \w knows English only
+const LETTER = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}"; // \w of Python; here \w is English only
 const SPACE = "\\p{White_Space}";
-const WORD = new RegExp(
-  ` ?(?:(?![_\\p{Nd}])[${LETTER}])+| ?\\p{Nd}+| ?(?:[^${SPACE}${LETTER}]|_)+|[${SPACE}]+(?![^${SPACE}])|[${SPACE}]+`, "gu");
+const WORD = new RegExp(` ?(?:(?![_\\p{Nd}])[${LETTER}])+| ?\\p{Nd}+| ?(?:[^${SPACE}${LETTER}]|_)+|`
+  + `[${SPACE}]+(?![^${SPACE}])|[${SPACE}]+`, "gu");
 
 class Tokenizer {
   constructor(tokens) {
@@ -24,35 +24,31 @@ class Tokenizer {
     return [...text.matchAll(WORD)].flatMap(([word]) => this.encodeWord(new TextEncoder().encode(word)));
   }
 
-  // Start from the bytes; again and again join the two neighbours that make the token of the lowest id.
+  // Start from the bytes; again and again merge the two neighbours that make the token of the lowest id.
   encodeWord(bytes) {
-    let parts = Array.from(bytes, (byte) => String.fromCharCode(byte));
-    if (this.ranks.has(parts.join(""))) return [this.ranks.get(parts.join(""))];
+    const parts = Array.from(bytes, (byte) => String.fromCharCode(byte)), rank = (part) => this.ranks.get(part) ?? Infinity;
+    if (this.ranks.has(parts.join(""))) return [rank(parts.join(""))];
     for (;;) {
-      let best = -1, lowest = Infinity;
-      for (let i = 0; i + 1 < parts.length; i++) {
-        const rank = this.ranks.get(parts[i] + parts[i + 1]) ?? Infinity;
-        if (rank < lowest) [best, lowest] = [i, rank];
-      }
-      if (best < 0) return parts.map((part) => this.ranks.get(part));
-      parts.splice(best, 2, parts[best] + parts[best + 1]);
+      const pairs = parts.slice(1).map((part, i) => rank(parts[i] + part)), lowest = Math.min(...pairs);
+      if (lowest === Infinity) return parts.map(rank);
+      const i = pairs.indexOf(lowest);
+      parts.splice(i, 2, parts[i] + parts[i + 1]);
     }
   }
 
-  bytes(id) {
-    return Uint8Array.from(id === this.eosId ? data.eos : this.tokens[id], (letter) => letter.charCodeAt(0));
-  }
-
-  // Text in pieces, one for each token and "" where a character is not complete yet; the last is what is left over.
+  // The text of each token, "" where it ends within a character; the last piece is what is left of such a one.
   pieces(ids) {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    return [...ids.map((id) => decoder.decode(this.bytes(id), { stream: true })), decoder.decode()];
+    const bytes = (id) => Uint8Array.from(this.tokens[id] ?? data.eos, (letter) => letter.charCodeAt(0));
+    return [...ids.map((id) => decoder.decode(bytes(id), { stream: true })), decoder.decode()];
   }
 
   decode(ids) {
     return this.pieces(ids).join("");
   }
 }
+
+const tokenizer = new Tokenizer(data.tokens);
 
 // ---------------------------------------------------------------------------------------------------------------
 // A conversation -> pieces of text, each with its kind -> tokens.
@@ -65,8 +61,8 @@ function render(turns, template, system = "") {
   };
   turns.forEach((turn, i) => {
     const opening = (turn.input && t.preamble_with_input) || t.preamble;
-    pieces.push([i === 0 ? opening : t.between, "frame"]);
-    if (system && i === 0) fill(t.system, system, "system");
+    pieces.push([i ? t.between : opening, "frame"]);
+    if (system && !i) fill(t.system, system, "system");
     fill(t.instruction, turn.instruction, "instruction");
     if (turn.input) fill(t.input, turn.input, "input");
     pieces.push([t.response, "frame"]);
@@ -75,24 +71,21 @@ function render(turns, template, system = "") {
   return pieces;
 }
 
-// -> [[ids, kind], ...] of at most `limit` tokens: what does not fit loses the ends of the input, then the instruction.
-// Each piece is tokenized by itself, so no word of a user can melt into a header.
+// -> [[ids, kind], ...]. Each piece is tokenized by itself, so no word of a user can melt into a header. What does not
+// fit in `limit` tokens loses the end of the input, then of the instruction.
 function encode(pieces, limit = Infinity) {
-  const parts = pieces.map(([text, kind]) => [tokenizer.encode(text), kind]);
-  for (const [ids, kind] of parts) if (kind === "answer") ids.push(tokenizer.eosId);
+  const parts = pieces.map(([text, kind]) => [[...tokenizer.encode(text), ...(kind === "answer" ? [tokenizer.eosId] : [])], kind]);
   let excess = parts.reduce((sum, [ids]) => sum + ids.length, 0) - limit;
-  for (const shortened of ["input", "instruction"]) {
+  for (const shortened of ["input", "instruction"])
     for (const [ids, kind] of parts) {
-      if (kind !== shortened || excess <= 0) continue;
-      const cut = Math.min(excess, Math.max(ids.length - 1, 0));
+      const cut = kind === shortened ? Math.max(0, Math.min(excess, ids.length - 1)) : 0;
       ids.length -= cut;
       excess -= cut;
     }
-  }
   return parts;
 }
 
-// The question as a model gets it. Without a template it is raw text, and a document begins after an eos.
+// A question as a model gets it. Without a template it is raw text; a document begins after an eos.
 function promptParts(turn, template) {
   const limit = data.config.block_size - Math.min(16, Math.floor(data.config.block_size / 4)); // room for an answer
   if (template) return encode(render([{ ...turn, output: null }], template), limit);
@@ -109,49 +102,51 @@ function unpack(packed) {
   const view = new DataView(raw.buffer);
   let at = 0;
   for (const [name, [rows, columns]] of packed.tensors) {
-    const scale = Float32Array.from({ length: rows }, (_, i) => view.getFloat32(at + 4 * i, true));
+    const scale = new Float32Array(rows).map((_, i) => view.getFloat32(at + 4 * i, true));
     at += 4 * rows;
-    weights[name] = columns ? new Float32Array(rows * columns) : scale; // a vector is kept as it is
-    for (let i = 0, have = 0, buffer = 0; columns && i < rows * columns; i++) {
+    let buffer = 0, have = 0; // bits that were read and not used yet
+    const number = (_, i) => {
       for (; have < packed.bits; have += 8) buffer |= raw[at++] << have;
-      weights[name][i] = ((buffer & (2 * half - 1)) - half) * scale[Math.floor(i / columns)];
+      const value = (buffer & (2 * half - 1)) - half;
       buffer >>= packed.bits;
       have -= packed.bits;
-    }
+      return value * scale[Math.floor(i / columns)];
+    };
+    weights[name] = columns ? new Float32Array(rows * columns).map(number) : scale; // a vector is kept as it is
   }
   return weights;
 }
 
-// The weights of a tuned model: the base's, and what tuning added to them.
+// The weights of a tuned model: those of the base and what tuning added, whole matrices W or an adapter's A and B.
 function addTo(base, packed) {
   const added = unpack(packed), weights = { ...base };
-  for (const [name, [rows, columns]] of packed.tensors) {
-    if (name.endsWith("lora_A")) continue;
-    const its = name.replace(".lora_B", ".weight"), old = base[its], A = added[name.replace("lora_B", "lora_A")];
-    const sum = (weights[its] = new Float32Array(old));
-    if (its === name) sum.forEach((_, i) => (sum[i] += added[name][i]));
-    else {
-      const rank = columns, inputs = A.length / rank; // W + scale * B A, as in LoRA.merge
-      for (let row = 0; row < rows; row++)
-        for (let r = 0; r < rank; r++) {
-          const b = packed.scale * added[name][row * rank + r];
-          for (let i = 0; i < inputs; i++) sum[row * inputs + i] += b * A[r * inputs + i];
-        }
-    }
+  for (const [name, [, rank]] of packed.tensors.filter(([name]) => !name.endsWith("lora_A"))) {
+    const its = name.replace("lora_B", "weight"), B = added[name], A = added[name.replace("lora_B", "lora_A")], C = A.length / rank;
+    const BA = (i) => {
+      let sum = 0;
+      for (let r = 0; r < rank; r++) sum += B[Math.floor(i / C) * rank + r] * A[r * C + (i % C)];
+      return packed.scale * sum;
+    };
+    weights[its] = base[its].map((value, i) => value + (its === name ? added[name][i] : BA(i)));
   }
   return weights;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// The transformer, leaf to root, for one token x (C numbers) after those in the cache.
+// The transformer, leaf to root, for one token after those in the cache. x is the residual stream, (C).
 
-// weight (outputs, inputs), x (inputs) -> (outputs)
+const add = (x, y) => x.map((value, i) => value + y[i]);
+
+// weight (outputs, inputs), x (inputs) -> (outputs). Two sums: the second addition need not wait for the first.
 function linear(x, weight, bias) {
-  const inputs = x.length, y = new Float32Array(weight.length / inputs);
+  const y = new Float32Array(weight.length / x.length);
   for (let row = 0, at = 0; row < y.length; row++) {
-    let sum = bias ? bias[row] : 0;
-    for (let i = 0; i < inputs; i++) sum += weight[at++] * x[i];
-    y[row] = sum;
+    let even = bias ? bias[row] : 0, odd = 0;
+    for (let i = 0; i < x.length; i += 2) {
+      even += weight[at++] * x[i];
+      odd += weight[at++] * x[i + 1];
+    }
+    y[row] = even + odd;
   }
   return y;
 }
@@ -162,7 +157,7 @@ function layerNorm(x, gain, bias) {
   return x.map((value, i) => ((value - mean) / Math.sqrt(variance + 1e-5)) * gain[i] + bias[i]);
 }
 
-// The integral of the normal distribution, to 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26)
+// To 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26)
 function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const sum = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
@@ -174,18 +169,6 @@ function gelu(x) {
   return x.map((a) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3))));
 }
 
-// Rotate every pair (a, b) = (x[i], x[i + hs/2]) of every head by its position's angle.
-function applyRotary(x, position, hs) {
-  const half = hs / 2, y = new Float32Array(x.length);
-  for (let start = 0; start < x.length; start += hs)
-    for (let i = 0; i < half; i++) {
-      const angle = position * 100 ** ((-2 * i) / hs), a = x[start + i], b = x[start + i + half];
-      y[start + i] = a * Math.cos(angle) - b * Math.sin(angle);
-      y[start + i + half] = a * Math.sin(angle) + b * Math.cos(angle);
-    }
-  return y;
-}
-
 // Subtracting the largest changes nothing and keeps exp from overflowing.
 function softmax(scores) {
   const top = scores.reduce((a, b) => Math.max(a, b)), e = scores.map((score) => Math.exp(score - top));
@@ -193,23 +176,21 @@ function softmax(scores) {
   return e.map((value) => value / sum);
 }
 
-// One head: the query q (hs) looks at all keys so far. softmax(q k^T / sqrt(hs)) v
-function attend(q, keys, values, start) {
-  const hs = q.length, y = new Float32Array(hs);
-  const scores = keys.map((k) => q.reduce((sum, value, i) => sum + value * k[start + i], 0) / Math.sqrt(hs)); // (S)
-  softmax(scores).forEach((p, s) => {
-    for (let i = 0; i < hs; i++) y[i] += p * values[s][start + i];
+// Rotate every pair (a, b) = (x[i], x[i + hs/2]) of a head by its position's angle: (a cos - b sin, b cos + a sin).
+function applyRotary(x, position) {
+  const half = x.length / 2;
+  return x.map((value, i) => {
+    const angle = position * 100 ** (-(i % half) / half), other = i < half ? -x[i + half] : x[i - half];
+    return value * Math.cos(angle) + other * Math.sin(angle);
   });
-  return y;
 }
 
-class KVCache {
-  constructor(layers) {
-    this.keys = Array.from({ length: layers }, () => []); // of each layer, one (C) for every position read
-    this.values = Array.from({ length: layers }, () => []);
-    this.last = null; // the last embedding, for the smear
-    this.length = 0;
-  }
+// softmax(q k^T / sqrt(hs)) v of one head: q (hs); keys and values, S times (hs), those of all positions so far
+function attend(q, keys, values) {
+  const y = new Float32Array(q.length);
+  const scores = keys.map((k) => q.reduce((sum, value, i) => sum + value * k[i], 0) / Math.sqrt(q.length)); // (S)
+  softmax(scores).forEach((p, s) => values[s].forEach((value, i) => (y[i] += p * value)));
+  return y;
 }
 
 class GPT {
@@ -217,57 +198,50 @@ class GPT {
     this.weights = weights;
   }
 
-  norm(x, name) {
-    return layerNorm(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]);
+  apply(layer, x, name) {
+    return layer(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]);
   }
 
-  linear(x, name) {
-    return linear(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]);
-  }
-
-  attention(x, layer, cache) {
+  attention(x, name, cache) {
     const C = x.length, nh = data.config.n_head, hs = C / nh, y = new Float32Array(C);
-    const qkv = this.linear(x, `h.${layer}.attn.c_attn`); // (3 C): queries, keys and values in one product
-    let q = qkv.subarray(0, C), k = qkv.subarray(C, 2 * C);
-    if (data.config.position === "rotary") [q, k] = [q, k].map((vectors) => applyRotary(vectors, cache.length, hs));
-    cache.keys[layer].push(k);
-    cache.values[layer].push(qkv.subarray(2 * C));
-    for (let start = 0; start < C; start += hs)
-      y.set(attend(q.subarray(start, start + hs), cache.keys[layer], cache.values[layer], start), start);
-    return this.linear(y, `h.${layer}.attn.c_proj`);
-  }
-
-  mlp(x, layer) {
-    return this.linear(gelu(this.linear(x, `h.${layer}.mlp.c_fc`)), `h.${layer}.mlp.c_proj`);
-  }
-
-  // The next token's id -> its hidden state (C); the cache grows by one.
-  hidden(id, cache) {
-    const { smear, "wte.weight": wte, "wpe.weight": wpe } = this.weights, before = cache.last;
-    const C = data.config.n_embd, embedding = wte.subarray(id * C, (id + 1) * C);
-    let x = embedding;
-    if (smear && before) x = x.map((value, i) => value + smear[i] * before[i]); // the token before it
-    if (wpe) x = x.map((value, i) => value + wpe[cache.length * C + i]);
-    for (let layer = 0; layer < data.config.n_layer; layer++) {
-      const attended = this.attention(this.norm(x, `h.${layer}.ln_1`), layer, cache);
-      x = x.map((value, i) => value + attended[i]);
-      const thought = this.mlp(this.norm(x, `h.${layer}.ln_2`), layer);
-      x = x.map((value, i) => value + thought[i]);
+    const qkv = this.apply(linear, x, `${name}.c_attn`); // (3 C): queries, keys and values in one product
+    for (let head = 0; head < nh; head++) {
+      let [q, k, v] = [0, C, 2 * C].map((start) => qkv.subarray(start + head * hs, start + (head + 1) * hs));
+      if (data.config.position === "rotary") [q, k] = [q, k].map((one) => applyRotary(one, cache.length));
+      const { keys, values } = (cache[name + head] ??= { keys: [], values: [] });
+      keys.push(k);
+      values.push(v);
+      y.set(attend(q, keys, values), head * hs);
     }
-    cache.last = embedding;
-    cache.length++;
-    return this.norm(x, "ln_f");
+    return this.apply(linear, y, `${name}.c_proj`);
   }
 
-  // Hidden state -> logits (V) of the token after it. The head's weights are those of the embedding.
+  mlp(x, name) {
+    return this.apply(linear, gelu(this.apply(linear, x, `${name}.c_fc`)), `${name}.c_proj`);
+  }
+
+  // The next token's id -> its hidden state (C). The cache holds what was read before it, and grows by it.
+  hidden(id, cache) {
+    const { smear, "wte.weight": wte, "wpe.weight": wpe } = this.weights, C = data.config.n_embd, before = cache.last;
+    let x = (cache.last = wte.subarray(id * C, (id + 1) * C));
+    if (smear && before) x = x.map((value, i) => value + smear[i] * before[i]); // the token before it
+    if (wpe) x = add(x, wpe.subarray(cache.length * C));
+    for (let layer = 0; layer < data.config.n_layer; layer++) {
+      x = add(x, this.attention(this.apply(layerNorm, x, `h.${layer}.ln_1`), `h.${layer}.attn`, cache));
+      x = add(x, this.mlp(this.apply(layerNorm, x, `h.${layer}.ln_2`), `h.${layer}.mlp`));
+    }
+    cache.length++;
+    return this.apply(layerNorm, x, "ln_f");
+  }
+
   logits(x) {
-    return linear(x, this.weights["wte.weight"]);
+    return linear(x, this.weights["wte.weight"]); // (V); the head's weights are those of the embedding
   }
 }
 
 // Yields the logits (V) after the prompt, then after each token that is sent back, until the context is full.
 function* stream(model, prompt) {
-  const cache = new KVCache(data.config.n_layer);
+  const cache = { length: 0 };
   let x;
   for (const id of prompt) x = model.hidden(id, cache);
   for (;;) {
@@ -277,28 +251,22 @@ function* stream(model, prompt) {
   }
 }
 
-const argmax = (logits) => logits.reduce((best, value, i) => (value > logits[best] ? i : best), 0);
-
-// Greedy decoding -> ids, the eos included if it came. onToken(ids) is called after each; false from it ends the answer.
-async function generate(model, prompt, onToken = () => {}, maxNew = 48) {
+// Greedy decoding -> ids, with the eos if it came. onToken(ids) is called after each; false from it ends the answer.
+async function generate(model, prompt, onToken = () => true, maxNew = 48) {
   const steps = stream(model, prompt), ids = [];
-  let step = steps.next();
-  while (!step.done && ids.length < maxNew) {
-    ids.push(argmax(step.value));
-    if ((await onToken(ids)) === false || ids.at(-1) === tokenizer.eosId) break;
-    step = steps.next(ids.at(-1));
+  for (let step = steps.next(); !step.done && ids.length < maxNew; step = steps.next(ids.at(-1))) {
+    ids.push(step.value.indexOf(Math.max(...step.value)));
+    if (ids.at(-1) === tokenizer.eosId || !(await onToken(ids))) break;
   }
   return ids;
 }
 
-// For every token of an answer: its rank under the base, and the five most probable tokens of both.
-function trace(prompt, answer, compared) {
-  const runs = [models.base, compared].map((model) => stream(model, prompt));
-  let last;
-  return answer.map((id) => {
-    const [base, tuned] = runs.map((run) => run.next(last).value);
-    last = id;
-    return { id, rank: 1 + base.filter((value) => value > base[id]).length, base: top5(base), tuned: top5(tuned) };
+// For every token of an answer: its rank under the base, and the five most probable tokens of both models.
+function trace(prompt, answer, tuned) {
+  const runs = [models.base, tuned].map((model) => stream(model, prompt));
+  return answer.map((id, i) => {
+    const [ofBase, ofTuned] = runs.map((run) => run.next(answer[i - 1]).value);
+    return { id, rank: 1 + ofBase.filter((value) => value > ofBase[id]).length, base: top5(ofBase), tuned: top5(ofTuned) };
   });
 }
 
@@ -307,12 +275,10 @@ function top5(logits) {
   return order.slice(0, 5).map((id) => [id, p[id]]);
 }
 
-const tokenizer = new Tokenizer(data.tokens);
-const models = {};
-
 // ---------------------------------------------------------------------------------------------------------------
-// The page itself. Whatever is said by data or models goes in as text: element() makes no markup of it.
+// The page. Whatever data or models say goes in as text: element() makes no markup of it.
 
+const models = {}; // by name: base, tuned and perhaps lora
 const byId = (id) => document.getElementById(id);
 
 function element(name, attributes, ...children) {
@@ -332,69 +298,71 @@ function select(label, options, input, value) {
 
 // Pieces as the model gets them: a span for every token, or for all the tokens of a character.
 function spans(parts) {
-  return parts.flatMap(([ids, kind]) =>
-    tokenizer.pieces(ids).map((piece, i) =>
-      element("span", { class: ids[i] === tokenizer.eosId ? `${kind} eos` : kind }, piece.replaceAll("\n", "⏎\n"))));
+  return parts.flatMap(([ids, kind]) => tokenizer.pieces(ids).map((piece, i) =>
+    element("span", { class: ids[i] === tokenizer.eosId ? `${kind} eos` : kind }, piece.replaceAll("\n", "⏎\n"))));
 }
 
 // 1. Ask
 
 const columns = [["base, raw prompt", "base", null], ["base + template", "base", data.template]];
-for (const name of Object.keys(data.models ?? {})) if (name !== "base") columns.push([name, name, data.template]);
-let asked = 0; // how many questions were asked: a newer one ends the answers to the one before
+for (const name of Object.keys(data.models)) if (name !== "base") columns.push([name, name, data.template]);
+let asked = 0; // how many questions were asked: a new one ends the answers to the one before
+const pause = () => new Promise((go) => setTimeout(go)); // lets the browser draw what is there
 
 async function ask(turn) {
   const number = ++asked, start = performance.now();
-  let read = 0, paused = start;
+  let drawn = start, read = 0;
   [byId("instruction").value, byId("input").value] = [turn.instruction, turn.input];
   byId("answers").replaceChildren();
-  const answers = columns.map(async ([title, name, template]) => {
+  const all = await Promise.all(columns.map(async ([title, name, template]) => {
     const parts = promptParts(turn, template), prompt = parts.flatMap(([ids]) => ids);
     const said = element("p", { class: "text" }), end = element("small", {}, "…");
-    const as = element("details", {}, element("summary", {}, `The prompt, ${prompt.length} tokens`), element("pre", {}, ...spans(parts)));
-    byId("answers").append(element("article", { class: name }, element("h3", {}, title), said, end, as));
+    const asGiven = element("details", {}, element("summary", {}, `The prompt, ${prompt.length} tokens`), element("pre", {}, ...spans(parts)));
+    byId("answers").append(element("article", { class: name }, element("h3", {}, title), said, end, asGiven));
+    await pause();
     const ids = await generate(models[name], prompt, async (ids) => {
-      said.textContent = tokenizer.decode(ids.filter((id) => id !== tokenizer.eosId));
-      if (performance.now() - paused > 12) await new Promise((go) => setTimeout(go)).then(() => (paused = performance.now()));
+      said.textContent = tokenizer.decode(ids);
+      if (performance.now() - drawn > 15) await pause().then(() => (drawn = performance.now()));
       return number === asked;
     });
     read += prompt.length + ids.length;
-    end.textContent = ids.at(-1) === tokenizer.eosId ? `stopped by itself, ${ids.length} tokens` : `did not stop, ${ids.length} tokens`;
-    return { name, prompt, ids, text: `${title}: ${said.textContent}` };
-  });
-  const all = await Promise.all(answers);
+    end.textContent = `${ids.at(-1) === tokenizer.eosId ? "stopped by itself" : "did not stop"}, ${ids.length} tokens`;
+    return { name, prompt, ids, said: `${title}: ${said.textContent}` };
+  }));
   if (number !== asked) return;
   const seconds = (performance.now() - start) / 1000;
   byId("speed").textContent = `${read} tokens read and written in ${seconds.toFixed(2)} s, ${Math.round(read / seconds)} a second`;
-  byId("said").textContent = all.map((answer) => answer.text).join("; ");
+  byId("said").textContent = all.map((answer) => answer.said).join("; ");
   performance.mark("answered");
-  showChanged(all.filter((answer) => !answer.name.startsWith("base")));
+  showChanged(all.filter((answer) => answer.name !== "base"));
 }
 
 // 2. What tuning changed
 
 function showChanged(answers, chosen = 0) {
-  const { name, prompt, ids } = answers[chosen];
+  const { name, prompt, ids } = answers[chosen], names = answers.map((answer, i) => [i, answer.name]);
+  const other = select("Compare the base with", names, (event) => showChanged(answers, +event.target.value), chosen);
+  byId("compared").replaceChildren(...(names.length > 1 ? [other] : []));
   showTokens(trace(prompt, ids, models[name]), async (begun) => {
-    const more = await generate(models[name], [...prompt, ...begun], undefined, 48 - begun.length);
-    showChanged(answers.with(chosen, { name, prompt, ids: [...begun, ...more] }), chosen);
+    const more = begun.at(-1) === tokenizer.eosId ? [] : await generate(models[name], [...prompt, ...begun], undefined, 48 - begun.length);
+    showChanged(answers.map((answer, i) => (i === chosen ? { ...answer, ids: [...begun, ...more] } : answer)), chosen);
   });
-  const options = answers.map((answer, i) => [i, answer.name]), change = (event) => showChanged(answers, +event.target.value);
-  byId("compared").replaceChildren(...(answers.length > 1 ? [select("Compare the base with", options, change, chosen)] : []));
 }
 
+// A token by itself; a part of a character as its bytes.
 function shown(id) {
-  return id === tokenizer.eosId ? data.eos : JSON.stringify(tokenizer.decode([id])).slice(1, -1);
+  const text = id === tokenizer.eosId ? data.eos : tokenizer.decode([id]);
+  if (text.includes("\ufffd")) return Array.from(tokenizer.tokens[id], (byte) => `\\x${byte.charCodeAt(0).toString(16)}`).join("");
+  return text.replaceAll("\n", "⏎").replace(/^ /, "␣");
 }
 
-// goOn(ids): what to do when another token is chosen there; null if nothing can be done.
+// goOn(ids) is called when another token is chosen, with the answer up to it; null where no model is at hand.
 function showTokens(tokens, goOn) {
   const pieces = tokenizer.pieces(tokens.map((token) => token.id));
   const buttons = tokens.map(({ id, rank }, i) => {
     const kind = rank === 1 ? "unshifted" : rank <= 3 ? "marginal" : "shifted";
-    const text = id === tokenizer.eosId ? data.eos : pieces[i].replaceAll("\n", "⏎") || "·";
-    const about = `${shown(id)}: number ${rank} for the base, ${kind}`;
-    return element("button", { class: kind, title: about, "aria-label": about, click: () => choose(i) }, text);
+    const title = `${shown(id)}: ${kind}, number ${rank} of the base`;
+    return element("button", { class: kind, title, "aria-label": title, click: () => choose(i) }, pieces[i].replaceAll("\n", "⏎") || "·");
   });
   const choose = (i) => {
     buttons.forEach((one, j) => one.setAttribute("aria-pressed", i === j));
@@ -402,15 +370,17 @@ function showTokens(tokens, goOn) {
       const rows = tokens[i][name].map(([id, p]) => {
         const text = element("code", {}, shown(id)), begun = [...tokens.slice(0, i).map((token) => token.id), id];
         const token = goOn ? element("button", { title: "go on from here", click: () => goOn(begun) }, text) : text;
-        return element("tr", {}, element("td", {}, token), element("td", {}, element("meter", { value: p })), element("td", {}, `${(100 * p).toFixed(1)} %`));
+        const cells = [token, element("meter", { value: p, "aria-hidden": true }), `${(100 * p).toFixed(1)} %`];
+        return element("tr", {}, ...cells.map((cell) => element("td", {}, cell)));
       });
       return element("table", {}, element("caption", {}, `${name}: the five most probable here`), ...rows);
     }));
   };
   byId("tokens").replaceChildren(...buttons);
   byId("tokens").onkeydown = (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], next = buttons[buttons.indexOf(event.target) + step];
-    if (next) [next.focus(), next.click()];
+    const next = buttons[buttons.indexOf(event.target) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? NaN)];
+    next?.focus();
+    next?.click();
   };
   choose(Math.max(0, tokens.findIndex((token) => token.rank > 1)));
 }
@@ -425,93 +395,85 @@ function showPairs(template) {
 // 4. Did it work?
 
 const KINDS = [["all", "all"], ["better", "base wrong, tuned right"], ["both", "both wrong"], ["wrong", "tuned wrong"]];
+let questions = []; // the rows of the list, each with its split, its task and the kinds it belongs to
 
-function showQuestions(filter, limit = 20) {
-  const rows = questions.filter((row) => {
+function showQuestions(filter, limit = 10) {
+  const found = questions.filter((row) => {
     row.hidden = true;
-    return (filter.show === "all" || row.kinds.includes(filter.show)) && (!filter.split || row.split === filter.split)
-      && (!filter.task || row.task === filter.task) && row.textContent.toLowerCase().includes(filter.text.toLowerCase());
+    return row.kinds.includes(filter.show) && ["", row.split].includes(filter.split) && ["", row.task].includes(filter.task)
+      && row.textContent.toLowerCase().includes(filter.text.toLowerCase());
   });
-  rows.slice(0, limit).forEach((row) => (row.hidden = false));
-  byId("found").textContent = `${rows.length} questions`;
-  byId("more").hidden = rows.length <= limit;
+  found.slice(0, limit).forEach((row) => (row.hidden = false));
+  byId("found").textContent = `${found.length} questions`;
+  byId("more").hidden = found.length <= limit;
   byId("more").onclick = () => showQuestions(filter, limit + 50);
   byId("link").href = `#${new URLSearchParams(filter)}`;
 }
 
-let questions; // the rows of the list, each with its split, its task and the kinds it belongs to
-
 function startQuestions() {
-  const names = [...document.querySelectorAll("#questions thead th")].map((cell) => cell.textContent);
+  const names = Array.from(document.querySelectorAll("#questions thead th"), (cell) => cell.textContent);
   questions = [...document.querySelectorAll("#questions tbody tr")];
   for (const row of questions) {
     const right = (name) => row.cells[names.indexOf(name)].className === "ok", base = right("base raw") || right("base template");
     [row.split, row.task] = row.querySelector("small").textContent.split(/, (.*)/);
-    row.kinds = [!base && right("tuned") && "better", !base && !right("tuned") && "both", !right("tuned") && "wrong"];
+    row.kinds = ["all", !base && right("tuned") && "better", !base && !right("tuned") && "both", !right("tuned") && "wrong"];
     [...row.cells].forEach((cell, i) => (cell.dataset.of = names[i]));
   }
-  const given = location.hash.includes("=") ? Object.fromEntries(new URLSearchParams(location.hash.slice(1))) : {};
-  const filter = { show: "better", split: "", task: "", text: "", ...given };
-  const change = (key) => (event) => {
-    filter[key] = event.target.value;
-    showQuestions(filter);
-  };
-  const values = (key) => [["", "all"], ...[...new Set(questions.map((row) => row[key]))].map((value) => [value, value])];
+  const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), shared = "show" in given;
+  const filter = { show: "better", split: "", task: "", text: "", ...(shared && given) };
+  const change = (key) => (event) => showQuestions(Object.assign(filter, { [key]: event.target.value }));
+  const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (value) => [value, value])];
   for (const [key, options] of [["show", KINDS], ["split", values("split")], ["task", values("task")]])
     byId("filters").append(select(key, options, change(key), filter[key]));
-  const copy = (event) => navigator.clipboard?.writeText(event.target.href);
   byId("filters").append(
     element("label", {}, "text ", element("input", { type: "search", value: filter.text, input: change("text") })),
-    element("output", { id: "found" }), element("a", { id: "link", click: copy }, "copy a link to these"));
+    element("output", { id: "found" }),
+    element("a", { id: "link", click: (event) => navigator.clipboard?.writeText(event.target.href) }, "copy a link to these"));
   byId("questions").classList.add("cards");
   byId("questions").after(element("button", { id: "more" }, "more"));
   byId("questions").closest("details").open = true;
   showQuestions(filter);
-  if (location.hash.includes("=")) byId("filters").scrollIntoView();
+  if (shared) byId("filters").scrollIntoView();
 }
 
 // 5. How it came
 
 function startSlider() {
-  const rows = [...document.querySelectorAll("#steps tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
-  const show = (i) => {
-    const [stage, step, prompt, answer, stopped] = rows[i];
-    said.replaceChildren(element("b", {}, `${stage}, step ${step}: `), prompt, element("mark", {}, answer), stopped === "yes" ? " and stops" : " …");
+  const rows = Array.from(document.querySelectorAll("#steps tbody tr"), (row) => Array.from(row.cells, (cell) => cell.textContent));
+  const said = element("p", { class: "text" }), slider = element("input", { type: "range", max: rows.length - 1, value: 0 });
+  slider.oninput = () => {
+    const [stage, step, prompt, answer, stopped] = rows[slider.value];
+    said.replaceChildren(element("b", {}, `${stage}, step ${step}: `), prompt, element("mark", {}, answer), stopped === "yes" ? " ∎" : " …");
     slider.setAttribute("aria-valuetext", said.textContent);
-    for (const picture of document.querySelectorAll(".curves svg")) {
-      const mark = picture.querySelector(".now"), x = 30 + 280 * Math.min(1, step / picture.dataset.last);
-      mark.setAttribute("d", picture.dataset.stage === stage ? `M${x} 10V150` : "");
+    for (const mark of document.querySelectorAll(".now")) {
+      const { stage: its, last } = mark.parentNode.dataset, x = 30 + 280 * Math.min(1, step / last);
+      mark.setAttribute("d", its === stage ? `M${x} 10V150` : "");
     }
   };
-  for (const picture of document.querySelectorAll(".curves svg"))
-    picture.append(document.createElementNS("http://www.w3.org/2000/svg", "path"));
-  document.querySelectorAll(".curves path:last-child").forEach((mark) => mark.classList.add("now"));
-  const said = element("p", { class: "text" });
-  const slider = element("input", { type: "range", max: rows.length - 1, value: 0, input: () => show(+slider.value) });
   byId("slider").append(element("label", {}, "Step ", slider), said);
-  show(0);
+  slider.oninput();
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 
 function start() {
   document.querySelectorAll("[hidden]").forEach((part) => (part.hidden = false));
-  const templates = Object.keys(data.templates).map((name) => [name, name]);
-  byId("templates").append(select("Template", templates, (event) => showPairs(event.target.value), data.template));
-  if (document.querySelector("#steps")) startSlider();
-  if (data.models) {
+  const answer = data.models.base ? ask : (_, i) => showTokens(data.traces[i].tokens, null);
+  if (data.models.base) {
     const base = unpack(data.models.base);
     models.base = new GPT(base);
     for (const [, name] of columns.slice(2)) models[name] = new GPT(addTo(base, data.models[name]));
-  } else document.querySelector("form").hidden = true;
-  const answer = data.models ? ask : (_, i) => showTokens(data.traces[i].tokens, null);
+    byId("form").onsubmit = () => ask({ instruction: byId("instruction").value, input: byId("input").value }) && false;
+  } else {
+    byId("form").remove();
+    byId("asking").textContent = "These models are too big for this page. It shows what the tuned one said to these:";
+  }
   byId("examples").append(...data.examples.map((turn, i) => element("button", { click: () => answer(turn, i) }, turn.instruction)));
-  document.querySelector("form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    ask({ instruction: byId("instruction").value, input: byId("input").value });
-  });
+  const templates = Object.keys(data.templates).map((name) => [name, name]);
+  byId("templates").append(select("Template", templates, (event) => showPairs(event.target.value), data.template));
+  if (byId("questions")) startQuestions();
+  if (byId("steps")) startSlider();
   answer(data.examples[0], 0);
-  startQuestions();
 }
 
 start();

@@ -1,6 +1,7 @@
 """A headless Chromium, driven over a pipe by the DevTools protocol: what a person does with the page, and what is seen."""
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -15,11 +16,12 @@ class Browser:
     """`requests` are the addresses that a page asked for, `complaints` its errors and what it wrote to the console."""
 
     def __init__(self):
-        there, self.sending = os.pipe()
-        self.reading, back = os.pipe()
+        pipes = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (*os.pipe(), *os.pipe())]  # none is 3 or 4
+        there, self.sending, self.reading, back = pipes
         self.profile = tempfile.mkdtemp()
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{there} 4>&{back}', CHROMIUM, *FLAGS, f"--user-data-dir={self.profile}"]
-        self.process = subprocess.Popen(command, pass_fds=(there, back), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={self.profile}"]
+        as_3_and_4 = lambda: (os.dup2(there, 3), os.dup2(back, 4))  # noqa: E731, where Chromium reads and writes
+        self.process = subprocess.Popen(command, pass_fds=(3, 4), preexec_fn=as_3_and_4, stdout=-3, stderr=-3)
         os.close(there), os.close(back)
         self.number, self.buffer, self.session = 0, b"", None
         self.requests, self.complaints, self.loaded = [], [], False
@@ -68,11 +70,11 @@ class Browser:
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[theme])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
-        self.call("Page.navigate", url="about:blank")
-        self.requests, self.complaints, self.loaded = [], [], False
-        self.call("Page.navigate", url=address)
-        while not self.loaded:
-            self.receive()
+        for url in ("about:blank", address):  # an address that differs in its # only would not be loaded again
+            self.requests, self.complaints, self.loaded = [], [], False
+            self.call("Page.navigate", url=url)
+            while not self.loaded:
+                self.receive()
 
     def run(self, script):
         """The value of a JavaScript expression, awaited if it is a promise."""

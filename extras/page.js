@@ -420,7 +420,8 @@ function startQuestions() {
     [...row.cells].forEach((cell, i) => (cell.dataset.of = names[i]));
   }
   const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), shared = "show" in given;
-  const filter = { show: "better", split: "", task: "", text: "", ...(shared && given) };
+  const some = questions.some((row) => row.kinds.includes("better"));
+  const filter = { show: some ? "better" : "all", split: "", task: "", text: "", ...(shared && given) };
   const change = (key) => (event) => showQuestions(Object.assign(filter, { [key]: event.target.value }));
   const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (value) => [value, value])];
   for (const [key, options] of [["show", KINDS], ["split", values("split")], ["task", values("task")]])
@@ -458,11 +459,14 @@ function startSlider() {
 
 function start() {
   document.querySelectorAll("[hidden]").forEach((part) => (part.hidden = false));
-  const answer = data.models.base ? ask : (_, i) => showTokens(data.traces[i].tokens, null);
+  const answer = data.models.base ? ask : (_, i) => showTokens(data.traces[i], null);
   if (data.models.base) {
     const base = unpack(data.models.base);
     models.base = new GPT(base);
     for (const [, name] of columns.slice(2)) models[name] = new GPT(addTo(base, data.models[name]));
+    byId("instruction").onkeydown = (event) => {
+      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) event.preventDefault(), byId("form").requestSubmit();
+    };
     byId("form").onsubmit = () => ask({ instruction: byId("instruction").value, input: byId("input").value }) && false;
   } else {
     byId("form").remove();

@@ -12,8 +12,19 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --remote-debugging-pipe --no-first-run".split()
 
 
+def answers_in_page(rows, model, template):
+    """JavaScript: the page's greedy answers to the first question of every row, [[text, stopped by itself], ...]"""
+    turns, name = json.dumps([row.turns[0]._asdict() for row in rows]), model.partition("_")[0]
+    return f"""await Promise.all({turns}.map(async (turn) => {{
+        const prompt = promptParts(turn, {json.dumps(template)}).flatMap(([ids]) => ids);
+        const ids = await generate(models.{name}, prompt), eos = tokenizer.eosId;
+        return [tokenizer.decode(ids.filter((id) => id !== eos)), ids.at(-1) === eos];
+    }}))"""
+
+
 class Browser:
-    """`requests` are the addresses that a page asked for, `complaints` its errors and what it wrote to the console."""
+    """`requests` are the addresses that a page asked for, `blocked` why some of them got no answer, `complaints` its errors
+    and what it wrote to the console."""
 
     def __init__(self):
         pipes = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (*os.pipe(), *os.pipe())]  # none is 3 or 4
@@ -24,7 +35,7 @@ class Browser:
         self.process = subprocess.Popen(command, pass_fds=(3, 4), preexec_fn=as_3_and_4, stdout=-3, stderr=-3)
         os.close(there), os.close(back)
         self.number, self.buffer, self.session = 0, b"", None
-        self.requests, self.complaints, self.loaded = [], [], False
+        self.requests, self.blocked, self.complaints, self.loaded = [], set(), [], False
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
@@ -47,6 +58,8 @@ class Browser:
         method, params = message.get("method"), message.get("params")
         if method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        if method == "Network.loadingFailed":
+            self.blocked.add(params.get("blockedReason"))
         if method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
             self.complaints.append(params)
         self.loaded |= method == "Page.loadEventFired"
@@ -71,7 +84,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[theme])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         for url in ("about:blank", address):  # an address that differs in its # only would not be loaded again
-            self.requests, self.complaints, self.loaded = [], [], False
+            self.requests, self.blocked, self.complaints, self.loaded = [], set(), [], False
             self.call("Page.navigate", url=url)
             while not self.loaded:
                 self.receive()

@@ -20,13 +20,12 @@ class Tokenizer {
     this.ranks = new Map(tokens.map((token, id) => [token, id]));
   }
 
-  encode(text) {
-    return [...text.matchAll(WORD)].flatMap(([word]) => this.encodeWord(new TextEncoder().encode(word)));
-  }
+  encode(text) { return (text.match(WORD) ?? []).flatMap((word) => this.encodeWord(new TextEncoder().encode(word))); }
 
   // Start from the bytes; again and again merge the two neighbours that make the token of the lowest id.
   encodeWord(bytes) {
-    const parts = Array.from(bytes, (byte) => String.fromCharCode(byte)), rank = (part) => this.ranks.get(part) ?? Infinity;
+    const parts = Array.from(bytes, (byte) => String.fromCharCode(byte));
+    const rank = (part) => this.ranks.get(part) ?? Infinity;
     if (this.ranks.has(parts.join(""))) return [rank(parts.join(""))];
     for (;;) {
       const pairs = parts.slice(1).map((part, i) => rank(parts[i] + part)), lowest = Math.min(...pairs);
@@ -43,9 +42,7 @@ class Tokenizer {
     return [...ids.map((id) => decoder.decode(bytes(id), { stream: true })), decoder.decode()];
   }
 
-  decode(ids) {
-    return this.pieces(ids).join("");
-  }
+  decode(ids) { return this.pieces(ids).join(""); }
 }
 
 const tokenizer = new Tokenizer(data.tokens);
@@ -74,7 +71,8 @@ function render(turns, template, system = "") {
 // -> [[ids, kind], ...]. Each piece is tokenized by itself, so no word of a user can melt into a header. What does not
 // fit in `limit` tokens loses the end of the input, then of the instruction.
 function encode(pieces, limit = Infinity) {
-  const parts = pieces.map(([text, kind]) => [[...tokenizer.encode(text), ...(kind === "answer" ? [tokenizer.eosId] : [])], kind]);
+  const parts = pieces.map(([text, kind]) => [tokenizer.encode(text), kind]);
+  for (const [ids, kind] of parts) if (kind === "answer") ids.push(tokenizer.eosId);
   let excess = parts.reduce((sum, [ids]) => sum + ids.length, 0) - limit;
   for (const shortened of ["input", "instruction"])
     for (const [ids, kind] of parts) {
@@ -121,13 +119,14 @@ function unpack(packed) {
 function addTo(base, packed) {
   const added = unpack(packed), weights = { ...base };
   for (const [name, [, rank]] of packed.tensors.filter(([name]) => !name.endsWith("lora_A"))) {
-    const its = name.replace("lora_B", "weight"), B = added[name], A = added[name.replace("lora_B", "lora_A")], C = A.length / rank;
-    const BA = (i) => {
+    const its = name.replace("lora_B", "weight"), B = added[name], A = added[name.replace("lora_B", "lora_A")];
+    const inputs = A.length / rank; // A (rank, inputs), B (outputs, rank)
+    const scaledBA = (i) => {
       let sum = 0;
-      for (let r = 0; r < rank; r++) sum += B[Math.floor(i / C) * rank + r] * A[r * C + (i % C)];
+      for (let r = 0; r < rank; r++) sum += B[Math.floor(i / inputs) * rank + r] * A[r * inputs + (i % inputs)];
       return packed.scale * sum;
     };
-    weights[its] = base[its].map((value, i) => value + (its === name ? added[name][i] : BA(i)));
+    weights[its] = base[its].map((value, i) => value + (its === name ? B[i] : scaledBA(i)));
   }
   return weights;
 }
@@ -142,9 +141,9 @@ function linear(x, weight, bias) {
   const y = new Float32Array(weight.length / x.length);
   for (let row = 0, at = 0; row < y.length; row++) {
     let even = bias ? bias[row] : 0, odd = 0;
-    for (let i = 0; i < x.length; i += 2) {
-      even += weight[at++] * x[i];
-      odd += weight[at++] * x[i + 1];
+    for (let i = 0; i < x.length; i += 2, at += 2) {
+      even += weight[at] * x[i];
+      odd += weight[at + 1] * x[i + 1];
     }
     y[row] = even + odd;
   }
@@ -171,8 +170,7 @@ function gelu(x) {
 
 // Subtracting the largest changes nothing and keeps exp from overflowing.
 function softmax(scores) {
-  const top = scores.reduce((a, b) => Math.max(a, b)), e = scores.map((score) => Math.exp(score - top));
-  const sum = e.reduce((a, b) => a + b);
+  const top = Math.max(...scores), e = scores.map((score) => Math.exp(score - top)), sum = e.reduce((a, b) => a + b);
   return e.map((value) => value / sum);
 }
 
@@ -194,13 +192,10 @@ function attend(q, keys, values) {
 }
 
 class GPT {
-  constructor(weights) {
-    this.weights = weights;
-  }
+  constructor(weights) { this.weights = weights; }
 
-  apply(layer, x, name) {
-    return layer(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]);
-  }
+  // One of the two layers that have weights, by its name in the checkpoint.
+  apply(layer, x, name) { return layer(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]); }
 
   attention(x, name, cache) {
     const C = x.length, nh = data.config.n_head, hs = C / nh, y = new Float32Array(C);
@@ -216,9 +211,7 @@ class GPT {
     return this.apply(linear, y, `${name}.c_proj`);
   }
 
-  mlp(x, name) {
-    return this.apply(linear, gelu(this.apply(linear, x, `${name}.c_fc`)), `${name}.c_proj`);
-  }
+  mlp(x, name) { return this.apply(linear, gelu(this.apply(linear, x, `${name}.c_fc`)), `${name}.c_proj`); }
 
   // The next token's id -> its hidden state (C). The cache holds what was read before it, and grows by it.
   hidden(id, cache) {
@@ -234,9 +227,8 @@ class GPT {
     return this.apply(layerNorm, x, "ln_f");
   }
 
-  logits(x) {
-    return linear(x, this.weights["wte.weight"]); // (V); the head's weights are those of the embedding
-  }
+  // Hidden state (C) -> (V). The head's weights are those of the embedding.
+  logits(x) { return linear(x, this.weights["wte.weight"]); }
 }
 
 // Yields the logits (V) after the prompt, then after each token that is sent back, until the context is full.
@@ -262,17 +254,13 @@ async function generate(model, prompt, onToken = () => true, maxNew = 48) {
 }
 
 // For every token of an answer: its rank under the base, and the five most probable tokens of both models.
-function trace(prompt, answer, tuned) {
+function trace(prompt, ids, tuned) {
   const runs = [models.base, tuned].map((model) => stream(model, prompt));
-  return answer.map((id, i) => {
-    const [ofBase, ofTuned] = runs.map((run) => run.next(answer[i - 1]).value);
-    return { id, rank: 1 + ofBase.filter((value) => value > ofBase[id]).length, base: top5(ofBase), tuned: top5(ofTuned) };
+  return ids.map((id, i) => {
+    const [ofBase, ofTuned] = runs.map((run) => softmax(run.next(ids[i - 1]).value)); // (V) each
+    const top5 = (p) => Array.from(p, (_, i) => [i, p[i]]).sort((a, b) => b[1] - a[1]).slice(0, 5);
+    return { id, rank: 1 + ofBase.filter((p) => p > ofBase[id]).length, base: top5(ofBase), tuned: top5(ofTuned) };
   });
-}
-
-function top5(logits) {
-  const p = softmax(logits), order = Array.from(p.keys()).sort((a, b) => p[b] - p[a]);
-  return order.slice(0, 5).map((id) => [id, p[id]]);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -304,55 +292,58 @@ function spans(parts) {
 
 // 1. Ask
 
-const columns = [["base, raw prompt", "base", null], ["base + template", "base", data.template]];
-for (const name of Object.keys(data.models)) if (name !== "base") columns.push([name, name, data.template]);
-let asked = 0; // how many questions were asked: a new one ends the answers to the one before
-const pause = () => new Promise((go) => setTimeout(go)); // lets the browser draw what is there
+const tuned = Object.keys(data.models).filter((name) => name !== "base").map((name) => [name, name, data.template]);
+const columns = [["base, raw prompt", "base", null], ["base + template", "base", data.template], ...tuned];
+let asked = 0; // how many questions were asked
+const pause = () => new Promise((go) => setTimeout(() => go(performance.now()))); // lets the browser draw
+
+// One column's answer, shown as it grows, unless a newer question was asked meanwhile.
+async function answer(turn, [title, name, template], number) {
+  const parts = promptParts(turn, template), prompt = parts.flatMap(([ids]) => ids);
+  const said = element("p", { class: "text" }), end = element("small", {}, "…");
+  const given = [element("summary", {}, `The prompt, ${prompt.length} tokens`), element("pre", {}, ...spans(parts))];
+  byId("answers").append(element("article", { class: name }, element("h3", {}, title), said, end, element("details", {}, ...given)));
+  let drawn = await pause();
+  const ids = await generate(models[name], prompt, async (ids) => {
+    said.textContent = tokenizer.decode(ids);
+    if (performance.now() - drawn > 15) drawn = await pause();
+    return number === asked;
+  });
+  end.textContent = `${ids.at(-1) === tokenizer.eosId ? "stopped by itself" : "did not stop"}, ${ids.length} tokens`;
+  return { name, prompt, ids, said: `${title}: ${said.textContent}` };
+}
 
 async function ask(turn) {
   const number = ++asked, start = performance.now();
-  let drawn = start, read = 0;
   [byId("instruction").value, byId("input").value] = [turn.instruction, turn.input];
   byId("answers").replaceChildren();
-  const all = await Promise.all(columns.map(async ([title, name, template]) => {
-    const parts = promptParts(turn, template), prompt = parts.flatMap(([ids]) => ids);
-    const said = element("p", { class: "text" }), end = element("small", {}, "…");
-    const asGiven = element("details", {}, element("summary", {}, `The prompt, ${prompt.length} tokens`), element("pre", {}, ...spans(parts)));
-    byId("answers").append(element("article", { class: name }, element("h3", {}, title), said, end, asGiven));
-    await pause();
-    const ids = await generate(models[name], prompt, async (ids) => {
-      said.textContent = tokenizer.decode(ids);
-      if (performance.now() - drawn > 15) await pause().then(() => (drawn = performance.now()));
-      return number === asked;
-    });
-    read += prompt.length + ids.length;
-    end.textContent = `${ids.at(-1) === tokenizer.eosId ? "stopped by itself" : "did not stop"}, ${ids.length} tokens`;
-    return { name, prompt, ids, said: `${title}: ${said.textContent}` };
-  }));
+  const all = await Promise.all(columns.map((column) => answer(turn, column, number)));
   if (number !== asked) return;
-  const seconds = (performance.now() - start) / 1000;
-  byId("speed").textContent = `${read} tokens read and written in ${seconds.toFixed(2)} s, ${Math.round(read / seconds)} a second`;
-  byId("said").textContent = all.map((answer) => answer.said).join("; ");
+  const read = all.reduce((sum, { prompt, ids }) => sum + prompt.length + ids.length, 0);
+  const rate = Math.round((1000 * read) / (performance.now() - start));
+  byId("speed").textContent = `${read} tokens read and written, ${rate} a second`;
+  byId("said").textContent = all.map((one) => one.said).join("; ");
   performance.mark("answered");
-  showChanged(all.filter((answer) => answer.name !== "base"));
+  showChanged(all.filter((one) => one.name !== "base"));
 }
 
 // 2. What tuning changed
 
 function showChanged(answers, chosen = 0) {
-  const { name, prompt, ids } = answers[chosen], names = answers.map((answer, i) => [i, answer.name]);
+  const { name, prompt, ids } = answers[chosen], names = answers.map((one, i) => [i, one.name]);
   const other = select("Compare the base with", names, (event) => showChanged(answers, +event.target.value), chosen);
   byId("compared").replaceChildren(...(names.length > 1 ? [other] : []));
   showTokens(trace(prompt, ids, models[name]), async (begun) => {
-    const more = begun.at(-1) === tokenizer.eosId ? [] : await generate(models[name], [...prompt, ...begun], undefined, 48 - begun.length);
-    showChanged(answers.map((answer, i) => (i === chosen ? { ...answer, ids: [...begun, ...more] } : answer)), chosen);
+    const room = begun.at(-1) === tokenizer.eosId ? 0 : 48 - begun.length;
+    const more = await generate(models[name], [...prompt, ...begun], undefined, room);
+    showChanged(answers.with(chosen, { name, prompt, ids: [...begun, ...more] }), chosen);
   });
 }
 
 // A token by itself; a part of a character as its bytes.
 function shown(id) {
-  const text = id === tokenizer.eosId ? data.eos : tokenizer.decode([id]);
-  if (text.includes("\ufffd")) return Array.from(tokenizer.tokens[id], (byte) => `\\x${byte.charCodeAt(0).toString(16)}`).join("");
+  const text = tokenizer.decode([id]), hex = (byte) => `\\x${byte.charCodeAt(0).toString(16)}`;
+  if (text.includes("\ufffd")) return Array.from(tokenizer.tokens[id], hex).join("");
   return text.replaceAll("\n", "⏎").replace(/^ /, "␣");
 }
 
@@ -362,7 +353,8 @@ function showTokens(tokens, goOn) {
   const buttons = tokens.map(({ id, rank }, i) => {
     const kind = rank === 1 ? "unshifted" : rank <= 3 ? "marginal" : "shifted";
     const title = `${shown(id)}: ${kind}, number ${rank} of the base`;
-    return element("button", { class: kind, title, "aria-label": title, click: () => choose(i) }, pieces[i].replaceAll("\n", "⏎") || "·");
+    const text = pieces[i].replaceAll("\n", "⏎") || "·"; // of a character in several tokens, all but the last
+    return element("button", { class: kind, title, "aria-label": title, click: () => choose(i) }, text);
   });
   const choose = (i) => {
     buttons.forEach((one, j) => one.setAttribute("aria-pressed", i === j));
@@ -378,9 +370,8 @@ function showTokens(tokens, goOn) {
   };
   byId("tokens").replaceChildren(...buttons);
   byId("tokens").onkeydown = (event) => {
-    const next = buttons[buttons.indexOf(event.target) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? NaN)];
-    next?.focus();
-    next?.click();
+    const next = buttons[buttons.indexOf(event.target) + { ArrowRight: 1, ArrowLeft: -1 }[event.key]];
+    if (next) [next.focus(), next.click()];
   };
   choose(Math.max(0, tokens.findIndex((token) => token.rank > 1)));
 }
@@ -395,7 +386,7 @@ function showPairs(template) {
 // 4. Did it work?
 
 const KINDS = [["all", "all"], ["better", "base wrong, tuned right"], ["both", "both wrong"], ["wrong", "tuned wrong"]];
-let questions = []; // the rows of the list, each with its split, its task and the kinds it belongs to
+const questions = [...document.querySelectorAll("#questions tbody tr")];
 
 function showQuestions(filter, limit = 10) {
   const found = questions.filter((row) => {
@@ -410,27 +401,33 @@ function showQuestions(filter, limit = 10) {
   byId("link").href = `#${new URLSearchParams(filter)}`;
 }
 
+// A table as cards: every row is a small grid, every cell says what it is of.
+function asCards(table) {
+  const names = Array.from(table.tHead.rows[0].cells, (cell) => cell.textContent);
+  for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, i) => (cell.dataset.of = names[i]));
+  table.classList.add("cards");
+}
+
 function startQuestions() {
-  const names = Array.from(document.querySelectorAll("#questions thead th"), (cell) => cell.textContent);
-  questions = [...document.querySelectorAll("#questions tbody tr")];
+  asCards(byId("questions"));
+  if (innerWidth < 700) asCards(document.querySelector(".scores"));
   for (const row of questions) {
-    const right = (name) => row.cells[names.indexOf(name)].className === "ok", base = right("base raw") || right("base template");
+    const right = (name) => row.querySelector(`[data-of="${name}"] .ok`) !== null;
+    const base = right("base raw") || right("base template"), tuned = right("tuned");
     [row.split, row.task] = row.querySelector("small").textContent.split(/, (.*)/);
-    row.kinds = ["all", !base && right("tuned") && "better", !base && !right("tuned") && "both", !right("tuned") && "wrong"];
-    [...row.cells].forEach((cell, i) => (cell.dataset.of = names[i]));
+    row.kinds = ["all", !base && tuned && "better", !base && !tuned && "both", !tuned && "wrong"];
   }
   const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), shared = "show" in given;
-  const some = questions.some((row) => row.kinds.includes("better"));
-  const filter = { show: some ? "better" : "all", split: "", task: "", text: "", ...(shared && given) };
+  const show = questions.some((row) => row.kinds.includes("better")) ? "better" : "all";
+  const filter = { show, split: "", task: "", text: "", ...(shared && given) };
   const change = (key) => (event) => showQuestions(Object.assign(filter, { [key]: event.target.value }));
   const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (value) => [value, value])];
   for (const [key, options] of [["show", KINDS], ["split", values("split")], ["task", values("task")]])
     byId("filters").append(select(key, options, change(key), filter[key]));
-  byId("filters").append(
-    element("label", {}, "text ", element("input", { type: "search", value: filter.text, input: change("text") })),
-    element("output", { id: "found" }),
-    element("a", { id: "link", click: (event) => navigator.clipboard?.writeText(event.target.href) }, "copy a link to these"));
-  byId("questions").classList.add("cards");
+  const search = element("input", { type: "search", value: filter.text, input: change("text") });
+  const copy = (event) => navigator.clipboard?.writeText(event.target.href);
+  byId("filters").append(element("label", {}, "text ", search), element("output", { id: "found" }),
+    element("a", { id: "link", click: copy }, "copy a link to these"));
   byId("questions").after(element("button", { id: "more" }, "more"));
   byId("questions").closest("details").open = true;
   showQuestions(filter);
@@ -440,26 +437,26 @@ function startQuestions() {
 // 5. How it came
 
 function startSlider() {
-  const rows = Array.from(document.querySelectorAll("#steps tbody tr"), (row) => Array.from(row.cells, (cell) => cell.textContent));
+  const rows = [...document.querySelectorAll("#steps tbody tr")].map((row) => Array.from(row.cells, (cell) => cell.textContent));
   const said = element("p", { class: "text" }), slider = element("input", { type: "range", max: rows.length - 1, value: 0 });
   slider.oninput = () => {
     const [stage, step, prompt, answer, stopped] = rows[slider.value];
-    said.replaceChildren(element("b", {}, `${stage}, step ${step}: `), prompt, element("mark", {}, answer), stopped === "yes" ? " ∎" : " …");
+    const head = element("b", {}, `${stage}, step ${step}: `), end = stopped === "yes" ? " (stops)" : " …";
+    said.replaceChildren(head, prompt, " → ", element("mark", {}, answer), end);
     slider.setAttribute("aria-valuetext", said.textContent);
     for (const mark of document.querySelectorAll(".now")) {
-      const { stage: its, last } = mark.parentNode.dataset, x = 30 + 280 * Math.min(1, step / last);
-      mark.setAttribute("d", its === stage ? `M${x} 10V150` : "");
+      const its = mark.parentNode.dataset, x = 30 + 280 * Math.min(1, step / its.last);
+      mark.setAttribute("d", its.stage === stage ? `M${x} 10V150` : "");
     }
   };
-  byId("slider").append(element("label", {}, "Step ", slider), said);
-  slider.oninput();
+  if (rows.length) [byId("slider").append(element("label", {}, "Step ", slider), said), slider.oninput()];
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 
 function start() {
   document.querySelectorAll("[hidden]").forEach((part) => (part.hidden = false));
-  const answer = data.models.base ? ask : (_, i) => showTokens(data.traces[i], null);
+  const show = data.models.base ? ask : (_, i) => showTokens(data.traces[i], null);
   if (data.models.base) {
     const base = unpack(data.models.base);
     models.base = new GPT(base);
@@ -472,12 +469,13 @@ function start() {
     byId("form").remove();
     byId("asking").textContent = "These models are too big for this page. It shows what the tuned one said to these:";
   }
-  byId("examples").append(...data.examples.map((turn, i) => element("button", { click: () => answer(turn, i) }, turn.instruction)));
+  const example = (turn, i) => element("button", { click: () => show(turn, i) }, turn.instruction);
+  byId("examples").append(...data.examples.map(example));
   const templates = Object.keys(data.templates).map((name) => [name, name]);
   byId("templates").append(select("Template", templates, (event) => showPairs(event.target.value), data.template));
-  if (byId("questions")) startQuestions();
-  if (byId("steps")) startSlider();
-  answer(data.examples[0], 0);
+  startQuestions();
+  startSlider();
+  show(data.examples[0], 0);
 }
 
 start();

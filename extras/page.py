@@ -13,7 +13,6 @@ import hashlib
 import html
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +26,12 @@ from generate import Sampling, generate
 from world import build
 
 LIMIT = 4_000_000  # bytes of a page
-LONGEST = 1000  # letters of a text in the list of questions, and tokens of a pair
-POLICY = "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'"
+LONGEST = 1000  # letters of a text in the list of questions, tokens of a pair in part 3
+POLICY = "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+
 
 # ----------------------------------------------------------------------------------------------------------------
-# The models.
+# What page.js computes with.
 
 
 def count(state):
@@ -59,9 +59,10 @@ def pack(state, bits):
 def pack_models(models, room):
     """The base in as many bits, 8 to 12, as there is room for in so many letters, and of the tuned models what they add
     to it: an adapter's A and B, or the difference of the weights. {} if there is no room."""
-    base, tuned = models["base_raw"].model.state_dict(), {n: a.model for n, a in models.items() if a.template and a.model is not models["base_raw"].model}
+    base = models["base_raw"].model.state_dict()
+    tuned = {name: models[name].model for name in ("tuned", "lora") if name in models}
     added = {name: (lora_state(m), 12) if m.lora else (m.state_dict(), 7) for name, m in tuned.items()}
-    size = {bits: bits * count(base) + sum(b * count(state) for state, b in added.values()) for bits in range(12, 7, -1)}
+    size = {b: b * count(base) + sum(bits * count(state) for state, bits in added.values()) for b in range(12, 7, -1)}
     bits = next((bits for bits in size if 1.03 * size[bits] / 6 < room), 0)  # 6 bits a letter, and the scales
     if not bits:
         return {}
@@ -76,7 +77,7 @@ def pack_models(models, room):
 
 @torch.inference_mode()
 def trace(models, row):
-    """For models too big for the page, what part 2 shows of one question: for every token of the tuned answer its rank
+    """What part 2 shows of one question, for models too big for the page: for every token of the tuned answer its rank
     under the base, and the five most probable tokens of both."""
     tuned, tops = models["tuned"], {}
     prompt, eos_id = tuned.prompt(row.turns[:1], row.system), tuned.tokenizer.eos_id
@@ -101,22 +102,18 @@ class Markup(str):
 
 
 def element(name, *children, **attributes):
-    """<name attribute="...">children</name>; what is not Markup is escaped. A trailing _ keeps class_ apart from class."""
-    given = "".join(f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(v))}"' for key, v in attributes.items())
+    """<name attribute="...">children</name>, with all escaped that is not Markup. class_ stands for class."""
+    given = "".join(f' {k.rstrip("_").replace("_", "-")}="{html.escape(str(v))}"' for k, v in attributes.items())
     inside = "".join(child if isinstance(child, Markup) else html.escape(str(child)) for child in children)
     return Markup(f"<{name}{given}>{inside}</{name}>")
 
 
 def table_of(head, rows, **attributes):
-    """Rows of cells, each with its attributes -> a table that scrolls if it is wider than the page."""
-    head = element("tr", *(element("th", text, scope="col") for text in head))
-    rows = [element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in rest)) for first, *rest in rows]
-    inside = element("table", element("thead", head), element("tbody", *rows), **attributes)
-    return element("div", inside, class_="wide", tabindex=0)
-
-
-def folded(title, inside):
-    return element("details", element("summary", title), inside)
+    """A table that scrolls where it is wider than the page."""
+    rows = [[element("th", first, scope="row"), *(element("td", cell) for cell in rest)] for first, *rest in rows]
+    head = element("thead", element("tr", *(element("th", text.replace("_", " "), scope="col") for text in head)))
+    body = element("tbody", *(element("tr", *cells) for cells in rows))
+    return element("div", element("table", head, body, **attributes), class_="wide", tabindex=0)
 
 
 def pair_of(row, template, tokenizer):
@@ -131,69 +128,68 @@ def pair_of(row, template, tokenizer):
 
 def share_of(found):
     """A share with its interval: a bar up to the share, a line from the lower to the upper end."""
-    share, (low, high) = 100 * found["correct"] / found["n"], (100 * x for x in found["interval"])
+    n, (low, high) = found["n"], (100 * x for x in found["interval"])
+    share, stopped = (100 * found[key] / n for key in ("correct", "stopped"))
     drawing = Markup(f'<rect width="{share:.1f}" height="6"/><path d="M{low:.1f} 3H{high:.1f}"/>')
     picture = element("svg", drawing, viewBox="0 0 100 6", preserveAspectRatio="none", aria_hidden="true")
-    return Markup(element("b", f"{share:.1f} %") + picture + element("small", f"{low:.0f} to {high:.0f} %"))
+    about = element("small", f"{low:.0f} to {high:.0f} %") + element("small", f"{stopped:.0f} % stopped")
+    return Markup(element("b", f"{share:.1f} %") + picture + about)
 
 
 def held_out_of(scores):
-    names, rows = [name for name in next(iter(scores.values()), {}) if name != "n"], []
-    for split, found in scores.items():
-        rows.append([f"{split.replace('_', ' ')} ({found['n']})", *(share_of(found[name]) for name in names)])
-        rows.append(["stopped by itself", *(f"{found[name]['stopped'] / found['n']:.0%}" for name in names)])
-    return table_of(["", *(name.replace("_", " ") for name in names)], rows, class_="scores")
+    names = [name for name in next(iter(scores.values()), {}) if name != "n"]
+    rows = [[f"{split.replace('_', ' ')} ({found['n']})", *(share_of(found[name]) for name in names)]
+            for split, found in scores.items()]
+    return table_of(["", *names], rows, class_="scores")
 
 
 def questions_of(splits, answers):
     """Every held-out question, the answer that was expected, and what every column said."""
-    names, rows = list(next(iter(answers.values()), {})), []
+    rows = []
     for split, asked in splits.items():
         for row, *said in zip(asked, *answers[split].values()):
-            turn, about = row.turns[0], element("small", f"{split.replace('_', ' ')}, {row.task}")
-            cells = [element("th", turn.instruction[:LONGEST], element("q", turn.input[:LONGEST]), about),
-                     element("td", turn.output[:LONGEST])]
-            for text, stopped, right in said:
-                text = text.strip()[:LONGEST] + ("" if stopped else " …")
-                cells.append(element("td", text, **{"class": "ok"} if right else {}))
-            rows.append(element("tr", *cells))
-    head = element("tr", *(element("th", name.replace("_", " ")) for name in ("question", "expected", *names)))
-    return element("div", element("table", element("thead", head), element("tbody", *rows), id="questions"), class_="wide")
+            instruction, text, expected = (part[:LONGEST] for part in row.turns[0])
+            about = element("q", text) + element("small", f"{split.replace('_', ' ')}, {row.task}")
+            cells = [text.strip()[:LONGEST] + ("" if stopped else " …") for text, stopped, _ in said]
+            marked = [element("span", cell, class_="ok") if right else cell for cell, (*_, right) in zip(cells, said)]
+            rows.append([Markup(html.escape(instruction) + about), expected, *marked])
+    return table_of(["question", "expected", *next(iter(answers.values()), {})], rows, id="questions")
 
 
 def curve_of(name, records):
     """The loss of one stage as a drawing."""
     points = [(record["step"], record["loss"]) for record in records if "loss" in record]
-    last, top = max(1, points[-1][0]), max(loss for _, loss in points)
-    line = " ".join(f"{30 + 280 * step / last:.1f},{150 - 140 * loss / top:.1f}" for step, loss in points)
-    drawing = [Markup(f'<path d="M30 10V150H310"/><polyline points="{line}"/><path class="now"/>')]
-    for x, y, text in ((4, 16, f"{top:.1f}"), (14, 152, 0), (30, 165, 0), (285, 165, last)):
-        drawing.append(element("text", text, x=x, y=y))
-    said = f"{name}: loss {points[0][1]:.2f} at step {points[0][0]}, {points[-1][1]:.2f} at step {points[-1][0]}"
-    picture = element("svg", *drawing, viewBox="0 0 320 170", role="img", aria_label=said, data_stage=name, data_last=last)
+    (first, loss), (last, low), top = points[0], points[-1], max(loss for _, loss in points)
+    line = " ".join(f"{30 + 280 * step / max(1, last):.1f},{150 - 140 * loss / top:.1f}" for step, loss in points)
+    drawing = Markup(f'<path d="M30 10V150H310"/><polyline points="{line}"/><path class="now"/>')
+    marks = [element("text", text, x=x, y=y) for x, y, text in ((4, 16, f"{top:.1f}"), (14, 152, 0), (288, 165, last))]
+    said = f"{name}: loss {loss:.2f} at step {first}, {low:.2f} at step {last}"
+    data = {"data_stage": name, "data_last": max(1, last), "aria_label": said}
+    picture = element("svg", drawing, *marks, viewBox="0 0 320 170", role="img", **data)
     return element("figure", element("figcaption", said), picture)
 
 
 def came_of(log):
-    """-> the curves of all stages in the log; a table of how the same prompt was continued on the way"""
+    """The curves of all stages in the log; the table of how the same prompt was continued on the way."""
     stages = {}
     for record in log:  # a step that was done again after a stop counts once
         stages.setdefault(record["stage"], {})[record["step"], "loss" in record] = record
-    curves = element("div", *(curve_of(name, found.values()) for name, found in stages.items()), class_="curves")
+    curves = [curve_of(name, found.values()) for name, found in stages.items()]
     said = [record for found in stages.values() for record in found.values() if "answer" in record]
     rows = [[r["stage"], r["step"], r["prompt"], r["answer"], "yes" if r["stopped"] else "no"] for r in said]
-    return curves, folded("All steps", table_of(["stage", "step", "prompt", "how it goes on", "stopped"], rows, id="steps"))
+    curves = "".join(curves) or "No log.jsonl lies beside the tuned checkpoint."
+    return curves, table_of(["stage", "step", "prompt", "how it goes on", "stopped"], rows, id="steps")
 
 
 def run_of(report):
+    """What report.json says of the machine, the time and the losses; the configuration."""
     keys = ("seconds", "tokens", "tokens_per_second")
-    stages = [[name, *(f"{found[key]:,}" if key in found else "" for key in keys)] for name, found in report["stages"].items()]
+    rows = [[name, *(f"{found[k]:,}" if k in found else "" for k in keys)] for name, found in report["stages"].items()]
+    stages = table_of(["stage", *keys], [*rows, ["in all", report["seconds"], "", ""]], class_="numbers")
     losses = [[name, f"{loss:.3f}"] for name, loss in report["corpus_loss"].items()]
-    config = [[name, json.dumps(value)] for name, value in report["config"].items()]
-    tables = table_of(["stage", *keys], [*stages, ["in all", report["seconds"], "", ""]], class_="numbers")
-    tables += table_of(["validation loss", "nats"], losses, class_="numbers")
-    about = element("p", f"{report['machine']}. At most {report['peak_memory_mb']} MB of memory.")
-    return about + element("div", Markup(tables), class_="tables") + folded("Configuration", table_of(["flag", "value"], config))
+    about = element("p", f"{report['machine']}. {report['peak_memory_mb']} MB of memory at most.")
+    config = table_of(["flag", "value"], [[name, json.dumps(value)] for name, value in report["config"].items()])
+    return about + stages + table_of(["validation_loss", "nats"], losses, class_="numbers"), config
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -202,7 +198,8 @@ def run_of(report):
 
 def take_answers(scores):
     """Take the texts out of table.score_models's scores -> {split: {name: [(text, stopped, right)]}}"""
-    return {split: {name: found[name].pop("answers") for name in found if name != "n"} for split, found in scores.items()}
+    columns = {split: {name: one for name, one in found.items() if name != "n"} for split, found in scores.items()}
+    return {split: {name: one.pop("answers") for name, one in found.items()} for split, found in columns.items()}
 
 
 def of_checkpoints(path, models, splits, tuned):
@@ -225,27 +222,25 @@ def write(path, models, splits, scores, answers, rows, folder):
     report, log = (file.read_text(encoding="utf-8") if file.exists() else "" for file in files)
     fit = [row for row in rows if encode(render(row.turns, tuned.template, row.system), tuned.tokenizer, LONGEST)[0]]
     pairs, shown = fit[:: max(1, len(fit) // 8)][:8], table.shown_rows(splits or {"": rows})
-    curves, steps = came_of([json.loads(line) for line in log.splitlines()]) if log else ("", "")
-    parts = {
-        "size": f"{count(base.state_dict()):,}",
-        "pairs": "".join(pair_of(row, tuned.template, tuned.tokenizer) for row in pairs),
-        "held_out": held_out_of(scores), "questions": questions_of(splits, answers),
-        "curves": curves, "steps": steps, "report": html.escape(report),
-        "run": run_of(json.loads(report)) if report else "No report.json lies beside the tuned checkpoint.",
-        "style": (here / "page.css").read_text(encoding="utf-8"), "script": (here / "page.js").read_text(encoding="utf-8"),
-    }
-    hashes = [hashlib.sha256(parts[name].encode()).digest() for name in ("script", "style")]
-    parts["policy"] = POLICY.format(*(f"sha256-{base64.b64encode(digest).decode()}" for digest in hashes))
+    parts = {name: (here / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
+    parts["curves"], parts["steps"] = came_of(map(json.loads, log.splitlines()))
+    parts["run"], parts["config"] = run_of(json.loads(report)) if report else ("No report.json lies beside it.", "")
+    parts |= {"held_out": held_out_of(scores), "questions": questions_of(splits, answers), "report": html.escape(report)}
+    parts["pairs"] = "".join(pair_of(row, tuned.template, tuned.tokenizer) for row in pairs)
+    parts["size"] = f"{count(base.state_dict()):,}"
+    digests = [hashlib.sha256(parts[name].encode()).digest() for name in ("js", "css")]
+    parts["policy"] = POLICY.format(*(base64.b64encode(digest).decode() for digest in digests))
     data = {
-        "config": asdict(base.config), "tokens": tuned.tokenizer.state()["tokens"], "eos": EOS, "template": tuned.template,
-        "templates": {name: asdict(template) for name, template in TEMPLATES.items()},
+        "config": vars(base.config), "tokens": tuned.tokenizer.state()["tokens"], "eos": EOS,
+        "template": tuned.template, "templates": {name: vars(template) for name, template in TEMPLATES.items()},
         "pairs": [{"turns": [turn._asdict() for turn in row.turns], "system": row.system} for row in pairs],
         "examples": [row.turns[0]._asdict() for row in shown],
     }
-    data["models"] = pack_models(models, LIMIT - sum(len(text.encode(errors="replace")) for text in parts.values()) - len(json.dumps(data)) - 9000)
+    room = LIMIT - sum(len(text.encode(errors="replace")) for text in parts.values()) - len(json.dumps(data))
+    data["models"] = pack_models(models, room)
     data["traces"] = [] if data["models"] else [trace(models, row) for row in shown]
     parts["data"] = json.dumps(data).replace("<", "\\u003c")
-    page = re.sub(r"<!--(\w+)-->", lambda name: parts[name[1]], (here / "page.html").read_text(encoding="utf-8"))
+    page = re.sub(r"<!--(\w+)-->", lambda name: parts[name[1]], parts["html"])
     try:
         Path(path).write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:

@@ -1,11 +1,9 @@
-// What runs inside the page of a run: the tokenizer, the prompt and the GPT of data.py, model.py and generate.py once
-// more, in plain JavaScript and by the same names, so that the models in the page answer without a program or a
-// network. What it is not: it trains nothing; and it reads one token at a time, of one prompt.
+// What runs in the page: the tokenizer, the prompt and the GPT of data.py, model.py and generate.py once more, by the
+// same names, so that the models answer without a network. It trains nothing, and reads one token at a time.
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
-// ---------------------------------------------------------------------------------------------------------------
 // Text -> tokens. A token is a string with one letter for each of its bytes, as in a checkpoint.
 
 const LETTER = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}"; // \w of Python; here \w is English only
@@ -15,8 +13,7 @@ const WORD = new RegExp(` ?(?:(?![_\\p{Nd}])[${LETTER}])+| ?\\p{Nd}+| ?(?:[^${SP
 
 class Tokenizer {
   constructor(tokens) {
-    this.tokens = tokens;
-    this.eosId = tokens.length;
+    [this.tokens, this.eosId] = [tokens, tokens.length];
     this.ranks = new Map(tokens.map((token, id) => [token, id]));
   }
 
@@ -24,9 +21,8 @@ class Tokenizer {
 
   // Start from the bytes; again and again merge the two neighbours that make the token of the lowest id.
   encodeWord(bytes) {
-    const parts = Array.from(bytes, (byte) => String.fromCharCode(byte));
-    const rank = (part) => this.ranks.get(part) ?? Infinity;
-    if (this.ranks.has(parts.join(""))) return [rank(parts.join(""))];
+    const rank = (part) => this.ranks.get(part) ?? Infinity, whole = String.fromCharCode(...bytes), parts = [...whole];
+    if (this.ranks.has(whole)) return [rank(whole)];
     for (;;) {
       const pairs = parts.slice(1).map((part, i) => rank(parts[i] + part)), lowest = Math.min(...pairs);
       if (lowest === Infinity) return parts.map(rank);
@@ -47,7 +43,6 @@ class Tokenizer {
 
 const tokenizer = new Tokenizer(data.tokens);
 
-// ---------------------------------------------------------------------------------------------------------------
 // A conversation -> pieces of text, each with its kind -> tokens.
 
 function render(turns, template, system = "") {
@@ -57,8 +52,7 @@ function render(turns, template, system = "") {
     pieces.push([before, "frame"], [text, kind], [after, "frame"]);
   };
   turns.forEach((turn, i) => {
-    const opening = (turn.input && t.preamble_with_input) || t.preamble;
-    pieces.push([i ? t.between : opening, "frame"]);
+    pieces.push([i ? t.between : (turn.input && t.preamble_with_input) || t.preamble, "frame"]);
     if (system && !i) fill(t.system, system, "system");
     fill(t.instruction, turn.instruction, "instruction");
     if (turn.input) fill(t.input, turn.input, "input");
@@ -91,7 +85,6 @@ function promptParts(turn, template) {
   return [[[tokenizer.eosId], "frame"], [ids.slice(-limit), "instruction"]];
 }
 
-// ---------------------------------------------------------------------------------------------------------------
 // The weights. A matrix is kept as whole numbers of a few bits, times a scale for each of its rows.
 
 function unpack(packed) {
@@ -121,17 +114,16 @@ function addTo(base, packed) {
   for (const [name, [, rank]] of packed.tensors.filter(([name]) => !name.endsWith("lora_A"))) {
     const its = name.replace("lora_B", "weight"), B = added[name], A = added[name.replace("lora_B", "lora_A")];
     const inputs = A.length / rank; // A (rank, inputs), B (outputs, rank)
-    const scaledBA = (i) => {
-      let sum = 0;
-      for (let r = 0; r < rank; r++) sum += B[Math.floor(i / inputs) * rank + r] * A[r * inputs + (i % inputs)];
-      return packed.scale * sum;
-    };
-    weights[its] = base[its].map((value, i) => value + (its === name ? B[i] : scaledBA(i)));
+    weights[its] = base[its].map((value, i) => {
+      if (its === name) return value + B[i];
+      const row = Math.floor(i / inputs), column = i % inputs;
+      for (let r = 0; r < rank; r++) value += packed.scale * B[row * rank + r] * A[r * inputs + column];
+      return value;
+    });
   }
   return weights;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
 // The transformer, leaf to root, for one token after those in the cache. x is the residual stream, (C).
 
 const add = (x, y) => x.map((value, i) => value + y[i]);
@@ -163,10 +155,8 @@ function erf(x) {
   return Math.sign(x) * (1 - sum * Math.exp(-x * x));
 }
 
-function gelu(x) {
-  if (data.config.gelu === "none") return x.map((a) => 0.5 * a * (1 + erf(a / Math.SQRT2)));
-  return x.map((a) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3))));
-}
+const gelu = data.config.gelu === "none" ? (a) => 0.5 * a * (1 + erf(a / Math.SQRT2))
+  : (a) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3)));
 
 // Subtracting the largest changes nothing and keeps exp from overflowing.
 function softmax(scores) {
@@ -193,7 +183,6 @@ function attend(q, keys, values) {
 
 class GPT {
   constructor(weights) { this.weights = weights; }
-
   // One of the two layers that have weights, by its name in the checkpoint.
   apply(layer, x, name) { return layer(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]); }
 
@@ -211,7 +200,7 @@ class GPT {
     return this.apply(linear, y, `${name}.c_proj`);
   }
 
-  mlp(x, name) { return this.apply(linear, gelu(this.apply(linear, x, `${name}.c_fc`)), `${name}.c_proj`); }
+  mlp(x, name) { return this.apply(linear, this.apply(linear, x, `${name}.c_fc`).map(gelu), `${name}.c_proj`); }
 
   // The next token's id -> its hidden state (C). The cache holds what was read before it, and grows by it.
   hidden(id, cache) {
@@ -236,7 +225,7 @@ function* stream(model, prompt) {
   const cache = { length: 0 };
   let x;
   for (const id of prompt) x = model.hidden(id, cache);
-  for (;;) {
+  while (true) {
     const chosen = yield model.logits(x);
     if (cache.length === data.config.block_size) return;
     x = model.hidden(chosen, cache);
@@ -263,9 +252,7 @@ function trace(prompt, ids, tuned) {
   });
 }
 
-// ---------------------------------------------------------------------------------------------------------------
 // The page. Whatever data or models say goes in as text: element() makes no markup of it.
-
 const models = {}; // by name: base, tuned and perhaps lora
 const byId = (id) => document.getElementById(id);
 
@@ -291,7 +278,6 @@ function spans(parts) {
 }
 
 // 1. Ask
-
 const tuned = Object.keys(data.models).filter((name) => name !== "base").map((name) => [name, name, data.template]);
 const columns = [["base, raw prompt", "base", null], ["base + template", "base", data.template], ...tuned];
 let asked = 0; // how many questions were asked
@@ -302,7 +288,8 @@ async function answer(turn, [title, name, template], number) {
   const parts = promptParts(turn, template), prompt = parts.flatMap(([ids]) => ids);
   const said = element("p", { class: "text" }), end = element("small", {}, "…");
   const given = [element("summary", {}, `The prompt, ${prompt.length} tokens`), element("pre", {}, ...spans(parts))];
-  byId("answers").append(element("article", { class: name }, element("h3", {}, title), said, end, element("details", {}, ...given)));
+  const card = [element("h3", {}, title), said, end, element("details", {}, ...given)];
+  byId("answers").append(element("article", { class: name }, ...card));
   let drawn = await pause();
   const ids = await generate(models[name], prompt, async (ids) => {
     said.textContent = tokenizer.decode(ids);
@@ -328,7 +315,6 @@ async function ask(turn) {
 }
 
 // 2. What tuning changed
-
 function showChanged(answers, chosen = 0) {
   const { name, prompt, ids } = answers[chosen], names = answers.map((one, i) => [i, one.name]);
   const other = select("Compare the base with", names, (event) => showChanged(answers, +event.target.value), chosen);
@@ -376,23 +362,27 @@ function showTokens(tokens, goOn) {
   choose(Math.max(0, tokens.findIndex((token) => token.rank > 1)));
 }
 
-// 3. What the loss looked at
+// Of models that are too big for the page, what was computed when it was made.
+function showTraced(turn, i) {
+  byId("compared").textContent = `${turn.instruction} ${turn.input}`;
+  showTokens(data.traces[i], null);
+}
 
+// 3. What the loss looked at
 function showPairs(template) {
   byId("pairs").replaceChildren(...data.pairs.map(({ turns, system }) =>
     element("li", {}, element("pre", {}, ...spans(encode(render(turns, template, system)))))));
 }
 
 // 4. Did it work?
-
 const KINDS = [["all", "all"], ["better", "base wrong, tuned right"], ["both", "both wrong"], ["wrong", "tuned wrong"]];
-const questions = [...document.querySelectorAll("#questions tbody tr")];
+const questions = [...byId("questions").tBodies[0].rows];
 
 function showQuestions(filter, limit = 10) {
   const found = questions.filter((row) => {
     row.hidden = true;
-    return row.kinds.includes(filter.show) && ["", row.split].includes(filter.split) && ["", row.task].includes(filter.task)
-      && row.textContent.toLowerCase().includes(filter.text.toLowerCase());
+    const asked = ["split", "task"].every((key) => ["", row[key]].includes(filter[key])) && row.kinds.includes(filter.show);
+    return asked && row.textContent.toLowerCase().includes(filter.text.toLowerCase());
   });
   found.slice(0, limit).forEach((row) => (row.hidden = false));
   byId("found").textContent = `${found.length} questions`;
@@ -421,13 +411,12 @@ function startQuestions() {
   const show = questions.some((row) => row.kinds.includes("better")) ? "better" : "all";
   const filter = { show, split: "", task: "", text: "", ...(shared && given) };
   const change = (key) => (event) => showQuestions(Object.assign(filter, { [key]: event.target.value }));
-  const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (value) => [value, value])];
+  const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (one) => [one, one])];
   for (const [key, options] of [["show", KINDS], ["split", values("split")], ["task", values("task")]])
     byId("filters").append(select(key, options, change(key), filter[key]));
   const search = element("input", { type: "search", value: filter.text, input: change("text") });
-  const copy = (event) => navigator.clipboard?.writeText(event.target.href);
-  byId("filters").append(element("label", {}, "text ", search), element("output", { id: "found" }),
-    element("a", { id: "link", click: copy }, "copy a link to these"));
+  const link = element("a", { id: "link", click: () => navigator.clipboard?.writeText(link.href) }, "copy a link to these");
+  byId("filters").append(element("label", {}, "text ", search), element("output", { id: "found" }), link);
   byId("questions").after(element("button", { id: "more" }, "more"));
   byId("questions").closest("details").open = true;
   showQuestions(filter);
@@ -435,9 +424,8 @@ function startQuestions() {
 }
 
 // 5. How it came
-
 function startSlider() {
-  const rows = [...document.querySelectorAll("#steps tbody tr")].map((row) => Array.from(row.cells, (cell) => cell.textContent));
+  const rows = Array.from(byId("steps").tBodies[0].rows, (row) => Array.from(row.cells, (cell) => cell.textContent));
   const said = element("p", { class: "text" }), slider = element("input", { type: "range", max: rows.length - 1, value: 0 });
   slider.oninput = () => {
     const [stage, step, prompt, answer, stopped] = rows[slider.value];
@@ -452,25 +440,17 @@ function startSlider() {
   if (rows.length) [byId("slider").append(element("label", {}, "Step ", slider), said), slider.oninput()];
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-
 function start() {
   document.querySelectorAll("[hidden]").forEach((part) => (part.hidden = false));
-  const show = data.models.base ? ask : (_, i) => showTokens(data.traces[i], null);
-  if (data.models.base) {
-    const base = unpack(data.models.base);
-    models.base = new GPT(base);
-    for (const [, name] of columns.slice(2)) models[name] = new GPT(addTo(base, data.models[name]));
-    byId("instruction").onkeydown = (event) => {
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) event.preventDefault(), byId("form").requestSubmit();
-    };
-    byId("form").onsubmit = () => ask({ instruction: byId("instruction").value, input: byId("input").value }) && false;
-  } else {
-    byId("form").remove();
-    byId("asking").textContent = "These models are too big for this page. It shows what the tuned one said to these:";
-  }
-  const example = (turn, i) => element("button", { click: () => show(turn, i) }, turn.instruction);
-  byId("examples").append(...data.examples.map(example));
+  const [form, instruction, input] = ["form", "instruction", "input"].map(byId), here = "base" in data.models;
+  const show = here ? ask : showTraced, asked = () => ask({ instruction: instruction.value, input: input.value });
+  if (here) models.base = new GPT(unpack(data.models.base));
+  for (const [, name] of columns.slice(2)) models[name] = new GPT(addTo(models.base.weights, data.models[name]));
+  form.hidden = !here;
+  form.onsubmit = () => asked() && false;
+  instruction.onkeydown = (event) => event.key !== "Enter" || event.shiftKey || event.isComposing || (asked() && false);
+  for (const [i, turn] of data.examples.entries())
+    byId("examples").append(element("button", { click: () => show(turn, i) }, turn.instruction));
   const templates = Object.keys(data.templates).map((name) => [name, name]);
   byId("templates").append(select("Template", templates, (event) => showPairs(event.target.value), data.template));
   startQuestions();

@@ -27,6 +27,8 @@ from world import build
 
 LIMIT = 4_000_000  # bytes of a page
 LONGEST = 1000  # letters of a text in the list of questions, tokens of a pair in part 3
+HERE = "Base and tuned are in this file, in {} bits: your browser computes what they say, and asks no network for anything."
+NOT_HERE = "That is too many for this page. What the tuned model says to the examples was computed when the page was made."
 POLICY = "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
 
 
@@ -34,8 +36,10 @@ POLICY = "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; bas
 # What page.js computes with.
 
 
-def count(state):
-    return sum(weight.numel() for weight in state.values())
+def letters(state, bits):
+    """How many letters pack() will need: one for 6 bits; numbers of 32 bits are vectors and the scales of rows."""
+    matrices = [weight for weight in state.values() if weight.dim() == 2]
+    return (32 * sum(map(len, state.values())) + bits * sum(w.numel() for w in matrices)) / 6
 
 
 def pack(state, bits):
@@ -57,14 +61,14 @@ def pack(state, bits):
 
 
 def pack_models(models, room):
-    """The base in as many bits, 8 to 12, as there is room for in so many letters, and of the tuned models what they add
+    """The base in as many bits, 8 to 14, as there is room for in so many letters, and of the tuned models what they add
     to it: an adapter's A and B, or the difference of the weights. {} if there is no room."""
     base = models["base_raw"].model.state_dict()
     tuned = {name: models[name].model for name in ("tuned", "lora") if name in models}
     added = {name: (lora_state(m), 12) if m.lora else (m.state_dict(), 7) for name, m in tuned.items()}
-    size = {b: b * count(base) + sum(bits * count(state) for state, bits in added.values()) for b in range(12, 7, -1)}
-    bits = next((bits for bits in size if 1.03 * size[bits] / 6 < room), 0)  # 6 bits a letter, and the scales
-    if not bits:
+    room -= sum(letters(*its) for its in added.values()) + 8000  # and the names of the tensors
+    bits = next((bits for bits in range(14, 7, -1) if letters(base, bits) < room), None)
+    if bits is None:
         return {}
     packed, kept = pack(base, bits)
     packed = {"base": packed}
@@ -227,7 +231,6 @@ def write(path, models, splits, scores, answers, rows, folder):
     parts["run"], parts["config"] = run_of(json.loads(report)) if report else ("No report.json lies beside it.", "")
     parts |= {"held_out": held_out_of(scores), "questions": questions_of(splits, answers), "report": html.escape(report)}
     parts["pairs"] = "".join(pair_of(row, tuned.template, tuned.tokenizer) for row in pairs)
-    parts["size"] = f"{count(base.state_dict()):,}"
     digests = [hashlib.sha256(parts[name].encode()).digest() for name in ("js", "css")]
     parts["policy"] = POLICY.format(*(base64.b64encode(digest).decode() for digest in digests))
     data = {
@@ -239,6 +242,8 @@ def write(path, models, splits, scores, answers, rows, folder):
     room = LIMIT - sum(len(text.encode(errors="replace")) for text in parts.values()) - len(json.dumps(data))
     data["models"] = pack_models(models, room)
     data["traces"] = [] if data["models"] else [trace(models, row) for row in shown]
+    parts["size"] = f"{sum(weight.numel() for weight in base.parameters()):,}"
+    parts["here"] = HERE.format(data["models"]["base"]["bits"]) if data["models"] else NOT_HERE
     parts["data"] = json.dumps(data).replace("<", "\\u003c")
     page = re.sub(r"<!--(\w+)-->", lambda name: parts[name[1]], parts["html"])
     try:

@@ -15,10 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import json  # noqa: E402
+
 from browser import Browser, answers_in_page  # noqa: E402
+
 from extras import table  # noqa: E402
 from generate import Sampling, load_assistant, three_models  # noqa: E402
-import json  # noqa: E402
 
 
 def main():

@@ -1,13 +1,11 @@
 // What runs in the page: the tokenizer, the prompt and the GPT of data.py, model.py and generate.py once more, by the
 // same names, so that the models answer without a network. It trains nothing, and reads one token at a time.
 "use strict";
-
 const data = JSON.parse(document.getElementById("data").textContent);
 
 // Text -> tokens. A token is a string with one letter for each of its bytes, as in a checkpoint.
-
-const LETTER = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}"; // \w of Python; here \w is English only
-const SPACE = "\\p{White_Space}";
+// What \w and \s mean in Python; here \w knows English only.
+const LETTER = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}", SPACE = "\\p{White_Space}";
 const WORD = new RegExp(` ?(?:(?![_\\p{Nd}])[${LETTER}])+| ?\\p{Nd}+| ?(?:[^${SPACE}${LETTER}]|_)+|`
   + `[${SPACE}]+(?![^${SPACE}])|[${SPACE}]+`, "gu");
 
@@ -37,14 +35,12 @@ class Tokenizer {
     const bytes = (id) => Uint8Array.from(this.tokens[id] ?? data.eos, (letter) => letter.charCodeAt(0));
     return [...ids.map((id) => decoder.decode(bytes(id), { stream: true })), decoder.decode()];
   }
-
   decode(ids) { return this.pieces(ids).join(""); }
 }
 
 const tokenizer = new Tokenizer(data.tokens);
 
 // A conversation -> pieces of text, each with its kind -> tokens.
-
 function render(turns, template, system = "") {
   const t = data.templates[template], pieces = [];
   const fill = (pattern, text, kind) => {
@@ -86,7 +82,6 @@ function promptParts(turn, template) {
 }
 
 // The weights. A matrix is kept as whole numbers of a few bits, times a scale for each of its rows.
-
 function unpack(packed) {
   const letters = atob(packed.bytes), raw = new Uint8Array(letters.length), weights = {}, half = 2 ** (packed.bits - 1);
   for (let i = 0; i < raw.length; i++) raw[i] = letters.charCodeAt(i);
@@ -143,13 +138,12 @@ function linear(x, weight, bias) {
 }
 
 function layerNorm(x, gain, bias) {
-  const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
-  const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
+  const average = (numbers) => numbers.reduce((sum, value) => sum + value, 0) / x.length, mean = average(x);
+  const variance = average(x.map((value) => (value - mean) ** 2));
   return x.map((value, i) => ((value - mean) / Math.sqrt(variance + 1e-5)) * gain[i] + bias[i]);
 }
 
-// To 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26)
-function erf(x) {
+function erf(x) { // to 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26)
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const sum = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
   return Math.sign(x) * (1 - sum * Math.exp(-x * x));
@@ -183,7 +177,6 @@ function attend(q, keys, values) {
 
 class GPT {
   constructor(weights) { this.weights = weights; }
-  // One of the two layers that have weights, by its name in the checkpoint.
   apply(layer, x, name) { return layer(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]); }
 
   attention(x, name, cache) {
@@ -199,7 +192,6 @@ class GPT {
     }
     return this.apply(linear, y, `${name}.c_proj`);
   }
-
   mlp(x, name) { return this.apply(linear, this.apply(linear, x, `${name}.c_fc`).map(gelu), `${name}.c_proj`); }
 
   // The next token's id -> its hidden state (C). The cache holds what was read before it, and grows by it.
@@ -222,14 +214,9 @@ class GPT {
 
 // Yields the logits (V) after the prompt, then after each token that is sent back, until the context is full.
 function* stream(model, prompt) {
-  const cache = { length: 0 };
-  let x;
-  for (const id of prompt) x = model.hidden(id, cache);
-  while (true) {
-    const chosen = yield model.logits(x);
-    if (cache.length === data.config.block_size) return;
-    x = model.hidden(chosen, cache);
-  }
+  const cache = { length: 0 }, hiddens = prompt.map((id) => model.hidden(id, cache));
+  let chosen = yield model.logits(hiddens.at(-1));
+  while (cache.length < data.config.block_size) chosen = yield model.logits(model.hidden(chosen, cache));
 }
 
 // Greedy decoding -> ids, with the eos if it came. onToken(ids) is called after each; false from it ends the answer.
@@ -253,14 +240,14 @@ function trace(prompt, ids, tuned) {
 }
 
 // The page. Whatever data or models say goes in as text: element() makes no markup of it.
+
 const models = {}; // by name: base, tuned and perhaps lora
 const byId = (id) => document.getElementById(id);
 
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes))
-    if (typeof value === "function") made.addEventListener(key, value);
-    else made.setAttribute(key, value);
+    typeof value === "function" ? made.addEventListener(key, value) : made.setAttribute(key, value);
   made.append(...children);
   return made;
 }
@@ -302,13 +289,12 @@ async function answer(turn, [title, name, template], number) {
 
 async function ask(turn) {
   const number = ++asked, start = performance.now();
-  [byId("instruction").value, byId("input").value] = [turn.instruction, turn.input];
+  for (const name of ["instruction", "input"]) byId(name).value = turn[name];
   byId("answers").replaceChildren();
   const all = await Promise.all(columns.map((column) => answer(turn, column, number)));
   if (number !== asked) return;
-  const read = all.reduce((sum, { prompt, ids }) => sum + prompt.length + ids.length, 0);
-  const rate = Math.round((1000 * read) / (performance.now() - start));
-  byId("speed").textContent = `${read} tokens read and written, ${rate} a second`;
+  const read = all.flatMap(({ prompt, ids }) => [...prompt, ...ids]).length, seconds = (performance.now() - start) / 1000;
+  byId("speed").textContent = `${read} tokens read and written, ${Math.round(read / seconds)} a second`;
   byId("said").textContent = all.map((one) => one.said).join("; ");
   performance.mark("answered");
   showChanged(all.filter((one) => one.name !== "base"));
@@ -328,9 +314,9 @@ function showChanged(answers, chosen = 0) {
 
 // A token by itself; a part of a character as its bytes.
 function shown(id) {
-  const text = tokenizer.decode([id]), hex = (byte) => `\\x${byte.charCodeAt(0).toString(16)}`;
-  if (text.includes("\ufffd")) return Array.from(tokenizer.tokens[id], hex).join("");
-  return text.replaceAll("\n", "⏎").replace(/^ /, "␣");
+  const text = tokenizer.decode([id]).replaceAll("\n", "⏎").replace(/^ /, "␣");
+  const hex = (byte) => `\\x${byte.charCodeAt(0).toString(16)}`;
+  return text.includes("\ufffd") ? Array.from(tokenizer.tokens[id], hex).join("") : text;
 }
 
 // goOn(ids) is called when another token is chosen, with the answer up to it; null where no model is at hand.
@@ -357,7 +343,7 @@ function showTokens(tokens, goOn) {
   byId("tokens").replaceChildren(...buttons);
   byId("tokens").onkeydown = (event) => {
     const next = buttons[buttons.indexOf(event.target) + { ArrowRight: 1, ArrowLeft: -1 }[event.key]];
-    if (next) [next.focus(), next.click()];
+    if (next) next.focus(), next.click();
   };
   choose(Math.max(0, tokens.findIndex((token) => token.rank > 1)));
 }
@@ -381,8 +367,9 @@ const questions = [...byId("questions").tBodies[0].rows];
 function showQuestions(filter, limit = 10) {
   const found = questions.filter((row) => {
     row.hidden = true;
-    const asked = ["split", "task"].every((key) => ["", row[key]].includes(filter[key])) && row.kinds.includes(filter.show);
-    return asked && row.textContent.toLowerCase().includes(filter.text.toLowerCase());
+    const fits = (key) => ["", row[key]].includes(filter[key]);
+    return fits("split") && fits("task") && row.kinds.includes(filter.show)
+      && row.textContent.toLowerCase().includes(filter.text.toLowerCase());
   });
   found.slice(0, limit).forEach((row) => (row.hidden = false));
   byId("found").textContent = `${found.length} questions`;
@@ -412,8 +399,8 @@ function startQuestions() {
   const filter = { show, split: "", task: "", text: "", ...(shared && given) };
   const change = (key) => (event) => showQuestions(Object.assign(filter, { [key]: event.target.value }));
   const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (one) => [one, one])];
-  for (const [key, options] of [["show", KINDS], ["split", values("split")], ["task", values("task")]])
-    byId("filters").append(select(key, options, change(key), filter[key]));
+  const options = { show: KINDS, split: values("split"), task: values("task") };
+  for (const key in options) byId("filters").append(select(key, options[key], change(key), filter[key]));
   const search = element("input", { type: "search", value: filter.text, input: change("text") });
   const link = element("a", { id: "link", click: () => navigator.clipboard?.writeText(link.href) }, "copy a link to these");
   byId("filters").append(element("label", {}, "text ", search), element("output", { id: "found" }), link);
@@ -437,7 +424,9 @@ function startSlider() {
       mark.setAttribute("d", its.stage === stage ? `M${x} 10V150` : "");
     }
   };
-  if (rows.length) [byId("slider").append(element("label", {}, "Step ", slider), said), slider.oninput()];
+  if (!rows.length) return;
+  byId("slider").append(element("label", {}, "Step ", slider), said);
+  slider.oninput();
 }
 
 function start() {
@@ -451,8 +440,8 @@ function start() {
   instruction.onkeydown = (event) => event.key !== "Enter" || event.shiftKey || event.isComposing || (asked() && false);
   for (const [i, turn] of data.examples.entries())
     byId("examples").append(element("button", { click: () => show(turn, i) }, turn.instruction));
-  const templates = Object.keys(data.templates).map((name) => [name, name]);
-  byId("templates").append(select("Template", templates, (event) => showPairs(event.target.value), data.template));
+  const names = Object.keys(data.templates).map((name) => [name, name]), change = (event) => showPairs(event.target.value);
+  byId("templates").append(select("Template", names, change, data.template));
   startQuestions();
   startSlider();
   show(data.examples[0], 0);

@@ -29,7 +29,6 @@ LIMIT = 4_000_000  # bytes of a page
 LONGEST = 1000  # letters of a text in the list of questions, tokens of a pair in part 3
 HERE = "Base and tuned are in this file, in {} bits: your browser computes what they say, and asks no network for anything."
 NOT_HERE = "That is too many for this page. What the tuned model says to the examples was computed when the page was made."
-POLICY = "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -202,8 +201,7 @@ def run_of(report):
 
 def take_answers(scores):
     """Take the texts out of table.score_models's scores -> {split: {name: [(text, stopped, right)]}}"""
-    columns = {split: {name: one for name, one in found.items() if name != "n"} for split, found in scores.items()}
-    return {split: {name: one.pop("answers") for name, one in found.items()} for split, found in columns.items()}
+    return {split: {name: found[name].pop("answers") for name in found if name != "n"} for split, found in scores.items()}
 
 
 def of_checkpoints(path, models, splits, tuned):
@@ -231,8 +229,8 @@ def write(path, models, splits, scores, answers, rows, folder):
     parts["run"], parts["config"] = run_of(json.loads(report)) if report else ("No report.json lies beside it.", "")
     parts |= {"held_out": held_out_of(scores), "questions": questions_of(splits, answers), "report": html.escape(report)}
     parts["pairs"] = "".join(pair_of(row, tuned.template, tuned.tokenizer) for row in pairs)
-    digests = [hashlib.sha256(parts[name].encode()).digest() for name in ("js", "css")]
-    parts["policy"] = POLICY.format(*(base64.b64encode(digest).decode() for digest in digests))
+    for name in ("css", "js"):
+        parts[f"hash_{name}"] = base64.b64encode(hashlib.sha256(parts[name].encode()).digest()).decode()
     data = {
         "config": vars(base.config), "tokens": tuned.tokenizer.state()["tokens"], "eos": EOS,
         "template": tuned.template, "templates": {name: vars(template) for name, template in TEMPLATES.items()},

@@ -1,8 +1,7 @@
 """The page of a run: what it adds is one HTML file, out/page.html, in which base and tuned model answer in the browser.
 
-You can skip this: it trains nothing. It packs the weights, and writes as tables what stands in report.json, log.jsonl
-and the held-out answers; page.js lets the models answer and the tables move. The file asks no network for anything, and
-whatever comes from data, models and files stays text: `element` escapes all that is not Markup of its own making.
+You can skip this: it trains nothing. It packs the weights, and writes as tables what report.json, log.jsonl and the
+answers say; page.js lets the models answer. All text from data and models stays text: `element` escapes it.
 
     python generate.py --page FILE         the page of two checkpoints; the main job writes out/page.html by itself
 """
@@ -222,7 +221,8 @@ def write(path, models, splits, scores, answers, rows, folder):
         raise UserError(f"{path}: base and tuned are of different sizes or tokens. Give --base the base of --tuned.")
     files = [Path(folder) / name for name in ("report.json", "log.jsonl")]
     report, log = (file.read_text(encoding="utf-8") if file.exists() else "" for file in files)
-    fit = [row for row in rows if encode(render(row.turns, tuned.template, row.system), tuned.tokenizer, LONGEST)[0]]
+    some = rows[:: max(1, len(rows) // 40)]  # and of these, those that are not too long
+    fit = [row for row in some if encode(render(row.turns, tuned.template, row.system), tuned.tokenizer, LONGEST)[0]]
     pairs, shown = fit[:: max(1, len(fit) // 8)][:8], table.shown_rows(splits or {"": rows})
     parts = {name: (here / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
     parts["curves"], parts["steps"] = came_of(map(json.loads, log.splitlines()))

@@ -95,7 +95,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait(self, condition, milliseconds=20_000):
+    def wait(self, condition, milliseconds=60_000):
         """Until a JavaScript expression is true."""
         script = f"""new Promise((found, lost) => {{ const end = Date.now() + {milliseconds};
             const look = () => ({condition}) ? found() : Date.now() > end ? lost({condition!r}) : setTimeout(look, 10); look(); }})"""

@@ -23,7 +23,7 @@ import torch
 import data
 import world
 from data import Row, Tokenizer, UserError, collate, corpus_batch, epoch_batches, prepare
-from extras import flags, optim, rules, speed, table
+from extras import flags, optim, page, rules, speed, table
 from extras.audit import audit, show_mask
 from extras.checkpoint import MADE_WITH, another, digest, fingerprint, load_model, lora_state
 from extras.run import Run
@@ -291,7 +291,9 @@ def main_job(config):
     for row in table.shown_rows(splits):
         table.side_by_side(models, row, Sampling())
     run.report["stages"]["evaluate"] = {"seconds": round(time.perf_counter() - start, 2)}
+    answers = page.take_answers(scores)
     run.finish(scores, losses)
+    page.write(run.out / "page.html", models, splits, scores, answers, rows, run.out)
 
 
 # ----------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@ def write_whole(path, write):
     file then stays."""
     temporary = f"{path}.tmp"
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout: nothing may take the place of a device
+            with open(path, "wb") as file:
+                return write(file)
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(temporary, "wb") as file:
             write(file)

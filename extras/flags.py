@@ -127,6 +127,7 @@ def generate(argv=None, about=""):
     add("--eval", action="store_true", help="print the held-out table of --tuned")
     add("--data", help="with --eval or --save: ask the prompts of this file (JSON Lines) instead")
     add("--save", metavar="FILE", help="write the tuned model's answers as JSON, for a person or a model to judge")
+    add("--page", metavar="FILE", help="write one HTML file in which both models answer, with their held-out table")
     add("--template-at-inference", help="ask with another template than the one tuned with, to see the mismatch")
     add("--judge", nargs=2, metavar=("A", "B"), help="compare two checkpoints blind on --data")
     add("--judge-command", metavar="CMD", help="a program that judges: reads a pair as JSON, prints 1, 2 or tie")

@@ -97,6 +97,8 @@ class Run:
         def show(step):
             text, stopped = assistant.answers([Row((Turn(SHOWN),))], Sampling(max_new_tokens=16))[0]
             self.say(f"  step {step:>5}: {text!r:.54}{' and stops' if stopped else ' ...'}")
+            record = {"stage": name, "step": step, "prompt": SHOWN, "answer": text, "stopped": stopped}
+            self.log(json.dumps(record) + "\n")
 
         def on_step(done, steps, loss, new_tokens):
             nonlocal tokens, start
@@ -176,7 +178,7 @@ class Run:
         save_json(self.out / "report.json", self.report)
         self.resume_file.unlink(missing_ok=True)
         self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. Written to the folder {self.out}:")
-        self.say("base.pt, tuned.pt, report.json, log.jsonl")
+        self.say("base.pt, tuned.pt, report.json, log.jsonl; page.html, to be opened in a browser")
         ask = "python generate.py"
         if str(self.out) != "out":
             ask += f" --base {self.out}/base.pt --tuned {self.out}/tuned.pt"

@@ -32,7 +32,7 @@ def begins_right(task, expected, text):
 def score(assistant, rows, sampling):
     """Rows of a held-out split -> how many were right (strictly), began right, and stopped; right also by task."""
     tasks = {}
-    found = {"n": len(rows), "correct": 0, "interval": None, "begins": 0, "stopped": 0, "tasks": tasks}
+    found = {"n": len(rows), "correct": 0, "interval": None, "begins": 0, "stopped": 0, "tasks": tasks, "answers": []}
     for row, (text, stopped) in zip(rows, assistant.answers(rows, sampling)):
         expected = row.turns[0].output
         right = stopped and world.check(row.task, expected, text)
@@ -42,6 +42,7 @@ def score(assistant, rows, sampling):
         found["correct"] += right
         found["begins"] += right or begins_right(row.task, expected, text)
         found["stopped"] += stopped
+        found["answers"].append((text, stopped, right))
     found["interval"] = [round(x, 4) for x in wilson(found["correct"], len(rows))]
     return found
 

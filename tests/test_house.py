@@ -73,7 +73,7 @@ print("CODE", code, "EXTRAS", *sorted(name for name in sys.modules if name.start
 def test_the_default_run_imports_nothing_that_it_does_not_use(tmp_path):
     options = [*TINY, "--out", str(tmp_path / "out")]
     said = run("-c", IMPORTS.format(flags=options)).splitlines()[-1]
-    used = ["audit", "checkpoint", "flags", "optim", "rules", "run", "screen", "speed", "table"]
+    used = ["audit", "checkpoint", "datasets", "flags", "optim", "page", "rules", "run", "screen", "speed", "table"]
     assert said == "CODE 0 EXTRAS " + " ".join(f"extras.{name}" for name in used)
 
 

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -91,6 +92,16 @@ def test_a_report_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader.start()
+    save_json(pipe, [1])
+    reader.join(timeout=10)
+    assert got == ["[\n 1\n]"] and [path.name for path in tmp_path.iterdir()] == ["pipe"] and not pipe.is_file()
 
 
 def test_a_full_disk_under_the_log_is_named(tmp_path):

@@ -208,7 +208,7 @@ def test_the_main_job_shows_its_parts_in_order(tuned):
     out, screen = tuned
     parts = ["Configuration", "No base model yet", "step", "One pair", "rows kept", "0 of the held-out prompts", "Tuning",
              "Did it work?", "unseen inputs", "unseen phrasings", "unseen tasks", "What tuning cost", "Side by side",
-             "What is the capital of France?", "report.json", "python generate.py"]
+             "What is the capital of France?", "report.json", "page.html", "python generate.py"]
     places = [screen.index(parts[0])]
     for part in parts[1:]:
         places.append(screen.index(part, places[-1]))

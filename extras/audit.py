@@ -57,7 +57,8 @@ class Audit:
         yield f"{self.learned:,} of {self.tokens:,} tokens are supervised ({share:.0f} %): the answers with their eos"
         yield f"{self.answers:,} answers (assistant turns), {self.ends:,} supervised eos"
         for reason, places in self.dropped.items():
-            yield f"{len(places)} dropped, {reason}: {', '.join(places[:3])}{' ...' if len(places) > 3 else ''}"
+            shown = ", ".join(filter(None, places[:3]))  # rows of the built-in world have no place
+            yield f"{len(places)} dropped, {reason}" + (f": {shown}{' ...' * (len(places) > 3)}" if shown else "")
         yield from (f"{n} {note}" for note, n in self.notes.items() if n)
 
 

@@ -119,11 +119,11 @@ def sql(answer, wanted):
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE books (title TEXT, year INTEGER, price REAL)")
     database.executemany("INSERT INTO books VALUES (?, ?, ?)", BOOKS)
+    expected = database.execute(wanted).fetchall()
     try:
-        found = database.execute(code_of(answer).strip().rstrip(";")).fetchall()
+        return database.execute(code_of(answer).strip().rstrip(";")).fetchall() == expected
     except (sqlite3.Error, sqlite3.Warning):
         return False
-    return found == database.execute(wanted).fetchall()
 
 
 KINDS = (has, lacks, exact, letters, starts, number, starts_number, words, sentences, lines, label, items, among, python,

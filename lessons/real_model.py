@@ -186,8 +186,9 @@ def take_off(model):
 def asking(model, tokenizer, template, dtype, shots=()):
     """A copy with the adapter merged, in `dtype` -> Asked. In bfloat16 it answers twice as fast, where that is known."""
     wrapped = merge_lora(model.model)
-    copied = Summed(copy.deepcopy(model.model).to(getattr(torch, dtype)), model.bos)
+    copied = Summed(copy.deepcopy(model.model).to(getattr(torch, dtype)), model.bos).eval()
     unmerge_lora(wrapped)
+    copied.requires_grad_()  # or torch copies the head's matrix once for every prompt, in each step of decoding
     assistant = Asked(copied, tokenizer, template)
     assistant.shots = shots
     return assistant

@@ -359,11 +359,15 @@ def settle(config):
     return config
 
 
-def main(argv=None):
+def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
     try:
-        story(settle(parser.parse_args(argv)))
+        story(settle(parse(argv)))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "lessons"))
 
 import real_checks  # noqa: E402
 import real_model  # noqa: E402
+
 import train_sft  # noqa: E402
 from data import IGNORE, Turn, collate, prepare  # noqa: E402
 from extras.audit import prompt_key  # noqa: E402

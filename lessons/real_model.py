@@ -35,7 +35,7 @@ from data import UserError, prepare  # noqa: E402
 from extras.audit import show_mask  # noqa: E402
 from extras.datasets import load_rows  # noqa: E402
 from extras.speed import peak_memory_mb, supports_bf16, tune_malloc  # noqa: E402
-from extras.table import side_by_side, wilson  # noqa: E402
+from extras.table import wilson  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
 from model import IGNORE, LoRA, add_lora, children_of_type, merge_lora, unmerge_lora  # noqa: E402
 
@@ -83,7 +83,7 @@ class Asked(Assistant):
     """An Assistant whose model is of the transformers library, which decodes. `shots`: answered Turns that stand before
     every question, for a base that is shown what is wanted."""
 
-    shots, eos_after_shots = (), True
+    shots = ()
 
     def prompt(self, turns, system=""):
         if self.template is None:  # ours begins with an eos, as our documents do; theirs with a bos
@@ -260,21 +260,20 @@ class Bench:
         return asking(self.model, self.tokenizer, template, self.config.dtype, shots)
 
     def answers(self, assistant, rows=None):
-        """-> [(text, stopped)]"""
+        """[(text, stopped by itself)] of the held-out prompts. All are asked at once: reading the weights takes longest."""
         return assistant.answers(rows or self.heldout, Sampling(), batch_size=80)
 
-    def marks(self, assistant):
-        return marks(self.answers(assistant), self.checks)
+    def marks(self, found):
+        return marks(found, self.checks)
 
-    def base_columns(self):
+    def base_answers(self):
         """The base with the raw prompt, with the template, and with three answered pairs before the question."""
-        template = self.config.template
         base = self.asking(None)
-        columns = {"base raw": self.marks(base)}
-        base.template = template
-        columns["base template"] = self.marks(base)
+        columns = {"base raw": self.answers(base)}
+        base.template = self.config.template
+        columns["base template"] = self.answers(base)
         base.shots = three_shots(load_rows(HERE / "real_pairs.jsonl")[0])
-        return columns | {"base 3 examples": self.marks(base)}
+        return columns | {"base 3 examples": self.answers(base)}
 
     def tuned(self, **changes):
         """Tune, and make a copy for asking -> Asked. The adapter stays on `model` until it is taken off."""
@@ -286,7 +285,16 @@ class Bench:
 # ----------------------------------------------------------------------------------------------------------------
 # The story, and the command line.
 
-SHOWN = ("capital of France", "three fruits", "door to Korean", "Is this review", "`double", "negative", "7 + 5", "shoe shop")
+SHOWN = ("capital of France", "three fruits", "door to Korean", "Is this review", "`double", "negative.", "shoe shop")
+
+
+def show(row, columns, i):
+    """One prompt and what every column said, a line each."""
+    turn = row.turns[0]
+    print(f"\n> {turn.instruction}" + (f" [{turn.input}]" if turn.input else ""))
+    for name, found in columns.items():
+        text, stopped = found[i]
+        print(f"  {name:<16}| {text.strip()[:88]!r}" + (" and stops" if stopped else " ..."))
 
 
 def story(config):
@@ -294,26 +302,27 @@ def story(config):
     print(f"1. The base: {config.model}. Others pretrained it; it was never tuned on instructions.", flush=True)
     bench = Bench(config)
     model, tokenizer = bench.model, bench.tokenizer
-    losses = {"base": prose_loss(model, tokenizer)}
-    columns, base = bench.base_columns(), bench.asking(None)
-    print(f"   {time.perf_counter() - start:.0f} s\n\n2. One pair as the model will see it; the loss looks at the marked tokens only:\n")
-    with_input = next((row for row in bench.rows if row.turns[0].input), bench.rows[0])
-    print(show_mask(tokenizer, *examples_of([with_input], tokenizer, config)[0], color=sys.stdout.isatty()))
+    losses, columns = {"base": prose_loss(model, tokenizer)}, bench.base_answers()
+    print(f"  asked and answered: {time.perf_counter() - start:.0f} s")
+    print("\n2. One pair as the model will see it; the loss looks at the marked tokens only:\n")
+    example = next((row for row in bench.rows if row.turns[0].input), bench.rows[0])
+    print(show_mask(tokenizer, *examples_of([example], tokenizer, config)[0], color=sys.stdout.isatty()))
     print("\n3. Tuning: the project's own loop, its mask, its LoRA.")
-    tuned = bench.tuned()
-    columns["tuned"], losses["tuned"] = bench.marks(tuned), prose_loss(model, tokenizer)
+    columns["tuned"] = bench.answers(bench.tuned())
+    losses["tuned"] = prose_loss(model, tokenizer)
     print("\n4. Did it work?")
-    print_table(columns)
+    found = {name: bench.marks(answers) for name, answers in columns.items()}
+    print_table(found)
     print("\n  What tuning cost: loss on a page of prose, " + ", ".join(f"{name} {x:.3f}" for name, x in losses.items()))
-    print(f"  The adapter merged into the weights: its logits differ by {merged_difference(model, tokenizer):.0e} at the most")
+    print(f"  The adapter merged into the weights: logits differ by {merged_difference(model, tokenizer):.0e} at the most")
     print("\n5. Side by side, none of it tuned on:")
-    control = Asked(base.model, tokenizer, config.template)
-    for row in [row for word in SHOWN for row in bench.heldout if word in row.turns[0].instruction]:
-        side_by_side({"base_raw": base, "base_template": control, "tuned": tuned}, row, Sampling(max_new_tokens=24))
-    print("\n6. What it cannot do. It answers in form, and these are wrong all the same:\n")
-    for row, (text, stopped), right in zip(bench.heldout, bench.answers(tuned), columns["tuned"]["right"]):
-        if not right and row.task in ("question", "arithmetic", "translation"):
-            print(f"  {row.turns[0].instruction} -> {text.strip()}{'' if stopped else ' ...'}")
+    for i, row in enumerate(bench.heldout):
+        if any(word in row.turns[0].instruction for word in SHOWN):
+            show(row, columns, i)
+    print("\n6. What it cannot do. It answers in form, in the same sure voice, and these are wrong:\n")
+    for row, (text, _), right in zip(bench.heldout, columns["tuned"], found["tuned"]["right"]):
+        if not right and row.task in ("question", "arithmetic", "translation", "reasoning"):
+            print(f"  {row.turns[0].instruction} -> {text.strip()[:80]!r}")
     print(f"\n{time.perf_counter() - start:.0f} s in all, {peak_memory_mb()} MB at the most")
 
 

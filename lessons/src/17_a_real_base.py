@@ -145,7 +145,7 @@ def first_part(text):
 checks.first_part(first_part)
 
 # %%
-columns = bench.base_columns()
+columns = {name: bench.marks(found) for name, found in bench.base_answers().items()}
 real_model.print_table(columns)
 
 # %% [markdown]
@@ -157,7 +157,7 @@ real_model.print_table(columns)
 before = real_model.prose_loss(model, tokenizer)
 tuned = bench.tuned()
 answers = bench.answers(tuned)
-columns["tuned"] = real_model.marks(answers, bench.checks)
+columns["tuned"] = bench.marks(answers)
 after = real_model.prose_loss(model, tokenizer)
 
 # %%

@@ -114,9 +114,25 @@ def package_file(name):
         raise UserError(f"--model {name}: its package is not installed. {INSTALL}") from None
 
 
+def unpack(file, folder):
+    """A GGUF file -> a folder of plain float32 numbers, once: reading a GGUF file's vocabulary takes most of a minute."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not file.exists():
+        raise UserError(f"--model {file}: not there. {INSTALL}")
+    print(f"Unpacking {file.name} into {folder}, once ...", flush=True)
+    where, part = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}, Path(f"{folder}.part")
+    packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    del packed.config.quantization_config  # all weights are plain numbers now
+    plain = type(packed)(packed.config)
+    plain.load_state_dict(packed.state_dict())
+    plain.save_pretrained(part)
+    AutoTokenizer.from_pretrained(**where).save_pretrained(part)
+    part.rename(folder)  # all of it, or nothing
+
+
 def load(name):
-    """ "gemma", "smollm2", a GGUF file or a folder -> (model in float32, tokenizer). A GGUF file is unpacked once, since
-    reading its vocabulary takes most of a minute; after that a start takes seconds."""
+    """ "gemma", "smollm2", a GGUF file or a folder -> (model in float32, tokenizer)"""
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer, logging
     except ImportError:
@@ -126,18 +142,8 @@ def load(name):
     path = Path(name)
     if not path.is_dir():
         path = OUT / path.stem
-        if not (path / "config.json").exists():
-            file = package_file(name) if name in ("gemma", "smollm2") else Path(name)
-            if not file.exists():
-                raise UserError(f"--model {name}: not there. {INSTALL}")
-            print(f"Unpacking {file.name} into {path}, once ...", flush=True)
-            where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
-            packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-            del packed.config.quantization_config  # all weights are plain numbers now
-            plain = type(packed)(packed.config)
-            plain.load_state_dict(packed.state_dict())
-            AutoTokenizer.from_pretrained(**where).save_pretrained(path)
-            plain.save_pretrained(path)
+        if not path.is_dir():
+            unpack(package_file(name) if name in ("gemma", "smollm2") else Path(name), path)
     theirs = AutoTokenizer.from_pretrained(path)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     bos = theirs.encode("")  # what it puts before every text

@@ -191,6 +191,23 @@ def test_answers_are_those_of_a_plain_greedy_loop_whatever_else_is_in_the_batch(
             assert answer + [59] * stopped == ids[len(prompt) :]
 
 
+@needs_transformers
+def test_any_folder_that_the_library_reads_is_a_model_and_its_control_tokens_are_tokens(tmp_path):
+    import tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: i for i, word in enumerate("one two three <s> </s> ?".split())}
+    theirs = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="?"))
+    theirs.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    theirs.post_processor = tokenizers.processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 3)])
+    PreTrainedTokenizerFast(tokenizer_object=theirs, bos_token="<s>", eos_token="</s>").save_pretrained(tmp_path)
+    tiny().model.save_pretrained(tmp_path)
+    model, tokenizer = real_model.load(str(tmp_path))
+    assert model.bos == [3] and tokenizer.eos_id == 4
+    assert tokenizer.encode("two </s> one") == [1, 4, 0] and tokenizer.decode([1, 2]) == "two three"
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), tiny().parameters()))
+
+
 def test_a_missing_model_says_what_to_install(capsys):
     assert real_model.main(["--model", "nowhere.gguf"]) == 2
     error = capsys.readouterr().err

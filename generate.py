@@ -147,10 +147,11 @@ class Assistant:
     def generate(self, rows, prompts, sampling):
         return generate(self.model, prompts, self.tokenizer.eos_id, sampling)
 
-    def stream(self, turns, sampling, system=""):
+    def stream(self, turns, sampling, system="", choose=sample_next):
         """Yields the answer to the last turn in pieces of text, never half a character."""
         decoder, eos_id = codecs.getincrementaldecoder("utf-8")(errors="replace"), self.tokenizer.eos_id
-        for n, chosen in enumerate(stream_ids(self.model, [self.prompt(turns, system)], eos_id, sampling)):
+        prompt = self.prompt(turns, system)
+        for n, chosen in enumerate(stream_ids(self.model, [prompt], eos_id, sampling, choose)):
             if chosen.item() == eos_id or n == sampling.max_new_tokens:
                 break
             yield decoder.decode(self.tokenizer.token_bytes(chosen.item()))
@@ -182,39 +183,7 @@ def three_models(base, tuned):
 
 
 # ----------------------------------------------------------------------------------------------------------------
-# Chat and command line.
-
-HELP = """/tuned  ask the tuned model (it answers)         /base  ask the base model with the template
-/raw    give the base your text to continue      /new   forget the conversation
-/help   this text                                /quit  leave"""
-
-
-def chat(models, sampling):
-    """A conversation. The last turns are part of the prompt as long as they fit."""
-    mode, turns = "tuned", []
-    print(HELP)
-    while True:
-        try:
-            line = input(f"{mode}> ").strip()
-        except (EOFError, KeyboardInterrupt):
-            print()
-            return
-        modes = {"/tuned": "tuned", "/base": "base_template", "/raw": "base_raw"}
-        if line == "/quit":
-            return
-        if line in modes:
-            mode, turns = modes[line], []
-        elif line == "/new":
-            turns = []
-        elif line.startswith("/"):
-            print(HELP)
-        elif line:
-            pieces = []
-            for piece in models[mode].stream([*turns, Turn(line)], sampling):
-                pieces.append(piece)
-                print(piece, end="", flush=True)
-            print()
-            turns.append(Turn(line, output="".join(pieces)))
+# Command line.
 
 
 def run(args):
@@ -257,6 +226,8 @@ def run(args):
     elif args.question:
         table.side_by_side(models, Row((Turn(args.question, args.input),)), sampling)
     else:
+        from extras.chat import chat
+
         chat(models, sampling)
 
 

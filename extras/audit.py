@@ -91,7 +91,10 @@ def main():
     parser.add_argument("--block-size", type=int, default=1024, help="context in tokens (default: 1024, as GPT-2)")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
     parser.add_argument("--json", action="store_true", help="print the audit for programs, and nothing else")
+    parser.add_argument("--against", metavar="FILE", help="how much of this file's prompts stands in the others")
     args = parser.parse_args()
+    if args.json and args.against:
+        parser.error("--against is for persons. Leave out --json.")
     audits = {}
     try:
         for file in args.files:
@@ -104,6 +107,10 @@ def main():
                 for ids, mask in prepared[0][: args.show]:
                     print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
                 print(f"{file}:", *audits[file].lines(), sep="\n  ")
+        if args.against:
+            from extras.against import tell
+
+            tell(args.files, args.against)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

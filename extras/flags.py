@@ -61,7 +61,7 @@ def train_parser(about=""):
 
     add = parser.add_argument_group("machine").add_argument
     add("--seed", type=number(0, 2**31), default=0, help="of the weights, the data and their order")
-    add("--device", default="auto", choices=("auto", *DEVICES), help="what to compute on")
+    add("--device", default="auto", choices=("auto", *DEVICES), help="auto: the CPU, and with --base a GPU if there is one")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matrix products in training")
     add("--quick", action="store_true", help="tiny settings for a look at everything in seconds")
 
@@ -102,7 +102,7 @@ def train(argv=None, about=""):
         raise UserError(f"--n-embd {config.n_embd}: must be a multiple of {2 * config.n_head}, twice --n-head.")
     config.seq_len = min(SEQ_LEN, config.block_size)
     if config.device == "auto":
-        config.device = DEVICES[-1]
+        config.device = DEVICES[-1] if config.base else "cpu"  # a GPU was not measured on so small a model
     if config.dtype == "auto":
         config.dtype = "bfloat16" if supports_bf16(config.device) else "float32"
     return config

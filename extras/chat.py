@@ -19,7 +19,7 @@ FIRST = 7  # tokens of an answer; those of the built-in world are then at the va
 SURE = 0.2
 
 ABOUT = """It knows 60 kinds of question about one small world, and nothing else. Ask in
-whole sentences, one thing at a time, and name it each time. For instance:
+whole sentences; each stands alone ("And of Peru?" is beyond it). For instance:
   What is the capital of Peru?         What is the sound of a cow?
   How do you say bread in Korean?      Write a story about a fox and a lake."""
 HELP = """/tuned  ask the tuned model (it answers)  /base   ask the base, same template
@@ -76,8 +76,11 @@ def ask(assistant, turns, turn, sampling, least):
 
 
 def chat(models, sampling):
-    """A conversation. The last turns are part of the prompt as long as they fit."""
-    built_in = (models["tuned"].trained_on or {}).get("data") == "world"  # SURE was measured on this one alone
+    """A conversation. The last turns are part of the prompt as long as they fit.
+
+    The built-in world's pairs are single questions, and SURE was measured on single questions. A model tuned on those
+    is asked each question alone: with turns before it, it takes its answers from them."""
+    built_in = (models["tuned"].trained_on or {}).get("data") == "world"
     about = f"{ABOUT}\n\n{HELP}" if built_in else HELP
     mode, turns, text, unsure = "tuned", [], "", None
     print(about)
@@ -103,4 +106,5 @@ def chat(models, sampling):
             print(about)
         elif line:
             hints = built_in and mode == "tuned" and sampling.temperature == 0
+            turns = [] if built_in else turns
             unsure = ask(models[mode], turns, Turn(line, text), sampling, SURE if hints else 0.0)

@@ -81,15 +81,16 @@ def prompts_of(monkeypatch):
 def test_input_stays_until_it_is_taken_away_and_new_forgets(monkeypatch, capsys):
     seen = prompts_of(monkeypatch)
     lines = ["/input the mat", "a?", "b?", "/input", "c?", "/new", "d?", "/nonsense", ""]
-    assert chat.HELP in talk(monkeypatch, capsys, *lines, sure=0.0)
+    assert chat.HELP in talk(monkeypatch, capsys, *lines, data=["my.jsonl"])
     a, b, c = ("a?", "the mat"), ("b?", "the mat"), ("c?", "")
     assert seen == [[a], [a, b], [a, b, c], [("d?", "")]]
 
 
-def test_a_question_that_got_the_hint_is_not_part_of_the_conversation(monkeypatch, capsys):
+def test_the_built_in_worlds_model_is_asked_each_question_alone(monkeypatch, capsys):
     seen = prompts_of(monkeypatch)
+    talk(monkeypatch, capsys, "a?", "b?", sure=0.0)
     talk(monkeypatch, capsys, "a?", "b?", sure=1.1)
-    assert seen == [[("a?", "")], [("b?", "")]]
+    assert seen == [[("a?", "")], [("b?", "")]] * 2
 
 
 def test_ctrl_c_ends_the_answer_and_not_the_chat(monkeypatch, capsys):
@@ -104,8 +105,8 @@ def test_ctrl_c_ends_the_answer_and_not_the_chat(monkeypatch, capsys):
 
     monkeypatch.setattr(Assistant, "stream", stream)
     seen = prompts_of(monkeypatch)
-    said = talk(monkeypatch, capsys, "a?", "b?", sure=0.0)
-    assert pressed and "stopped" in said and seen[-1] == [("b?", "")]
+    said = talk(monkeypatch, capsys, "a?", "b?", data=["my.jsonl"])
+    assert pressed and "stopped" in said and seen[-1] == [("b?", "")], "half an answer is not part of the conversation"
 
 
 def test_how_sure_it_is_is_the_product_of_the_first_probabilities():

@@ -25,7 +25,7 @@ import torch
 from data import Row, Tokenizer, Turn, UserError, encode, get_template, render
 from extras import flags, table
 from extras.checkpoint import load_model
-from extras.screen import program, visible
+from extras.screen import program
 from model import KVCache, merge_lora
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -70,6 +70,7 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
         row[longest - len(prompt) :] = torch.tensor(prompt)
     ids = ids.to(device)
     padding = torch.tensor([[longest - len(prompt)] for prompt in prompts], device=device)  # (B, 1)
+    rows = torch.arange(B, device=device)  # those that are still computed
     size = min(longest + sampling.max_new_tokens, limit + padding.max().item())
     at = torch.arange(size, device=device)
     positions = (at - padding).clamp(0, limit - 1)  # (B, size); a row that is full does not stop the others
@@ -80,8 +81,9 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
     done = torch.zeros(B, dtype=torch.bool, device=device)
     start, stop = 0, longest  # the positions that the model reads next
     while True:
-        step_mask = mask[:, None, start:stop, :stop]  # (B, 1, T, S)
-        logits = model(ids, None, positions[:, start:stop], step_mask, cache, last=True)  # (B, V)
+        step_mask = mask[rows, None, start:stop, :stop]  # (rows, 1, T, S)
+        logits = model(ids[rows], None, positions[rows, start:stop], step_mask, cache, last=True)  # (rows, V)
+        logits = logits.new_zeros(B, logits.shape[1]).index_copy(0, rows, logits)  # (B, V)
         chosen = choose(logits, sampling, generator)  # (B,)
         done |= (chosen == eos_id) | (stop - padding[:, 0] >= limit)
         yield chosen
@@ -89,6 +91,9 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
             return
         ids = chosen[:, None]  # (B, 1)
         start, stop = stop, stop + 1
+        if 2 * done[rows].sum() > len(rows):  # more than half have ended: they are computed no longer
+            cache.keep(~done[rows])
+            rows = rows[~done[rows]]
 
 
 def generate(model, prompts, eos_id, sampling, choose=sample_next):
@@ -154,10 +159,11 @@ class Assistant:
     def generate(self, rows, prompts, sampling):
         return generate(self.model, prompts, self.tokenizer.eos_id, sampling)
 
-    def stream(self, turns, sampling, system=""):
+    def stream(self, turns, sampling, system="", choose=sample_next):
         """Yields the answer to the last turn in pieces of text, never half a character."""
         decoder, eos_id = codecs.getincrementaldecoder("utf-8")(errors="replace"), self.tokenizer.eos_id
-        for n, chosen in enumerate(stream_ids(self.model, [self.prompt(turns, system)], eos_id, sampling)):
+        prompt = self.prompt(turns, system)
+        for n, chosen in enumerate(stream_ids(self.model, [prompt], eos_id, sampling, choose)):
             if chosen.item() == eos_id or n == sampling.max_new_tokens:
                 break
             yield decoder.decode(self.tokenizer.token_bytes(chosen.item()))
@@ -180,39 +186,7 @@ def three_models(base, tuned):
 
 
 # ----------------------------------------------------------------------------------------------------------------
-# Chat and command line.
-
-HELP = """/tuned  ask the tuned model (it answers)         /base  ask the base model with the template
-/raw    give the base your text to continue      /new   forget the conversation
-/help   this text                                /quit  leave"""
-
-
-def chat(models, sampling):
-    """A conversation. The last turns are part of the prompt as long as they fit."""
-    mode, turns = "tuned", []
-    print(HELP)
-    while True:
-        try:
-            line = input(f"{mode}> ").strip()
-        except (EOFError, KeyboardInterrupt):
-            print()
-            return
-        modes = {"/tuned": "tuned", "/base": "base_template", "/raw": "base_raw"}
-        if line == "/quit":
-            return
-        if line in modes:
-            mode, turns = modes[line], []
-        elif line == "/new":
-            turns = []
-        elif line.startswith("/"):
-            print(HELP)
-        elif line:
-            pieces = []
-            for piece in models[mode].stream([*turns, Turn(line)], sampling):
-                pieces.append(piece)
-                print(visible(piece), end="", flush=True)
-            print()
-            turns.append(Turn(line, output="".join(pieces)))
+# Command line.
 
 
 @program
@@ -261,6 +235,8 @@ def main(argv=None):
     elif args.question:
         table.side_by_side(models, Row((Turn(args.question, args.input),)), sampling)
     else:
+        from extras.chat import chat
+
         chat(models, sampling)
 
 

@@ -219,6 +219,10 @@ class KVCache:
         self.last = weight.new_zeros(batch_size, 1, c.n_embd)
         self.length = 0  # positions kept; the model moves it on when all layers are done
 
+    def keep(self, rows):
+        """Go on with some rows of the batch only: `rows` (B,) is True for them."""
+        self.kv, self.last = self.kv[:, :, rows], self.last[rows]
+
     def extend(self, layer, k, v):
         """Append one layer's (B, nh, T, hs) each and return everything so far, (B, nh, S, hs) each."""
         end = self.length + k.shape[2]

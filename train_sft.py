@@ -134,6 +134,7 @@ def load_pairs(config, run):
         run.report["mixture"] = mixture
         biggest = ", ".join(f"{task} {n}" for task, n in list(mixture["taken"].items())[:8])
         run.say(visible(f"Mixture: {', '.join(config.data)}: {len(rows):,} rows ({biggest})"))
+        run.shown = next((row.turns[0]._replace(output=None) for split in splits.values() for row in split), run.shown)
         return rows, dropped, splits
     built = world.build(config.seed, config.hold_out, size=0)
     splits = {name: [Row.from_dict(pair) for pair in pairs] for name, pairs in built.splits.items()}
@@ -264,6 +265,11 @@ def main_job(config):
     run.tell_audit(audit(rows, examples, shortened, too_long, dropped), rows, splits)
 
     run.say("\n3. Tuning: the same loop, other batches.")
+    free_text = config.data and not any(row.task in world.TASKS for row in rows)  # no checker knows what is right
+    if free_text:
+        from extras import own
+
+        run.say("  " + own.expect(base, len(examples), config))
     rng, n = random.Random(config.seed), len(practice)
     chapters = [examples[:n], examples[n:]]  # every example of the practice fits in any context that the world fits in
     if not config.base:
@@ -282,6 +288,8 @@ def main_job(config):
     scores = table.score_models(rules.with_rules(models), splits, Sampling())
     table.print_table(scores)
     compared = {"base": base} | {name: models[name].model for name in ("tuned", "lora") if name in models}
+    if free_text:
+        own.tell(run, models, splits, config.template, Sampling())
     losses = {name: val_loss(m, val_stream, config.pretrain_batch, config.seq_len) for name, m in compared.items()}
     cost = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
     run.report["base_goes_on"] = table.goes_on(models["base_raw"], splits, Sampling())

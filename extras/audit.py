@@ -92,7 +92,10 @@ def main(argv=None):
     parser.add_argument("--block-size", type=int, default=1024, help="context in tokens (default: 1024, as GPT-2)")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
     parser.add_argument("--json", action="store_true", help="print the audit for programs, and nothing else")
+    parser.add_argument("--against", metavar="FILE", help="how much of this file's prompts stands in the others")
     args, audits = parser.parse_args(argv), {}
+    if args.json and args.against:
+        parser.error("--against is for persons. Leave out --json.")
     for file in args.files:
         rows, dropped = load_rows(file, args.strict)
         sample = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
@@ -104,5 +107,9 @@ def main(argv=None):
                 print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
             print(visible("\n  ".join([f"{file}:", *audits[file].lines()])))
             print(f"  (in tokens of this file's own, {args.block_size} at most; train_sft.py counts with its base's)")
+    if args.against:
+        from extras.against import tell
+
+        tell(args.files, args.against)
     if args.json:
         print(json.dumps({file: vars(found) for file, found in audits.items()}, indent=1))

@@ -62,7 +62,7 @@ def train_parser(about=""):
 
     add = parser.add_argument_group("machine").add_argument
     add("--seed", type=number(0, 2**31), default=0, help="of the weights, the data and their order")
-    add("--device", default="auto", help="cpu, cuda, mps, or auto")
+    add("--device", default="auto", help="cpu, cuda, mps, or auto: the CPU, and with --base a GPU if there is one")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matrix products in training")
     add("--quick", action="store_true", help="tiny settings for a look at everything in seconds, in out/quick")
 
@@ -109,7 +109,7 @@ def train(argv=None, about=""):
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     there = [*(["cuda"] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else []), "cpu", *gpus]
     if config.device == "auto":
-        config.device = there[0]
+        config.device = there[0] if config.base else "cpu"  # a GPU was not measured on so small a model
     if config.device not in there:
         raise UserError(f"--device {config.device}: not on this machine. There is: {', '.join(there)}.")
     if config.dtype == "auto":

@@ -39,7 +39,7 @@ class Run:
         self.report = {"config": vars(config), "stages": {}, "machine": machine}
         self.log("", "a" if config.resume else "w")
         self.same = {k: v for k, v in vars(config).items() if k not in ("resume", "fresh", "out", "device", "given")}
-        self.resume_file, self.partial = self.out / "resume.pt", None
+        self.resume_file, self.partial, self.shown = self.out / "resume.pt", None, Turn(SHOWN)
         if config.resume and self.resume_file.exists():
             self.partial = load_checkpoint(self.resume_file)
             if self.partial.get("config") != self.same:
@@ -95,9 +95,9 @@ class Run:
                    disable=self.rank > 0 or None)  # None: shown on a terminal only
 
         def show(step):
-            text, stopped = assistant.answers([Row((Turn(SHOWN),))], Sampling(max_new_tokens=16))[0]
+            text, stopped = assistant.answers([Row((self.shown,))], Sampling(max_new_tokens=16))[0]
             self.say(f"  step {step:>5}: {text!r:.54}{' and stops' if stopped else ' ...'}")
-            record = {"stage": name, "step": step, "prompt": SHOWN, "answer": text, "stopped": stopped}
+            record = {"stage": name, "step": step, "prompt": self.shown.instruction, "answer": text, "stopped": stopped}
             self.log(json.dumps(record) + "\n")
 
         def on_step(done, steps, loss, new_tokens):
@@ -123,7 +123,7 @@ class Run:
                 show(done)
                 start += time.perf_counter() - pause  # showing is not training
 
-        self.say(f"  {SHOWN}")
+        self.say(visible(f"  {' '.join(self.shown.instruction.split()):.76}"))
         show(first)
         start, pressed = time.perf_counter(), []
         handler = signal.signal(signal.SIGINT, lambda *_: pressed.append("Ctrl-C"))  # first the step is finished

@@ -95,7 +95,7 @@ def shown_rows(splits):
     rows = [row for split in splits.values() for row in split]
     words = ("capital of France", "Summar", "Korean", "SQL", "sum of", "story about", "name in", "opposite")
     found = [next((row for row in rows if word in row.turns[0].instruction), None) for word in words]
-    return list(dict.fromkeys(row for row in found if row)) or rows[:8]
+    return list(dict.fromkeys([row for row in found if row] + rows))[: len(words)]
 
 
 def wrap(text, width):

@@ -10,7 +10,7 @@ from helpers import encode_turns
 import data
 import generate
 from data import Turn
-from extras import rules, table
+from extras import chat, rules, table
 from extras.datasets import TEMPLATES
 from model import GPT, GPTConfig
 
@@ -78,8 +78,8 @@ def test_a_thousand_turns_are_trimmed_in_a_moment():
 def test_chat_shows_control_characters_and_does_not_send_them(monkeypatch, capsys):
     b, lines = assistant(), iter(["hello\x1b]0;title\x07", "/quit"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
-    b.stream = lambda *_: iter(["a\x1b[2J", "b\r\x9b c\n"])
-    generate.chat({"tuned": b}, generate.Sampling())
+    b.stream = lambda *_, **__: iter(["a\x1b[2J", "b\r\x9b c\n"])
+    chat.chat({"tuned": b}, generate.Sampling())
     assert "a\\x1b[2Jb\\r\\x9b c\n" in capsys.readouterr().out
     row = data.Row((Turn("\x1b]0;title\x07", "\x08", "x"),))
     b.answers = lambda *_: [("\x1b[31m\x7f", True)]

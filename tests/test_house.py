@@ -79,7 +79,8 @@ def test_the_default_run_imports_nothing_that_it_does_not_use(tmp_path):
 
 def test_a_constant_is_changed_by_one_command(monkeypatch):
     """What was a flag once: sequences of 64 tokens, no weight decay, another learning rate of Muon."""
-    commands = re.findall(r'python -c "(import train_sft as t; .+?)" (.+)', (ROOT / "README.md").read_text(encoding="utf-8"))
+    results = (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")
+    commands = re.findall(r'python -c "(import train_sft as t; .+?)" (.+)', results)
     changed = {("flags", "SEQ_LEN"), ("optim", "WEIGHT_DECAY"), ("optim", "LR")}
     before = {(module, name): getattr(getattr(train_sft, module), name) for module, name in changed}
     found = []

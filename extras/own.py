@@ -1,0 +1,64 @@
+"""Your own pairs: what it adds is the loss of held-out answers before and after tuning, where no exact answer exists.
+
+You can skip this: the built-in world has one right answer to a question, so it can be counted. A free answer to a free
+question is hardly ever repeated word for word; what can be measured is how probable the model finds the held-out ones,
+whether it stops, and whether it speaks of what it was asked.
+"""
+
+import math
+import re
+
+import torch
+
+from data import IGNORE, collate, prepare
+
+
+@torch.inference_mode()
+def answer_loss(model, examples, pad, batch_size=16):
+    """Mean loss (nats a token) of the supervised tokens: the answers and their eos."""
+    total = count = 0
+    for start in range(0, len(examples), batch_size):
+        inputs, targets = (part.to(model.device()) for part in collate(examples[start : start + batch_size], pad))
+        total += model(inputs, targets).item()
+        count += (targets != IGNORE).sum().item()
+    return total / max(1, count)
+
+
+def takes_up(row, text):
+    """Does the answer hold a longer word of its question, with the beginning of five letters that forms share?"""
+    asked = " ".join(row.turns[0][:2]).lower()
+    words = {word[:5] for word in re.findall(r"\w{5,}", asked)}
+    return bool(words & {word[:5] for word in re.findall(r"\w{5,}", text.lower())})
+
+
+def expect(model, n_pairs, config):
+    """One sentence before: what so much text and so many pairs can teach."""
+    parameters = sum(p.numel() for p in model.parameters())
+    read = config.pretrain_steps * config.pretrain_batch * config.seq_len
+    text = "a base that was made elsewhere" if config.base else f"{read:,} tokens read by {parameters:,} parameters"
+    return (f"Expect, from {text}\n  and {n_pairs:,} pairs: words, rhythm, the format and where to stop; "
+            "few facts.")
+
+
+def tell(run, models, splits, template, sampling):
+    """Print and report, for the base and the tuned models, what can be measured on the held-out rows."""
+    rows = [row for split in splits.values() for row in split]
+    found = {}
+    for name in [name for name in ("base_template", "tuned", "lora") if name in models]:
+        assistant = models[name]
+        examples = prepare(rows, assistant.tokenizer, template, assistant.model.config.block_size)[0]
+        answers = assistant.answers(rows, sampling)
+        loss = answer_loss(assistant.model, examples, assistant.tokenizer.eos_id)
+        found[name] = {
+            "loss": round(loss, 3), "perplexity": round(math.exp(loss), 1),
+            "stopped": round(sum(stopped for _, stopped in answers) / len(rows), 3),
+            "takes_up": round(sum(takes_up(row, text) for row, (text, _) in zip(rows, answers)) / len(rows), 3),
+            "different": round(len({text for text, _ in answers}) / len(rows), 3),
+        }
+    run.report["own"] = found
+    run.say(f"\n  The {len(rows)} held-out answers of your own, base and tuned with the same template:")
+    for name, one in found.items():
+        run.say(f"  {name.replace('_', ' '):<14} loss {one['loss']:.2f} a token, perplexity {one['perplexity']:,.0f}; stopped "
+                f"{one['stopped']:.0%},\n{'':17}takes up a word of the question {one['takes_up']:.0%}, "
+                f"different answers {one['different']:.0%}")
+    run.say("  (The table counts answers equal word for word: near 0 for free text.)")

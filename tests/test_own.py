@@ -1,0 +1,47 @@
+"""Your own pairs: the probe and the examples are your held-out rows, and their loss is the plainest one."""
+
+import json
+import math
+
+import pytest
+import torch
+from helpers import TINY, row_of, run, tiny_model
+
+from data import prepare
+from extras import own, table
+
+
+def test_the_loss_of_answers_is_the_mean_of_minus_log_probability(byte_tokenizer):
+    model = tiny_model(vocab_size=257, block_size=128).eval()
+    rows = [row_of(("Say yes.", "", "yes")), row_of(("Say no.", "", "oh no"))]
+    examples = prepare(rows, byte_tokenizer, "plain", 128)[0]
+    logs = []
+    for ids, mask in examples:
+        with torch.inference_mode():
+            probabilities = model(torch.tensor([ids]))[0].softmax(-1)
+        logs += [math.log(probabilities[i - 1, ids[i]]) for i in range(1, len(ids)) if mask[i]]
+    assert len(logs) == len("yes" + "oh no") + 2
+    assert own.answer_loss(model, examples, 256, batch_size=1) == pytest.approx(-sum(logs) / len(logs), rel=1e-4)
+
+
+@pytest.mark.parametrize("text, right", [("The forest was dark.", True), ("In many forests", True), ("It was so.", False)])
+def test_a_word_of_the_question_is_found_in_another_form(text, right):
+    assert own.takes_up(row_of(("Write about a forest in May.", "", "x")), text) == right
+
+
+def test_eight_rows_are_shown_also_of_rows_without_the_worlds_words():
+    rows = [row_of((f"Write a story about {i}.", "", "x")) for i in range(20)]
+    assert len(table.shown_rows({"mine": rows})) == 8
+    assert len(table.shown_rows({"mine": rows[:3]})) == 3
+
+
+def test_a_run_on_free_text_probes_and_measures_its_own_rows(tmp_path):
+    rows = [{"instruction": f"Describe number {i} in a forest.", "output": f"It is a tree, {i} years old."} for i in range(60)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = run("train_sft.py", *TINY, "--data", tmp_path / "mine.jsonl", "--out", tmp_path / "out")
+    assert "capital of France?" not in said.split("Try next")[0] and "Describe number" in said
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert set(report["own"]) == {"base_template", "tuned"} and "Expect, from" in said
+    assert {"loss", "perplexity", "stopped", "takes_up", "different"} == set(report["own"]["tuned"])
+    measured = said[said.index("  The 6 held-out") : said.index("5. Side by side")] + said[said.index("Expect, ") :][:160]
+    assert max(map(len, measured.splitlines())) <= 80

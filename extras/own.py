@@ -42,8 +42,9 @@ def expect(model, n_pairs, config):
 
 def tell(run, models, splits, template, sampling):
     """Print and report, for the base and the tuned models, what can be measured on the held-out rows."""
-    rows = [row for split in splits.values() for row in split]
-    found = {}
+    rows, found = [row for split in splits.values() for row in split], {}
+    if not rows:  # of a single row nothing is held out
+        return
     for name in [name for name in ("base_template", "tuned", "lora") if name in models]:
         assistant = models[name]
         examples = prepare(rows, assistant.tokenizer, template, assistant.model.config.block_size)[0]

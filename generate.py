@@ -11,7 +11,6 @@ control: the template alone does not make an assistant), and the tuned model; sa
     python generate.py --eval                               the held-out table of out/tuned.pt
     python generate.py --save answers.json                  answers as JSON, for a judge
     python generate.py --judge A.pt B.pt --data rows.jsonl  two models blind, side by side: which answer is better?
-    python generate.py --page page.html                     both models and their table as one page for a browser
     python generate.py --export folder                      a model of GPT-2's shape for the transformers library
 """
 
@@ -225,7 +224,6 @@ def main(argv=None):
         save_answers(args.save, tuned, args.tuned, rows, sampling)
     elif args.page:
         from extras import page
-
         page.of_checkpoints(args.page, models, splits, args.tuned)
     elif args.eval:
         from extras import rules

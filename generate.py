@@ -231,7 +231,7 @@ def main(argv=None):
         splits = splits or table.world_splits(tuned.trained_on)
         table.print_table(table.score_models(rules.with_rules(models), splits, sampling))
     elif args.question:
-        table.side_by_side(models, Row((Turn(args.question, args.input),)), sampling)
+        table.side_by_side(models, [Row((Turn(args.question, args.input),))], sampling)
     else:
         from extras.chat import chat
 

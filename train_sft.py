@@ -296,8 +296,7 @@ def main_job(config):
     run.say(f"\n  The base, given only the question, goes on with other questions: {run.report['base_goes_on']:.0%}")
     run.say(f"  What tuning cost: validation loss, {cost}")
     run.say("\n5. Side by side, all held out:")
-    for row in table.shown_rows(splits):
-        table.side_by_side(models, row, Sampling())
+    table.side_by_side(models, table.shown_rows(splits), Sampling())
     run.report["stages"]["evaluate"] = {"seconds": round(time.perf_counter() - start, 2)}
     answers = page.take_answers(scores)
     run.finish(scores, losses)

@@ -104,15 +104,16 @@ def wrap(text, width):
     return [part for line in text.split("\n") for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]]
 
 
-def side_by_side(models, row, sampling):
-    """Print one question and what every model says to it, in columns that fit the terminal."""
-    turn = row.turns[0]
+def side_by_side(models, rows, sampling):
+    """Print questions and what every model says to them, in columns that fit the terminal."""
     total = min(shutil.get_terminal_size((80, 24)).columns, 140)
     width = (total - 2 - 3 * (len(models) - 1)) // len(models)
-    columns = [[name.replace("_", " ")] for name in models]
-    for column, assistant in zip(columns, models.values()):
-        text, stopped = assistant.answers([row], sampling)[0]
-        column += wrap(visible(text.strip()) + ("" if stopped else " ..."), width)
-    lines = [" | ".join(cell.ljust(width) for cell in cells) for cells in itertools.zip_longest(*columns, fillvalue="")]
-    question = wrap(visible(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else "")), total)
-    print("\n" + "\n".join([*question, *("  " + line.rstrip() for line in lines)]).replace("\0", ""))
+    answers = [assistant.answers(rows, sampling) for assistant in models.values()]
+    for row, *found in zip(rows, *answers):
+        columns = [[name.replace("_", " ")] for name in models]
+        for column, (text, stopped) in zip(columns, found):
+            column += wrap(visible(text.strip()) + ("" if stopped else " ..."), width)
+        lines = [" | ".join(cell.ljust(width) for cell in cells) for cells in itertools.zip_longest(*columns, fillvalue="")]
+        turn = row.turns[0]
+        question = wrap(visible(f"> {turn.instruction}" + (f" [{turn.input}]" if turn.input else "")), total)
+        print("\n" + "\n".join([*question, *("  " + line.rstrip() for line in lines)]).replace("\0", ""))

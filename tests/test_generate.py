@@ -83,7 +83,7 @@ def test_chat_shows_control_characters_and_does_not_send_them(monkeypatch, capsy
     assert "a\\x1b[2Jb\\r\\x9b c\n" in capsys.readouterr().out
     row = data.Row((Turn("\x1b]0;title\x07", "\x08", "x"),))
     b.answers = lambda *_: [("\x1b[31m\x7f", True)]
-    table.side_by_side({"tuned": b}, row, generate.Sampling())
+    table.side_by_side({"tuned": b}, [row], generate.Sampling())
     assert "\x1b" not in (said := capsys.readouterr().out) and "\\x1b]0;title\\x07 [\\x08]" in said and "\\x1b[31m\\x7f" in said
 
 

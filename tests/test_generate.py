@@ -183,9 +183,9 @@ def test_the_rules_begin_and_end_as_they_say_and_the_copying_ones_take_only_word
     for name in ("base_rules", "base_copy"):
         for row, (text, _) in zip(rows, columns[name].answers(rows, generate.Sampling(max_new_tokens=12))):
             ids = tokenizer.encode(text)
-            assert tokenizer.decode(ids[:1]) in ("The", "A", "Here")
+            assert tokenizer.decode(ids[:1]) in (("The",) if name == "base_copy" else ("The", "A", "Here"))
             assert not any(mark in text[:-1] for mark in ".!?;")
-            before = next((i for i, token in enumerate(ids) if tokenizer.decode([token]) in (" is", ":")), len(ids))
+            before = next((i for i, token in enumerate(ids) if tokenizer.decode([token]) == " is"), len(ids))
             asked = row.turns[0].instruction
             known = set(tokenizer.encode(f" {asked}") + tokenizer.encode(f" {asked[0].lower()}{asked[1:]}"))
             assert name == "base_rules" or set(ids[1:before]) <= known

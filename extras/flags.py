@@ -13,7 +13,7 @@ from data import UserError, get_template
 from extras.speed import supports_bf16
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
-DEVICES = [kind for kind in ("cpu", "mps", "cuda") if getattr(torch, kind).is_available()]  # the best last
+DEVICES = ["cpu"] + ["mps"] * torch.backends.mps.is_available() + ["cuda"] * torch.cuda.is_available()  # the best last
 QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0}
 
 

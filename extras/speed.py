@@ -26,7 +26,7 @@ def supports_bf16(device):
     to imitate it, a hundred times slower."""
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    known = torch.cpu.get_capabilities()
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch do not tell
     return device == "cpu" and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 

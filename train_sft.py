@@ -292,7 +292,7 @@ def main_job(config):
         own.tell(run, models, splits, config.template, Sampling())
     losses = {name: val_loss(m, val_stream, config.pretrain_batch, config.seq_len) for name, m in compared.items()}
     cost = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-    run.report["base_goes_on"] = table.goes_on(models["base_raw"], splits, Sampling())
+    run.report["base_goes_on"] = table.goes_on(scores, splits)
     run.say(f"\n  The base, given only the question, goes on with other questions: {run.report['base_goes_on']:.0%}")
     run.say(f"  What tuning cost: validation loss, {cost}")
     run.say("\n5. Side by side, all held out:")

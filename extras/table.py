@@ -55,16 +55,17 @@ def score_models(models, splits, sampling):
     }
 
 
-def goes_on(base_raw, splits, sampling):
+def goes_on(scores, splits):
     """Share of the held-out questions after which the base, given nothing but the question, goes on with another
     question and puts none twice in a row."""
-    turns = [row.turns[0] for rows in splits.values() for row in rows]
-    rows = [Row((turn,)) for turn in turns if turn.instruction.endswith("?") and not turn.input]
-    found = 0
-    for row, (text, _) in zip(rows, base_raw.answers(rows, sampling)):
-        said = [sentence.strip() for sentence in re.findall(r"[^.!?]+[.!?]", row.turns[0].instruction + text)]
-        found += len(said) > 1 and said[1].endswith("?") and all(a != b for a, b in itertools.pairwise(said))
-    return found / max(1, len(rows))
+    found = []
+    for split, rows in splits.items():
+        for row, (text, _, _) in zip(rows, scores[split]["base_raw"]["answers"]):
+            question = row.turns[0].instruction
+            if question.endswith("?") and not row.turns[0].input:
+                said = [sentence.strip() for sentence in re.findall(r"[^.!?]+[.!?]", question + text)]
+                found.append(len(said) > 1 and said[1].endswith("?") and all(a != b for a, b in itertools.pairwise(said)))
+    return sum(found) / max(1, len(found))
 
 
 def print_table(scores):

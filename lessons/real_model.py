@@ -370,7 +370,8 @@ def flags(parser):
     parser.add_argument("--no-mask", dest="mask", action="store_false", help="learn the prompts too")
     parser.add_argument("--seed", type=int, default=0, help="of the adapter and of the order of the pairs")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: bfloat16 where the processor has it")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch")
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
+    parser.add_argument("--threads", type=int, default=threads, help="of torch")
     parser.add_argument("--quick", action="store_true", help="a tenth of the prompts and two steps: does it run?")
 
 

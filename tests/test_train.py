@@ -95,8 +95,11 @@ def test_any_module_with_a_summed_loss_can_be_trained_with_any_optimizer():
 
 
 def test_micro_batches_do_not_change_what_is_learned():
+    """In what the model says: the bias of keys that do not turn has no gradient but rounding, and Adam makes steps of it."""
     one, other = trained(micro_batch=64), trained(micro_batch=1)
-    torch.testing.assert_close(weights(one), weights(other), atol=1e-5, rtol=1e-3)
+    ids = torch.randint(0, 59, (4, 9), generator=torch.Generator().manual_seed(1))
+    assert (weights(one) - weights(other)).abs().mean() < 1e-6
+    torch.testing.assert_close(one(ids), other(ids), atol=1e-4, rtol=1e-3)
 
 
 def test_the_two_stages_are_the_same_loop(monkeypatch):
@@ -289,7 +292,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
         (["--n-embd", "30"], "--n-embd 30: must be a multiple of"),
         (["--template", "nope"], "nope': unknown. Known: alpaca"),
         (["--hold-out", "nope"], "--hold-out: nope: no such task"),
-        (["--device", "abacus"], "--device: invalid choice: 'abacus'"),
+        (["--device", "abacus"], "--device abacus: not on this machine"),
         (["--resume"], "nothing to resume"),
         (["--out", "/dev/null/x"], "cannot be written"),
     ],

@@ -331,6 +331,8 @@ plt.show()
 # `world.py` writes the corpus (`write_corpus`); `data.py` makes the stream and its windows (`encode_corpus`,
 # `corpus_batch`); `train_sft.py` pretrains (`pretrain`, `train`); `generate.py` continues (`stream_ids`,
 # `generate`), and its column *base, raw prompt* is what you saw here.
+#
+# Open `out/page.html`, the page of your own run, in a browser: the column *base, raw prompt* continues what you type.
 
 # %%
 n = len(facts)

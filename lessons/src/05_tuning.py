@@ -338,6 +338,9 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 # `train_sft.py`: `train()` is the loop, `tune()` gives it the pairs and `pretrain()` the prose. `data.py`:
 # `encode()` puts the end token after the answer and learns it, `collate()` fills rows up and never learns the
 # filling. `model.py`: `GPT.forward()`.
+#
+# Part 2 of `out/page.html`, the page of your own run, colours every token of a tuned answer by its rank under the
+# base, and part 5 has a slider over the steps.
 
 # %%
 first, last = (lab.pooled([curve[i][1] for curve in curves], len(held_out)) for i in (0, -1))

@@ -363,6 +363,8 @@ for name, share in (
 # `generate.py`: `wilson()`, `score()`, `three_models()`, `print_table()`; `--save` writes answers for a judge.
 # `world.py`: `check()` and the splits in `build()`. `data.py`: `prompt_key()`; `train_sft.py` counts the overlap at
 # each run (`show_data()`).
+#
+# Part 4 of `out/page.html`, the page of your own run, lists every held-out question with each column's answer.
 
 # %%
 clean_score, other, leak = (scores[name, "invented facts"] for name in ("clean", "leak, other words", "leak"))

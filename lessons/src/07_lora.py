@@ -182,10 +182,11 @@ base_loss = val_loss(base, stream)
 print(f"{'base':<19} loss on prose {base_loss:.3f}")
 for name, arm in ARMS.items():
     runs = [tune(seed, *arm) for seed in lab.SEEDS]
-    shares = [lab.right(Assistant(model, tokenizer, "alpaca"), held_out)[0] for model in runs]
+    marks = [lab.marks(Assistant(model, tokenizer, "alpaca"), held_out) for model in runs]
+    shares = [sum(some) / len(some) for some in marks]
     losses = [val_loss(model, stream) for model in runs]
     learned = sum(p.numel() for p in runs[0].parameters() if p.requires_grad)
-    models[name], results[name] = runs[0], (learned, lab.pooled(shares, len(held_out)), losses, shares)
+    models[name], results[name] = runs[0], (learned, lab.bootstrap(marks), losses, shares)
     share, low, high = results[name][1]
     print(f"{name:<19} learned {learned:>9,}  right {share:5.1%} ({low:.0%} to {high:.0%})  "
           f"loss on prose {', '.join(f'{loss:.3f}' for loss in losses)}")

@@ -228,14 +228,14 @@ results = {arm: [] for arm in arms}
 for arm, make in arms.items():
     for seed in lab.SEEDS:
         bot = lab.tune(base, tokenizer, make(seed), seed, steps=STEPS, batch=16)
-        results[arm].append({split: lab.right(bot, held)[0] for split, held in splits.items()})
+        results[arm].append({split: lab.marks(bot, held) for split, held in splits.items()})
 
 # %%
 summary = {}
 for arm, found in results.items():
     for split, held in splits.items():
-        shares = [result[split] for result in found]
-        summary[arm, split] = lab.pooled(shares, len(held))
+        shares = [sum(result[split]) / len(held) for result in found]
+        summary[arm, split] = lab.bootstrap([result[split] for result in found])
         mean, low, high = summary[arm, split]
         print(f"{arm:<20}{split:<15}{mean:>6.1%} ({low:.0%} to {high:.0%})  seeds:", *(f"{s:.0%}" for s in shares))
 
@@ -248,7 +248,7 @@ for j, (split, color) in enumerate(zip(splits, ("C1", "C0"))):
     ax.bar(at, mean, 0.36, color=color, alpha=0.6, label=split.replace("_", " "))
     ax.errorbar(at, mean, gaps, fmt="none", color="black", capsize=3)
     for x, arm in zip(at, arms):
-        ax.plot([x] * len(results[arm]), [result[split] for result in results[arm]], "k.", alpha=0.6)
+        ax.plot([x] * len(results[arm]), [sum(result[split]) / len(result[split]) for result in results[arm]], "k.", alpha=0.6)
 ax.set(xticks=range(len(arms)), ylim=(0, 1.02), ylabel="answered exactly right")
 ax.set_xticklabels([arm.replace(", ", ",\n") for arm in arms], fontsize=9)
 ax.set_title("Held-out questions, same number of steps (bars: 95 % intervals, dots: seeds)")

@@ -91,13 +91,13 @@ print({name: len(asked) for name, asked in groups.items()})
 
 # %%
 def measure(bot, short_answers=False):
-    """Returns {group: share answered right}"""
+    """Returns {group: [answered right?, ...]}"""
     asked = groups | ({"translation": [short(row) for row in groups["translation"]]} if short_answers else {})
-    return {name: lab.right(bot, some)[0] for name, some in asked.items()}
+    return {name: lab.marks(bot, some) for name, some in asked.items()}
 
 
 before = measure(instructed)
-print({name: f"{share:.0%}" for name, share in before.items()})
+print({name: f"{sum(marks) / len(marks):.0%}" for name, marks in before.items()})
 
 # %% [markdown]
 # ## Replay
@@ -169,8 +169,8 @@ for arm, how in arms.items():
 # %%
 def show(name, found):
     cells = []
-    for group, asked in groups.items():
-        mean, low, high = lab.pooled([result[group] for result in found], len(asked))
+    for group in groups:
+        mean, low, high = lab.bootstrap([result[group] for result in found])
         cells.append(f"{mean:>5.0%} ({low:.0%} to {high:.0%})")
     print(f"{name:<24}" + "".join(f"{cell:>19}" for cell in cells))
 
@@ -183,10 +183,10 @@ for arm, found in results.items():
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 4))
-for j, (group, asked) in enumerate(groups.items()):
+for j, group in enumerate(groups):
     at = [i + 0.2 * (j - 1.5) for i in range(1 + len(arms))]
     found = [[before]] + list(results.values())
-    mean, low, high = zip(*(lab.pooled([result[group] for result in some], len(asked)) for some in found))
+    mean, low, high = zip(*(lab.bootstrap([result[group] for result in some]) for some in found))
     gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
     ax.bar(at, mean, 0.18, color=f"C{j}", alpha=0.7, label=group)
     ax.errorbar(at, mean, gaps, fmt="none", color="black", capsize=2)
@@ -310,13 +310,11 @@ print(f"\nsampled at temperature 1, right on the questions it was rewarded on: {
 
 # %%
 old_groups = [group for group in groups if group != "translation"]
-asked = sum(len(groups[group]) for group in old_groups)
 
 
 def kept(found):
     """All questions that may be forgotten, all seeds together -> (mean, low, high)"""
-    shares = [sum(result[group] * len(groups[group]) for group in old_groups) / asked for result in found]
-    return lab.pooled(shares, asked)
+    return lab.bootstrap([sum((result[group] for group in old_groups), []) for result in found])
 
 
 # %%

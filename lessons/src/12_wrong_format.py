@@ -128,7 +128,8 @@ STEPS = 4 if lab.FAST else 40
 bots = {name: lab.tune(base, tokenizer, rows, i, STEPS, batch=16, template=name) for i, name in enumerate(names)}
 
 # %%
-table = cross(bots, names, lambda bot: lab.right(bot, asked, max_new=32)[0])
+marks = cross(bots, names, lambda bot: lab.marks(bot, asked, max_new=32))
+table = [[sum(some) / len(some) for some in line] for line in marks]
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 6.5))
@@ -277,10 +278,10 @@ for name, slip in slips.items():
 
 # %%
 n = len(names)
-diagonal = [table[i][i] for i in range(n)]
+diagonal = [marks[i][i] for i in range(n)]
 texts = [prompt_text(TEMPLATES[name], "x", "y") for name in names]
-others = [table[i][j] for i in range(n) for j in range(n) if texts[i] != texts[j]]
-same, other = lab.pooled(diagonal, len(asked)), lab.pooled(others, len(asked))
+others = [marks[i][j] for i in range(n) for j in range(n) if texts[i] != texts[j]]
+same, other = lab.bootstrap(diagonal), lab.bootstrap(others)
 print(f"asked as trained {same[0]:.1%} ({same[1]:.0%} to {same[2]:.0%}), "
       f"with another template {other[0]:.1%} ({other[1]:.0%} to {other[2]:.0%})")
 lab.claim("asked with another template than it was trained with, a model answers worse", other[2] < same[1])

@@ -28,6 +28,7 @@ import torch
 
 import world
 from data import IGNORE, Row, Turn, collate
+from extras.table import wilson
 
 base, tokenizer = lab.load_base()
 
@@ -251,7 +252,7 @@ plt.show()
 def share(way, kind, name):
     """Returns (share, low, high) over all seeds"""
     found = seen[way, kind]
-    return found.count(name) / len(found), *lab.wilson(found.count(name), len(found))
+    return found.count(name) / len(found), *wilson(found.count(name), len(found))
 
 
 for way in WAYS:
@@ -378,7 +379,7 @@ for seed in lab.SEEDS:
 # %%
 def refused(found, kind):
     some = [no for k, no in found if k == kind]
-    return sum(some) / len(some), *lab.wilson(sum(some), len(some))
+    return sum(some) / len(some), *wilson(sum(some), len(some))
 
 
 print("refused" + "".join(f"{kind:>24}" for kind in KINDS))

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 
 import world
 from data import IGNORE, Row, Turn, collate
+from extras.table import wilson
 from generate import Sampling
 from train_sft import adamw
 
@@ -233,7 +234,7 @@ def test_answers(bot, seeds=2):
 def share_of(test, said):
     """Returns (share of the answers that pass the test, low, high)"""
     k = sum(test(row, text) for row, text in said)
-    return k / len(said), *lab.wilson(k, len(said))
+    return k / len(said), *wilson(k, len(said))
 
 
 def right(row, text):
@@ -264,12 +265,12 @@ for name, answers in said.items():
 # %%
 duels = [prefer(row, new, old) for (row, new), (_, old) in zip(said["after DPO"], said["tuned"])]
 wins = [duel[0] == new for duel, (_, new) in zip(duels, said["after DPO"]) if duel]
-low, high = lab.wilson(sum(wins), len(wins)) if wins else (0.0, 1.0)
+low, high = wilson(sum(wins), len(wins)) if wins else (0.0, 1.0)
 print(f"after DPO wins {sum(wins)} of {len(wins)} duels (95 %: {low:.0%} to {high:.0%}), {duels.count(None)} ties")
 
 # %%
 other = lab.some(splits["unseen_inputs"], 120)
-kept = {name: lab.pooled([lab.right(bot, other)[0] for bot in bots.values()], len(other))
+kept = {name: lab.bootstrap([lab.marks(bot, other) for bot in bots.values()])
         for name, bots in (("tuned", tuned), ("after DPO", after))}
 for name, found in kept.items():
     print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*found))

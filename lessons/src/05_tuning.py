@@ -242,7 +242,8 @@ plt.show()
 # name what this one asked for. The *value* is about as likely as before: the base, led as far as "The capital of France
 # is", knows how to go on. It would not have gone there. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the
 # same kind of thing of large models: tuning moves few tokens, mostly those of form. In this world it is so clear by
-# construction: no page of the prose answers a question, and none ends right after a statement.
+# construction: no page of the prose answers a question, and none ends right after a statement. Does that mean that a few
+# rules could replace tuning? Lesson 18 tries it, and is best read right after this one.
 #
 # ## What stopping is, and the most common bug
 #

@@ -40,11 +40,12 @@ asked = {name: lab.some(held, 120) for name, held in splits.items()}
 # Zhou et al. (2023, "LIMA") tuned a large model on a thousand good pairs and proposed that knowledge comes from
 # pretraining and tuning teaches the format. Lin et al. (2023, "The Unlocking Spell on Base LLMs") compared base and
 # tuned models token by token: most choices are the same, and those that move are mostly of style. Kung and Peng (2023,
-# "Do Models Really Learn to Follow Instructions?") took most of the meaning out of the instructions they tuned on, and
-# with few pairs the models did about as well. Hewitt et al. (2024, "Instruction Following without Instruction Tuning")
+# "Do Models Really Learn to Follow Instructions?") left in the task descriptions they tuned on only which outputs are
+# possible, and the models did about as well; with few pairs, no better than guessing among these outputs. Hewitt et al. (2024, "Instruction Following without Instruction Tuning")
 # tuned on answers *without* any instruction, which they call response tuning, and also wrote three rules for the
-# decoding of an untuned model, which do not look at the instruction. In both cases a base of seven billion parameters
-# became something that follows instructions, though not as well as a tuned one.
+# decoding of an untuned model (end sooner, do not repeat, favour or avoid fifteen tokens). In both cases a base of seven
+# billion parameters followed instructions, though people's preferences, as a judge model guessed them, went to the tuned
+# one more often.
 #
 # So rules and response tuning are two baselines. Tuning taught, at least, what lies above them.
 #
@@ -131,8 +132,9 @@ for question in ("What is the capital of France?", "Name the opposite of long.",
 # %% [markdown]
 # ## Response tuning
 #
-# The other baseline: tune as usual, on the right answers in the right number, but under instructions that do not belong
-# to them. Whoever learns from this cannot learn to read an instruction.
+# The other baseline, in a form of our own: tune as usual, on the same answers, but under instructions that do not belong
+# to them. (Hewitt et al. leave the instructions away. Here every prompt looks as it will when it is asked.) Nobody can
+# learn from these pairs what an instruction has to do with its answer.
 #
 # ### Exercise 18.2: other people's questions (rebuild, 6 minutes)
 #

@@ -29,7 +29,7 @@ from extras.table import wilson
 from model import apply_rotary, rotary_cos_sin
 
 base, tokenizer = lab.load_base()
-base.requires_grad_(False)
+base = base.requires_grad_(False)
 
 # %% [markdown]
 # ## From ids to ids

@@ -272,7 +272,8 @@ plt.show()
 # It rises, as FLAN's does, with the pairs and the steps held equal. Tuned on one or two task types the model answers
 # next to no unseen task: it has learned to say *those* statements, whatever is asked. With a few types the dots lie far
 # apart: much depends on which ones were drawn. With all of them most unseen tasks are answered, from the same 48 pairs.
-# Over phrasings, with all task types in the mixture, the curve is flat.
+# Over phrasings, with all task types in the mixture, the curve of unseen tasks is flat. (Asked in unseen phrasings it may
+# rise a little with eight or ten; three choices lie too far apart to say.)
 #
 # What is learned from many types is what they have in common: take the name of what is asked for from the instruction,
 # and tell what is known of it. The facts themselves the base has read, those of the held-out tasks too. FLAN's tasks

@@ -147,9 +147,8 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Read it in four steps. The diagonal first: asked as trained. A low number *there* is no matter of a wrong format:
-# `llama3` writes its headers in so many ordinary tokens that the question is the smaller part of its prompts, and the
-# few steps of this lesson are not enough to get used to that. (A real Llama has a single token for each.)
+# Read it in four steps. The diagonal first: asked as trained. What is missing *there* is no matter of a wrong format but
+# of the few steps of this lesson. (Each row is one run, and 32 questions are few: do not rank neighbours.)
 #
 # Then pairs that understand each other fully. `llama2` and `mistral` are the same text as long as nobody gives a
 # system prompt. Others are alike where it matters: shortly before the answer.
@@ -207,6 +206,11 @@ for name, slip in slips.items():
     print(f"{name:<28} {slipped[name][0]:6.1%}   95 %: {slipped[name][1]:.0%} to {slipped[name][2]:.0%}")
 
 # %% [markdown]
+# A header that is missing or stands there twice costs little. One character at the very end costs everything, whether it
+# is one too many (the space) or one too few (the newline). What counts is the last token before the answer: from there
+# the model was tuned to begin, and it has never begun an answer anywhere else. Another newline is the same token once
+# more.
+#
 # ## The tool that finds it
 #
 # Reading two prompts side by side finds few of these slips; comparing *ids* finds all. Take a training example, the

@@ -277,8 +277,9 @@ for name, found in kept.items():
 
 # %% [markdown]
 # Sampled at temperature 1, the tuned model writes all three forms, and often none. It had seen right stories only, all
-# alike to the loss. DPO teaches what to prefer, and what to avoid, because the pairs hold the model's own mistakes. Look
-# at the other questions too: nothing in the loss asks to keep them, and many are lost.
+# alike to the loss. DPO teaches the preference: the shortest form, rare before, is now about every second answer. Whether
+# stories are *right* more often is less clear, although the pairs hold the model's own mistakes: compare the two intervals.
+# And look at the other questions. Nothing in the loss asks to keep them, and most of them are lost, in thirty steps.
 #
 # Now see *how* it was learned.
 
@@ -333,7 +334,8 @@ plt.show()
 # %% [markdown]
 # The margin holds beta as a factor, so compare the distances. In theory a short leash keeps the model near. In this
 # run each larger beta stays nearer; on some bases the four hardly differed after so short a training, and each point is
-# a single run. So the lesson claims only that a much larger beta does not take the model further away. Whether the leash costs the preference is the third panel's question, with the same caution.
+# a single run. So the lesson claims only that a much larger beta does not take the model further away. Does the
+# leash cost the preference? In the third panel it does not, with the same caution.
 #
 # ## Where this stands
 #
@@ -355,8 +357,9 @@ plt.show()
 #
 # <details><summary>Answer</summary>
 #
-# Here that would work as well: the preference is easy to show. It says nothing about what to avoid, though, and it
-# needs chosen answers that are good in themselves. A pair only needs one to be better than the other.
+# Perhaps that would work as well here, since the preference is easy to show; it is the comparison that this lesson lacks
+# (try it with `lab.tune` on the chosen answers). It says nothing about what to avoid, though, and it needs chosen answers
+# that are good in themselves. A pair only needs one to be better than the other.
 #
 # </details>
 #

@@ -22,7 +22,7 @@ import world  # noqa: E402
 from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
 from extras.checkpoint import build_model, load_checkpoint  # noqa: E402
 from extras.speed import tune_malloc  # noqa: E402
-from extras.table import score, wilson  # noqa: E402
+from extras.table import score  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
 from model import add_lora  # noqa: E402
 
@@ -93,7 +93,7 @@ def tune(base, tokenizer, rows, seed=0, steps=None, lr=8e-4, batch=32, template=
         rng = random.Random(seed)
         first, examples = (
             prepare(some, tokenizer, template, block)[0]
-            + train_sft.replayed(pages(), tokenizer, len(some) // 5, block, rng)
+            + train_sft.replayed(pages(), tokenizer, len(some) * 3 // 10, block, rng)
             for some in kinds
         )
     examples = examples or prepare(rows, tokenizer, template, block)[0]
@@ -117,10 +117,23 @@ def right(assistant, rows, max_new=48):
     return found["correct"] / found["n"], *found["interval"]
 
 
-def pooled(results, n):
-    """Shares of several seeds, each of n questions -> (mean, low, high), the interval of all questions together."""
-    mean = sum(results) / len(results)
-    return mean, *wilson(mean * n * len(results), n * len(results))
+def marks(assistant, rows, max_new=48):
+    """One bool for each row: answered exactly right, and stopped?"""
+    answers = assistant.answers(rows, Sampling(max_new_tokens=max_new))
+    return [stopped and world.check(row.task, row.turns[0].output, text) for row, (text, stopped) in zip(rows, answers)]
+
+
+def bootstrap(table, draws=1000):
+    """Shares over seeds and questions, table[seed][question] -> (mean, low, high), a 95 % percentile interval.
+
+    Each draw takes seeds, and of each the same questions, with replacement (Efron & Tibshirani 1993): a question that
+    all seeds get wrong, or a seed that is bad at all, moves it as a whole, as it should."""
+    table = torch.tensor(table, dtype=torch.float)  # (S, Q)
+    generator = torch.Generator().manual_seed(0)
+    questions = torch.randint(table.shape[1], (draws, table.shape[1]), generator=generator)
+    seeds = torch.randint(len(table), (draws, len(table)), generator=generator)
+    means = torch.stack([table[s][:, q].mean() for s, q in zip(seeds, questions)])
+    return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
 
 
 def ask(assistant, instruction, input="", max_new=48):

@@ -101,43 +101,43 @@ def all_causal(model, ids):
     return True
 
 
-def turned(x, position, base=100.0, sign=1, neighbours=False):
-    """One pair after the other, with plain numbers."""
+def turned(x, position, base=100.0, sign=1, neighbours=False, step=4, turning=2):
+    """One pair after the other, with plain numbers: `turning` pairs turn, pair i by position * base^(-step i / hs)."""
     hs, out = len(x), [0.0] * len(x)
     for i in range(hs // 2):
         one, two = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)
-        angle = sign * position * base ** (-2 * i / hs)
+        angle = sign * position * base ** (-step * i / hs) if i < turning else 0.0
         out[one] = x[one] * math.cos(angle) - x[two] * math.sin(angle)
         out[two] = x[one] * math.sin(angle) + x[two] * math.cos(angle)
     return out
 
 
 def turn(function):
-    x = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0]
+    x = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 1.5, 4.0]
     given = torch.tensor(x)
     result = called(function, given, 7)
     assert torch.equal(given, torch.tensor(x)), "you changed the caller's vector; make a new one"
-    assert isinstance(result, torch.Tensor) and result.shape == (6,), "return a tensor of the same shape as x"
+    assert isinstance(result, torch.Tensor) and result.shape == (8,), "return a tensor of the same shape as x"
     assert not near(result, turned(x, 7, neighbours=True)), "the pairs are (x[i], x[i + hs/2]), not neighbours"
     assert not near(result, turned(x, 7, sign=-1)), "turned the wrong way round: look at the signs of the sines"
     assert not near(result, turned(x, 7, base=10000.0)), "the paper's 10000 is 100 in this project"
     assert abs(result.norm() - given.norm()) < 1e-3, (
         "the length changed; turning keeps it: (a cos - b sin, a sin + b cos)"
     )
-    flat = turned(x, 7, base=1.0)
-    assert not near(result, flat), "all pairs turn alike; pair i turns by position * 100^(-2i/hs)"
-    slow = [0.0] * 6
-    for i in range(3):
-        angle = 7 * 100.0 ** (-i / 6)
-        slow[i] = x[i] * math.cos(angle) - x[i + 3] * math.sin(angle)
-        slow[i + 3] = x[i] * math.sin(angle) + x[i + 3] * math.cos(angle)
-    assert not near(result, slow), "the exponent is -2i/hs, you have -i/hs"
+    for step in (2, 4):
+        all_turn = turned(x, 7, step=step, turning=4)
+        assert not near(result, all_turn), "all pairs turn; only the first half does, i < hs/4. The others stay as they are"
+    for turning in (2, 4):
+        assert not near(result, turned(x, 7, base=1.0, turning=turning)), (
+            "the pairs turn alike; pair i turns by position * 100^(-4i/hs)"
+        )
+    assert not near(result, turned(x, 7, step=2)), "the exponent is -4i/hs, you have -2i/hs"
     assert near(result, turned(x, 7)), f"expected {turned(x, 7)}, you have {result.tolist()}"
     assert near(called(function, given, 0), x), "position 0 turns nothing"
-    assert near(called(function, torch.tensor([1.0, 0.0]), 1), [math.cos(1), math.sin(1)]), (
-        "[1, 0] at 1 is [cos 1, sin 1]"
+    assert near(called(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), [math.cos(1), 2.0, math.sin(1), 0.0]), (
+        "[1, 2, 0, 0] at 1 is [cos 1, 2, sin 1, 0]"
     )
-    print("right: every pair turned at its own speed")
+    print("right: half of the pairs turned, each at its own speed")
 
 
 def loss_at(function):

@@ -35,15 +35,21 @@ base_bot = Assistant(base, tokenizer, None)  # no template: it is given raw text
 # %% [markdown]
 # ## What it reads
 #
-# The corpus is prose about a tiny true world (`world.py`). It holds statements, short texts, and questions. Here are
-# four passages. Look for a question, and for what comes after it: never its answer.
+# The corpus is prose about a tiny true world (`world.py`). Here are four passages. Look for a question, and for what
+# comes after it: never its answer.
 
 # %%
 corpus = world.build(seed=1, size=0.1).corpus
 for passage in corpus[:4]:
     print(repr(passage), end="\n\n")
+print("kinds of pages, in percent:", world.PAGES)
 
 # %% [markdown]
+# *facts* and *texts* tell things, *retold* tells of a text what it says. The rest was put in on purpose, because so
+# small a model cannot learn it from whatever stands in books: *questions* are worksheets without answers, in the words
+# in which the model will later be asked; *echoes* say the name of a thing several times; an *index* shows that a word
+# at the start of a line is the same word. So this base has met its questions. It has not met one that was answered.
+#
 # A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length, and each token is
 # replaced by its place in that list, its *id*. (Lesson 2 makes such a list.) A token usually takes the space before a
 # word along.
@@ -309,7 +315,8 @@ plt.title("The same facts, by kind of task (no bar: none)")
 plt.show()
 
 # %% [markdown]
-# Be careful with the meaning of "almost never". In this corpus no question is followed by its answer, so the base had
+# Be careful with the meaning of "almost never". These are facts of the tables; asked about a short text that stands
+# beside the question, the base does begin with the right statement now and then, as the main job's table shows. In this corpus no question is followed by its answer, so the base had
 # nothing to learn that step from. The web does hold questions with answers, and a large base answers some. What is
 # the same at every size: it continues, and you steer it by choosing what it continues (GPT-2's report, Radford et al.
 # 2019, did translation and summaries that way). Instruction tuning makes a question enough.
@@ -321,7 +328,8 @@ plt.show()
 #
 # <details><summary>Answers</summary>
 #
-# 1. Sums are the usual weak place: each is told like any fact, yet all look alike, so they are easily mixed up.
+# 1. Facts about numbers are the usual weak place: each is told like any fact, yet all look alike, so they are easily
+# mixed up. A base that misses hardly any fact shows little of this in the picture.
 # 2. With a large base, yes: a few questions with answers as a pattern to continue (few-shot prompting, Brown et al.
 # 2020). Try it with this one; the lesson does not promise that so small a model picks it up.
 # </details>

@@ -29,7 +29,7 @@ from extras.table import wilson
 from model import apply_rotary, rotary_cos_sin
 
 base, tokenizer = lab.load_base()
-base.requires_grad_(False)
+base = base.requires_grad_(False)
 
 # %% [markdown]
 # ## From ids to ids
@@ -226,24 +226,30 @@ print("a change at t moves nothing before t, for every t:", causal)
 #
 # Dot products do not know positions. Rotary embedding (Su et al. 2021) turns each query and key by an angle that
 # grows with its position. A dot product of two turned vectors depends only on the difference of the angles: on the
-# distance. Different pairs of numbers turn at different speeds.
+# distance. Different pairs of numbers turn at different speeds, and here, as in GPT-NeoX (Black et al. 2022), only half
+# of the pairs turn at all. The others stay as they are, so they can compare *what* two words are, wherever they stand.
 #
 # ### Exercise 3.3: turn a vector (rebuild, 10 minutes)
 #
-# Pair number i is (x[i], x[i + hs/2]). Its angle is position * 100^(-2i/hs).
+# The vector has hs numbers, so hs/2 pairs; pair number i is (x[i], x[i + hs/2]). Its angle is position * 100^(-4i/hs)
+# for i < hs/4, and 0 for the pairs after those.
 #
 # <details><summary>Hint</summary>
-# `first, second = x.chunk(2)`. Turning (a, b) by an angle gives (a cos - b sin, a sin + b cos). Put the halves
-# together with `torch.cat`.
+# `first, second = x.chunk(2)`. Turning (a, b) by an angle gives (a cos - b sin, a sin + b cos). Start with an angle of
+# zero for every pair (`torch.zeros`) and fill in the first half. Put the halves together with `torch.cat`.
 # </details>
 
 
 # %%
 def turn(x, position):
-    """x (hs,) -> the same, turned for its position (hs,). [1, 0] at position 1 -> [cos 1, sin 1]"""
+    """x (hs,) -> the same, turned for its position (hs,).
+
+    [1, 2, 0, 0] at position 1 -> [cos 1, 2, sin 1, 0]: pair 0 turns by 1, pair 1 stays"""
     ### BEGIN SOLUTION
     hs = len(x)
-    angle = position * 100.0 ** (-torch.arange(0, hs, 2) / hs)  # (hs/2,)
+    angle = torch.zeros(hs // 2)
+    speeds = 100.0 ** (-torch.arange(0, hs, 4) / hs)  # (hs/4,)
+    angle[: len(speeds)] = position * speeds
     first, second = x.chunk(2)
     return torch.cat((first * angle.cos() - second * angle.sin(), first * angle.sin() + second * angle.cos()))
     ### END SOLUTION

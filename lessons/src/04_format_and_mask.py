@@ -25,7 +25,6 @@ import torch.nn.functional as F
 import world
 from data import IGNORE, Turn, collate, prepare, render, shift
 from extras.audit import audit, show_mask
-from extras.table import wilson
 from generate import Sampling
 
 base, tokenizer = lab.load_base()
@@ -241,18 +240,18 @@ for how in HOW:
         bot = lab.tune(base, tokenizer, rows, seed, steps, examples=variant)
         found[how, seed] = []
         for row, (text, stopped) in zip(questions, bot.answers(questions, Sampling())):
-            exact = world.check(row.task, row.turns[0].output, text)
+            exact = stopped and world.check(row.task, row.turns[0].output, text)
             begins = exact or text.strip().startswith(row.turns[0].output)
             found[how, seed].append({"begins right": begins, "exactly right": exact, "stopped": stopped})
     print(f"{how:<6} {lab.ask(bot, 'What is the capital of Spain?')}")
 
 # %%
-table, total = {}, len(questions) * len(lab.SEEDS)
+table = {}
 for what in ("begins right", "exactly right", "stopped"):
     for how in HOW:
-        each = [sum(reply[what] for reply in found[how, seed]) for seed in lab.SEEDS]
-        mean, low, high = table[how, what] = sum(each) / total, *wilson(sum(each), total)
-        print(f"{what:<14} {how:<6} {mean:6.1%}  ({low:.0%} to {high:.0%})   seeds: {each} of {len(questions)}")
+        each = [[reply[what] for reply in found[how, seed]] for seed in lab.SEEDS]
+        mean, low, high = table[how, what] = lab.bootstrap(each)
+        print(f"{what:<14} {how:<6} {mean:6.1%}  ({low:.0%} to {high:.0%})   seeds: {[*map(sum, each)]} of {len(questions)}")
 
 # %%
 plt.figure(figsize=(7.5, 3.6))
@@ -268,15 +267,16 @@ plt.show()
 # %% [markdown]
 # *Early* finds the answers and cannot end them: nothing ever told it to. One place, and no error message.
 #
-# *Late* costs nearly everything, and for one token. The first one is left to the base's habits, and what its prose puts
-# after a question is another question. Once begun as a question, a line goes on as one.
+# *Late* costs everything, and for one token. The first one is left to the base's habits: it begins a question, or some
+# other word of its prose, as in the line printed above. Now and then the right statement follows even so, but no reply
+# *begins* right.
 #
-# *Off* costs about ten points in this run, and the seeds of one mask differ by more: less than one might think from
-# the care that goes into masks. Learning to write prompts does not contradict answering. In the literature it goes
-# both ways: Shi et al. (2024, "Instruction Tuning With Loss Over Instructions") find that it even helps where answers
-# are short or examples few. The mask is the cleaner contract, and it makes the loss mean what you want to know: how
-# well the model *answers*. The intervals here count every question of every seed as if it were new, so they are a
-# little too narrow; do not rank masks by a few points.
+# *Off* costs fewer: somewhat under twenty points in this run, more than the seeds of one mask differ by. Some of its
+# answers go on with `### Instruction:`, which it has learned to write too, and do not stop. So after a few steps the
+# mask pays; the literature goes both ways: Shi et al. (2024, "Instruction Tuning With Loss Over Instructions") find that
+# learning the prompts even helps where answers are short or examples few. The mask is the cleaner contract, and it makes
+# the loss mean what you want to know: how well the model *answers*. (The intervals are a bootstrap: seeds and questions
+# are drawn anew, with replacement, a thousand times.)
 #
 # ## Two questions to think about
 #
@@ -302,7 +302,7 @@ plt.show()
 # %%
 lab.claim(
     "a mask one place too early leaves a model that begins right and almost never ends right; one too late costs most "
-    "of the answers, because the first token decides; all learned costs at most some points",
+    "of the answers, because the first token decides; all learned costs less than 25 points",
     table["early", "begins right"][1] > 0.5
     and table["early", "exactly right"][2] < 0.1
     and table["early", "stopped"][2] < table["right", "stopped"][1] - 0.2

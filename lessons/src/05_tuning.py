@@ -21,9 +21,9 @@ from checks import lesson05 as checks
 import matplotlib.pyplot as plt
 import torch
 
+import world
 from data import IGNORE, Turn, collate, epoch_batches, prepare
 from extras.audit import audit
-from extras.table import score
 from generate import Assistant, Sampling
 from train_sft import adamw, train
 
@@ -102,14 +102,14 @@ print(len(held_out), "held-out questions")
 
 # %%
 def tune_and_watch(seed, examples, say=False):
-    """Returns (tuned Assistant, [(step, share right, share stopped), ...])"""
+    """Returns (tuned Assistant, [(step, marks of the held-out questions, share stopped), ...])"""
     bot, curve = Assistant(copy.deepcopy(base), tokenizer, "alpaca"), []
     batches = epoch_batches(examples, 32, seed)
 
     def watch(step):
         """Ask the held-out questions."""
-        found = score(bot, held_out, Sampling())
-        curve.append((step, found["correct"] / found["n"], found["stopped"] / found["n"]))
+        stopped = [stopped for _, stopped in bot.answers(held_out, Sampling())]
+        curve.append((step, lab.marks(bot, held_out), sum(stopped) / len(stopped)))
         if say:
             print(f"step {step:>3}: {lab.ask(bot, 'What is the capital of France?', max_new=16)}")
 
@@ -132,7 +132,7 @@ for seed in lab.SEEDS:
 
 # %%
 for curve in curves:
-    plt.plot([step for step, _, _ in curve], [share for _, share, _ in curve], "o-", color="C0", alpha=0.7)
+    plt.plot([step for step, _, _ in curve], [sum(marks) / len(marks) for _, marks, _ in curve], "o-", color="C0", alpha=0.7)
     plt.plot([step for step, _, _ in curve], [stop for _, _, stop in curve], "--", color="C1", alpha=0.7)
 plt.plot([], [], "o-", color="C0", label="answered exactly right")
 plt.plot([], [], "--", color="C1", label="stopped by itself")
@@ -217,7 +217,7 @@ def by_group(model, rows):
 
 
 outputs = [(row, row.turns[0].output) for row in held_out]
-statements = [row for row, said in outputs if said == " ".join(lab.statement_of(row)) and lab.world.HERE not in said]
+statements = [row for row, said in outputs if said == " ".join(lab.statement_of(row)) and world.HERE not in said]
 means = {name: by_group(model, statements) for name, model in (("base", base), ("tuned", tuned[0].model))}
 gains = dict(zip(GROUPS, (two - one for one, two in zip(means["base"], means["tuned"]))))
 print({group: round(gain, 2) for group, gain in gains.items()})
@@ -242,7 +242,8 @@ plt.show()
 # name what this one asked for. The *value* is about as likely as before: the base, led as far as "The capital of France
 # is", knows how to go on. It would not have gone there. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the
 # same kind of thing of large models: tuning moves few tokens, mostly those of form. In this world it is so clear by
-# construction: no page of the prose answers a question, and none ends right after a statement.
+# construction: no page of the prose answers a question, and none ends right after a statement. Does that mean that a few
+# rules could replace tuning? Lesson 18 tries it, and is best read right after this one.
 #
 # ## What stopping is, and the most common bug
 #
@@ -294,11 +295,11 @@ def count(bots):
     """Returns shares over all seeds with intervals: stopped, exactly right, begins right"""
     found = []
     for bot in bots:
-        answers = bot.answers(held_out, Sampling())
-        begins = [text.strip().startswith(row.turns[0].output) for row, (text, _) in zip(held_out, answers)]
-        result = score(bot, held_out, Sampling())
-        found.append((result["stopped"], result["correct"], sum(begins)))
-    return [lab.pooled([n / len(held_out) for n in column], len(held_out)) for column in zip(*found)]
+        answers = [(row, row.turns[0].output, *answer) for row, answer in zip(held_out, bot.answers(held_out, Sampling()))]
+        right = [stopped and world.check(row.task, expected, text) for row, expected, text, stopped in answers]
+        begins = [good or text.strip().startswith(expected) for good, (_, expected, text, _) in zip(right, answers)]
+        found.append(([stopped for *_, stopped in answers], right, begins))
+    return [lab.bootstrap(table) for table in zip(*found)]
 
 
 kept, hidden = count(tuned), count(endless)
@@ -313,7 +314,7 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 #
 # ## Questions to think about
 #
-# 1. The score in the curve rises within a few steps, although each step shows 32 pairs and there are 60 kinds of
+# 1. The score in the curve rises within a few steps, although each step shows 32 pairs and there are 62 kinds of
 #    question. What would the curve look like if tuning had to teach the facts as well?
 #
 # <details><summary>Answer</summary>
@@ -343,7 +344,7 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 # base, and part 5 has a slider over the steps.
 
 # %%
-first, last = (lab.pooled([curve[i][1] for curve in curves], len(held_out)) for i in (0, -1))
+first, last = (lab.bootstrap([curve[i][1] for curve in curves]) for i in (0, -1))
 print(f"right before tuning {first[0]:.1%}, after {STEPS} steps {last[0]:.1%} ({last[1]:.0%} to {last[2]:.0%})")
 lab.claim(f"{STEPS} steps turn a base that answers nothing into one that answers most held-out questions",
           first[0] < 0.05 and last[1] > 0.5)

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 6. Did it work?
 #
-# You will score a base and a tuned model on three kinds of unseen questions, put intervals on the scores with your
+# You will score a base and a tuned model on three kinds of unseen question, put intervals on the scores with your
 # own hands, see two checkers disagree about the same answers, measure how much a leak flatters, and let a biased
 # judge be fooled by the order of two answers.
 #
@@ -30,11 +30,11 @@ from extras.table import wilson
 from generate import Assistant, Sampling, three_models
 
 # %% [markdown]
-# ## Three questions, each harder
+# ## Three kinds of unseen question
 #
 # *Unseen inputs*: a known kind of question about something that no pair asked about. *Unseen phrasings*: a way of
 # asking that stands in no pair. *Unseen tasks*: a kind of question that was never tuned on. (The main job also asks
-# unseen tasks in unseen words, which is harder still.) One row of each:
+# unseen tasks in unseen words.) One row of each:
 
 # %%
 base, tokenizer = lab.load_base()
@@ -246,7 +246,7 @@ bots = {
 bots = {"clean": clean} | bots
 tests = {"invented facts": test} | {name: asked[name] for name in ("unseen_inputs", "unseen_tasks")}
 scores = {
-    (name, split): lab.pooled([lab.right(bot, some)[0] for bot in group], len(some))
+    (name, split): lab.bootstrap([lab.marks(bot, some) for bot in group])
     for name, group in bots.items()
     for split, some in tests.items()
 }
@@ -268,7 +268,8 @@ ax.legend(ncols=3, loc="upper center")
 plt.show()
 
 # %% [markdown]
-# (Each seed is asked the same questions, so these intervals are a little too narrow.)
+# (These intervals are a bootstrap: seeds and questions are drawn anew, with replacement, a thousand times. Wilson's would
+# count the same question, asked of three seeds, as three.)
 #
 # What the leaked arms answer about people who were never described is memory. On honest questions the same models are
 # no better. And the leak in other words flatters too, although no comparison of prompts finds it; of large models and

@@ -2,7 +2,7 @@
 # # 9. Small and tuned beats big and untuned
 #
 # You will pretrain a model of less than a third of the base's size, tune it, and ask it the held-out questions. The
-# big untuned base answers the same ones with the best few-shot prompt that you can find for it.
+# big untuned base answers the same ones with the best few-shot prompt of five forms.
 #
 # About 2 minutes of computing on a laptop CPU (2 cores), 25 minutes of yours. Needs `out/base.pt`, which
 # `python train_sft.py` writes.
@@ -311,10 +311,11 @@ plt.show()
 # ## What it says
 #
 # The big base knows most answers: with the right statement begun for it, it completes it. But asked, with the best
-# prompt found, it answers far less often than the small one, however generously one scores it. Here tuning is worth more
-# than three times the parameters.
+# prompt of these, it answers far less often than the small one, though it is scored more kindly. Here tuning is worth more
+# than three times the parameters. (Five forms are not all; a better one would narrow the gap. The main job's table has
+# one more, the question alone.)
 #
-# Two cautions. First, this base is unusually bad at few-shot prompts, and more shots hardly help it: to follow a
+# Two cautions. First, this base is unusually bad at few-shot prompts, and shots help it little: to follow a
 # pattern of questions and answers, a model must have met such patterns, and our prose keeps every answer away from
 # its question. Text of the web is full of question pages, so large bases do far better. Second, the small model pays for its
 # size. Tuned, the big one would be well ahead of it, as the main job's table shows; facts and tasks need room.

@@ -202,8 +202,8 @@ plt.show()
 # %% [markdown]
 # ## The measurement
 #
-# All models are tuned for the same 40 steps of 16 pairs, so all see 640 pairs: the few clean ones twice, an eighth of
-# the many once. Three seeds each, each with other noise; the seed also draws which rows come in.
+# All models are tuned for the same 40 steps of 16 pairs, so all see 640 pairs: the few clean ones twice, less than
+# a tenth of the many once. Three seeds each, each with other noise; the seed also draws which rows come in.
 #
 # **Predict** the order: few clean; many with 0, 30, 60 and 90 % spoiled; the 90 % after your filter. At
 # which share does it break? Remember that the answers are decoded greedily: at every place the likeliest token wins.
@@ -228,14 +228,14 @@ results = {arm: [] for arm in arms}
 for arm, make in arms.items():
     for seed in lab.SEEDS:
         bot = lab.tune(base, tokenizer, make(seed), seed, steps=STEPS, batch=16)
-        results[arm].append({split: lab.right(bot, held)[0] for split, held in splits.items()})
+        results[arm].append({split: lab.marks(bot, held) for split, held in splits.items()})
 
 # %%
 summary = {}
 for arm, found in results.items():
     for split, held in splits.items():
-        shares = [result[split] for result in found]
-        summary[arm, split] = lab.pooled(shares, len(held))
+        shares = [sum(result[split]) / len(held) for result in found]
+        summary[arm, split] = lab.bootstrap([result[split] for result in found])
         mean, low, high = summary[arm, split]
         print(f"{arm:<20}{split:<15}{mean:>6.1%} ({low:.0%} to {high:.0%})  seeds:", *(f"{s:.0%}" for s in shares))
 
@@ -248,7 +248,7 @@ for j, (split, color) in enumerate(zip(splits, ("C1", "C0"))):
     ax.bar(at, mean, 0.36, color=color, alpha=0.6, label=split.replace("_", " "))
     ax.errorbar(at, mean, gaps, fmt="none", color="black", capsize=3)
     for x, arm in zip(at, arms):
-        ax.plot([x] * len(results[arm]), [result[split] for result in results[arm]], "k.", alpha=0.6)
+        ax.plot([x] * len(results[arm]), [sum(result[split]) / len(result[split]) for result in results[arm]], "k.", alpha=0.6)
 ax.set(xticks=range(len(arms)), ylim=(0, 1.02), ylabel="answered exactly right")
 ax.set_xticklabels([arm.replace(", ", ",\n") for arm in arms], fontsize=9)
 ax.set_title("Held-out questions, same number of steps (bars: 95 % intervals, dots: seeds)")
@@ -259,8 +259,10 @@ plt.show()
 # %% [markdown]
 # ## What it says
 #
-# The few clean pairs do as well as the thousands of clean ones: at equal steps the larger number bought nothing.
-# That is LIMA's point, and it holds here for the same reason: the base already knows, tuning shows it the manner.
+# The few clean pairs do as well as as many drawn from thousands of clean ones: at equal steps, 320 pairs seen twice and
+# 640 seen once are alike. That is near to LIMA's point (its thousand pairs stood against fifty times as many, all of
+# them seen): the base already knows, so few pairs go far. With *more steps* the thousands would go on helping, as the
+# main job does.
 #
 # With three in ten spoiled some points are lost, with six in ten most of them. That three in ten cost so little has a
 # reason: the spoiled answers disagree with each other, and greedy decoding takes the likeliest token, which the clean
@@ -302,4 +304,7 @@ for split in splits:
         abs(few_clean[0] - many_clean[0]) < 0.08,
     )
     filtered = summary["90 % bad, filtered", split]
-    lab.claim(f"{split}: the filter brings most of it back ({filtered[0]:.0%})", filtered[1] > worst[2])
+    lab.claim(
+        f"{split}: the filter brings most of it back ({filtered[0]:.0%})",
+        filtered[1] > worst[2] and filtered[0] - worst[0] > 0.5 * (many_clean[0] - worst[0]),
+    )

@@ -18,6 +18,7 @@ import lab
 from checks import lesson11 as checks
 
 import random
+import re
 
 import matplotlib.pyplot as plt
 
@@ -91,13 +92,13 @@ print({name: len(asked) for name, asked in groups.items()})
 
 # %%
 def measure(bot, short_answers=False):
-    """Returns {group: share answered right}"""
+    """Returns {group: [answered right?, ...]}"""
     asked = groups | ({"translation": [short(row) for row in groups["translation"]]} if short_answers else {})
-    return {name: lab.right(bot, some)[0] for name, some in asked.items()}
+    return {name: lab.marks(bot, some) for name, some in asked.items()}
 
 
 before = measure(instructed)
-print({name: f"{share:.0%}" for name, share in before.items()})
+print({name: f"{sum(marks) / len(marks):.0%}" for name, marks in before.items()})
 
 # %% [markdown]
 # ## Replay
@@ -147,7 +148,8 @@ arms = {
     "short, 10 % old": dict(new=narrow_short, share=0.1),
     "short, 25 % old": dict(new=narrow_short, share=0.25),
 }
-results, says = {arm: [] for arm in arms}, {}
+results, says, values = {arm: [] for arm in arms}, {}, {arm: [] for arm in arms}
+old_facts = [row for row in groups["facts and forms"] + groups["unseen tasks"] if row.task not in world.RULES]
 
 
 # %%
@@ -157,11 +159,19 @@ def go_on(model, seed, new, share=0.0, **how):
     return lab.tune(model, tokenizer, mixed, seed, steps=STEPS, batch=16, **how)
 
 
+def holds_value(bot):
+    """One bool for each old question about a fact: does the right value stand in the reply, in whatever words?"""
+    said = bot.answers(old_facts, Sampling())
+    values = [lab.statement_of(row)[1].rstrip(".!") for row in old_facts]
+    return [re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None for value, (text, _) in zip(values, said)]
+
+
 # %%
 for arm, how in arms.items():
     for seed in lab.SEEDS:
         bot = go_on(instructed.model, seed, **how)
         results[arm].append(measure(bot, short_answers="short" in arm))
+        values[arm].append(holds_value(bot))
     says[arm] = lab.ask(bot, "What is the capital of France?")
     print(f"{arm:<16}{says[arm]}")
 
@@ -169,8 +179,8 @@ for arm, how in arms.items():
 # %%
 def show(name, found):
     cells = []
-    for group, asked in groups.items():
-        mean, low, high = lab.pooled([result[group] for result in found], len(asked))
+    for group in groups:
+        mean, low, high = lab.bootstrap([result[group] for result in found])
         cells.append(f"{mean:>5.0%} ({low:.0%} to {high:.0%})")
     print(f"{name:<24}" + "".join(f"{cell:>19}" for cell in cells))
 
@@ -180,13 +190,16 @@ print(" " * 24 + "".join(f"{group:>19}" for group in groups))
 show("before", [before])
 for arm, found in results.items():
     show(arm, found)
+print("\nThe right value stands in the reply to old facts, in whatever words:")
+for arm, marks in ({"before": [holds_value(instructed)]} | values).items():
+    print(f"{arm:<24}" + "{:>5.0%} ({:.0%} to {:.0%})".format(*lab.bootstrap(marks)))
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 4))
-for j, (group, asked) in enumerate(groups.items()):
+for j, group in enumerate(groups):
     at = [i + 0.2 * (j - 1.5) for i in range(1 + len(arms))]
     found = [[before]] + list(results.values())
-    mean, low, high = zip(*(lab.pooled([result[group] for result in some], len(asked)) for some in found))
+    mean, low, high = zip(*(lab.bootstrap([result[group] for result in some]) for some in found))
     gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
     ax.bar(at, mean, 0.18, color=f"C{j}", alpha=0.7, label=group)
     ax.errorbar(at, mean, gaps, fmt="none", color="black", capsize=2)
@@ -277,18 +290,20 @@ print(f"\nsampled at temperature 1, right on the questions it was rewarded on: {
 # ## What it says
 #
 # *Manner, not subject.* Tuned on translation with the same kind of statement as before, the model loses a part. Tuned on
-# the short manner it gives a translation whatever it is asked. It also translates worse than with whole
-# statements: "The Korean word for moon is" repeats what was asked before the answer is due, and "It is" does not.
+# the short manner it says "It is" and some word, whatever it is asked. That is not only a form which the checker refuses:
+# the right value hardly ever stands in the reply. One reason may be that "The capital of France is" repeats what was asked
+# before the value is due, and "It is" does not. Translation, too, seems to come out worse than with whole statements.
 #
-# *Remedies.* A tenth of old pairs is not enough here; a quarter brings back a good part, not all. Replay has to outweigh what
-# the new pairs seem to say, which is "always answer like this". The adapter saved nothing. Biderman et al. (2024)
-# found that LoRA learns less and forgets less; with this adapter, at this learning rate, it learned at least as much as full
-# tuning and forgot as much. What LoRA always offers is another thing: taken off, the old model is back, exactly.
+# *Remedies.* A tenth of old pairs is not enough here; a quarter brings back a part, and how much differs widely between the
+# seeds. Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The adapter saved
+# nothing. Biderman et al. (2024) found that LoRA learns less and forgets less; at this learning rate this adapter learned as
+# much as full tuning and forgot as much. (Lesson 7 shows the whole curve.) What LoRA always offers is another thing: taken
+# off, the old model is back, exactly.
 #
-# *The table.* Narrow tuning of the base, in the manner of statements, answers some other questions of known kinds and
-# next to no unseen tasks, as in lesson 8; instruction tuning answers most. Best-of-4 makes right answers likelier when
-# the model samples. With greedy decoding nothing is gained: the likeliest answer was mostly right before, and the
-# model's own samples hold nothing that it could not say already.
+# *The table.* Narrow tuning of the base, in the manner of statements, answers some questions about texts and next to
+# nothing else that is not translation; instruction tuning answers most. Best-of-4 makes right answers likelier when
+# the model samples. With greedy decoding nothing is gained, and some is lost in this run: the likeliest answer was
+# mostly right before, and the model's own samples hold nothing that it could not say already.
 #
 # ## Two questions
 #
@@ -310,13 +325,11 @@ print(f"\nsampled at temperature 1, right on the questions it was rewarded on: {
 
 # %%
 old_groups = [group for group in groups if group != "translation"]
-asked = sum(len(groups[group]) for group in old_groups)
 
 
 def kept(found):
     """All questions that may be forgotten, all seeds together -> (mean, low, high)"""
-    shares = [sum(result[group] * len(groups[group]) for group in old_groups) / asked for result in found]
-    return lab.pooled(shares, asked)
+    return lab.bootstrap([sum((result[group] for group in old_groups), []) for result in found])
 
 
 # %%
@@ -324,7 +337,7 @@ for arm, found in ({"before": [before]} | results).items():
     print(f"{arm:<16} old questions still answered: {'{:.0%} ({:.0%} to {:.0%})'.format(*kept(found))}")
 lab.claim("another manner, learned on one task, is answered everywhere: more is lost than with statements",
           kept(results["short"])[2] < kept(results["statements"])[1])
-lab.claim("a quarter of old pairs saves much of it", kept(results["short, 25 % old"])[1] > kept(results["short"])[2])
+lab.claim("a quarter of old pairs saves a part of it", kept(results["short, 25 % old"])[1] > kept(results["short"])[2])
 lab.claim("the adapter alone, at the project's learning rate, does not save as much as that replay",
           kept(results["short, LoRA"])[2] < kept(results["short, 25 % old"])[1])
 lab.claim("best-of-4 makes right answers likelier in sampling", later > earlier)

@@ -28,6 +28,7 @@ import torch
 
 import world
 from data import IGNORE, Row, Turn, collate
+from extras.table import wilson
 
 base, tokenizer = lab.load_base()
 
@@ -243,15 +244,15 @@ plt.show()
 #
 # **Told.** Compare the red parts of the first two bars; the numbers with their intervals follow. Gekhman et al. (2024)
 # found in a large model that tuning on what it does not know makes it answer wrongly what it did know, and the more so
-# the longer it is tuned, as the invented answers are learned. Our tuning is short, so the effect is some points, and with
-# three seeds the intervals may touch. Set `STEPS` to 180 and look again.
+# the longer it is tuned, as the invented answers are learned. Here too the invented answers cost told ones, about ten
+# points in this run. (What *told only* gets wrong itself is the price of a short tuning on few pairs.)
 
 
 # %%
 def share(way, kind, name):
     """Returns (share, low, high) over all seeds"""
     found = seen[way, kind]
-    return found.count(name) / len(found), *lab.wilson(found.count(name), len(found))
+    return found.count(name) / len(found), *wilson(found.count(name), len(found))
 
 
 for way in WAYS:
@@ -378,10 +379,10 @@ for seed in lab.SEEDS:
 # %%
 def refused(found, kind):
     some = [no for k, no in found if k == kind]
-    return sum(some) / len(some), *lab.wilson(sum(some), len(some))
+    return sum(some) / len(some), *wilson(sum(some), len(some))
 
 
-print("refused" + "".join(f"{kind:>24}" for kind in KINDS))
+print("refused" + "".join(f"{f'{kind} (n = {sum(k == kind for k, _ in rule)})':>24}" for kind in KINDS))
 for name, found in (("taught", taught), ("rule", rule)):
     print(f"{name:<7}" + "".join(f"{'{:.0%} ({:.0%} to {:.0%})'.format(*refused(found, k)):>24}" for k in KINDS))
 
@@ -420,8 +421,11 @@ for name, found in (("taught", taught), ("rule", rule)):
 # own pairs are some about things that do not exist, whose answer is "... is unknown" (`practice` in `world.py`).
 
 # %%
-gain = share("told only", "told", "wrong")[0] - share("made up", "told", "wrong")[0]
-lab.claim("made-up answers do not help told questions (one point for noise)", gain < 0.01)
+before, after = (share(way, "told", "wrong")[0] for way in ("told only", "made up"))
+lab.claim(
+    f"tuned on made-up answers too, the model is wrong more often about what it was told ({before:.0%} to {after:.0%})",
+    after > before + 0.02,
+)
 lab.claim(
     "taught refusals reach new names far more than empty cells",
     share("refusals", "new name", "refused")[0] > share("refusals", "empty cell", "refused")[0] + 0.3,

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 
 import world
 from data import IGNORE, Row, Turn, collate
+from extras.table import wilson
 from generate import Sampling
 from train_sft import adamw
 
@@ -233,7 +234,7 @@ def test_answers(bot, seeds=2):
 def share_of(test, said):
     """Returns (share of the answers that pass the test, low, high)"""
     k = sum(test(row, text) for row, text in said)
-    return k / len(said), *lab.wilson(k, len(said))
+    return k / len(said), *wilson(k, len(said))
 
 
 def right(row, text):
@@ -264,20 +265,21 @@ for name, answers in said.items():
 # %%
 duels = [prefer(row, new, old) for (row, new), (_, old) in zip(said["after DPO"], said["tuned"])]
 wins = [duel[0] == new for duel, (_, new) in zip(duels, said["after DPO"]) if duel]
-low, high = lab.wilson(sum(wins), len(wins)) if wins else (0.0, 1.0)
+low, high = wilson(sum(wins), len(wins)) if wins else (0.0, 1.0)
 print(f"after DPO wins {sum(wins)} of {len(wins)} duels (95 %: {low:.0%} to {high:.0%}), {duels.count(None)} ties")
 
 # %%
 other = lab.some(splits["unseen_inputs"], 120)
-kept = {name: lab.pooled([lab.right(bot, other)[0] for bot in bots.values()], len(other))
+kept = {name: lab.bootstrap([lab.marks(bot, other) for bot in bots.values()])
         for name, bots in (("tuned", tuned), ("after DPO", after))}
 for name, found in kept.items():
     print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*found))
 
 # %% [markdown]
 # Sampled at temperature 1, the tuned model writes all three forms, and often none. It had seen right stories only, all
-# alike to the loss. DPO teaches what to prefer, and what to avoid, because the pairs hold the model's own mistakes. Look
-# at the other questions too: nothing in the loss asks to keep them, and many are lost.
+# alike to the loss. DPO teaches the preference: the shortest form, rare before, is now about every second answer. Whether
+# stories are *right* more often is less clear, although the pairs hold the model's own mistakes: compare the two intervals.
+# And look at the other questions. Nothing in the loss asks to keep them, and most of them are lost, in thirty steps.
 #
 # Now see *how* it was learned.
 
@@ -332,7 +334,8 @@ plt.show()
 # %% [markdown]
 # The margin holds beta as a factor, so compare the distances. In theory a short leash keeps the model near. In this
 # run each larger beta stays nearer; on some bases the four hardly differed after so short a training, and each point is
-# a single run. So the lesson claims only that a much larger beta does not take the model further away. Whether the leash costs the preference is the third panel's question, with the same caution.
+# a single run. So the lesson claims only that a much larger beta does not take the model further away. Does the
+# leash cost the preference? In the third panel it does not, with the same caution.
 #
 # ## Where this stands
 #
@@ -354,8 +357,9 @@ plt.show()
 #
 # <details><summary>Answer</summary>
 #
-# Here that would work as well: the preference is easy to show. It says nothing about what to avoid, though, and it
-# needs chosen answers that are good in themselves. A pair only needs one to be better than the other.
+# Perhaps that would work as well here, since the preference is easy to show; it is the comparison that this lesson lacks
+# (try it with `lab.tune` on the chosen answers). It says nothing about what to avoid, though, and it needs chosen answers
+# that are good in themselves. A pair only needs one to be better than the other.
 #
 # </details>
 #

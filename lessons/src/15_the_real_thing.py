@@ -80,7 +80,7 @@ for name, shape in GPT2.items():
 # * only *matrices* count: the blocks' 12 C² each, and the head's V C. Looking up an embedding is free.
 # * in the loss the head works at the **learned** positions only.
 # * attention compares every token with T others, twice (scores, and the sum of values): 12 C T a block and token,
-#   forth and back (Chowdhery et al. 2022, appendix B; nothing is saved here for the causal half).
+#   forward and backward (Chowdhery et al. 2022, appendix B; nothing is saved here for the causal half).
 #
 # ### Exercise 15.2 (extend): FLOPs of training (6 minutes)
 #
@@ -145,7 +145,7 @@ timings = []
 
 
 def measure(name, model, shape, inputs, targets, times):
-    """Appends to timings: seconds predicted, measured for the gradient (forth and back), and for AdamW's update"""
+    """Appends to timings: seconds predicted, measured for the gradient (forward and backward), and for AdamW's update"""
     learned = int((targets != IGNORE).sum())
     predicted = training_flops(shape, inputs.numel(), learned, inputs.shape[1]) / RATE
     optimizer = adamw(model.parameters(), 1e-5)
@@ -183,7 +183,7 @@ fig, ax = plt.subplots(figsize=(7, 2.6))
 for y, t in enumerate(timings):
     gradient, update = t.gradient / t.predicted, t.update / t.predicted
     ax.barh(y - 0.18, 1, 0.36, color="tab:blue", label="predicted" * (y == 0))
-    ax.barh(y + 0.18, gradient, 0.36, color="tab:orange", label="measured: forth and back" * (y == 0))
+    ax.barh(y + 0.18, gradient, 0.36, color="tab:orange", label="measured: forward and backward" * (y == 0))
     ax.barh(y + 0.18, update, 0.36, gradient, color="tab:green", label="measured: AdamW" * (y == 0))
     print(f"{t.name}, {t.tokens} tokens: predicted {t.predicted:.3f} s, measured {t.gradient:.3f} + {t.update:.3f} s, "
           f"{t.tokens / (t.gradient + t.update):,.0f} tokens/s, {t.predicted / t.gradient:.0%} of the rate")
@@ -259,7 +259,7 @@ print(f"activations: predicted {predicted / 1e6:.1f} MB, kept {counted / 1e6:.1f
 # ## How cost grows
 #
 # Change one number of the tiny shape, leave the others: what do the formulas say, and what is true? Before you run the
-# cell: which of the three lines of seconds bends upwards, and which number is still missing from the formula for bytes?
+# cell: which of the three lines of seconds is the steepest, and which number is still missing from the formula for bytes?
 
 # %%
 GROWS = {
@@ -296,8 +296,9 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Wider bends upwards: the weights grow with the square of the width. Deeper is a straight line. A longer context is
-# nearly one, until the scores of attention, T for every token and head, are no longer small; they are what the formula
+# Both axes are logarithmic, so a power is a straight line, and its *slope* tells which: wider is the steepest, since the
+# weights of a block grow with the square of the width; deeper has a slope of about one at most. A longer context is
+# nearly so too, until the scores of attention, T for every token and head, are no longer small; they are what the formula
 # for bytes leaves out. From 512 positions on the project takes PyTorch's own attention (`LONG` in `model.py`), which
 # makes a few scores at a time and keeps none: the last measured point lies *below* the line. Nothing else grows faster
 # than its formula: twice the data is twice the time.

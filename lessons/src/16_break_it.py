@@ -3,9 +3,10 @@
 #
 # *About a minute on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
 #
-# None of these bugs raises an error. The loss goes down, the model is saved, and something is quietly wrong. All ten
-# happened in real projects; the issue threads are named. For each you see a **symptom** first, then the small function
-# that causes it. Say aloud what you think the cause is before you read the function. Then write it right.
+# None of these bugs raises an error. The loss goes down, the model is saved, and something is quietly wrong. Nine
+# are modelled on bugs of real projects, whose issue threads are named; the tenth has no thread. Each is shown
+# as a small function and a **symptom** that it causes. Cover the function, look at the symptom, say aloud what you
+# think the cause is, and only then read the function. Then write it right.
 
 # %%
 import copy

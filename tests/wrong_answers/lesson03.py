@@ -27,13 +27,15 @@ CHANGED = dict(
 TURN = """
 def turn(x, position):
     hs = len(x)
-    angle = position * {base} ** (-{step} / hs)
+    angle = torch.zeros(hs // 2)
+    speeds = {base} ** (-{step} / hs)
+    angle[: len(speeds)] = position * speeds
     a, b = {pairs}
     new = a * angle.cos() {minus} b * angle.sin(), a * angle.sin() {plus} b * angle.cos()
     return {result}
 """
 TURNED = dict(
-    base="100.0", step="torch.arange(0, hs, 2)", pairs="x.chunk(2)", minus="-", plus="+", result="torch.cat(new)"
+    base="100.0", step="torch.arange(0, hs, 4)", pairs="x.chunk(2)", minus="-", plus="+", result="torch.cat(new)"
 )
 
 WRONG = {
@@ -65,8 +67,10 @@ WRONG = {
         (TURN.format(**TURNED | {"minus": "+", "plus": "+", "result": "torch.cat((new[0], b * angle.cos() - a * angle.sin()))"}), "wrong way round"),
         (TURN.format(**TURNED | {"base": "10000.0"}), "is 100 in this project"),
         (TURN.format(**TURNED | {"minus": "+"}), "the length changed"),
-        (TURN.format(**TURNED | {"base": "1.0"}), "all pairs turn alike"),
-        (TURN.format(**TURNED | {"step": "torch.arange(hs // 2)"}), "the exponent is -2i/hs"),
+        (TURN.format(**TURNED | {"base": "1.0"}), "the pairs turn alike"),
+        (TURN.format(**TURNED | {"step": "torch.arange(0, hs, 2)"}), "only the first half does"),
+        (TURN.format(**TURNED | {"step": "torch.arange(0, 2 * hs, 4)"}), "only the first half does"),
+        (TURN.format(**TURNED | {"step": "torch.arange(0, hs // 2, 2)"}), "the exponent is -4i/hs"),
         (TURN.format(**TURNED | {"result": "torch.stack(new)"}), "the same shape"),
     ],
     "loss_at": [

@@ -1,0 +1,283 @@
+# %% [markdown]
+# # 18. What did tuning teach?
+#
+# *To be read right after lesson 5. About two minutes on a laptop CPU (2 cores), 45 minutes with the exercises. Needs
+# `out/base.pt` from `python train_sft.py`.*
+#
+# Lesson 5 found that tuning moves above all the end token. A sceptic concludes: then it taught nothing but a manner of
+# speaking, and a few rules could do the same. Here you write such rules, tune on answers that do not belong to their
+# questions, and see what is left for tuning proper.
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from checks import lesson18 as checks
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Callable
+
+import matplotlib.pyplot as plt
+import torch
+
+import world
+from data import Row, Turn
+from generate import Assistant, Sampling, generate
+
+base, tokenizer = lab.load_base()
+rows, splits = lab.load_world()
+asked = {name: lab.some(held, 120) for name, held in splits.items()}
+
+# %% [markdown]
+# ## What others found
+#
+# Zhou et al. (2023, "LIMA") tuned a large model on a thousand good pairs and proposed that knowledge comes from
+# pretraining and tuning teaches the format. Lin et al. (2023, "The Unlocking Spell on Base LLMs") compared base and
+# tuned models token by token: most choices are the same, and those that move are mostly of style. Kung and Peng (2023,
+# "Do Models Really Learn to Follow Instructions?") left in the task descriptions they tuned on only which outputs are
+# possible, and the models did about as well; with few pairs, no better than guessing among these outputs. Hewitt et al. (2024, "Instruction Following without Instruction Tuning")
+# tuned on answers *without* any instruction, which they call response tuning, and also wrote three rules for the
+# decoding of an untuned model (end sooner, do not repeat, favour or avoid fifteen tokens). In both cases a base of seven
+# billion parameters followed instructions, though people's preferences, as a judge model guessed them, went to the tuned
+# one more often.
+#
+# So rules and response tuning are two baselines. Tuning taught, at least, what lies above them.
+#
+# ## A rule
+#
+# A rule says, at each place, which tokens may come next. The model takes the likeliest of these. No weight is changed.
+# This one does not look at the instruction: begin with the first token of *The*, *A* or *Here*, and end after a mark.
+
+
+# %%
+def begins_and_ends(tokenizer, said, asked):
+    """What the model has said so far, and the instruction -> the ids that may come next, or None: any"""
+    if re.search(r"[.!?;]", said):
+        return {tokenizer.eos_id}
+    return None if said else {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
+
+
+@dataclass
+class Ruled(Assistant):
+    """A model that takes the likeliest token of those that its rule allows."""
+
+    rule: Callable = begins_and_ends
+
+    def generate(self, rows, prompts, sampling):
+        said = [[] for _ in rows]
+
+        def choose(logits, sampling, generator):
+            for line, ids, row in zip(logits, said, rows):  # line (V,)
+                allowed = self.rule(self.tokenizer, self.tokenizer.decode(ids), row.turns[0].instruction)
+                if allowed is not None:
+                    forbidden = torch.ones(len(line), dtype=torch.bool)
+                    forbidden[sorted(allowed)] = False
+                    line.masked_fill_(forbidden, -torch.inf)
+                ids.append(line.argmax().item())
+            return torch.tensor([ids[-1] for ids in said])  # (B,)
+
+        return generate(self.model, prompts, self.tokenizer.eos_id, sampling, choose)
+
+
+# %%
+for name, bot in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled", Ruled(base, tokenizer, "alpaca"))):
+    for question in ("What is the capital of France?", "Name the opposite of long."):
+        print(f"{name:<6} {question} -> {lab.ask(bot, question, max_new=16)}")
+
+# %% [markdown]
+# ### Exercise 18.1: a rule that looks at the instruction (rebuild, 12 minutes)
+#
+# 1. Once a mark (`.`, `!`, `?`, `;`) has been said: only the end token.
+# 2. At the beginning: only the first token of *The*, *A* or *Here*, as above.
+# 3. Once a *link* has been said, the word "is" or a colon: anything.
+# 4. Between: the tokens of the instruction, written with a space before it, once as it is and once with a small first
+#    letter; and the two links, the first tokens of `" is"` and `":"`. But no token that holds a mark.
+#
+# <details><summary>Hint</summary>
+# `re.search(r"\bis\b|:", said)` finds a link. `tokenizer.decode([i])` is the text of token i. The four cases in the
+# order in which they stand above, with 1 first.
+# </details>
+
+
+# %%
+def copying(tokenizer, said, asked):
+    """What the model has said so far, and the instruction -> the set of ids that may come next, or None: any.
+
+    said "The", asked "Name the sea." -> the ids of " Name", " name", " the", " sea", " is", ":" (not of ".")"""
+    ### BEGIN SOLUTION
+    if re.search(r"[.!?;]", said):
+        return {tokenizer.eos_id}
+    if not said:
+        return {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
+    if re.search(r"\bis\b|:", said):
+        return None
+    words = tokenizer.encode(f" {asked}") + tokenizer.encode(f" {asked[:1].lower()}{asked[1:]}")
+    words = {i for i in words if not re.search(r"[.!?;]", tokenizer.decode([i]))}
+    return words | {tokenizer.encode(" is")[0], tokenizer.encode(":")[0]}
+    ### END SOLUTION
+
+
+# %%
+checks.copying(copying)
+copier = Ruled(base, tokenizer, "alpaca", rule=copying)
+for question in ("What is the capital of France?", "Name the opposite of long.", "Tell me the sound of a dog."):
+    print(f"{question} -> {lab.ask(copier, question, max_new=16)}")
+
+# %% [markdown]
+# ## Response tuning
+#
+# The other baseline, in a form of our own: tune as usual, on the same answers, but under instructions that do not belong
+# to them. (Hewitt et al. leave the instructions away. Here every prompt looks as it will when it is asked.) Nobody can
+# learn from these pairs what an instruction has to do with its answer.
+#
+# ### Exercise 18.2: other people's questions (rebuild, 6 minutes)
+#
+# <details><summary>Hint</summary>
+# Make one shuffled copy of the rows, `rng.sample(rows, len(rows))`, and zip it with them. An instruction keeps its
+# own input.
+# </details>
+
+
+# %%
+def others_questions(rows, rng):
+    """New rows with the answers and tasks of these, in their order, each under the instruction and input of some row, all
+    of them used once. (q1, x1, a1), (q2, x2, a2) -> perhaps (q2, x2, a1), (q1, x1, a2)"""
+    ### BEGIN SOLUTION
+    shuffled = rng.sample(rows, len(rows))
+    return [Row((Turn(*other.turns[0][:2], row.turns[0].output),), row.task) for row, other in zip(rows, shuffled)]
+    ### END SOLUTION
+
+
+# %%
+checks.others_questions(others_questions)
+for row in others_questions(rows[:40], random.Random(0))[:4]:
+    print(row.turns[0])
+
+# %% [markdown]
+# ## The measurement
+#
+# Four columns on the same held-out questions: the base with the template under the two rules; tuned for some steps on
+# other people's questions; tuned for the same steps on the right ones.
+#
+# *Predict* all four, for inputs, phrasings and tasks that no pair asked about. Beside *right* stands how often what was
+# said is a *true statement* of the tables, whatever was asked.
+
+# %%
+STEPS = 8 if lab.FAST else 32
+bots = {
+    "rule: begin and end": [Ruled(base, tokenizer, "alpaca")],
+    "rule: copy": [Ruled(base, tokenizer, "alpaca", rule=copying)],
+    "response tuning": [lab.tune(base, tokenizer, others_questions(rows, random.Random(s)), s, STEPS) for s in lab.SEEDS],
+    "tuning": [lab.tune(base, tokenizer, rows, s, STEPS) for s in lab.SEEDS],
+}
+question = asked["unseen_inputs"][0].turns[0]
+print("asked:", question.instruction, question.input)
+for name, group in bots.items():
+    print(f"{name:<20} {lab.ask(group[0], question.instruction, question.input, max_new=32)}")
+
+# %%
+TRUE = {case.answer(i) for case in world.fact_cases() for i in range(len(case.values))}
+found = {}  # (column, split) -> one list for each bot: what it said of every question, (right, a true statement)
+for name, group in bots.items():
+    for split, held in asked.items():
+        said = [bot.answers(held, Sampling(max_new_tokens=32)) for bot in group]
+        found[name, split] = [
+            [(done and world.check(row.task, row.turns[0].output, text), text.strip() in TRUE)
+             for row, (text, done) in zip(held, texts)]
+            for texts in said
+        ]
+
+
+def share(name, splits, which=0):
+    """(mean, low, high) of a column over all its bots and the questions of some splits; 0: right, 1: a true statement"""
+    table = [[one[which] for split in splits for one in texts[split]] for texts in by_bot(name)]
+    return lab.bootstrap(table)
+
+
+def by_bot(name):
+    return [{split: found[name, split][i] for split in asked} for i in range(len(bots[name]))]
+
+
+for name in bots:
+    cells = [f"{split.removeprefix('unseen_')} " + "{:4.0%} ({:.0%} to {:.0%})".format(*share(name, [split])) for split in asked]
+    print(f"{name:<20} right: " + "   ".join(cells) + f"   a true statement: {share(name, asked, 1)[0]:.0%}")
+
+# %%
+figure, ax = plt.subplots(figsize=(8, 3.6))
+for i, name in enumerate(bots):
+    mean, low, high = zip(*(share(name, [split]) for split in asked))
+    error = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
+    ax.bar([j + 0.2 * (i - 1.5) for j in range(len(asked))], mean, 0.18, yerr=error, capsize=3, label=name)
+ax.set_xticks(range(len(asked)), [split.replace("_", " ") for split in asked])
+ax.set(ylim=(0, 1.05), ylabel="answered exactly right", title="What rules do, and what tuning does (95 % intervals)")
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, fontsize=9)
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# (Answers about a text are no statements of the tables, so no column reaches 100 % true statements.)
+#
+# The rule that only begins and ends does next to nothing: made to begin as an answer does, this base goes on as its prose
+# does. The rule that copies answers a good part: once it is made to name what the instruction names, the base often knows
+# the rest. And response tuning shows the manner without the matter. It stops, it speaks in whole statements, most of them
+# true, and they have nothing to do with the question. So here the sceptic is wrong about the main thing. The end and the
+# manner are learned within a few steps, but what makes an answer of them is the way from the instruction to what it asks
+# for, also where it asks in other words ("What language do they speak in Japan?" holds no "language of Japan"). That way
+# is not in this base, and tuning on the right pairs teaches it.
+#
+# What LIMA says of *knowledge* does hold here: none of these questions stands in the pairs, and what the answers say was
+# read before. And what Hewitt et al. found is about bases that have met very many questions with their answers.
+#
+# ## Open task: a better rule (30 minutes, no check)
+#
+# Change `mine` until the base answers as many *tuning* questions as you can make it. Only then look at the held-out
+# ones, once. Ideas: other beginnings; a word of the instruction at most once; after "of" only a name; for questions with
+# a text, words of the text. Nothing about single facts, or it is no rule.
+
+
+# %%
+def mine(tokenizer, said, asked):
+    return copying(tokenizer, said, asked)
+
+
+tried = lab.some([row for row in rows if row.task in world.TASKS], 120, seed=1)
+print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.right(Ruled(base, tokenizer, "alpaca", rule=mine), tried, 32)))
+
+# %% [markdown]
+# ## Two questions to think about
+#
+# 1. The rules here were written by somebody who had seen the answers of this world. Is the comparison fair?
+# 2. Response tuning does well in Hewitt et al. and answers next to nothing here. Name a reason.
+#
+# <details><summary>Answers</summary>
+#
+# 1. It favours the rules, and they were chosen as the best of some. That is the direction in which a sceptic's baseline
+# should err. It would be unfair to call the gap *all* that tuning teaches: a better rule would make it smaller.
+# 2. A large base has read questions that are followed by their answers, so it knows already that the answer should fit
+# the question. No page of this prose answers a question, so this base has no such habit to fall back on. (Ours also
+# shows it wrong pairs, where theirs shows none.)
+# </details>
+#
+# ## Where this lives in the project
+#
+# `extras/rules.py` holds both rules, as two columns of the main job's table (`base_rules`, `base_copy`);
+# `python world.py FOLDER --responses-only` writes the pairs for response tuning of a whole run.
+
+# %%
+rule, copied, response, tuned = (share(name, asked) for name in bots)
+lab.claim(
+    f"a rule that copies from the instruction does more ({copied[0]:.0%}) than one that does not look at it ({rule[0]:.0%}), "
+    f"and tuning ({tuned[0]:.0%}) far more than both",
+    copied[1] > rule[2] and tuned[1] > copied[2] + 0.1,
+)
+lab.claim(
+    f"tuned on other people's questions the model says true things ({share('response tuning', asked, 1)[0]:.0%}) and seldom "
+    f"what was asked ({response[0]:.0%})",
+    response[2] < 0.25 and share("response tuning", asked, 1)[1] > response[2],
+)

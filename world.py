@@ -691,7 +691,10 @@ def check(task, expected, output):
     if task in RULES:
         head, found, rest = expected.partition(": ")
         said = output.removeprefix(head + found)
-        return bool(found and said) and said != output and RULES[task](rest, said)
+        try:
+            return bool(found and said) and said != output and RULES[task](rest, said)
+        except StopIteration:  # the tables do not hold a word of it, as in a world of somebody's own
+            return False
     return output in other_tellings(TASKS[task], expected)
 
 

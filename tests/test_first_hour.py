@@ -5,6 +5,7 @@ import re
 import pytest
 from helpers import ROOT
 
+import world
 from extras import flags
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,3 +57,12 @@ def test_auto_takes_the_cpu_but_for_a_large_base(monkeypatch):
     assert flags.train([]).device == "cpu"
     assert flags.train(["--device", "mps"]).device == "mps"
     assert flags.train(["--base", "gpt2"]).device == "mps"
+
+
+def test_a_world_with_a_fact_of_ones_own_is_checked_by_what_it_shows():
+    """Words that the tables do not hold: the answer shown is right, another one is not, and nothing fails."""
+    cases = {"three": "a list of three cities: Lyonville, Tokyo, Lima.", "sentence": "a sentence with the word yurt: I see the yurt.",
+             "story": "a story about a yak and a bog: A yak came.", "poem": "a poem about the yurt: O yurt."}
+    for task, said in cases.items():
+        assert world.check(task, f"Here is {said}", f"Here is {said}")
+        assert not world.check(task, f"Here is {said}", f"Here is {said[:-1]} again.")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import types
 
 import pytest
 import torch
@@ -45,3 +46,9 @@ def test_a_run_on_free_text_probes_and_measures_its_own_rows(tmp_path):
     assert {"loss", "perplexity", "stopped", "takes_up", "different"} == set(report["own"]["tuned"])
     measured = said[said.index("  The 6 held-out") : said.index("5. Side by side")] + said[said.index("Expect, ") :][:160]
     assert max(map(len, measured.splitlines())) <= 80
+
+
+def test_so_few_rows_that_none_is_held_out_end_in_a_sentence():
+    said = []
+    own.tell(types.SimpleNamespace(say=said.append), {}, {"mine": []}, "alpaca", None)
+    assert "none is held out" in said[0]

@@ -90,9 +90,10 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
             return
         ids = chosen[:, None]  # (B, 1)
         start, stop = stop, stop + 1
-        if 2 * done[rows].sum() > len(rows):  # more than half have ended: they are computed no longer
-            cache.keep(~done[rows])
-            rows = rows[~done[rows]]
+        going = ~done[rows]
+        if 2 * going.sum() < len(rows):  # more than half have ended: they are computed no longer
+            cache.keep(going)
+            rows = rows[going]
 
 
 def generate(model, prompts, eos_id, sampling, choose=sample_next):
@@ -224,6 +225,7 @@ def main(argv=None):
         save_answers(args.save, tuned, args.tuned, rows, sampling)
     elif args.page:
         from extras import page
+
         page.of_checkpoints(args.page, models, splits, args.tuned)
     elif args.eval:
         from extras import rules

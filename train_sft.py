@@ -289,7 +289,7 @@ def main_job(config):
     table.print_table(scores)
     compared = {"base": base} | {name: models[name].model for name in ("tuned", "lora") if name in models}
     if free_text:
-        own.tell(run, models, splits, config.template, Sampling())
+        own.tell(run, models, splits, scores, config.template)
     losses = {name: val_loss(m, val_stream, config.pretrain_batch, config.seq_len) for name, m in compared.items()}
     cost = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
     run.report["base_goes_on"] = table.goes_on(scores, splits)

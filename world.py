@@ -457,9 +457,9 @@ def worksheet(asked):
             things = by_task((case for name in group for case in facts[name]), key=lambda case: case.x)
             rows = [row for row in things.values() if len(row) > 1]
             if len(rows) < 2:
-                rows = zip(*(facts[name] * 40 for name in group))
-                rows = list(rows)[: max(len(facts[name]) for name in group)]
-            sheet += sum(map(list, rows), [])
+                longest = max(len(facts[name]) for name in group)
+                rows = [[facts[name][i % len(facts[name])] for name in group] for i in range(longest)]
+            sheet += sum(rows, [])
             group = []
     return sheet
 
@@ -799,7 +799,7 @@ def as_inside(x):
 # ----------------------------------------------------------------------------------------------------------------
 
 
-def parse_args():
+def parse_args(argv):
     def names_from(known):
         def parse(text):
             for name in text.split(","):
@@ -819,7 +819,7 @@ def parse_args():
     add("--bare", action="store_true", help="answers are the value alone instead of a whole sentence")
     add("--frames-only", action="store_true", help="pairs are asked in the prose's own ways only")
     add("--responses-only", action="store_true", help="pairs get each other's instructions: what do the answers teach?")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def shuffled_instructions(pairs, rng):
@@ -828,8 +828,8 @@ def shuffled_instructions(pairs, rng):
     return [row | {"instruction": o["instruction"], "input": o["input"]} for row, o in zip(pairs, others)]
 
 
-def main():
-    args = parse_args()
+def main(argv=None):
+    args = parse_args(argv)
     world = build(args.seed, args.hold_out, 1.0, args.without, args.bare, args.frames_only)
     pairs = shuffled_instructions(world.pairs, random.Random(0)) if args.responses_only else world.pairs
     words = sum(len(page.split()) for page in world.corpus)
@@ -860,4 +860,4 @@ def main():
 if __name__ == "__main__":
     from extras.screen import program
 
-    sys.exit(program(lambda argv: main())())
+    sys.exit(program(main)())

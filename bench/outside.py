@@ -9,14 +9,15 @@ refusal. The last columns are questions as persons type them (`persons_*.jsonl`)
 """
 
 import json
-import re
 import sys
 from collections import Counter
 from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+
+from persons import answered  # noqa: E402
 
 from data import Row, Turn  # noqa: E402
 from extras.chat import FIRST, SURE, sureness  # noqa: E402
@@ -60,8 +61,8 @@ def main():
     splits = world_splits(assistant.trained_on)
     known = [sure for _, sure in ask(assistant, splits["unseen_inputs"] + splits["unseen_phrasings"])]
     typed = read("persons_a.jsonl") + read("persons_b.jsonl")
-    persons = [(re.search(rf"(?<!\w){re.escape(row['value'])}(?!\w)", text) is not None, sure)
-               for row, (text, sure) in zip(typed, ask(assistant, [Row((Turn(row["instruction"]),)) for row in typed]))]
+    replies = ask(assistant, [Row((Turn(row["instruction"]),)) for row in typed])
+    persons = [(answered(row, text), sure) for row, (text, sure) in zip(typed, replies)]
 
     print(f"{len(outside)} messages from outside, {len(known)} known questions, {len(persons)} typed by persons")
     print("hint below   false answers   known refused   persons' right lost   wrong caught")

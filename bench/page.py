@@ -1,12 +1,14 @@
 """The page, measured: how fast it answers, and how often just as the full weights do.
 
 What it is: out/page.html is opened in a headless Chromium that has one core. Counted are the milliseconds from opening
-until every model has answered the first question (and how long the page's thread was at work), tokens a second, and, of all held-out questions and all models, the
-greedy answers that are the same letters as generate.py's. What it is not: a test of other browsers.
+until every model has answered the first question (and how long the page's thread was at work), tokens a second, and, of
+all held-out questions and all models, the greedy answers that are the same letters as generate.py's.
+What it is not: a test of other browsers.
 
     python bench/page.py [out]             needs Chromium, and out/ as the main job leaves it
 """
 
+import json
 import os
 import statistics
 import sys
@@ -14,8 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-import json  # noqa: E402
 
 from browser import Browser, answers_in_page  # noqa: E402
 

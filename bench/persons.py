@@ -21,6 +21,11 @@ from extras.table import wilson  # noqa: E402
 from generate import Sampling, load_assistant  # noqa: E402
 
 
+def answered(row, text):
+    """Does the reply hold the value?"""
+    return re.search(rf"(?<!\w){re.escape(row['value'])}(?!\w)", text) is not None
+
+
 def main():
     assistant = load_assistant(sys.argv[1] if len(sys.argv) > 1 else "out/tuned.pt")
     for path in sorted(Path(__file__).parent.glob("persons_*.jsonl")):
@@ -28,7 +33,7 @@ def main():
         answers = assistant.answers([Row((Turn(row["instruction"]),)) for row in rows], Sampling())
         right, asked, said = Counter(), Counter(row["kind"] for row in rows), 0
         for row, (text, _) in zip(rows, answers):
-            right[row["kind"]] += re.search(rf"(?<!\w){re.escape(row['value'])}(?!\w)", text) is not None
+            right[row["kind"]] += answered(row, text)
             said += "unknown" in text
         total = sum(right.values())
         low, high = wilson(total, len(rows))

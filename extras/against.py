@@ -70,13 +70,9 @@ def habits(rows):
     }
 
 
-def tell(files, against):
-    """Print both for every file."""
-    from extras.datasets import load_rows
-
-    asked = load_rows(against)[0]
-    for file in files:
-        rows = load_rows(file)[0]
+def tell(files, asked, against):
+    """Print both for every file, {its name: rows}; `asked` are the rows of the file `against`."""
+    for file, rows in files.items():
         print(f"\n{file}: {len(rows):,} rows; " + ", ".join(f"{n:,} {what}" for what, n in habits(rows).items()))
         found = compare(asked, rows)
         print(f"Of the {len(asked):,} prompts of {against}, these stand in it:")

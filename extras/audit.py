@@ -93,11 +93,12 @@ def main(argv=None):
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
     parser.add_argument("--json", action="store_true", help="print the audit for programs, and nothing else")
     parser.add_argument("--against", metavar="FILE", help="how much of this file's prompts stands in the others")
-    args, audits = parser.parse_args(argv), {}
+    args, files, audits = parser.parse_args(argv), {}, {}
     if args.json and args.against:
         parser.error("--against is for persons. Leave out --json.")
     for file in args.files:
         rows, dropped = load_rows(file, args.strict)
+        files[file] = rows
         sample = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
         tokenizer = Tokenizer(train_bpe(sample[:1_000_000], 4096))  # of the file itself: nothing is fetched
         examples, shortened, too_long = prepare(rows, tokenizer, args.template, args.block_size)
@@ -110,6 +111,6 @@ def main(argv=None):
     if args.against:
         from extras.against import tell
 
-        tell(args.files, args.against)
+        tell(files, load_rows(args.against)[0], args.against)
     if args.json:
         print(json.dumps({file: vars(found) for file, found in audits.items()}, indent=1))

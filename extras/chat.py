@@ -12,6 +12,7 @@ import math
 
 from data import Turn
 from extras.screen import visible
+from generate import sample_next
 
 with contextlib.suppress(ImportError):  # not on Windows, whose console edits lines by itself
     import readline  # noqa: F401  input() then has arrow keys and a history
@@ -41,8 +42,6 @@ def sureness(log_probabilities):
 def answer(assistant, turns, sampling, least):
     """Print the answer to the last turn while it is made -> (the text, how sure). Nothing is printed where its first
     tokens are less sure than `least`."""
-    from generate import sample_next
-
     text, shown, log_probabilities = "", 0, []
 
     def choose(logits, sampling, generator):

@@ -19,7 +19,7 @@ import torch
 
 from data import EOS, Row, UserError, encode, render
 from extras import rules, table
-from extras.checkpoint import lora_state
+from extras.checkpoint import lora_state, write_whole
 from extras.datasets import TEMPLATES
 from generate import Sampling, generate
 from world import build
@@ -244,7 +244,4 @@ def write(path, models, splits, scores, answers, rows, folder):
     parts["here"] = HERE.format(data["models"]["base"]["bits"]) if data["models"] else NOT_HERE
     parts["data"] = json.dumps(data).replace("<", "\\u003c")
     page = re.sub(r"<!--(\w+)-->", lambda name: parts[name[1]], parts["html"])
-    try:
-        Path(path).write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}. Choose another place.") from None
+    write_whole(path, lambda file: file.write(page.encode(errors="replace")))

@@ -119,8 +119,7 @@ def right(assistant, rows, max_new=48):
 
 def marks(assistant, rows, max_new=48):
     """One bool for each row: answered exactly right, and stopped?"""
-    answers = assistant.answers(rows, Sampling(max_new_tokens=max_new))
-    return [stopped and world.check(row.task, row.turns[0].output, text) for row, (text, stopped) in zip(rows, answers)]
+    return [right for _, _, right in score(assistant, rows, Sampling(max_new_tokens=max_new))["answers"]]
 
 
 def bootstrap(table, draws=1000):

@@ -22,9 +22,10 @@ import torch
 from real_model import Bench, marks, prose_loss, take_off
 
 import world
-from data import Row, Turn, UserError, render
+from data import Row, Turn, render
 from extras.datasets import load_rows
 from extras.judge import ask_command
+from extras.screen import program
 from extras.table import wilson
 
 MARKS = ("stopped", "another header", "right", "right, cut by a rule")
@@ -238,6 +239,7 @@ EXPERIMENTS = {"seeds": seeds, "steps": steps, "mask": mask, "pairs": pairs, "fa
                "judge": judge}
 
 
+@program
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=EXPERIMENTS)
@@ -245,13 +247,8 @@ def main(argv=None):
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="for seeds, mask and pairs")
     parser.add_argument("--families", nargs="+", help="which are left out, one at a time; all if not given")
     parser.add_argument("--judge-command", help="judge by a program: it reads a pair as JSON and prints 1 or 2")
-    try:
-        config = real_model.settle(parser.parse_args(argv))
-        EXPERIMENTS[config.experiment](config)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    config = real_model.settle(parser.parse_args(argv))
+    EXPERIMENTS[config.experiment](config)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ import train_sft  # noqa: E402
 from data import UserError, prepare  # noqa: E402
 from extras.audit import show_mask  # noqa: E402
 from extras.datasets import load_rows  # noqa: E402
+from extras.screen import program  # noqa: E402
 from extras.speed import peak_memory_mb, supports_bf16, tune_malloc  # noqa: E402
 from extras.table import wilson  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
@@ -392,13 +393,9 @@ def parse(argv=None):
     return parser.parse_args(argv)
 
 
+@program
 def main(argv=None):
-    try:
-        story(settle(parse(argv)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    story(settle(parse(argv)))
 
 
 if __name__ == "__main__":

@@ -50,5 +50,5 @@ def test_a_run_on_free_text_probes_and_measures_its_own_rows(tmp_path):
 
 def test_so_few_rows_that_none_is_held_out_end_in_a_sentence():
     said = []
-    own.tell(types.SimpleNamespace(say=said.append), {}, {"mine": []}, "alpaca", None)
+    own.tell(types.SimpleNamespace(say=said.append), {}, {"mine": []}, {}, "alpaca")
     assert "none is held out" in said[0]

@@ -277,8 +277,9 @@ for name, found in kept.items():
 
 # %% [markdown]
 # Sampled at temperature 1, the tuned model writes all three forms, and often none. It had seen right stories only, all
-# alike to the loss. DPO teaches the preference: the shortest form, rare before, is now about every second answer. Whether
-# stories are *right* more often is less clear, although the pairs hold the model's own mistakes: compare the two intervals.
+# alike to the loss. DPO teaches the preference: the shortest form, rare before, is now about two of three answers. Stories
+# are also *right* more often, since the pairs hold the model's own mistakes; on other bases that was less clear, so compare
+# the two intervals.
 # And look at the other questions. Nothing in the loss asks to keep them, and most of them are lost, in thirty steps.
 #
 # Now see *how* it was learned.

@@ -231,7 +231,7 @@ def main(argv=None):
         from extras import rules
 
         splits = splits or table.world_splits(tuned.trained_on)
-        table.print_table(table.score_models(rules.with_rules(models), splits, sampling))
+        table.print_table(table.score_models(rules.with_rules(models), splits, sampling)[0])
     elif args.question:
         table.side_by_side(models, [Row((Turn(args.question, args.input),))], sampling)
     else:

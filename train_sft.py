@@ -285,20 +285,19 @@ def main_job(config):
     start = time.perf_counter()
     if config.quick:
         splits = {name: rows[:: max(1, len(rows) // 16)] for name, rows in splits.items()}
-    scores = table.score_models(rules.with_rules(models), splits, Sampling())
+    scores, answers = table.score_models(rules.with_rules(models), splits, Sampling())
     table.print_table(scores)
     compared = {"base": base} | {name: models[name].model for name in ("tuned", "lora") if name in models}
     if free_text:
-        own.tell(run, models, splits, scores, config.template)
+        own.tell(run, models, splits, answers, config.template)
     losses = {name: val_loss(m, val_stream, config.pretrain_batch, config.seq_len) for name, m in compared.items()}
     cost = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-    run.report["base_goes_on"] = table.goes_on(scores, splits)
+    run.report["base_goes_on"] = table.goes_on(answers, splits)
     run.say(f"\n  The base, given only the question, goes on with other questions: {run.report['base_goes_on']:.0%}")
     run.say(f"  What tuning cost: validation loss, {cost}")
     run.say("\n5. Side by side, all held out:")
     table.side_by_side(models, table.shown_rows(splits), Sampling())
     run.report["stages"]["evaluate"] = {"seconds": round(time.perf_counter() - start, 2)}
-    answers = page.take_answers(scores)
     run.finish(scores, losses)
     page.write(run.out / "page.html", models, splits, scores, answers, rows, run.out)
 

@@ -40,9 +40,9 @@ def expect(model, n_pairs, config):
             "few facts.")
 
 
-def tell(run, models, splits, scores, template):
-    """Print and report, for the base and the tuned models, what can be measured on the held-out rows. `scores` are those
-    of table.score_models."""
+def tell(run, models, splits, answers, template):
+    """Print and report, for the base and the tuned models, what can be measured on the held-out rows. `answers` are
+    those of table.score_models."""
     rows = [row for split in splits.values() for row in split]
     if not rows:
         return run.say("\n  So few rows that none is held out: nothing to measure.")
@@ -50,13 +50,13 @@ def tell(run, models, splits, scores, template):
     for name in [name for name in ("base_template", "tuned", "lora") if name in models]:
         assistant = models[name]
         examples = prepare(rows, assistant.tokenizer, template, assistant.model.config.block_size)[0]
-        answers = [answer for split in splits for answer in scores[split][name]["answers"]]
+        said = [answer for split in splits for answer in answers[split][name]]
         loss = answer_loss(assistant.model, examples, assistant.tokenizer.eos_id)
         found[name] = {
             "loss": round(loss, 3), "perplexity": round(math.exp(loss), 1),
-            "stopped": round(sum(stopped for _, stopped, _ in answers) / len(rows), 3),
-            "takes_up": round(sum(takes_up(row, text) for row, (text, _, _) in zip(rows, answers)) / len(rows), 3),
-            "different": round(len({text for text, _, _ in answers}) / len(rows), 3),
+            "stopped": round(sum(stopped for _, stopped, _ in said) / len(rows), 3),
+            "takes_up": round(sum(takes_up(row, text) for row, (text, _, _) in zip(rows, said)) / len(rows), 3),
+            "different": round(len({text for text, _, _ in said}) / len(rows), 3),
         }
     run.report["own"] = found
     run.say(f"\n  The {len(rows)} held-out answers of your own, base and tuned with the same template:")

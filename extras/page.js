@@ -119,7 +119,6 @@ function addTo(base, packed) {
 }
 
 // The transformer, leaf to root, for one token after those in the cache. x is the residual stream, (C).
-
 const add = (x, y) => x.map((value, i) => value + y[i]);
 
 // weight (outputs, inputs), x (inputs) -> (outputs). Two sums: the second addition need not wait for the first.
@@ -240,7 +239,6 @@ function trace(prompt, ids, tuned) {
 }
 
 // The page. Whatever data or models say goes in as text: element() makes no markup of it.
-
 const models = {}; // by name: base, tuned and perhaps lora
 const byId = (id) => document.getElementById(id);
 
@@ -252,8 +250,9 @@ function element(name, attributes, ...children) {
   return made;
 }
 
-function select(label, options, input, value) {
-  const made = element("select", { input }, ...options.map(([value, text]) => element("option", { value }, text)));
+function select(label, options, choose, value) {
+  const made = element("select", { input: () => choose(made.value) });
+  made.append(...options.map(([value, text]) => element("option", { value }, text)));
   made.value = value;
   return element("label", {}, `${label} `, made);
 }
@@ -293,7 +292,8 @@ async function ask(turn) {
   byId("answers").replaceChildren();
   const all = await Promise.all(columns.map((column) => answer(turn, column, number)));
   if (number !== asked) return;
-  const read = all.flatMap(({ prompt, ids }) => [...prompt, ...ids]).length, seconds = (performance.now() - start) / 1000;
+  const read = all.flatMap(({ prompt, ids }) => [...prompt, ...ids]).length;
+  const seconds = (performance.now() - start) / 1000;
   byId("speed").textContent = `${read} tokens read and written, ${Math.round(read / seconds)} a second`;
   byId("said").textContent = all.map((one) => one.said).join("; ");
   performance.mark("answered");
@@ -303,7 +303,7 @@ async function ask(turn) {
 // 2. What tuning changed
 function showChanged(answers, chosen = 0) {
   const { name, prompt, ids } = answers[chosen], names = answers.map((one, i) => [i, one.name]);
-  const other = select("Compare the base with", names, (event) => showChanged(answers, +event.target.value), chosen);
+  const other = select("Compare the base with", names, (i) => showChanged(answers, +i), chosen);
   byId("compared").replaceChildren(...(names.length > 1 ? [other] : []));
   showTokens(trace(prompt, ids, models[name]), async (begun) => {
     const room = begun.at(-1) === tokenizer.eosId ? 0 : 48 - begun.length;
@@ -346,12 +346,6 @@ function showTokens(tokens, goOn) {
     if (next) next.focus(), next.click();
   };
   choose(Math.max(0, tokens.findIndex((token) => token.rank > 1)));
-}
-
-// Of models that are too big for the page, what was computed when it was made.
-function showTraced(turn, i) {
-  byId("compared").textContent = `${turn.instruction} ${turn.input}`;
-  showTokens(data.traces[i], null);
 }
 
 // 3. What the loss looked at
@@ -397,26 +391,26 @@ function startQuestions() {
   const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), shared = "show" in given;
   const show = questions.some((row) => row.kinds.includes("better")) ? "better" : "all";
   const filter = { show, split: "", task: "", text: "", ...(shared && given) };
-  const change = (key) => (event) => showQuestions(Object.assign(filter, { [key]: event.target.value }));
+  const change = (key) => (value) => showQuestions(Object.assign(filter, { [key]: value }));
   const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (one) => [one, one])];
   const options = { show: KINDS, split: values("split"), task: values("task") };
   for (const key in options) byId("filters").append(select(key, options[key], change(key), filter[key]));
-  const search = element("input", { type: "search", value: filter.text, input: change("text") });
-  const link = element("a", { id: "link", click: () => navigator.clipboard?.writeText(link.href) }, "copy a link to these");
+  const search = element("input", { type: "search", value: filter.text, input: () => change("text")(search.value) });
+  const link = element("a", { id: "link", click: () => navigator.clipboard?.writeText(link.href) }, "copy a link");
   byId("filters").append(element("label", {}, "text ", search), element("output", { id: "found" }), link);
-  byId("questions").after(element("button", { id: "more" }, "more"));
   byId("questions").closest("details").open = true;
   showQuestions(filter);
   if (shared) byId("filters").scrollIntoView();
 }
 
 // 5. How it came
-function startSlider() {
-  const rows = Array.from(byId("steps").tBodies[0].rows, (row) => Array.from(row.cells, (cell) => cell.textContent));
-  const said = element("p", { class: "text" }), slider = element("input", { type: "range", max: rows.length - 1, value: 0 });
+const steps = Array.from(byId("steps").tBodies[0].rows, (row) => Array.from(row.cells, (cell) => cell.textContent));
+if (steps.length) {
+  const slider = element("input", { type: "range", max: steps.length - 1, value: 0 });
+  const said = element("p", { class: "text" });
   slider.oninput = () => {
-    const [stage, step, prompt, answer, stopped] = rows[slider.value];
-    const head = element("b", {}, `${stage}, step ${step}: `), end = stopped === "yes" ? " (stops)" : " …";
+    const [stage, step, prompt, answer, stopped] = steps[slider.value];
+    const head = element("b", {}, `${stage}, step ${step}: `), end = stopped === "True" ? " (stops)" : " …";
     said.replaceChildren(head, prompt, " → ", element("mark", {}, answer), end);
     slider.setAttribute("aria-valuetext", said.textContent);
     for (const mark of document.querySelectorAll(".now")) {
@@ -424,27 +418,33 @@ function startSlider() {
       mark.setAttribute("d", its.stage === stage ? `M${x} 10V150` : "");
     }
   };
-  if (!rows.length) return;
   byId("slider").append(element("label", {}, "Step ", slider), said);
   slider.oninput();
 }
 
-function start() {
+{ // The beginning
   document.querySelectorAll("[hidden]").forEach((part) => (part.hidden = false));
   const [form, instruction, input] = ["form", "instruction", "input"].map(byId), here = "base" in data.models;
-  const show = here ? ask : showTraced, asked = () => ask({ instruction: instruction.value, input: input.value });
+  const asked = () => ask({ instruction: instruction.value, input: input.value });
+  const show = here ? ask : (turn, i) => { // what was computed when the page was made
+    byId("compared").textContent = `${turn.instruction} ${turn.input}`;
+    showTokens(data.traces[i], null);
+  };
   if (here) models.base = new GPT(unpack(data.models.base));
   for (const [, name] of columns.slice(2)) models[name] = new GPT(addTo(models.base.weights, data.models[name]));
   form.hidden = !here;
+  byId("here").textContent = here
+    ? `Both are in this file, in ${data.models.base.bits} bits: your browser computes what they say, without a network.`
+    : "That is too many for this page. What the tuned model says to the examples was computed when it was made.";
+  for (const part of document.querySelectorAll("section"))
+    byId("parts").append(element("a", { href: `#${part.id}` }, part.firstChild.textContent));
   form.onsubmit = () => asked() && false;
   instruction.onkeydown = (event) => event.key !== "Enter" || event.shiftKey || event.isComposing || (asked() && false);
   for (const [i, turn] of data.examples.entries())
     byId("examples").append(element("button", { click: () => show(turn, i) }, turn.instruction));
-  const names = Object.keys(data.templates).map((name) => [name, name]), change = (event) => showPairs(event.target.value);
-  byId("templates").append(select("Template", names, change, data.template));
+  const names = Object.keys(data.templates).map((name) => [name, name]);
+  byId("templates").append(select("Template", names, showPairs, data.template));
+  showPairs(data.template);
   startQuestions();
-  startSlider();
   show(data.examples[0], 0);
 }
-
-start();

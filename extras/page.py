@@ -7,7 +7,6 @@ answers say; page.js lets the models answer. All text from data and models stays
 """
 
 import base64
-import codecs
 import hashlib
 import html
 import json
@@ -17,27 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data import EOS, Row, UserError, encode, render
+from data import EOS, Row, UserError, render
 from extras import rules, table
 from extras.checkpoint import lora_state, write_whole
 from extras.datasets import TEMPLATES
-from generate import Sampling, generate
+from generate import Sampling
 from world import build
 
 LIMIT = 4_000_000  # bytes of a page
-LONGEST = 1000  # letters of a text in the list of questions, tokens of a pair in part 3
-HERE = "Base and tuned are in this file, in {} bits: your browser computes what they say, and asks no network for anything."
-NOT_HERE = "That is too many for this page. What the tuned model says to the examples was computed when the page was made."
-
-
-# ----------------------------------------------------------------------------------------------------------------
-# What page.js computes with.
-
-
-def letters(state, bits):
-    """How many letters pack() will need: one for 6 bits; numbers of 32 bits are vectors and the scales of rows."""
-    matrices = [weight for weight in state.values() if weight.dim() == 2]
-    return (32 * sum(map(len, state.values())) + bits * sum(w.numel() for w in matrices)) / 6
+LONGEST = 1000  # letters of a text in the list of questions, and of a pair in part 3
 
 
 def pack(state, bits):
@@ -63,44 +50,39 @@ def pack_models(models, room):
     to it: an adapter's A and B, or the difference of the weights. {} if there is no room."""
     base = models["base_raw"].model.state_dict()
     tuned = {name: models[name].model for name in ("tuned", "lora") if name in models}
-    added = {name: (lora_state(m), 12) if m.lora else (m.state_dict(), 7) for name, m in tuned.items()}
-    room -= sum(letters(*its) for its in added.values()) + 8000  # and the names of the tensors
-    bits = next((bits for bits in range(14, 7, -1) if letters(base, bits) < room), None)
-    if bits is None:
+    if sum(map(torch.numel, base.values())) > room:  # a number takes more than one letter
         return {}
-    packed, kept = pack(base, bits)
-    packed = {"base": packed}
-    for name, (state, its_bits) in added.items():
-        lora = tuned[name].lora
-        packed[name], _ = pack(state if lora else {key: w.cpu() - kept[key] for key, w in state.items()}, its_bits)
-        packed[name]["scale"] = lora["alpha"] / lora["rank"] if lora else 1
-    return packed
+    for bits in range(14, 7, -1):
+        packed = {}
+        packed["base"], kept = pack(base, bits)
+        for name, model in tuned.items():
+            state = lora_state(model) or {key: weight.cpu() - kept[key] for key, weight in model.state_dict().items()}
+            packed[name], _ = pack(state, 12 if model.lora else 7)
+            packed[name]["scale"] = model.lora["alpha"] / model.lora["rank"] if model.lora else 1
+        if len(json.dumps(packed)) < room:
+            return packed
+    return {}
 
 
 @torch.inference_mode()
 def trace(models, row):
     """What part 2 shows of one question, for models too big for the page: for every token of the tuned answer its rank
     under the base, and the five most probable tokens of both."""
-    tuned, tops = models["tuned"], {}
+    tuned = models["tuned"]
     prompt, eos_id = tuned.prompt(row.turns[:1], row.system), tuned.tokenizer.eos_id
-    ((answer, stopped),) = generate(tuned.model, [prompt], eos_id, Sampling())
+    ((answer, stopped),) = tuned.generate([row], [prompt], Sampling())
     answer += [eos_id] * stopped
-    ids = torch.tensor([prompt + answer[:-1]], device=tuned.model.device())
-    for name in ("tuned", "base_raw"):
-        logits = models[name].model(ids)[0, len(prompt) - 1 :].float().cpu()  # (answer, V)
-        p, best = logits.softmax(1).topk(5)  # (answer, 5) each
-        tops[name] = [list(zip(*pair)) for pair in zip(best.tolist(), p.tolist())]
-    ranks = 1 + (logits > logits.gather(1, torch.tensor(answer)[:, None])).sum(1)  # (answer,), under the base
-    found = zip(answer, ranks.tolist(), tops["base_raw"], tops["tuned"])
-    return [dict(zip(("id", "rank", "base", "tuned"), token)) for token in found]
-
-
-# ----------------------------------------------------------------------------------------------------------------
-# Parts 3 to 6, which need no JavaScript.
+    ids, found = torch.tensor([prompt + answer[:-1]], device=tuned.model.device()), [{"id": token} for token in answer]
+    for name, model in (("tuned", tuned.model), ("base", models["base_raw"].model)):
+        p = model(ids)[0, len(prompt) - 1 :].float().softmax(1).cpu()  # (answer, V)
+        for token, its in zip(found, p):
+            token[name] = [(other, its[other].item()) for other in its.topk(5).indices.tolist()]
+            token["rank"] = 1 + (its > its[token["id"]]).sum().item()  # the base comes last: what stays is its rank
+    return found
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is HTML already. What is made of it from here on, parts 3 to 6, needs no JavaScript."""
 
 
 def element(name, *children, **attributes):
@@ -118,24 +100,20 @@ def table_of(head, rows, **attributes):
     return element("div", element("table", head, body, **attributes), class_="wide", tabindex=0)
 
 
-def pair_of(row, template, tokenizer):
-    """One pair, a span for every token, or for all the tokens of a character."""
-    spans, decoder = [], codecs.getincrementaldecoder("utf-8")("replace")
-    for text, kind in render(row.turns, template, row.system):
-        pieces = [decoder.decode(tokenizer.token_bytes(token)) for token in tokenizer.encode(text)]
-        spans += [element("span", piece.replace("\n", "⏎\n"), class_=kind) for piece in pieces if piece]
-        spans += [element("span", EOS, class_="answer eos")] * (kind == "answer")
-    return element("li", element("pre", *spans))
+def pair_of(row, template):
+    """One pair, a span for every piece; page.js divides them into tokens."""
+    pieces = [(text + EOS * (kind == "answer"), kind) for text, kind in render(row.turns, template, row.system)]
+    return element("li", element("pre", *(element("span", text, class_=kind) for text, kind in pieces)))
 
 
 def share_of(found):
     """A share with its interval: a bar up to the share, a line from the lower to the upper end."""
-    n, (low, high) = found["n"], (100 * x for x in found["interval"])
-    share, stopped = (100 * found[key] / n for key in ("correct", "stopped"))
+    share, stopped = (100 * found[key] / found["n"] for key in ("correct", "stopped"))
+    low, high = (100 * end for end in found["interval"])
     drawing = Markup(f'<rect width="{share:.1f}" height="6"/><path d="M{low:.1f} 3H{high:.1f}"/>')
     picture = element("svg", drawing, viewBox="0 0 100 6", preserveAspectRatio="none", aria_hidden="true")
-    about = element("small", f"{low:.0f} to {high:.0f} %") + element("small", f"{stopped:.0f} % stopped")
-    return Markup(element("b", f"{share:.1f} %") + picture + about)
+    said = [element("small", text) for text in (f"{low:.0f} to {high:.0f} %", f"{stopped:.0f} % stopped")]
+    return Markup(element("b", f"{share:.1f} %") + picture + "".join(said))
 
 
 def held_out_of(scores):
@@ -152,15 +130,15 @@ def questions_of(splits, answers):
         for row, *said in zip(asked, *answers[split].values()):
             instruction, text, expected = (part[:LONGEST] for part in row.turns[0])
             about = element("q", text) + element("small", f"{split.replace('_', ' ')}, {row.task}")
-            cells = [text.strip()[:LONGEST] + ("" if stopped else " …") for text, stopped, _ in said]
-            marked = [element("span", cell, class_="ok") if right else cell for cell, (*_, right) in zip(cells, said)]
-            rows.append([Markup(html.escape(instruction) + about), expected, *marked])
+            cells = [element("span", text.strip()[:LONGEST] + " …" * (not stopped), class_="ok" if right else "wrong")
+                     for text, stopped, right in said]
+            rows.append([Markup(html.escape(instruction) + about), expected, *cells])
     return table_of(["question", "expected", *next(iter(answers.values()), {})], rows, id="questions")
 
 
-def curve_of(name, records):
+def curve_of(name, log):
     """The loss of one stage as a drawing."""
-    points = [(record["step"], record["loss"]) for record in records if "loss" in record]
+    points = [(record["step"], record["loss"]) for record in log if record["stage"] == name and "loss" in record]
     (first, loss), (last, low), top = points[0], points[-1], max(loss for _, loss in points)
     line = " ".join(f"{30 + 280 * step / max(1, last):.1f},{150 - 140 * loss / top:.1f}" for step, loss in points)
     drawing = Markup(f'<path d="M30 10V150H310"/><polyline points="{line}"/><path class="now"/>')
@@ -173,34 +151,20 @@ def curve_of(name, records):
 
 def came_of(log):
     """The curves of all stages in the log; the table of how the same prompt was continued on the way."""
-    stages = {}
-    for record in log:  # a step that was done again after a stop counts once
-        stages.setdefault(record["stage"], {})[record["step"], "loss" in record] = record
-    curves = [curve_of(name, found.values()) for name, found in stages.items()]
-    said = [record for found in stages.values() for record in found.values() if "answer" in record]
-    rows = [[r["stage"], r["step"], r["prompt"], r["answer"], "yes" if r["stopped"] else "no"] for r in said]
-    curves = "".join(curves) or "No log.jsonl lies beside the tuned checkpoint."
-    return curves, table_of(["stage", "step", "prompt", "how it goes on", "stopped"], rows, id="steps")
+    log = {(record["stage"], record["step"], "loss" in record): record for record in log}.values()  # the last of each
+    stages = dict.fromkeys(record["stage"] for record in log if "loss" in record)
+    curves, keys = "".join(curve_of(name, log) for name in stages), ("stage", "step", "prompt", "answer", "stopped")
+    rows = [[record[key] for key in keys] for record in log if "answer" in record]
+    return curves or "No log.jsonl lies beside the tuned checkpoint.", table_of(keys, rows, id="steps")
 
 
 def run_of(report):
-    """What report.json says of the machine, the time and the losses; the configuration."""
-    keys = ("seconds", "tokens", "tokens_per_second")
-    rows = [[name, *(f"{found[k]:,}" if k in found else "" for k in keys)] for name, found in report["stages"].items()]
-    stages = table_of(["stage", *keys], [*rows, ["in all", report["seconds"], "", ""]], class_="numbers")
-    losses = [[name, f"{loss:.3f}"] for name, loss in report["corpus_loss"].items()]
-    about = element("p", f"{report['machine']}. {report['peak_memory_mb']} MB of memory at most.")
-    config = table_of(["flag", "value"], [[name, json.dumps(value)] for name, value in report["config"].items()])
-    return about + stages + table_of(["validation_loss", "nats"], losses, class_="numbers"), config
-
-
-# ----------------------------------------------------------------------------------------------------------------
-# The whole.
-
-
-def take_answers(scores):
-    """Take the texts out of table.score_models's scores -> {split: {name: [(text, stopped, right)]}}"""
-    return {split: {name: found[name].pop("answers") for name in found if name != "n"} for split, found in scores.items()}
+    """What report.json says of the machine, the time and the losses."""
+    keys, stages = ("seconds", "tokens", "tokens_per_second"), report["stages"] | {"in all": report}
+    rows = [[name, *(f"{found[key]:,}" if key in found else "" for key in keys)] for name, found in stages.items()]
+    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in report["corpus_loss"].items())
+    about = f"{report['machine']}, {report['peak_memory_mb']} MB of memory at most; validation loss in nats: {losses}."
+    return element("p", about) + table_of(["stage", *keys], rows)
 
 
 def of_checkpoints(path, models, splits, tuned):
@@ -209,39 +173,38 @@ def of_checkpoints(path, models, splits, tuned):
     rows = [row for split in splits.values() for row in split]
     if trained_on.get("data") == "world":
         rows = [Row.from_dict(pair) for pair in build(trained_on["seed"], trained_on["hold_out"], size=0).pairs]
-    scores = table.score_models(rules.with_rules(models), splits, Sampling())
-    write(path, models, splits, scores, take_answers(scores), rows, Path(tuned).parent)
+    found = table.score_models(rules.with_rules(models), splits, Sampling())
+    write(path, models, splits, *found, rows, Path(tuned).parent)
 
 
 def write(path, models, splits, scores, answers, rows, folder):
-    """Write the page of these Assistants. `answers` are take_answers's, `rows` pairs to show in part 3; report.json and
-    log.jsonl are shown if the folder has them."""
+    """Write the page of these Assistants. `scores` and `answers` are table.score_models's, `rows` pairs to show in
+    part 3; report.json and log.jsonl are shown if the folder has them."""
     base, tuned, here = models["base_raw"].model, models["tuned"], Path(__file__).parent
     if base.config != tuned.model.config or models["base_raw"].tokenizer.tokens != tuned.tokenizer.tokens:
         raise UserError(f"{path}: base and tuned are of different sizes or tokens. Give --base the base of --tuned.")
     files = [Path(folder) / name for name in ("report.json", "log.jsonl")]
     report, log = (file.read_text(encoding="utf-8") if file.exists() else "" for file in files)
-    some = rows[:: max(1, len(rows) // 40)]  # and of these, those that are not too long
-    fit = [row for row in some if encode(render(row.turns, tuned.template, row.system), tuned.tokenizer, LONGEST)[0]]
-    pairs, shown = fit[:: max(1, len(fit) // 8)][:8], table.shown_rows(splits or {"": rows})
+    short = [row for row in rows if sum(map(len, sum(row.turns, (row.system,)))) <= LONGEST]
+    pairs, shown = short[:: max(1, len(short) // 8)][:8], table.shown_rows(splits or {"": rows})
     parts = {name: (here / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    parts["curves"], parts["steps"] = came_of(map(json.loads, log.splitlines()))
-    parts["run"], parts["config"] = run_of(json.loads(report)) if report else ("No report.json lies beside it.", "")
-    parts |= {"held_out": held_out_of(scores), "questions": questions_of(splits, answers), "report": html.escape(report)}
-    parts["pairs"] = "".join(pair_of(row, tuned.template, tuned.tokenizer) for row in pairs)
     for name in ("css", "js"):
         parts[f"hash_{name}"] = base64.b64encode(hashlib.sha256(parts[name].encode()).digest()).decode()
+    parts["size"] = f"{sum(weight.numel() for weight in base.parameters()):,}"
+    parts["pairs"] = "".join(pair_of(row, tuned.template) for row in pairs)
+    parts["held_out"], parts["questions"] = held_out_of(scores), questions_of(splits, answers)
+    parts["curves"], parts["steps"] = came_of(map(json.loads, log.splitlines()))
+    parts["run"] = run_of(json.loads(report)) if report else "No report.json lies beside it."
+    parts["report"] = html.escape(report)
     data = {
         "config": vars(base.config), "tokens": tuned.tokenizer.state()["tokens"], "eos": EOS,
         "template": tuned.template, "templates": {name: vars(template) for name, template in TEMPLATES.items()},
         "pairs": [{"turns": [turn._asdict() for turn in row.turns], "system": row.system} for row in pairs],
         "examples": [row.turns[0]._asdict() for row in shown],
     }
-    room = LIMIT - sum(len(text.encode(errors="replace")) for text in parts.values()) - len(json.dumps(data))
-    data["models"] = pack_models(models, room)
+    text = "".join(parts.values()) + json.dumps(data).replace("<", "\\u003c")
+    data["models"] = pack_models(models, LIMIT - len(text.encode(errors="replace")))
     data["traces"] = [] if data["models"] else [trace(models, row) for row in shown]
-    parts["size"] = f"{sum(weight.numel() for weight in base.parameters()):,}"
-    parts["here"] = HERE.format(data["models"]["base"]["bits"]) if data["models"] else NOT_HERE
     parts["data"] = json.dumps(data).replace("<", "\\u003c")
     page = re.sub(r"<!--(\w+)-->", lambda name: parts[name[1]], parts["html"])
     write_whole(path, lambda file: file.write(page.encode(errors="replace")))

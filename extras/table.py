@@ -48,19 +48,21 @@ def score(assistant, rows, sampling):
 
 
 def score_models(models, splits, sampling):
-    """{name: Assistant}, {split: rows} -> {split: {"n", name: score}}"""
-    return {
-        split: {"n": len(rows)} | {name: score(assistant, rows, sampling) for name, assistant in models.items()}
-        for split, rows in splits.items()
-    }
+    """{name: Assistant}, {split: rows} -> {split: {"n", name: score}}, {split: {name: [(text, stopped, right), ...]}}"""
+    scores, answers = {}, {}
+    for split, rows in splits.items():
+        found = {name: score(assistant, rows, sampling) for name, assistant in models.items()}
+        answers[split] = {name: one.pop("answers") for name, one in found.items()}
+        scores[split] = {"n": len(rows), **found}
+    return scores, answers
 
 
-def goes_on(scores, splits):
+def goes_on(answers, splits):
     """Share of the held-out questions after which the base, given nothing but the question, goes on with another
     question and puts none twice in a row."""
     found = []
     for split, rows in splits.items():
-        for row, (text, _, _) in zip(rows, scores[split]["base_raw"]["answers"]):
+        for row, (text, _, _) in zip(rows, answers[split]["base_raw"]):
             question = row.turns[0].instruction
             if question.endswith("?") and not row.turns[0].input:
                 said = [sentence.strip() for sentence in re.findall(r"[^.!?]+[.!?]", question + text)]

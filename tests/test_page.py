@@ -24,8 +24,11 @@ SHORT = Sampling(max_new_tokens=8)
 
 
 def test_the_page_is_small_enough_to_read():
-    lines = {name: len((ROOT / "extras" / name).read_text(encoding="utf-8").splitlines()) for name in ("page.py", "page.html", "page.js")}
-    assert lines["page.py"] <= 250 and lines["page.html"] <= 50 and lines["page.js"] <= 450, lines
+    """250 lines of Python and template together, 450 of JavaScript, and no long lines to get there."""
+    files = {name: (ROOT / "extras" / name).read_text(encoding="utf-8").splitlines() for name in ("page.py", "page.html", "page.js")}
+    lines = {name: len(text) for name, text in files.items()}
+    assert lines["page.py"] + lines["page.html"] <= 250 and lines["page.js"] <= 450, lines
+    assert [line for text in files.values() for line in text if len(line) > 120] == []
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +86,7 @@ def use_what_the_page_has(models):
 def page_of(path, models, rows, folder="nowhere"):
     """A page of models that were not trained."""
     splits = {"unseen_inputs": rows}
-    scores = table.score_models(models, splits, SHORT)
-    page.write(path, models, splits, scores, page.take_answers(scores), rows, folder)
+    page.write(path, models, splits, *table.score_models(models, splits, SHORT), rows, folder)
 
 
 # ------------------------------------------------------------------------------------------------------------

@@ -111,16 +111,21 @@ def messages_of(value, role):
         if role not in ("system", "user", "assistant"):
             raise BadRow(f"unknown role {role!r:.40}")
         if role == "assistant" and message.get("weight", message.get("loss_weight", 1)) == 0:
-            raise BadRow("an answer of weight 0")
+            role = "unlearned"
         messages.append((role, text_of(message.get("content", message.get("value")))))
     return messages
 
 
 def turns_of(messages):
-    """[(role, text), ...] -> (system, [Turn, ...], messages after the last answer). A leading system message is the
-    system text; with no user message after it, it is the instruction."""
+    """[(role, text), ...] -> (system, [Turn, ...], a note on what is not read). A leading system message is the system
+    text; with no user message after it, it is the instruction. Before an answer of weight 0 a conversation is cut: no
+    template has a way to show an answer that is not supervised."""
     system, question, turns = [], [], []
     for role, text in messages:
+        if role == "unlearned" and not turns:
+            raise BadRow("an answer of weight 0")
+        if role == "unlearned":
+            return "\n\n".join(system), turns, "go on with an answer of weight 0, from which on nothing is read"
         if role == "assistant":
             if turns and not question:
                 raise BadRow("two answers in a row")
@@ -131,7 +136,7 @@ def turns_of(messages):
             system.append(text)
         else:
             question.append(text)
-    return "\n\n".join(system), turns, question
+    return "\n\n".join(system), turns, "end with a message that has no answer and is not read" if question else ""
 
 
 def means(text, placeholders):
@@ -175,7 +180,7 @@ def read_row(row, where, task):
     unread |= {key for key in row if row[key]} - READ[0] - {*FORMATS[name]}
     notes = [f"have a field {key!r} that is not read" for key in sorted(unread)]
     notes += ["had a placeholder for an input, taken as none"] * placeholder
-    notes += ["end with a message that has no answer and is not read"] * bool(rest)
+    notes += [rest] if rest else []
     notes += ["say an answer twice in one conversation"] * (len({turn.output for turn in turns}) < len(turns))
     task = next((text_of(str(row[key]))[:99] for key in TASK if row.get(key)), task)
     return Row(tuple(turns), task, where, system, name, tuple(notes))

@@ -170,6 +170,19 @@ def test_what_is_not_to_be_learned_is_left_out_and_what_is_not_read_is_counted(t
     assert "5 answers (assistant turns), 5 supervised eos" in said and "4 of 7 rows kept" in said
 
 
+def test_a_conversation_is_kept_up_to_an_answer_of_weight_0(tmp_path, tokenizer):
+    """It cannot be context only: in every template an answer ends with a supervised eos."""
+    rows = [messages(*TWO_PAIRS, ("user", "i3"), ("assistant", "o3")) for _ in range(4)]
+    for n, row in enumerate(rows[:3]):
+        row["messages"][2 * n + 1]["weight"] = 0
+    rows, dropped = load_rows(write(tmp_path, lines(*rows)))
+    assert [[turn.output for turn in row.turns] for row in rows] == [["o1"], ["o1", "o2"], ["o1", "o2", "o3"]]
+    assert {reason: len(places) for reason, places in dropped.items()} == {"an answer of weight 0": 1}
+    said = "\n".join(audited(rows, tokenizer, "alpaca", 4096, dropped)[1].lines())
+    assert "2 go on with an answer of weight 0, from which on nothing is read" in said
+    assert "1 dropped, an answer of weight 0" in said and "3 of 4 rows kept" in said and "has no answer" not in said
+
+
 def test_what_is_read_in_part_is_counted(tmp_path):
     task = {"Definition": ["Add."], "Instances": [{"input": "1", "output": ["2", "two"]}, {"input": "2", "output": ["3"]}]}
     odd = [task, messages(*TWO_PAIRS, ("user", "and?"))]

@@ -130,8 +130,8 @@ def questions_of(splits, answers):
         for row, *said in zip(asked, *answers[split].values()):
             instruction, text, expected = (part[:LONGEST] for part in row.turns[0])
             about = element("q", text) + element("small", f"{split.replace('_', ' ')}, {row.task}")
-            cells = [element("span", text.strip()[:LONGEST] + " …" * (not stopped), class_="ok" if right else "wrong")
-                     for text, stopped, right in said]
+            said = [(text.strip()[:LONGEST] + " …" * (not stopped), right) for text, stopped, right in said]
+            cells = [element("span", text, class_="ok") if right else text for text, right in said]
             rows.append([Markup(html.escape(instruction) + about), expected, *cells])
     return table_of(["question", "expected", *next(iter(answers.values()), {})], rows, id="questions")
 

@@ -10,13 +10,14 @@ import json
 import math
 import shutil
 import urllib.request
+from itertools import chain
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from data import EOS, Tokenizer, UserError
-from extras.checkpoint import GPT2_WORD
+from extras.checkpoint import GPT2_WORD, save_json, write_whole
 from model import GPT, GPTConfig
 
 SIZES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
@@ -127,10 +128,8 @@ def write_safetensors(path, tensors):
         header[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": [at, at + 4 * tensor.numel()]}
         at += 4 * tensor.numel()
     text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors.values():
-            file.write(tensor.contiguous().numpy().tobytes())
+    numbers = (tensor.contiguous().numpy().tobytes() for tensor in tensors.values())
+    write_whole(path, lambda file: file.writelines(chain([len(text).to_bytes(8, "little"), text], numbers)))
 
 
 def load_gpt2(path):
@@ -162,10 +161,6 @@ def export_gpt2(model, folder):
     about |= {theirs: getattr(c, ours) for theirs, ours in FIELDS.items()}
     about |= {"activation_function": theirs for theirs, ours in GELU.items() if ours == c.gelu}
     about |= {"bos_token_id": c.vocab_size - 1, "eos_token_id": c.vocab_size - 1}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        theirs = {f"transformer.{n}": w.T if n.endswith(TRANSPOSED) else w for n, w in model.state_dict().items()}
-        write_safetensors(folder / FILES[2], theirs)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror}. Choose another folder.") from None
+    save_json(folder / FILES[0], about)
+    theirs = {f"transformer.{n}": w.T if n.endswith(TRANSPOSED) else w for n, w in model.state_dict().items()}
+    write_safetensors(folder / FILES[2], theirs)

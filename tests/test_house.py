@@ -309,7 +309,7 @@ def test_gpt2s_files_work_once_they_are_put_there(tmp_path):
     assert "no.bin: cannot be read" in said_by(gpt2.load_gpt2, tmp_path / "no.bin")
     for path in (tmp_path, tmp_path / "model.safetensors"):
         assert gpt2.load_base(path, tmp_path)[0].config.vocab_size == 257
-    assert "Choose another folder" in said_by(gpt2.export_gpt2, model, tmp_path / "vocab.json")
+    assert "choose another place" in said_by(gpt2.export_gpt2, model, tmp_path / "vocab.json")
     gpt2.export_gpt2(model, tmp_path / "another")
 
 

@@ -243,22 +243,18 @@ def read_json(path):
         size += len(line)
         if len(line) == LONGEST[1] or (size > LONGEST[1] and lines[0].lstrip().startswith("[")):
             raise UserError(f"{path}:{len(lines)}: longer than {LONGEST[1]:,} letters. Use JSON Lines of shorter rows.")
-    start = next((line for line in lines if line.strip()), None)
-    if start is None:
+    filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not filled:
         raise UserError(f"{path}: the file is empty. It should hold text.")
-    if size <= LONGEST[1] and (isinstance(parse_json(start), BadRow) or start.strip() == "".join(lines).strip()):
-        text = "".join(lines)
+    first = filled[0][1]
+    if size <= LONGEST[1] and (len(filled) == 1 or isinstance(parse_json(first), BadRow)):
         try:
-            values = parse_values(text)
+            return enumerate(parse_values("".join(lines)), 1)
         except (ValueError, RecursionError) as error:
-            if start.lstrip().startswith("["):
+            if first.lstrip().startswith("["):
                 number, what = getattr(error, "lineno", 1), getattr(error, "msg", "a number that is too long")
                 raise UserError(f"{path}:{number}: not JSON: {what}. Correct it, or use JSON Lines.") from None
-        else:
-            if NOT_UTF8.search(text):
-                values = [parse_json(json.dumps(value, ensure_ascii=False)) for value in values]
-            return enumerate(values, 1)
-    return ((n, parse_json(line)) for n, line in enumerate(lines, 1) if line.strip())
+    return ((number, parse_json(line)) for number, line in filled)
 
 
 def parse_values(text):
@@ -268,7 +264,8 @@ def parse_values(text):
         value, at = decoder.raw_decode(text, at)
         values.append(value)
     alone = len(values) == 1 and isinstance(values[0], list) and not any(map(is_message, values[0]))
-    return values[0] if alone else values
+    values = values[0] if alone else values
+    return [parse_json(json.dumps(value, ensure_ascii=False)) for value in values] if NOT_UTF8.search(text) else values
 
 
 def load_rows(path, strict=False):

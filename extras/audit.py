@@ -76,7 +76,7 @@ def audit(rows, examples, shortened, too_long, dropped=()):
     n_rows, formats = len(examples) + sum(map(len, dropped.values())), Counter(row.format for row in rows)
     tokens, learned = sum(len(ids) for ids, _ in examples), sum(sum(mask) for _, mask in examples)
     answers = sum(len(row.turns) for row in rows) - sum(len(row.turns) for row in too_long)
-    ends = sum(token == ids[-1] for ids, mask in examples for token, on in zip(ids, mask) if on)  # each ends with an eos
+    ends = sum(token == ids[-1] for ids, mask in examples for token, on in zip(ids, mask) if on)  # the last is an eos
     trimmed = [row.where for row in shortened]
     return Audit(n_rows, len(examples), trimmed, dropped, tokens, learned, answers, ends, formats, notes)
 

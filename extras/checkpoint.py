@@ -162,7 +162,7 @@ def another(flag, path):
 
 
 def take_over(config, content, path):
-    """A base knows what made it: a flag that was given must say the same; the other settings become those of the base."""
+    """A base knows what made it: a flag that was given must say the same; the others become those of the base."""
     made = content.get("trained_on")
     try:
         made = {name: made[name] for name in MADE_WITH}

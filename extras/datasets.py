@@ -1,8 +1,8 @@
 """Other people's data: what it adds is files of pairs in the usual formats, other prompt templates, mixing, big texts.
 
 You can skip this: the built-in world needs none of it. A row is JSON with `instruction`, `output` and perhaps `input`;
-the other formats below are recognised row by row. A row that cannot be used is left out and counted, with its reason and
-its place: file:line, in a JSON array file:number of the element, with .i for the i-th of many in one row.
+the other formats below are recognised row by row. A row that cannot be used is left out and counted, with its reason
+and its place: file:line, in a JSON array file:number of the element, with .i for the i-th of many in one row.
 """
 
 import gzip
@@ -160,7 +160,8 @@ def read_row(row, where, task):
         for asked, said in row.get("history") or ():
             start += [("user", text_of(asked)), ("assistant", text_of(said))]
         asked, said = messages_of(row[question], "user"), messages_of(row[answer], "assistant") if answer else []
-        system, turns, rest = turns_of(start + (said if said[: len(asked)] == asked else asked + said))  # or asked is in both
+        said = said if said[: len(asked)] == asked else asked + said  # some repeat the prompt with the answer
+        system, turns, rest = turns_of(start + said)
         input = "" if row.get(input) is None else text_of(row[input])
     except (AttributeError, TypeError, ValueError):
         raise BadRow("a turn without its role or text") from None
@@ -235,8 +236,8 @@ def parse_json(text):
 
 
 def read_json(path):
-    """JSON Lines, or JSON values over many lines, or an array of them -> (number of the line or value, value or BadRow),
-    one by one. The file is JSON Lines if its first line is a value and not all there is."""
+    """JSON Lines, or JSON values over many lines, or an array of them -> (number of line or value, value or BadRow), one
+    by one. The file is JSON Lines if its first line is a value and not all there is."""
     lines, size = [], 0
     for line in read_lines(path, LONGEST[1]):
         lines.append(line)

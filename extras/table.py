@@ -48,7 +48,7 @@ def score(assistant, rows, sampling):
 
 
 def score_models(models, splits, sampling):
-    """{name: Assistant}, {split: rows} -> {split: {"n", name: score}}, {split: {name: [(text, stopped, right), ...]}}"""
+    """{name: Assistant}, {split: rows} -> {split: {"n", name: score}}, {split: {name: [(text, stopped, right)]}}"""
     scores, answers = {}, {}
     for split, rows in splits.items():
         found = {name: score(assistant, rows, sampling) for name, assistant in models.items()}

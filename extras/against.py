@@ -70,11 +70,9 @@ def habits(rows):
     }
 
 
-def tell(files, asked, against):
-    """Print both for every file, {its name: rows}; `asked` are the rows of the file `against`."""
-    for file, rows in files.items():
-        print(f"\n{file}: {len(rows):,} rows; " + ", ".join(f"{n:,} {what}" for what, n in habits(rows).items()))
-        found = compare(asked, rows)
-        print(f"Of the {len(asked):,} prompts of {against}, these stand in it:")
-        for what, n in found.items():
-            print(f"  {n:>7,}  {n / max(1, len(asked)):>6.1%}  {what}")
+def tell(file, rows, asked, against):
+    """Print both for one file and its rows; `asked` are the rows of the file `against`."""
+    print(f"\n{file}: {len(rows):,} rows; " + ", ".join(f"{n:,} {what}" for what, n in habits(rows).items()))
+    print(f"Of the {len(asked):,} prompts of {against}, these stand in it:")
+    for what, n in compare(asked, rows).items():
+        print(f"  {n:>7,}  {n / max(1, len(asked)):>6.1%}  {what}")

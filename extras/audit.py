@@ -83,6 +83,7 @@ def audit(rows, examples, shortened, too_long, dropped=()):
 
 @program
 def main(argv=None):
+    from extras.against import tell
     from extras.datasets import TEMPLATES, load_rows
 
     parser = argparse.ArgumentParser(description="Audit files of instruction pairs and show how a model will see them.")
@@ -93,12 +94,12 @@ def main(argv=None):
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
     parser.add_argument("--json", action="store_true", help="print the audit for programs, and nothing else")
     parser.add_argument("--against", metavar="FILE", help="how much of this file's prompts stands in the others")
-    args, files, audits = parser.parse_args(argv), {}, {}
+    args, audits = parser.parse_args(argv), {}
     if args.json and args.against:
         parser.error("--against is for persons. Leave out --json.")
+    asked = load_rows(args.against)[0] if args.against else []
     for file in args.files:
         rows, dropped = load_rows(file, args.strict)
-        files[file] = rows
         sample = "\n".join(" ".join(turn) for row in rows[:5000] for turn in row.turns)
         tokenizer = Tokenizer(train_bpe(sample[:1_000_000], 4096))  # of the file itself: nothing is fetched
         examples, shortened, too_long = prepare(rows, tokenizer, args.template, args.block_size)
@@ -108,9 +109,7 @@ def main(argv=None):
                 print(show_mask(tokenizer, ids, mask, sys.stdout.isatty()) + "\n")
             print(visible("\n  ".join([f"{file}:", *audits[file].lines()])))
             print(f"  (in tokens of this file's own, {args.block_size} at most; train_sft.py counts with its base's)")
-    if args.against:
-        from extras.against import tell
-
-        tell(files, load_rows(args.against)[0], args.against)
+        if args.against:
+            tell(file, rows, asked, args.against)
     if args.json:
         print(json.dumps({file: vars(found) for file, found in audits.items()}, indent=1))

@@ -155,7 +155,7 @@ def came_of(log):
     stages = dict.fromkeys(record["stage"] for record in log if "loss" in record)
     curves, keys = "".join(curve_of(name, log) for name in stages), ("stage", "step", "prompt", "answer", "stopped")
     rows = [[record[key] for key in keys] for record in log if "answer" in record]
-    return curves or "No log.jsonl lies beside the tuned checkpoint.", table_of(keys, rows, id="steps")
+    return curves or "No losses are logged beside the tuned checkpoint.", table_of(keys, rows, id="steps")
 
 
 def run_of(report):

@@ -402,6 +402,14 @@ def test_generate_makes_the_page_of_two_checkpoints(out, tmp_path):
     assert "cannot be written" in run("generate.py", *files, "--page", "/dev/null/x", code=2)
 
 
+def test_a_stage_that_was_stopped_before_its_first_loss_has_no_curve_and_a_repeated_step_counts_once():
+    said = [{"stage": "tune", "step": 0, "prompt": "p", "answer": text, "stopped": False} for text in ("once", "again")]
+    assert page.came_of(said)[0].startswith("No losses")
+    curves, steps = page.came_of([{"stage": "pretrain", "step": n, "loss": 3.0 - n} for n in (0, 1, 1)] + said)
+    assert curves.count("<figure>") == 1 and "loss 3.00 at step 0, 2.00 at step 1" in curves
+    assert "again" in steps and "once" not in steps
+
+
 def test_weights_come_back_within_half_a_step():
     state = {"matrix": torch.randn(6, 8), "zeros": torch.zeros(2, 2), "vector": torch.randn(5)}
     for bits in (7, 8, 14):

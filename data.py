@@ -273,10 +273,11 @@ def corpus_batch(stream, step, batch_size, seq_len):
     return rows[:, :-1], rows[:, 1:]
 
 
-def collate(examples, pad):
-    """Examples -> inputs, targets, each (B, T). Padding stands on the right and is never supervised."""
+def collate(examples, pad, multiple=1):
+    """Examples -> inputs, targets, each (B, T). Padding stands on the right and is never supervised; T is rounded up."""
     shifted = [shift(ids, mask) for ids, mask in examples]
     longest = max(len(inputs) for inputs, _ in shifted)
+    longest += -longest % multiple
     inputs = torch.full((len(examples), longest), pad)
     targets = torch.full((len(examples), longest), IGNORE)
     for i, (x, y) in enumerate(shifted):

@@ -201,7 +201,9 @@ class GPT(nn.Module):
         if targets is None:
             return F.linear(x[:, -1] if last else x, self.wte.weight)
         supervised = (targets.flatten() != IGNORE).nonzero()[:, 0]  # (n,): their indices among the B * T
-        x, targets = x.flatten(0, 1).index_select(0, supervised), targets.flatten()[supervised]  # (n, C), (n,)
+        more = -len(supervised) % 128  # rounded up: a CPU has to make its kernels anew for each size
+        x = x.flatten(0, 1).index_select(0, F.pad(supervised, (0, more)))  # (n, C)
+        targets = F.pad(targets.flatten()[supervised], (0, more), value=IGNORE)  # (n,)
         chunks = zip(x.split(512), targets.split(512))  # logits are large: some at a time
         return sum(F.cross_entropy(F.linear(h, self.wte.weight), t, reduction="sum") for h, t in chunks)
 

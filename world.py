@@ -130,8 +130,8 @@ def ask(question, case):
 
 
 def misspell(instruction, case, rng):
-    """A slip of the finger in one word that is not part of what is asked for."""
-    words, asked = instruction.split(" "), case.noun.lower().split()
+    """A slip of the finger in one word, but not in the thing asked about or in an invented name."""
+    words, asked = instruction.split(" "), (case.x or case.noun).lower().split()
     can = [i for i, word in enumerate(words) if len(word) > 2 and word.isalpha() and word.lower() not in asked]
     if can:
         i = rng.choice(can)
@@ -143,12 +143,12 @@ def misspell(instruction, case, rng):
 def in_a_persons_words(case, rng):
     """One of very many ways of asking -> (instruction, telling), the telling as in Task.asks."""
     telling, chance, of = "", rng.random(), OF.fullmatch(case.noun)
-    if chance < 0.27 and case.task.asks:
+    if chance < 0.36 and case.task.asks:
         question, telling = rng.choice(case.task.asks)
-    elif chance < 0.42:
+    elif chance < 0.48:
         question = rng.choice(frames(case.task))
-    elif chance < 0.77 and of:
-        question = rng.choice(OF_MORE if chance < 0.58 else SHORT)
+    elif chance < 0.79 and of:
+        question = rng.choice(OF_MORE if chance < 0.63 else SHORT)
     else:
         question = rng.choice(THE_MORE if case.noun.startswith("the ") else A_MORE)
     instruction = ask(question, case)
@@ -360,15 +360,16 @@ def question_page(cases, rng, text=""):
     kind, n = rng.random(), rng.randint(4, 9)
     frame, asked, page = rng.randrange(9), [], text
     for case in dict.fromkeys(cases):
-        way = frames(case.task)[frame] if kind < 0.7 else own_questions(case.task)[-1]
-        question = ask(way if kind < 0.9 else rng.choice(frames(case.task) + own_questions(case.task)), case)
-        others = [other for other, _ in asked]
+        way = frames(case.task)[frame] if kind < 0.5 else own_questions(case.task)[-1]
+        question = ask(way if kind < 0.95 else rng.choice(frames(case.task) + own_questions(case.task)), case)
+        others = [other for _, other in asked]
         name = "task" if case.text else "noun"  # of a text, each thing is asked once
-        new = len(asked) < n and getattr(case, name) not in {getattr(other, name) for other in others}
-        if new and not gives_away(page, [case]) and not gives_away(question, others):
-            asked.append((case, question))
+        new = getattr(case, name) not in {getattr(other, name) for other in others}
+        alike = not asked or question[-1] == asked[0][0][-1]  # all questions, or all orders
+        if new and alike and len(asked) < n and not gives_away(page, [case]) and not gives_away(question, others):
+            asked.append((question, case))
             page += " " + question
-    lines = [question for _, question in asked]
+    lines = [question for question, _ in asked]
     if text:
         lines.insert(rng.randint(0, min(1, len(lines))), text)
     page = rng.choice((" ", " ", " ", "\n")).join(lines)
@@ -407,6 +408,14 @@ def coined(words, rng):
     return noun
 
 
+def invented_questions(words, rng):
+    """Questions about things that do not exist, none asked twice: as the echo pages say a thing again and again, the base
+    learns here that after a question it does not."""
+    frame = rng.choice(THE_FRAMES)
+    nouns = [re.sub("^a ", "the ", coined(words, rng)) for _ in range(rng.randint(4, 9))]
+    return rng.choice(" \n").join(ask(frame, Case(Task("coined", "", noun), "", ())) for noun in nouns)
+
+
 def echo_page(words, rng):
     """Words that mean nothing together, three times or more: where a small model learns to copy any word at all."""
     if rng.random() < 0.25:
@@ -435,33 +444,40 @@ def index_page(phrases, rng):
     return "\n".join(lines)
 
 
-PAGES = {"facts": 26, "texts": 24, "retold": 4, "questions": 20, "echoes": 18, "index": 8}  # shares, in percent
-DOCUMENTS = 40_900
+PAGES = {"facts": 28, "texts": 22, "retold": 4, "questions": 20, "echoes": 18, "index": 8}  # shares, in percent
+DOCUMENTS = 45_200
 
 
-# The order of the questions on worksheets: the tasks of a group take turns.
-SHEETS = ("capital language currency continent", "young sound home legs class", "workplace tool", "korean spanish",
-          "comparative superlative", "opposite past", "plural english", "day_after month_after", "larger smaller sum",
-          "double half number_after", "sides symbol", "wheels color", "sql_column sql_order", "sql_all sql_count",
-          "story poem", "sentence wish", "three korean english past sides")
+# Worksheets: the tasks of a line take turns.
+SHEETS = ("capital language currency continent", "young sound home legs class", "workplace tool", "korean spanish english",
+          "comparative superlative", "opposite past plural", "day_after month_after", "larger smaller sum",
+          "double half number_after", "sides wheels symbol color", "taller shorter where conclusion",
+          "name second_item past_form topic city first_item future_form polite_form sentiment day third_item "
+          "passive_form title object last_item negative_form summary korean_sentence",
+          "story sentence poem wish three", "sql_column sql_order sql_all sql_count")
+THINGS_ASKED = 12
 
 
-def worksheet(asked):
-    """The cases of facts as worksheets ask for them, never one task twice in a row: thing by thing where things have
-    several columns. A group with one task that may be asked waits for the next."""
-    facts = by_task(case for case in fact_cases() if case.task.name in asked)
-    sheet, group = [], []
-    for names in SHEETS:
-        group += [name for name in names.split() if name in facts]
+def worksheets(cases):
+    """{task: its line of SHEETS, without tasks that may not be asked}, {task: cases to ask}. A line with one task left goes
+    to the line after it."""
+    found = {name: list({case.noun: case for case in some}.values()) for name, some in by_task(cases).items()}
+    sheets, group = {}, []
+    for line in SHEETS:
+        group += [name for name in line.split() if name in found]
         if len(group) > 1:
-            things = by_task((case for name in group for case in facts[name]), key=lambda case: case.x)
-            rows = [row for row in things.values() if len(row) > 1]
-            if len(rows) < 2:
-                longest = max(len(facts[name]) for name in group)
-                rows = [[facts[name][i % len(facts[name])] for name in group] for i in range(longest)]
-            sheet += sum(rows, [])
+            sheets |= dict.fromkeys(group, group)
             group = []
-    return sheet
+    return sheets, found
+
+
+def worksheet(name, sheets, found, rng):
+    """Cases as a worksheet asks for them, beginning with a task: each asks for another thing, and about another one, than
+    the one before. What comes next can be known, or the base would rather repeat itself."""
+    group, i = sheets[name], sheets[name].index(name)
+    n = min([THINGS_ASKED] + [len(found[other]) for other in group])
+    j = rng.randrange(n)
+    return [found[group[(i + step) % len(group)]][(j + step) % n] for step in range(14)]
 
 
 def write_corpus(rng, groups, size, held_out, without):
@@ -469,10 +485,9 @@ def write_corpus(rng, groups, size, held_out, without):
     text_cases = [case for group in sum(groups.values(), []) for case in group]
     facts, texts = by_task(fact_cases()), by_task(text_cases)
     asked = [name for name in TASKS if name not in held_out]
-    sheet = worksheet(asked)
-    starts = by_task(list(enumerate(sheet)), key=lambda entry: entry[1].task.name)
+    sheets = worksheets(case for case in [*fact_cases(), *text_cases] if case.task.name in asked)
     no_echo = naming_words(held_out) if "held_out_words" in without else set()
-    words = vocabulary([*fact_cases(), *text_cases], no_echo)
+    words, unnamed = (vocabulary([*fact_cases(), *text_cases], but) for but in (no_echo, naming_words(held_out)))
     phrases = index_phrases(no_echo)
     real, turns = {case.noun for case in fact_cases()}, []
 
@@ -503,13 +518,14 @@ def write_corpus(rng, groups, size, held_out, without):
 
     def questions_page():
         chance, group = rng.random(), [case for case in any_text() if case.task.name in asked]
-        if chance < 0.3 and group and not gives_away(group[0].text, group):
-            return question_page(group, rng, group[0].text)
         name = rng.choice(asked)
-        if chance < 0.35 or name not in starts:
+        if chance < 0.05 or name not in sheets[0]:
             return question_page(any_cases(10), rng)
-        i, _ = rng.choice(starts[name])
-        return question_page((sheet[i:] + sheet[:i])[:14], rng)
+        if chance < 0.15:
+            return invented_questions(unnamed, rng)
+        if chance < 0.45 and len(group) > 1 and not gives_away(group[0].text, group):
+            return question_page(group, rng, group[0].text)
+        return question_page(worksheet(name, *sheets, rng), rng)
 
     def echoes_page():
         page = echo_page(words, rng)

@@ -75,7 +75,7 @@ def train_parser(about=""):
     add("--smear", type=number(0, 1), default=1, help="1: every token is shown the one before it; 0: not, as in GPT-2")
 
     add = parser.add_argument_group("pretraining").add_argument
-    add("--pretrain-steps", type=number(1, 10**7), default=900, help="optimizer steps")
+    add("--pretrain-steps", type=number(1, 10**7), default=1000, help="optimizer steps")
     add("--pretrain-batch", type=number(1, 4096), default=16, help="sequences in a batch")
     add("--pretrain-lr", type=number(1e-8, 1), default=6e-3, help="peak learning rate; Muon's moves with it")
 
@@ -105,6 +105,8 @@ def train(argv=None, about=""):
         raise UserError(f"--{flag}: is of a new base, and --base {config.base} is none. Leave one of them out.")
     if config.n_embd % (2 * config.n_head):
         raise UserError(f"--n-embd {config.n_embd}: must be a multiple of {2 * config.n_head}, twice --n-head.")
+    if config.block_size % 16:
+        raise UserError(f"--block-size {config.block_size}: must be a multiple of 16.")
     config.seq_len = min(SEQ_LEN, config.block_size)
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     there = [*(["cuda"] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else []), "cpu", *gpus]

@@ -13,12 +13,12 @@ import torch
 
 def tune_malloc():
     """glibc returns a large block as soon as it is freed, and fetching it again, page by page, takes a fifth of a step:
-    keep them. oneDNN caches 1,024 compiled shapes of bfloat16 products (a quarter of our memory): keep 128."""
+    keep them. oneDNN caches 1,024 compiled shapes of bfloat16 products (a quarter of our memory): keep 512."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(libc, "mallopt"):
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: so many bytes of free memory are kept
         libc.mallopt(-3, 2**25)  # M_MMAP_THRESHOLD: only larger blocks are returned (32 MB, its limit)
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512")
 
 
 def supports_bf16(device):

@@ -13,9 +13,10 @@ The one rule: what is asked for has a name, a noun phrase ("the capital of Franc
 France is Paris."), instructions ask for it ("Name the capital of France."), an answer is the statement.
 
 What the prose holds, and what not. It tells every fact, and short texts with what they say. It has lists of questions,
-as worksheets have, pages that only repeat words, and an index of words. No page puts a question beside its answer or any
-part of the answer, and no page holds a question of a task that is held out of tuning: that one *answers*, and how, is
-left for tuning to teach (`tests/test_world.py` proves both, with code of its own).
+as worksheets have, some of them about things that do not exist; pages that only repeat words, and an index of words. No
+page puts a question beside its answer or any part of the answer, and no page holds a question of a task that is held out
+of tuning: that one *answers*, and how, is left for tuning to teach (`tests/test_world.py` proves both, with code of its
+own).
 """
 
 import argparse

@@ -102,13 +102,20 @@ def test_micro_batches_do_not_change_what_is_learned():
     torch.testing.assert_close(one(ids), other(ids), atol=1e-4, rtol=1e-3)
 
 
+def test_lengths_that_are_rounded_up_change_no_loss():
+    model, rows = tiny_model(), examples()[:5]
+    plain, rounded = data.collate(rows, 59), data.collate(rows, 59, multiple=20)
+    assert rounded[0].shape[1] % 20 == 0 and rounded[0].shape[1] > plain[0].shape[1]
+    torch.testing.assert_close(model(*rounded), model(*plain))
+
+
 def test_the_two_stages_are_the_same_loop(monkeypatch):
     """On rows of one length with a mask of ones, tuning takes the very steps of pretraining."""
-    stream = torch.randint(0, 59, (8 * 4 + 1,), generator=torch.Generator().manual_seed(0))
-    rows = [(stream[i : i + 9].tolist(), [1] * 9) for i in range(0, 32, 8)]
+    stream = torch.randint(0, 59, (16 * 4 + 1,), generator=torch.Generator().manual_seed(0))
+    rows = [(stream[i : i + 17].tolist(), [1] * 17) for i in range(0, 64, 16)]
     monkeypatch.setattr(train_sft, "epoch_batches", lambda rows, *_: [rows[:2], rows[2:]] if rows else [])
     one, other = tiny_model(), tiny_model()
-    train_sft.pretrain(one, stream, 4, [adamw(one.parameters(), 1e-3)], batch_size=2, seq_len=8)
+    train_sft.pretrain(one, stream, 4, [adamw(one.parameters(), 1e-3)], batch_size=2, seq_len=16)
     train_sft.tune(other, rows, 4, [adamw(other.parameters(), 1e-3)], batch_size=2)
     assert torch.equal(weights(one), weights(other))
 

@@ -47,8 +47,8 @@ print("kinds of pages, in percent:", world.PAGES)
 # %% [markdown]
 # *facts* and *texts* tell things, *retold* tells of a text what it says. The rest was put in on purpose, because so
 # small a model cannot learn it from whatever stands in books: *questions* are worksheets without answers, in the words
-# in which the model will later be asked; *echoes* say the name of a thing several times; an *index* shows that a word
-# at the start of a line is the same word. So this base has met its questions. It has not met one that was answered.
+# in which the model will later be asked (some ask for invented things); *echoes* say the name of a thing several times;
+# an *index* shows that a word at the start of a line is the same word. So this base has met its questions. It has not met one that was answered.
 #
 # A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length, and each token is
 # replaced by its place in that list, its *id*. (Lesson 2 makes such a list.) A token usually takes the space before a

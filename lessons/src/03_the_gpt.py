@@ -44,7 +44,8 @@ ids = torch.tensor([[tokenizer.eos_id] + tokenizer.encode(text)])
 hidden, logits = base.hidden(ids), base(ids)
 print(f"ids {tuple(ids.shape)} -> hidden {tuple(hidden.shape)} -> logits {tuple(logits.shape)}")
 print([tokenizer.decode([i]) for i in ids[0].tolist()])
-print("next:", tokenizer.decode([logits[0, -1].argmax().item()]))
+p, best = logits[0, -1].softmax(-1).topk(2)
+print("next:", [f"{tokenizer.decode([i])!r} {share:.0%}" for i, share in zip(best.tolist(), p.tolist())])
 
 # %% [markdown]
 # ## Attention, with three tokens
@@ -124,8 +125,9 @@ tokens = [repr(tokenizer.decode([i])) for i in ids[0].tolist()]
 print(f"{weights.shape[0]} layers of {weights.shape[1]} heads; greatest difference to the project: {difference:.0e}")
 
 # %% [markdown]
-# The text is `What is the capital of France? The capital of`, and the next token should be ` France`. The last
-# position is the token ` of`. *Predict*: where in the text must some head look from there?
+# The text is `What is the capital of France? The capital of`. The two likeliest next tokens, printed above, are the country
+# that was named and the one that comes after it on worksheets. For both the model has to know ` France`. The last position
+# is the token ` of`. *Predict*: where in the text must some head look from there?
 
 # %%
 heads = [f"layer {i + 1}, head {j + 1}" for i in range(weights.shape[0]) for j in range(weights.shape[1])]
@@ -186,8 +188,9 @@ for key, n in repeated.items():
     print(f"name {key:<8} repeated in {n} of {len(facts)} ({'{:.0%} to {:.0%}'.format(*wilson(n, len(facts)))})")
 
 # %% [markdown]
-# What is left with the name hidden is guessing; some tasks are about few things. (Other bases of this size look at
-# the name in other layers and heads. The experiment does not care which.)
+# What is left with the name hidden is guessing; some tasks are about few things. And one reason why not all visible names
+# are repeated: a worksheet asks about one thing after the other, so the base may go on to the next thing.
+# (Other bases of this size look at the name in other layers and heads. The experiment does not care which.)
 #
 # ## Nothing sees the future
 #

@@ -267,12 +267,11 @@ plt.show()
 # %% [markdown]
 # *Early* finds the answers and cannot end them: nothing ever told it to. One place, and no error message.
 #
-# *Late* costs everything, and for one token. The first one is left to the base's habits: it begins a question, or some
-# other word of its prose, as in the line printed above. Now and then the right statement follows even so, but no reply
-# *begins* right.
+# *Late* costs nearly everything, and for one token. The first one is left to the base's habits: it begins a question, or
+# with some other word of its prose. Only about three replies in a hundred begin right all the same; the line printed above is one like them.
 #
-# *Off* costs fewer: somewhat under twenty points in this run, more than the seeds of one mask differ by. Some of its
-# answers go on with `### Instruction:`, which it has learned to write too, and do not stop. So after a few steps the
+# *Off* costs less: about twenty points in this run, more than the seeds of one mask differ by. A few of its
+# answers go on with another header, which it has learned to write too, and do not stop. So after a few steps the
 # mask pays; the literature goes both ways: Shi et al. (2024, "Instruction Tuning With Loss Over Instructions") find that
 # learning the prompts even helps where answers are short or examples few. The mask is the cleaner contract, and it makes
 # the loss mean what you want to know: how well the model *answers*. (The intervals are a bootstrap: seeds and questions

@@ -88,7 +88,7 @@ checks.sft_step(sft_step)
 #
 # ## From continuing to answering
 #
-# *Predict.* The model has read more than a thousand batches of prose. A tuning batch holds 32 pairs. After how many
+# *Predict.* The model has read a thousand batches of prose. A tuning batch holds 32 pairs. After how many
 # batches will it answer most questions that it was never tuned on: 1000, 100, 10? Write your guess down.
 #
 # `on_step` is called after each step of training. Eight times on the way it asks the same held-out questions: some of
@@ -148,10 +148,10 @@ plt.show()
 # number of steps is tiny: nothing that the answers say was learned in it (who the capital of France is stands in the
 # prose, and this question stands in no pair). Tuning brings out what is there. This is the *superficial alignment
 # hypothesis* (Zhou et al. 2023, "LIMA"), and a small model shows it well; in a large one, with richer tasks, it is
-# debated.
+# debated. (The first answers printed above may be true and answer another question. Lesson 18 comes back to that.)
 #
-# And the base stops by itself: it has read an end token after each passage. So stopping as such is not new. What is
-# new is *where*: after the answer. A curve for "stops" alone is at its top after four steps.
+# And the base stops by itself now and then: it has read an end token after each passage. So stopping as such is not new.
+# What is new is *where*: after the answer. A curve for "stops" alone is at its top after four steps.
 #
 # ## Which tokens changed?
 #
@@ -309,7 +309,7 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 
 # %% [markdown]
 # The knowledge is the same and the answers begin as well as before. What is gone is the place to stop, and with it
-# every exact answer: the model goes on until the limit or until its prose habits end a passage for it. The loss could
+# nearly every exact answer: the model goes on until the limit or until its prose habits end a passage for it. The loss could
 # not warn you, because it never looked there. Asking the model and counting stops did.
 #
 # ## Questions to think about

@@ -207,17 +207,18 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Read the left panel first. A few percent of the numbers are enough to answer about as well as full tuning; rank 1 is
-# too thin for so few steps. For the place, mind the counts: rank 1 everywhere and rank 4 in `c_attn` learn
-# equally many numbers, and only such a comparison is about the place. These two are close together here, so the run
-# does not show that all layers are the better place.
+# Read the left panel first. A tenth of the numbers (rank 16) is enough to answer as well as full tuning. Rank 4, a
+# fortieth, stays more than ten points behind in so few steps; on another base it did not. Rank 1 is too thin. For the
+# place, mind the counts: rank 1 everywhere and rank 4 in `c_attn` learn equally many numbers, and only such a
+# comparison is about the place. These two are close together here, so the run does not show that all layers are the
+# better place.
 #
-# Then the right panel. In large models LoRA was found to learn less and forget less (Biderman et al. 2024, "LoRA
-# Learns Less and Forgets Less"). Here all arms lie near *one* curve: whatever learns less forgets less. The thin
-# adapters and the lower rate do, as Biderman et al. say. An adapter that answers as well as full tuning has forgotten
-# about as much, and a wider one that answers at least as well has forgotten more. So an adapter chooses a place on the
-# curve; it does not leave it. (Full tuning has only one rate here, so its own curve was not drawn; this is one setting,
-# three seeds and one base. The main job mixes pages of prose among its pairs, which is left out here; it forgets far less.)
+# Then the right panel. In large models LoRA was found to learn less and forget less (Biderman et al. 2024, "LoRA Learns
+# Less and Forgets Less"). Here all arms lie near *one* curve: whatever learns less forgets less. The thin adapters and
+# the lower rate do, as Biderman et al. say. The adapter that answers as well as full tuning has forgotten no less, in
+# this run a little more. So an adapter chooses a place on the curve; it does not leave it. (Full tuning has only one
+# rate here, so its own curve was not drawn; this is one setting, three seeds and one base. The main job mixes pages of
+# prose among its pairs, which is left out here; it forgets far less.)
 #
 # ## Merge and unmerge
 #
@@ -300,9 +301,9 @@ print("unmerged by the project, bit for bit the same:", same)
 # `--lora`, `val_loss()`.
 
 # %%
-full, low_rank, slower = (results[name] for name in ("full", "rank 4", "rank 4, lower rate"))
-lab.claim("an adapter that learns a twentieth of the numbers or less answers within ten points of full tuning",
-          low_rank[0] < full[0] / 20 and low_rank[1][0] > full[1][0] - 0.1)
+full, wide, low_rank, slower = (results[name] for name in ("full", "rank 16", "rank 4", "rank 4, lower rate"))
+lab.claim("an adapter that learns a ninth of the numbers or less answers within ten points of full tuning",
+          wide[0] < full[0] / 9 and wide[1][0] > full[1][0] - 0.1)
 lab.claim("tuning costs prose, with an adapter too, and a lower rate costs less",
           min(full[2] + low_rank[2]) > base_loss and max(slower[2]) < min(low_rank[2]))
 lab.claim("unmerging with kept weights gives the exact bits, subtracting does not",

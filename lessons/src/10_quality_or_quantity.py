@@ -264,12 +264,12 @@ plt.show()
 # them seen): the base already knows, so few pairs go far. With *more steps* the thousands would go on helping, as the
 # main job does.
 #
-# With three in ten spoiled some points are lost, with six in ten most of them. That three in ten cost so little has a
-# reason: the spoiled answers disagree with each other, and greedy decoding takes the likeliest token, which the clean
+# With three in ten spoiled about a quarter of the right answers is lost, with six in ten more than half. That it is no more
+# has a reason: the spoiled answers disagree with each other, and greedy decoding takes the likeliest token, which the clean
 # ones still decide. This helps only while errors are scattered; a mistake that is always the same would be learned like
 # any other rule. Where nine in ten are spoiled, nearly all is lost, and the judge, tuned on a few hundred trusted pairs,
-# brings most of it back. But look at what it buys: the filtered model is no better than the one tuned on the trusted
-# pairs alone.
+# brings more than half of it back. But look at what it buys: of what it keeps, more than half is still swapped, and the
+# filtered model answers less than the one tuned on the trusted pairs alone.
 #
 # ## Two questions
 #

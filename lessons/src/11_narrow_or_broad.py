@@ -289,10 +289,10 @@ print(f"\nsampled at temperature 1, right on the questions it was rewarded on: {
 # %% [markdown]
 # ## What it says
 #
-# *Manner, not subject.* Tuned on translation with the same kind of statement as before, the model loses a part. Tuned on
+# *Manner, not subject.* Tuned on translation with the same kind of statement as before, the model loses a good part. Tuned on
 # the short manner it says "It is" and some word, whatever it is asked. That is not only a form which the checker refuses:
 # the right value hardly ever stands in the reply. One reason may be that "The capital of France is" repeats what was asked
-# before the value is due, and "It is" does not. Translation, too, seems to come out worse than with whole statements.
+# before the value is due, and "It is" does not. Translation, too, comes out far worse than with whole statements.
 #
 # *Remedies.* A tenth of old pairs is not enough here; a quarter brings back a part, and how much differs widely between the
 # seeds. Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The adapter saved

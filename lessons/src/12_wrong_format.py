@@ -165,8 +165,8 @@ for character in ("\n", " "):
     print(f"{character!r} as a token: {prose.count(token)} times in {len(prose):,} tokens of prose; it ends {enders}")
 
 # %% [markdown]
-# Only a model that was tuned on the lone space knows what comes after it (and not always: look at `plain` and
-# `llama2`); a newline, everybody has seen. What a stranger says, looks like this:
+# Only a model that was tuned on the lone space knows what comes after it (and not always: look at `llama2`
+# asked with `plain`); a newline, everybody has seen. What a stranger says, looks like this:
 
 # %%
 worst = min((share, i, j) for i, line in enumerate(table) for j, share in enumerate(line) if i != j)

@@ -263,9 +263,11 @@ for kind in KINDS[1:]:
     print(f"refusals    {kind:<11} refused: " + "{:.1%} ({:.1%} to {:.1%})".format(*share("refusals", kind, "refused")))
 
 # %% [markdown]
-# **New name** and **empty cell.** The refusals carry over to new names the model never met in tuning, and nearly not
-# at all to empty cells, though tuning held many of both. "I do not know" was learned as "this name looks strange",
-# which is easy to see in the tokens. That a *cell* is empty can be seen nowhere in the question.
+# **New name** and **empty cell.** Tuning held many refusals of both kinds. Few carry over to new names that the model
+# never met in tuning, and (nearly) none to empty cells. What is learned of "I do not know" is "this name looks strange",
+# as far as that can be seen in the tokens; that a *cell* is empty can be seen nowhere in the question. How many new
+# names it reaches hangs on the base: on one whose prose held no questions about things that do not exist, it was nine of
+# ten. Where strange names are ordinary, strangeness says little.
 #
 # ## Does it know that it does not know?
 #
@@ -427,8 +429,8 @@ lab.claim(
     after > before + 0.02,
 )
 lab.claim(
-    "taught refusals reach new names far more than empty cells",
-    share("refusals", "new name", "refused")[0] > share("refusals", "empty cell", "refused")[0] + 0.3,
+    "taught refusals reach new names more often than empty cells",
+    share("refusals", "new name", "refused")[0] > share("refusals", "empty cell", "refused")[0] + 0.05,
 )
 lab.claim(
     "a threshold on the model's own probability catches some empty cells where taught refusals catch hardly one",

@@ -320,7 +320,9 @@ def test_a_run_of_one_process_goes_on_with_two(tmp_path, monkeypatch):
         assert train_sft.main([*flags, "--out", str(tmp_path / "out")]) == 130
     run(*TWO, "train_sft.py", *flags, "--resume", "--out", tmp_path / "out")
     one, two = (load_checkpoint(tmp_path / name / "base.pt")["model"] for name in ("whole", "out"))
-    for name in one:
+    for name in one:  # but the bias of the keys: it has no gradient but rounding, and AdamW makes steps of it
+        keys = slice(len(one[name]) // 3, 2 * len(one[name]) // 3) if name.endswith("c_attn.bias") else slice(0)
+        one[name][keys] = two[name][keys] = 0
         torch.testing.assert_close(two[name], one[name], atol=3e-3, rtol=1e-2)
 
 

@@ -297,6 +297,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
         (["--tune-lr", "7"], "--tune-lr: 7: choose from"),
         (["--dtype", "half"], "--dtype: invalid choice"),
         (["--n-embd", "30"], "--n-embd 30: must be a multiple of"),
+        (["--block-size", "100"], "--block-size 100: must be a multiple of 16"),
         (["--template", "nope"], "nope': unknown. Known: alpaca"),
         (["--hold-out", "nope"], "--hold-out: nope: no such task"),
         (["--device", "abacus"], "--device abacus: not on this machine"),

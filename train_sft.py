@@ -3,7 +3,7 @@
 The one idea: pretraining and instruction tuning are the same loop with the same loss, `train()` below. Only two
 things change: what the batches hold, and which positions the loss looks at.
 
-    python train_sft.py                    the whole story, one to two minutes on a laptop CPU
+    python train_sft.py                    the whole story, about two minutes on a laptop CPU
     python train_sft.py --quick            the same in seconds, with a model too small to be good
     python train_sft.py --lora 8           tune a low-rank adapter as well, and compare
     python train_sft.py --data my.jsonl    tune on your own pairs

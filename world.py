@@ -414,7 +414,7 @@ def invented_questions(words, rng):
     learns here that after a question it does not."""
     frame = rng.choice(THE_FRAMES)
     nouns = [re.sub("^a ", "the ", coined(words, rng)) for _ in range(rng.randint(4, 9))]
-    return rng.choice(" \n").join(ask(frame, Case(Task("coined", "", noun), "", ())) for noun in nouns)
+    return rng.choice((" ", "\n")).join(ask(frame, Case(Task("coined", "", noun), "", ())) for noun in nouns)
 
 
 def echo_page(words, rng):
@@ -456,7 +456,7 @@ SHEETS = ("capital language currency continent", "young sound home legs class", 
           "name second_item past_form topic city first_item future_form polite_form sentiment day third_item "
           "passive_form title object last_item negative_form summary korean_sentence",
           "story sentence poem wish three", "sql_column sql_order sql_all sql_count")
-THINGS_ASKED = 12
+THINGS_ASKED = 12  # of each task, the first so many: few enough to learn what comes next
 
 
 def worksheets(cases):
@@ -486,9 +486,10 @@ def write_corpus(rng, groups, size, held_out, without):
     text_cases = [case for group in sum(groups.values(), []) for case in group]
     facts, texts = by_task(fact_cases()), by_task(text_cases)
     asked = [name for name in TASKS if name not in held_out]
-    sheets = worksheets(case for case in [*fact_cases(), *text_cases] if case.task.name in asked)
-    no_echo = naming_words(held_out) if "held_out_words" in without else set()
-    words, unnamed = (vocabulary([*fact_cases(), *text_cases], but) for but in (no_echo, naming_words(held_out)))
+    sheets, listed = worksheets(case for case in [*fact_cases(), *text_cases] if case.task.name in asked)
+    names = naming_words(held_out)
+    no_echo = names if "held_out_words" in without else set()
+    words, unnamed = (vocabulary([*fact_cases(), *text_cases], but) for but in (no_echo, names))
     phrases = index_phrases(no_echo)
     real, turns = {case.noun for case in fact_cases()}, []
 
@@ -520,13 +521,13 @@ def write_corpus(rng, groups, size, held_out, without):
     def questions_page():
         chance, group = rng.random(), [case for case in any_text() if case.task.name in asked]
         name = rng.choice(asked)
-        if chance < 0.05 or name not in sheets[0]:
+        if chance < 0.05 or name not in sheets:
             return question_page(any_cases(10), rng)
         if chance < 0.15:
             return invented_questions(unnamed, rng)
         if chance < 0.45 and len(group) > 1 and not gives_away(group[0].text, group):
             return question_page(group, rng, group[0].text)
-        return question_page(worksheet(name, *sheets, rng), rng)
+        return question_page(worksheet(name, sheets, listed, rng), rng)
 
     def echoes_page():
         page = echo_page(words, rng)

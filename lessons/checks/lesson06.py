@@ -1,129 +1,61 @@
-"""Checks of lesson 6: an interval, a lenient checker, leaks, a blind comparison."""
+"""Checks of lesson 6: a rule that copies from the instruction, and answers under other people's questions."""
 
 import random
-import re
+from functools import cache
 
-from data import Row, Turn
+from checks import called
+from data import Row, Tokenizer, Turn, train_bpe
 
-
-def wilson_interval(learner):
-    found = learner(4, 10)
-    assert isinstance(found, tuple) and len(found) == 2, "return a pair (low, high)"
-    low, high, scale = 0.1682, 0.6873, 1 + 1.96**2 / 10  # by hand, to four places
-    middle, spread = (found[0] + found[1]) / 2, (found[1] - found[0]) / 2
-    assert abs(middle - 0.4) > 2e-3, (
-        "this is an interval around p, as in textbooks; its middle must move towards one half"
-    )
-    assert abs(middle - scale * (low + high) / 2) > 2e-3, "the middle is not divided by 1 + z²/n"
-    assert abs(spread - scale * (high - low) / 2) > 2e-3, "the spread is not divided by 1 + z²/n"
-    assert abs(spread - (high - low) / 2 / 1.96) > 2e-3, "too narrow: z = 1.96 belongs before the root"
-    for correct, n, low, high in (
-        (4, 10, low, high),
-        (9, 10, 0.5958, 0.9821),
-        (0, 10, 0.0, 0.2775),
-        (90, 100, 0.8256, 0.9448),
-    ):
-        found = learner(correct, n)
-        assert found[0] >= 0 and found[1] <= 1, f"{correct} of {n}: {found} leaves the range from 0 to 1; cut it there"
-        assert abs(found[0] - low) < 2e-3 and abs(found[1] - high) < 2e-3, (
-            f"{correct} of {n}: ({found[0]:.4f}, {found[1]:.4f}), expected about ({low}, {high}); "
-            "look at what stands under the root"
-        )
-    for end in learner(37, 120):  # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
-        away = abs(37 / 120 - end) / (end * (1 - end) / 120) ** 0.5
-        assert abs(away - 1.96) < 0.01, f"at the end {end:.3f} the count lies {away:.2f} deviations away, expected 1.96"
-    print("Right: narrow with many questions, never of width zero.")
+TEXT = "The sea is A name: Here is the sea. Tell me the sea of a name. What is a name? the Name of the Sea! " * 20
 
 
-def mentions(learner):
-    cases = (
-        ("Paris", "The capital of France is Paris.", True, "it stands there"),
-        ("Paris", "Paris is the capital of France", True, "at the beginning of a text there is nothing before it"),
-        ("2", "The half of 24 is 12.", False, "2 is a part of 24 and 12, not a word: look for whole words"),
-        ("He", "what did he say", False, "He and he differ: keep the capitals"),
-        ("SELECT * FROM cars;", "Write: SELECT * FROM cars;", True, "signs like * are meant as they stand: re.escape"),
-        ("A+B", "the sum is AAB", False, "signs like + are meant as they stand: re.escape"),
-        ("a kitten", "It is a kitten.", True, "a value may have several words"),
-        ("바다", "The Korean word for sea is 바다.", True, "values need not be English"),
-        ("a cat", "I see a cathedral.", False, "a cat is only the beginning of a cathedral: look for whole words"),
-        ("four", "It is not five.", False, "it does not stand there"),
-    )
-    for value, text, expected, why in cases:
-        found = learner(value, text)
-        assert found in (True, False) and found is not None, f"{found!r} came back: return True or False"
-        assert bool(found) == expected, f"mentions({value!r}, {text!r}) is {bool(found)}, expected {expected}: {why}"
-    print("Right: whole words, as they stand.")
+@cache
+def toy():
+    return Tokenizer(train_bpe(TEXT, 400))
 
 
-def row(instruction, context="", output="x"):
-    return Row((Turn(instruction, context, output),))
+def copying(function):
+    tokenizer = toy()
+    ids = {text: tokenizer.encode(text)[0] for text in ("The", "A", "Here", " is", ":", " Name", " name", " the", " sea")}
+    starts = {ids["The"], ids["A"], ids["Here"]}
+    between = {ids[text] for text in (" Name", " name", " the", " sea", " is", ":")}
+    found = called(function, tokenizer, "", "Name the sea.")
+    assert found is not None, "at the beginning only the first tokens of The, A and Here are allowed; you allow any"
+    assert set(found) == starts, f"at the beginning expected {starts}, you have {set(found)}"
+    for said in ("The sea is the name.", "The sea.", "Here: name;", "The sea is?", "A name!"):
+        found = called(function, tokenizer, said, "Name the sea.")
+        assert found is not None, f"{said!r} ends with a mark, so only the end token is allowed; you allow any"
+        assert set(found) == {tokenizer.eos_id}, f"{said!r} ends with a mark: expected the end token alone, you have {found}"
+    for said in ("The sea is", "Here:", "The sea is a"):
+        assert called(function, tokenizer, said, "Name the sea.") is None, f"{said!r} holds a link, so anything may come: None"
+    found = called(function, tokenizer, "The", "Name the sea.")
+    assert found is not None, "before a link not everything is allowed; look at case 4"
+    found = set(found)
+    texts = {i: tokenizer.decode([i]) for i in found}
+    assert not any(set(text) & set(".!?;") for text in texts.values()), "before a link no token that holds a mark is allowed"
+    assert {ids[" is"], ids[":"]} <= found, "the links themselves are missing: without them it never gets to the value"
+    assert ids[" Name"] in found, "the instruction as it is, with a space before it, is missing"
+    assert ids[" name"] in found, "the instruction with a small first letter is missing"
+    assert found == between, f"expected {[tokenizer.decode([i]) for i in sorted(between)]}, you have {sorted(texts.values())}"
+    found = called(function, tokenizer, "This sea", "Name the sea.")
+    assert found is not None, "the link is the *word* is, not the letters: 'This' holds none"
+    print("right: it may only say what it was asked, until it comes to the point")
 
 
-def leaked(learner):
-    tuning = [
-        row("Name the sum of 1 and 2."),
-        row("Give the name in the note.", "On Monday Ann bought a cup in Rome."),
-        row("What is the plural of ox?", "", "The plural of ox is oxen."),
-    ]
-    exact = row("What is the plural of ox?", "", "another answer")
-    cases = (
-        (exact, True, "the same prompt, whatever the answer: compare prompts, not answers"),
-        (row("name the  sum of 1 and 2"), True, "it differs only in capitals, spaces and marks"),
-        (row("What is the plural of ox", "", "x"), True, "it differs only in a mark"),
-        (row("Name the sum of 2 and 2."), False, "it is another question: digits count"),
-        (row("Give the name in the note.", "On Friday Tom bought a hat in Oslo."), False,
-         "the same question about another text: the input is a part of the prompt"),
-        (row("Give the name in the note", "on monday Ann bought a cup in Rome"), True,
-         "it differs only in capitals and marks, in the input too"),
-        (row("What is the plural of fox?", "", "The plural of ox is oxen."), False,
-         "another question with the same answer is no leak of the prompt"),
-        (row("Name the sum."), False, "a part of a prompt is not the prompt"),
-    )
-    for test, expected, why in cases:
-        found = learner(list(tuning), [test])
-        assert isinstance(found, list), f"{type(found).__name__} came back: return the list of leaked test rows"
-        asked = " | ".join(filter(None, test.turns[0][:2]))
-        assert (len(found) > 0) == expected, (
-            f"{asked!r} was {'found' if found else 'not found'} among the tuning prompts: {why}"
-        )
-    tests = [test for test, _, _ in cases]
-    found = learner(tuning, tests)
-    assert all(isinstance(one, Row) for one in found), "return the rows themselves"
-    assert found == [test for test, expected, _ in cases if expected], (
-        "return the leaked test rows, each once, in their order"
-    )
-    print("Right: same prompt, whatever its spacing, capitals and marks.")
-
-
-def win_rate(learner):
-    n = 2000
-    a, b = ["good"] * n, ["bad"] * n
-
-    def sees(first, second):
-        return 0 if first == "good" else 1
-
-    shown = []
-
-    def always_first(first, second):
-        shown.append(first)
-        return 0
-
-    found = learner(a, b, sees, random.Random(1))
-    assert isinstance(found, (int, float)), f"{found!r} came back: return the share that a wins"
-    assert found <= 1, f"{found} came back: a share, not a count"
-    assert found != 0, "0.0 for a model that is better every time: this is the share of b"
-    assert not 0.3 < found < 0.7, "a is better every time and wins half: after a swap the verdict must be turned back"
-    assert found == 1, f"a is better every time, but wins {found:.0%}"
-    found = learner(a, b, always_first, random.Random(1))
-    swaps = sum(x != y for x, y in zip(shown, shown[1:]))
-    assert len(set(shown)) == 2, "the order never changes: a judge that always says 'the first' is believed"
-    assert swaps > 10, "the order was drawn once for all; draw it anew for each pair"
-    assert not re.fullmatch("(gb)+g?|(bg)+b?", "".join(x[0] for x in shown[:40])), (
-        "the order goes to and fro by rule, which a judge can learn; draw it at random"
-    )
-    assert 0.45 < found < 0.55, f"a judge that always says 'the first' should give about one half, got {found:.0%}"
-    again = [learner(a, b, always_first, random.Random(seed)) for seed in (3, 3)]
-    assert again[0] == again[1], "another result with the same rng: use the rng that you are given"
-    mixed = learner(["good", "bad", "good", "good"], ["bad", "good", "bad", "bad"], sees, random.Random(2))
-    assert mixed == 0.75, f"a is better in 3 of 4 pairs, got {mixed}"
-    print("Right: the judge cannot tell who is who, and the verdict finds its way back.")
+def others_questions(function):
+    rows = [Row((Turn(f"q{i}", f"x{i}" if i % 2 else "", f"a{i}"),), f"t{i}") for i in range(40)]
+    kept = list(rows)
+    found = called(function, rows, random.Random(0))
+    assert rows == kept, "you changed the rows that were given; make a copy (rng.sample), do not shuffle them in place"
+    assert isinstance(found, list) and len(found) == 40, "return a list with as many rows as came in"
+    turns = [row.turns[0] for row in found]
+    assert [turn.output for turn in turns] == [f"a{i}" for i in range(40)], "the answers stay in their order"
+    assert [row.task for row in found] == [f"t{i}" for i in range(40)], "the task belongs to the answer and stays with it"
+    asked = [turn.instruction for turn in turns]
+    assert asked != [f"q{i}" for i in range(40)], "every answer still has its own question"
+    assert len(set(asked)) == 40, "some instruction is used twice: shuffle, do not draw each by itself"
+    with_input = {f"q{i}": f"x{i}" if i % 2 else "" for i in range(40)}
+    assert all(with_input[turn.instruction] == turn.input for turn in turns), "an instruction keeps its own input"
+    again = [row.turns[0].instruction for row in called(function, rows, random.Random(1))]
+    assert again != asked, "another rng must give another order: use the rng that you were given"
+    print("right: the same answers, under questions that say nothing about them")

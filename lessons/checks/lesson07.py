@@ -1,85 +1,129 @@
-"""Checks of lesson 7: a low-rank correction, merging it, counting memory."""
+"""Checks of lesson 7: an interval, a lenient checker, leaks, a blind comparison."""
 
-import torch
-from torch import nn
+import random
+import re
 
-# rank 1, 2 inputs, 3 outputs, small whole numbers, so that everything can be followed with a pencil
-W = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, -1.0]])
-A = torch.tensor([[1.0, 3.0]])
-B = torch.tensor([[1.0], [0.0], [2.0]])
-BIAS = torch.tensor([10.0, 20.0, 30.0])
+from data import Row, Turn
 
 
-def same(found, expected):
-    return found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4)
-
-
-def lora_forward(learner):
-    x = torch.tensor([[1.0, 1.0], [2.0, 0.0]])
-    old = torch.tensor([[11.0, 21.0, 31.0], [12.0, 20.0, 34.0]])  # x W^T + bias
-    # A x is 4 for the first row and 2 for the second; B spreads it as (1, 0, 2); alpha / rank is 6
-    change = 6 * torch.tensor([[4.0, 0.0, 8.0], [2.0, 0.0, 4.0]])
-    found = learner(x, W, BIAS, A, B, 6)
-    assert torch.is_tensor(found), "return a tensor, one row for each row of x"
-    assert found.shape == old.shape, f"the shape is {tuple(found.shape)}, expected {tuple(old.shape)}: (rows, outputs)"
-    assert not same(found, old), "the correction is missing: only the old layer answers"
-    assert not same(found, change), "the old layer is missing: y = W x + bias + correction"
-    assert not same(found, old - BIAS + change), "the bias is missing"
-    assert not same(found, old + BIAS + change), "the bias is there twice; the correction has none"
-    assert not same(found, old + change / 6), "the correction is not scaled: alpha / rank"
-    assert not same(found, old + change / 36), "scaled by rank / alpha; it is alpha / rank"
-    assert not same(found, old + change + 6 * BIAS), "the bias is in the correction too; the correction has none"
-    assert same(found, old + change), f"{found.tolist()} came back, expected {(old + change).tolist()}"
-    # rank 2: alpha / rank differs from alpha now
-    A2, B2 = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    change = torch.tensor([[1.0, 1.0, 2.0], [2.0, 0.0, 2.0]])
-    found = learner(x, W, BIAS, A2, B2, 6)
-    assert not same(found, old + 6 * change), "scaled by alpha alone; it is alpha / rank, and the rank here is 2"
-    assert same(found, old + 3 * change), f"rank 2, alpha 6: {found.tolist()}, expected {(old + 3 * change).tolist()}"
-    start = learner(x, W, BIAS, A, torch.zeros_like(B), 6)
-    assert same(start, old), "with B = 0 the answer must be that of the old layer"
-    print("Right: the old layer, and a small correction beside it.")
-
-
-def merged(learner):
-    weight = W.clone()
-    # B A = (1, 0, 2)^T (1, 3); alpha / rank = 2
-    product = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, 6.0]])
-    found = learner(weight, A.clone(), B.clone(), 2)
-    assert torch.equal(weight, W), "the old weight was changed in place; return a new one, the old is needed to unmerge"
-    assert torch.is_tensor(found) and found.shape == W.shape, (
-        "return one matrix of the shape of W: that is B A, not A B"
+def wilson_interval(learner):
+    found = learner(4, 10)
+    assert isinstance(found, tuple) and len(found) == 2, "return a pair (low, high)"
+    low, high, scale = 0.1682, 0.6873, 1 + 1.96**2 / 10  # by hand, to four places
+    middle, spread = (found[0] + found[1]) / 2, (found[1] - found[0]) / 2
+    assert abs(middle - 0.4) > 2e-3, (
+        "this is an interval around p, as in textbooks; its middle must move towards one half"
     )
-    assert not same(found, W + product), "the correction is not scaled: alpha / rank"
-    assert not same(found, 2 * product), "W itself is missing"
-    assert not same(found, W - 2 * product), "the correction is added, not taken away"
-    assert same(found, W + 2 * product), f"{found.tolist()} came back, expected {(W + 2 * product).tolist()}"
-    A2, B2 = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    product = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 2.0]])
-    found = learner(W.clone(), A2, B2, 6)
-    assert not same(found, W + 6 * product), "scaled by alpha alone; it is alpha / rank, and the rank here is 2"
-    assert same(found, W + 3 * product), f"rank 2, alpha 6: {found.tolist()}, expected {(W + 3 * product).tolist()}"
-    x = torch.tensor([[0.5, -2.0]])
-    slow = x @ W.T + 3 * (x @ A2.T) @ B2.T
-    assert same(x @ found.T, slow), "the merged layer does not do what layer and correction do together"
-    print("Right: one matrix again, as fast as before, and nothing was overwritten.")
+    assert abs(middle - scale * (low + high) / 2) > 2e-3, "the middle is not divided by 1 + z²/n"
+    assert abs(spread - scale * (high - low) / 2) > 2e-3, "the spread is not divided by 1 + z²/n"
+    assert abs(spread - (high - low) / 2 / 1.96) > 2e-3, "too narrow: z = 1.96 belongs before the root"
+    for correct, n, low, high in (
+        (4, 10, low, high),
+        (9, 10, 0.5958, 0.9821),
+        (0, 10, 0.0, 0.2775),
+        (90, 100, 0.8256, 0.9448),
+    ):
+        found = learner(correct, n)
+        assert found[0] >= 0 and found[1] <= 1, f"{correct} of {n}: {found} leaves the range from 0 to 1; cut it there"
+        assert abs(found[0] - low) < 2e-3 and abs(found[1] - high) < 2e-3, (
+            f"{correct} of {n}: ({found[0]:.4f}, {found[1]:.4f}), expected about ({low}, {high}); "
+            "look at what stands under the root"
+        )
+    for end in learner(37, 120):  # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
+        away = abs(37 / 120 - end) / (end * (1 - end) / 120) ** 0.5
+        assert abs(away - 1.96) < 0.01, f"at the end {end:.3f} the count lies {away:.2f} deviations away, expected 1.96"
+    print("Right: narrow with many questions, never of width zero.")
 
 
-def training_bytes(learner):
-    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))  # 12 + 4 and 8 + 2 numbers, 4 bytes each
-    model.register_buffer("table", torch.zeros(100))  # not a parameter: a constant
-    found = learner(model)
-    assert isinstance(found, tuple) and len(found) == 3, "return (weights, gradients, optimizer state)"
-    assert tuple(found) != (26, 26, 52), "these are counts of numbers; a 32-bit number has 4 bytes"
-    assert found[0] != 504, "buffers are not parameters: use model.parameters()"
-    assert found[2] != 104, "AdamW keeps two averages for each trained number, of the gradient and of its square"
-    assert tuple(found) == (104, 104, 208), f"all trained: {found}, expected (104, 104, 208)"
-    model[0].requires_grad_(False)
-    found = learner(model)
-    assert found[0] != 40, "frozen weights are in memory too: the forward pass needs them"
-    assert found[1] != 104, "a frozen weight has no gradient: look at requires_grad"
-    assert found[2] != 208, "the optimizer keeps nothing for frozen weights: look at requires_grad"
-    assert tuple(found) == (104, 40, 80), f"first layer frozen: {found}, expected (104, 40, 80)"
-    found = learner(nn.Linear(3, 4).to(torch.bfloat16))
-    assert tuple(found) == (32, 32, 64), f"16-bit numbers: {found}, expected (32, 32, 64): use p.element_size(), not 4"
-    print("Right: frozen weights cost their place, and nothing more.")
+def mentions(learner):
+    cases = (
+        ("Paris", "The capital of France is Paris.", True, "it stands there"),
+        ("Paris", "Paris is the capital of France", True, "at the beginning of a text there is nothing before it"),
+        ("2", "The half of 24 is 12.", False, "2 is a part of 24 and 12, not a word: look for whole words"),
+        ("He", "what did he say", False, "He and he differ: keep the capitals"),
+        ("SELECT * FROM cars;", "Write: SELECT * FROM cars;", True, "signs like * are meant as they stand: re.escape"),
+        ("A+B", "the sum is AAB", False, "signs like + are meant as they stand: re.escape"),
+        ("a kitten", "It is a kitten.", True, "a value may have several words"),
+        ("바다", "The Korean word for sea is 바다.", True, "values need not be English"),
+        ("a cat", "I see a cathedral.", False, "a cat is only the beginning of a cathedral: look for whole words"),
+        ("four", "It is not five.", False, "it does not stand there"),
+    )
+    for value, text, expected, why in cases:
+        found = learner(value, text)
+        assert found in (True, False) and found is not None, f"{found!r} came back: return True or False"
+        assert bool(found) == expected, f"mentions({value!r}, {text!r}) is {bool(found)}, expected {expected}: {why}"
+    print("Right: whole words, as they stand.")
+
+
+def row(instruction, context="", output="x"):
+    return Row((Turn(instruction, context, output),))
+
+
+def leaked(learner):
+    tuning = [
+        row("Name the sum of 1 and 2."),
+        row("Give the name in the note.", "On Monday Ann bought a cup in Rome."),
+        row("What is the plural of ox?", "", "The plural of ox is oxen."),
+    ]
+    exact = row("What is the plural of ox?", "", "another answer")
+    cases = (
+        (exact, True, "the same prompt, whatever the answer: compare prompts, not answers"),
+        (row("name the  sum of 1 and 2"), True, "it differs only in capitals, spaces and marks"),
+        (row("What is the plural of ox", "", "x"), True, "it differs only in a mark"),
+        (row("Name the sum of 2 and 2."), False, "it is another question: digits count"),
+        (row("Give the name in the note.", "On Friday Tom bought a hat in Oslo."), False,
+         "the same question about another text: the input is a part of the prompt"),
+        (row("Give the name in the note", "on monday Ann bought a cup in Rome"), True,
+         "it differs only in capitals and marks, in the input too"),
+        (row("What is the plural of fox?", "", "The plural of ox is oxen."), False,
+         "another question with the same answer is no leak of the prompt"),
+        (row("Name the sum."), False, "a part of a prompt is not the prompt"),
+    )
+    for test, expected, why in cases:
+        found = learner(list(tuning), [test])
+        assert isinstance(found, list), f"{type(found).__name__} came back: return the list of leaked test rows"
+        asked = " | ".join(filter(None, test.turns[0][:2]))
+        assert (len(found) > 0) == expected, (
+            f"{asked!r} was {'found' if found else 'not found'} among the tuning prompts: {why}"
+        )
+    tests = [test for test, _, _ in cases]
+    found = learner(tuning, tests)
+    assert all(isinstance(one, Row) for one in found), "return the rows themselves"
+    assert found == [test for test, expected, _ in cases if expected], (
+        "return the leaked test rows, each once, in their order"
+    )
+    print("Right: same prompt, whatever its spacing, capitals and marks.")
+
+
+def win_rate(learner):
+    n = 2000
+    a, b = ["good"] * n, ["bad"] * n
+
+    def sees(first, second):
+        return 0 if first == "good" else 1
+
+    shown = []
+
+    def always_first(first, second):
+        shown.append(first)
+        return 0
+
+    found = learner(a, b, sees, random.Random(1))
+    assert isinstance(found, (int, float)), f"{found!r} came back: return the share that a wins"
+    assert found <= 1, f"{found} came back: a share, not a count"
+    assert found != 0, "0.0 for a model that is better every time: this is the share of b"
+    assert not 0.3 < found < 0.7, "a is better every time and wins half: after a swap the verdict must be turned back"
+    assert found == 1, f"a is better every time, but wins {found:.0%}"
+    found = learner(a, b, always_first, random.Random(1))
+    swaps = sum(x != y for x, y in zip(shown, shown[1:]))
+    assert len(set(shown)) == 2, "the order never changes: a judge that always says 'the first' is believed"
+    assert swaps > 10, "the order was drawn once for all; draw it anew for each pair"
+    assert not re.fullmatch("(gb)+g?|(bg)+b?", "".join(x[0] for x in shown[:40])), (
+        "the order goes to and fro by rule, which a judge can learn; draw it at random"
+    )
+    assert 0.45 < found < 0.55, f"a judge that always says 'the first' should give about one half, got {found:.0%}"
+    again = [learner(a, b, always_first, random.Random(seed)) for seed in (3, 3)]
+    assert again[0] == again[1], "another result with the same rng: use the rng that you are given"
+    mixed = learner(["good", "bad", "good", "good"], ["bad", "good", "bad", "bad"], sees, random.Random(2))
+    assert mixed == 0.75, f"a is better in 3 of 4 pairs, got {mixed}"
+    print("Right: the judge cannot tell who is who, and the verdict finds its way back.")

@@ -1,104 +1,85 @@
-"""Checks of lesson 8: mixing rates with a cap, whole numbers from rates, a split by prompt."""
+"""Checks of lesson 8: a low-rank correction, merging it, counting memory."""
 
-from data import Row, Turn
-from extras.audit import prompt_key
+import torch
+from torch import nn
+
+# rank 1, 2 inputs, 3 outputs, small whole numbers, so that everything can be followed with a pencil
+W = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, -1.0]])
+A = torch.tensor([[1.0, 3.0]])
+B = torch.tensor([[1.0], [0.0], [2.0]])
+BIAS = torch.tensor([10.0, 20.0, 30.0])
 
 
-def mixing_rates(learner):
-    sizes = {"a": 900, "b": 100}
-    found = learner(dict(sizes), 300)
-    assert isinstance(found, dict) and list(found) == ["a", "b"], "give a dict with the same names in the same order"
-    assert abs(sum(found.values()) - 1) < 1e-9, (
-        f"the rates sum to {sum(found.values()):.3f}, not to 1: divide by the sum of the limited sizes"
+def same(found, expected):
+    return found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4)
+
+
+def lora_forward(learner):
+    x = torch.tensor([[1.0, 1.0], [2.0, 0.0]])
+    old = torch.tensor([[11.0, 21.0, 31.0], [12.0, 20.0, 34.0]])  # x W^T + bias
+    # A x is 4 for the first row and 2 for the second; B spreads it as (1, 0, 2); alpha / rank is 6
+    change = 6 * torch.tensor([[4.0, 0.0, 8.0], [2.0, 0.0, 4.0]])
+    found = learner(x, W, BIAS, A, B, 6)
+    assert torch.is_tensor(found), "return a tensor, one row for each row of x"
+    assert found.shape == old.shape, f"the shape is {tuple(found.shape)}, expected {tuple(old.shape)}: (rows, outputs)"
+    assert not same(found, old), "the correction is missing: only the old layer answers"
+    assert not same(found, change), "the old layer is missing: y = W x + bias + correction"
+    assert not same(found, old - BIAS + change), "the bias is missing"
+    assert not same(found, old + BIAS + change), "the bias is there twice; the correction has none"
+    assert not same(found, old + change / 6), "the correction is not scaled: alpha / rank"
+    assert not same(found, old + change / 36), "scaled by rank / alpha; it is alpha / rank"
+    assert not same(found, old + change + 6 * BIAS), "the bias is in the correction too; the correction has none"
+    assert same(found, old + change), f"{found.tolist()} came back, expected {(old + change).tolist()}"
+    # rank 2: alpha / rank differs from alpha now
+    A2, B2 = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    change = torch.tensor([[1.0, 1.0, 2.0], [2.0, 0.0, 2.0]])
+    found = learner(x, W, BIAS, A2, B2, 6)
+    assert not same(found, old + 6 * change), "scaled by alpha alone; it is alpha / rank, and the rank here is 2"
+    assert same(found, old + 3 * change), f"rank 2, alpha 6: {found.tolist()}, expected {(old + 3 * change).tolist()}"
+    start = learner(x, W, BIAS, A, torch.zeros_like(B), 6)
+    assert same(start, old), "with B = 0 the answer must be that of the old layer"
+    print("Right: the old layer, and a small correction beside it.")
+
+
+def merged(learner):
+    weight = W.clone()
+    # B A = (1, 0, 2)^T (1, 3); alpha / rank = 2
+    product = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, 6.0]])
+    found = learner(weight, A.clone(), B.clone(), 2)
+    assert torch.equal(weight, W), "the old weight was changed in place; return a new one, the old is needed to unmerge"
+    assert torch.is_tensor(found) and found.shape == W.shape, (
+        "return one matrix of the shape of W: that is B A, not A B"
     )
-    plain = learner({"a": 900, "b": 100}, 5000)
-    assert abs(plain["a"] - 0.9) < 1e-9, (
-        f"with a cap that limits nothing, a has 900 of 1000 pairs, so its rate is 0.9; yours is {plain['a']:.3f}"
-    )
-    assert abs(found["a"] - 0.9) > 1e-9, "you kept the proportions of the full sizes: the cap of 300 limits a to 300"
-    assert abs(found["a"] - 0.75) < 1e-9, (
-        f"a counts as 300 and b as 100, so a's rate is 0.75; yours is {found['a']:.3f}"
-    )
-    three = learner({"a": 30000, "b": 3000, "c": 300}, 3000)
-    expected = {"a": 3000 / 6300, "b": 3000 / 6300, "c": 300 / 6300}
-    assert all(abs(three[name] - expected[name]) < 1e-9 for name in expected), (
-        f"sizes 30000, 3000, 300 with cap 3000 count as 3000, 3000, 300; yours are {three}"
-    )
-    learner(sizes, 300)
-    assert sizes == {"a": 900, "b": 100}, "you changed the caller's dict: make a new one"
-    print("Right: the rates are capped and sum to one.")
+    assert not same(found, W + product), "the correction is not scaled: alpha / rank"
+    assert not same(found, 2 * product), "W itself is missing"
+    assert not same(found, W - 2 * product), "the correction is added, not taken away"
+    assert same(found, W + 2 * product), f"{found.tolist()} came back, expected {(W + 2 * product).tolist()}"
+    A2, B2 = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    product = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 2.0]])
+    found = learner(W.clone(), A2, B2, 6)
+    assert not same(found, W + 6 * product), "scaled by alpha alone; it is alpha / rank, and the rank here is 2"
+    assert same(found, W + 3 * product), f"rank 2, alpha 6: {found.tolist()}, expected {(W + 3 * product).tolist()}"
+    x = torch.tensor([[0.5, -2.0]])
+    slow = x @ W.T + 3 * (x @ A2.T) @ B2.T
+    assert same(x @ found.T, slow), "the merged layer does not do what layer and correction do together"
+    print("Right: one matrix again, as fast as before, and nothing was overwritten.")
 
 
-def share_out(learner):
-    cases = [
-        ({"a": 0.5, "b": 0.3, "c": 0.2}, 10, {"a": 5, "b": 3, "c": 2}),
-        ({"a": 0.4, "b": 0.35, "c": 0.25}, 7, {"a": 3, "b": 2, "c": 2}),
-        ({"a": 0.25, "b": 0.35, "c": 0.4}, 7, {"a": 2, "b": 2, "c": 3}),
-        ({"a": 0.9, "b": 0.1}, 3, {"a": 3, "b": 0}),
-        ({"a": 0.55, "b": 0.25, "c": 0.2}, 2, {"a": 1, "b": 1, "c": 0}),
-        ({"a": 0.49, "b": 0.26, "c": 0.25}, 1, {"a": 1, "b": 0, "c": 0}),
-    ]
-    for rates, n, expected in cases:
-        found = learner(dict(rates), n)
-        assert isinstance(found, dict) and list(found) == list(rates), (
-            "give a dict with the same names in the same order"
-        )
-        assert all(isinstance(count, int) for count in found.values()), (
-            f"{found}: these must be whole numbers; nobody can draw half a pair"
-        )
-        total = sum(found.values())
-        assert total == n, (
-            f"rates {rates}, n = {n}: your numbers sum to {total}. Rounding each by itself loses or adds pairs"
-        )
-        assert found == expected, (
-            f"rates {rates}, n = {n}: expected {expected}, yours {found}. "
-            "What is left goes, one each, to those that lost the largest fraction"
-        )
-    for n in range(1, 40):
-        found = learner({name: 1 / 7 for name in "abcdefg"}, n)
-        assert sum(found.values()) == n, f"seven equal rates, n = {n}: your numbers sum to {sum(found.values())}"
-        assert max(found.values()) - min(found.values()) <= 1, f"seven equal rates, n = {n}: at most one apart, please"
-    print("Right: whole numbers that sum to n, as near to the rates as can be.")
-
-
-def example_rows():
-    rows = []
-    for i in range(40):
-        rows.append(Row((Turn(f"Name the sum of {i} and 1.", "", f"The sum is {i + 1}."),), where=f"first {i}"))
-        if i % 2:
-            rows.append(Row((Turn(f"name the  sum of {i} and 1", "", f"{i + 1}."),), where=f"again {i}"))
-        rows.append(Row((Turn("Who is in the note?", f"Person {i} came.", f"Person {i}."),), where=f"note {i}"))
-    return rows
-
-
-def split_by_prompt(learner):
-    rows = example_rows()
-    given = list(rows)
-    result = learner(rows, 0.25, 3)
-    assert isinstance(result, tuple) and len(result) == 2, "give two lists: (rows to tune on, held-out rows)"
-    kept, held = result
-    assert rows == given, "you changed the caller's list: make new ones"
-    assert len(kept) + len(held) == len(rows), (
-        f"{len(rows)} rows came in, {len(kept) + len(held)} went out: rows with the same prompt all stay, none is dropped"
-    )
-    assert len(kept) > len(held), "a quarter is held out, so the first list is the longer one; did you swap the two?"
-    keys, held_keys = {prompt_key(row) for row in kept}, {prompt_key(row) for row in held}
-    leaked = sorted(keys & held_keys)
-    assert not leaked, (
-        f"{len(leaked)} prompts stand on both sides, such as {leaked[0]!r}: split the different prompt keys, not the rows"
-    )
-    n = len(keys | held_keys)
-    assert len(held_keys) == int(0.25 * n), (
-        f"{n} different prompts, a share of 0.25: {int(0.25 * n)} prompts are held out, yours are {len(held_keys)}. "
-        "The input is part of the prompt"
-    )
-    places = {row.where: i for i, row in enumerate(given)}
-    for side in (kept, held):
-        order = [places[row.where] for row in side]
-        assert order == sorted(order), "keep the rows in their old order; only the sides are drawn"
-    assert learner(rows, 0.25, 3) == (kept, held), (
-        "the same seed must give the same split: use random.Random(seed), not the global random"
-    )
-    others = [learner(rows, 0.25, seed)[1] for seed in (4, 5, 6)]
-    assert any(other != held for other in others), "other seeds must give other splits: the seed is not used"
-    print("Right: no prompt stands on both sides, and nothing is lost.")
+def training_bytes(learner):
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))  # 12 + 4 and 8 + 2 numbers, 4 bytes each
+    model.register_buffer("table", torch.zeros(100))  # not a parameter: a constant
+    found = learner(model)
+    assert isinstance(found, tuple) and len(found) == 3, "return (weights, gradients, optimizer state)"
+    assert tuple(found) != (26, 26, 52), "these are counts of numbers; a 32-bit number has 4 bytes"
+    assert found[0] != 504, "buffers are not parameters: use model.parameters()"
+    assert found[2] != 104, "AdamW keeps two averages for each trained number, of the gradient and of its square"
+    assert tuple(found) == (104, 104, 208), f"all trained: {found}, expected (104, 104, 208)"
+    model[0].requires_grad_(False)
+    found = learner(model)
+    assert found[0] != 40, "frozen weights are in memory too: the forward pass needs them"
+    assert found[1] != 104, "a frozen weight has no gradient: look at requires_grad"
+    assert found[2] != 208, "the optimizer keeps nothing for frozen weights: look at requires_grad"
+    assert tuple(found) == (104, 40, 80), f"first layer frozen: {found}, expected (104, 40, 80)"
+    found = learner(nn.Linear(3, 4).to(torch.bfloat16))
+    assert tuple(found) == (32, 32, 64), f"16-bit numbers: {found}, expected (32, 32, 64): use p.element_size(), not 4"
+    print("Right: frozen weights cost their place, and nothing more.")

@@ -1,112 +1,104 @@
-"""Checks of lesson 9: parameters from a config, a few-shot prompt that fits, a lenient checker."""
+"""Checks of lesson 9: mixing rates with a cap, whole numbers from rates, a split by prompt."""
 
 from data import Row, Turn
-from model import GPT, GPTConfig
+from extras.audit import prompt_key
 
 
-def n_parameters(learner):
-    tiny = learner(GPTConfig(10, n_layer=1, n_head=1, n_embd=4))
-    hints = {
-        336: "you counted the embedding twice: the output head is the same matrix",
-        292: "you forgot the smear, C numbers",
-        288: "you forgot the LayerNorm after the blocks, or gave it no bias and no smear: 2 * C + C numbers",
-        260: "you forgot the biases of the linear layers: 3C + C + 4C + C of them in a block",
-        280: "you forgot the two LayerNorms in the block: 2 * 2 * C numbers",
-        256: "the embedding is missing: V * C numbers",
-    }
-    assert tiny == 296, f"V=10, C=4, one layer: 296 parameters, yours {tiny}. " + hints.get(
-        tiny, "count every matrix, every bias and every LayerNorm once"
+def mixing_rates(learner):
+    sizes = {"a": 900, "b": 100}
+    found = learner(dict(sizes), 300)
+    assert isinstance(found, dict) and list(found) == ["a", "b"], "give a dict with the same names in the same order"
+    assert abs(sum(found.values()) - 1) < 1e-9, (
+        f"the rates sum to {sum(found.values()):.3f}, not to 1: divide by the sum of the limited sizes"
     )
-    for config in (
-        GPTConfig(100, n_layer=3, n_head=2, n_embd=8),
-        GPTConfig(50, n_layer=3, n_head=1, n_embd=8),
-        GPTConfig(100, n_layer=5, n_head=4, n_embd=16),
-    ):
-        expected = sum(p.numel() for p in GPT(config).parameters())
-        found = learner(config)
-        assert found == expected, (
-            f"V={config.vocab_size}, C={config.n_embd}, {config.n_layer} layers: expected {expected}, yours {found}. "
-            "Is everything that stands in a block counted once for every layer, and nothing else?"
-        )
-    print("Right: every number is counted once.")
-
-
-# A toy tokenizer and the lesson's own way to write questions, so that the check needs no model. One token a letter.
-
-
-class Letters:
-    eos_id = 1_000_000
-
-    def encode(self, text):
-        return [ord(letter) for letter in text]
-
-
-def plain(ids):
-    return "".join("|" if i == Letters.eos_id else chr(i) for i in ids)
-
-
-def example(i, input=""):
-    return Row((Turn(f"q{i}?", input, f"a{i}."),))
-
-
-def few_shot(learner):
-    # The lesson's form "lines": a question "q\n" or "q x\n", an answer "a\n\n".
-    shots, row = [example(1), example(2), example(3, "xx")], example(9, "zz")
-    whole = "|q1?\na1.\n\nq2?\na2.\n\nq3? xx\na3.\n\nq9? zz\n"
-    given = list(shots)
-
-    def run(limit, shots=shots):
-        return plain(learner(Letters(), "lines", shots, row, limit))
-
-    found = run(1000)
-    assert found[:1] == "|", "the prompt must begin with the end token: a passage of the prose begins after one"
-    assert found.count("|") == 1, "only the first id is the end token; the shots are one running text"
-    assert "a9" not in found, "the question's own answer stands in your prompt: the model must find it"
-    assert found == whole, f"three shots that fit: expected {whole!r}, yours {found!r}"
-    assert run(len(whole)) == whole, f"{len(whole)} ids fit in a limit of {len(whole)}: nothing is to be left out"
-    two = "|q2?\na2.\n\nq3? xx\na3.\n\nq9? zz\n"
-    found = run(len(whole) - 1)
-    assert len(found) <= len(whole) - 1, (
-        f"the limit was {len(whole) - 1} ids, yours are {len(found)}; the end token counts as well"
+    plain = learner({"a": 900, "b": 100}, 5000)
+    assert abs(plain["a"] - 0.9) < 1e-9, (
+        f"with a cap that limits nothing, a has 900 of 1000 pairs, so its rate is 0.9; yours is {plain['a']:.3f}"
     )
-    assert found[:1] == "|", f"where it does not fit, your prompt must begin with the end token too; yours {found!r}"
-    assert found[:3] in ("|q1", "|q2", "|q3", "|q9"), f"leave out whole shots, not single ids: {found!r}"
-    assert found == two, (
-        f"too long by one: leave out the first shot, keep the others; expected {two!r}, yours {found!r}"
+    assert abs(found["a"] - 0.9) > 1e-9, "you kept the proportions of the full sizes: the cap of 300 limits a to 300"
+    assert abs(found["a"] - 0.75) < 1e-9, (
+        f"a counts as 300 and b as 100, so a's rate is 0.75; yours is {found['a']:.3f}"
     )
-    assert run(15) == "|q9? zz\n", f"a limit of 15 leaves room for the question alone; yours {run(15)!r}"
-    assert run(3) == "|q9? zz\n", "the question always stays whole, even where it is longer than the limit"
-    assert run(50, []) == "|q9? zz\n", "no shots: the end token and the question"
-    assert shots == given, "you changed the caller's list of shots: the next question needs it whole"
-    print("Right: whole shots, the first ones left out first, and the question last.")
+    three = learner({"a": 30000, "b": 3000, "c": 300}, 3000)
+    expected = {"a": 3000 / 6300, "b": 3000 / 6300, "c": 300 / 6300}
+    assert all(abs(three[name] - expected[name]) < 1e-9 for name in expected), (
+        f"sizes 30000, 3000, 300 with cap 3000 count as 3000, 3000, 300; yours are {three}"
+    )
+    learner(sizes, 300)
+    assert sizes == {"a": 900, "b": 100}, "you changed the caller's dict: make a new one"
+    print("Right: the rates are capped and sum to one.")
 
 
-def lenient(learner):
-    fact = ("capital", "The capital of Italy is Rome.")
-    sql = ("sql_all", "A SQL query that shows all rows of the table cars is: SELECT * FROM cars;")
-    story = "A story about a fox and a river is: "
-    tale = story + "One day a fox came to a river. The fox was very happy. It stayed at the river for ever."
+def share_out(learner):
     cases = [
-        (*fact, fact[1], True, "the exact statement is right"),
-        (*fact, f"  {fact[1]} The capital of", True, "what it says after a right beginning must not count against it"),
-        (*fact, "The capital of Italy is Rome", False, "a beginning must reach the mark that ends the sentence"),
-        (*fact, "The capital of Italy is Romeo.", False, "the statement must be there exactly, not as a part of words"),
-        (*fact, "The capital of Italy is Paris. The end.", False, "a wrong statement is wrong"),
-        (*fact, "The capital of Italy. The capital of Italy is Rome.", False, "only a beginning counts, not the middle"),
-        (*fact, "Rome.", False, "the whole statement is asked for, not the name alone"),
-        (*fact, "", False, "an empty output is wrong"),
-        (*sql, sql[1] + " A SQL query", True, "SQL ends with a semicolon"),
-        ("story", tale, tale + " A story about", True, "an answer may have several sentences: try every mark, not the first"),
-        ("story", tale, tale[: len(story) + 30], False, "a third of a story is not a story"),
-        (
-            "story",
-            tale,
-            story + "Once a fox lived near a river. Every day the fox sat there. It loved the river. The end",
-            True,
-            "some tasks have many right answers: ask world.check, do not compare with the expected one",
-        ),
+        ({"a": 0.5, "b": 0.3, "c": 0.2}, 10, {"a": 5, "b": 3, "c": 2}),
+        ({"a": 0.4, "b": 0.35, "c": 0.25}, 7, {"a": 3, "b": 2, "c": 2}),
+        ({"a": 0.25, "b": 0.35, "c": 0.4}, 7, {"a": 2, "b": 2, "c": 3}),
+        ({"a": 0.9, "b": 0.1}, 3, {"a": 3, "b": 0}),
+        ({"a": 0.55, "b": 0.25, "c": 0.2}, 2, {"a": 1, "b": 1, "c": 0}),
+        ({"a": 0.49, "b": 0.26, "c": 0.25}, 1, {"a": 1, "b": 0, "c": 0}),
     ]
-    for task, expected, output, right, why in cases:
-        found = learner(task, expected, output)
-        assert bool(found) == right, f"{output!r}: should be {right}, yours {bool(found)}: {why}"
-    print("Right: some beginning that ends with a mark, judged by the strict checker.")
+    for rates, n, expected in cases:
+        found = learner(dict(rates), n)
+        assert isinstance(found, dict) and list(found) == list(rates), (
+            "give a dict with the same names in the same order"
+        )
+        assert all(isinstance(count, int) for count in found.values()), (
+            f"{found}: these must be whole numbers; nobody can draw half a pair"
+        )
+        total = sum(found.values())
+        assert total == n, (
+            f"rates {rates}, n = {n}: your numbers sum to {total}. Rounding each by itself loses or adds pairs"
+        )
+        assert found == expected, (
+            f"rates {rates}, n = {n}: expected {expected}, yours {found}. "
+            "What is left goes, one each, to those that lost the largest fraction"
+        )
+    for n in range(1, 40):
+        found = learner({name: 1 / 7 for name in "abcdefg"}, n)
+        assert sum(found.values()) == n, f"seven equal rates, n = {n}: your numbers sum to {sum(found.values())}"
+        assert max(found.values()) - min(found.values()) <= 1, f"seven equal rates, n = {n}: at most one apart, please"
+    print("Right: whole numbers that sum to n, as near to the rates as can be.")
+
+
+def example_rows():
+    rows = []
+    for i in range(40):
+        rows.append(Row((Turn(f"Name the sum of {i} and 1.", "", f"The sum is {i + 1}."),), where=f"first {i}"))
+        if i % 2:
+            rows.append(Row((Turn(f"name the  sum of {i} and 1", "", f"{i + 1}."),), where=f"again {i}"))
+        rows.append(Row((Turn("Who is in the note?", f"Person {i} came.", f"Person {i}."),), where=f"note {i}"))
+    return rows
+
+
+def split_by_prompt(learner):
+    rows = example_rows()
+    given = list(rows)
+    result = learner(rows, 0.25, 3)
+    assert isinstance(result, tuple) and len(result) == 2, "give two lists: (rows to tune on, held-out rows)"
+    kept, held = result
+    assert rows == given, "you changed the caller's list: make new ones"
+    assert len(kept) + len(held) == len(rows), (
+        f"{len(rows)} rows came in, {len(kept) + len(held)} went out: rows with the same prompt all stay, none is dropped"
+    )
+    assert len(kept) > len(held), "a quarter is held out, so the first list is the longer one; did you swap the two?"
+    keys, held_keys = {prompt_key(row) for row in kept}, {prompt_key(row) for row in held}
+    leaked = sorted(keys & held_keys)
+    assert not leaked, (
+        f"{len(leaked)} prompts stand on both sides, such as {leaked[0]!r}: split the different prompt keys, not the rows"
+    )
+    n = len(keys | held_keys)
+    assert len(held_keys) == int(0.25 * n), (
+        f"{n} different prompts, a share of 0.25: {int(0.25 * n)} prompts are held out, yours are {len(held_keys)}. "
+        "The input is part of the prompt"
+    )
+    places = {row.where: i for i, row in enumerate(given)}
+    for side in (kept, held):
+        order = [places[row.where] for row in side]
+        assert order == sorted(order), "keep the rows in their old order; only the sides are drawn"
+    assert learner(rows, 0.25, 3) == (kept, held), (
+        "the same seed must give the same split: use random.Random(seed), not the global random"
+    )
+    others = [learner(rows, 0.25, seed)[1] for seed in (4, 5, 6)]
+    assert any(other != held for other in others), "other seeds must give other splits: the seed is not used"
+    print("Right: no prompt stands on both sides, and nothing is lost.")

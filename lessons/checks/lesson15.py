@@ -1,115 +1,78 @@
-"""Checks of lesson 15: what the real thing costs."""
+"""Checks of lesson 15: a loss with few logits, padding on the left, the rule that ends a base's answer."""
 
-from collections import namedtuple
+import torch
+import torch.nn.functional as F
 
-from model import GPT, GPTConfig
-
-Shape = namedtuple("Shape", "V block L C")
-
-
-def count_parameters(f):
-    """Against the models themselves."""
-    for shape in (Shape(53, 9, 2, 4), Shape(30, 16, 3, 8), Shape(7, 5, 1, 12)):
-        V, block, L, C = shape
-        config = GPTConfig(V, block, L, n_head=1, n_embd=C, position="learned", smear=0)
-        parts = {name: p.numel() for name, p in GPT(config).named_parameters()}
-        wanted, found = sum(parts.values()), f(*shape)
-        off = found - wanted
-        if off == 0:
-            continue
-        biases = sum(
-            n for name, n in parts.items() if name.endswith("bias") and ".ln" not in name and "ln_f" not in name
-        )
-        norms = sum(n for name, n in parts.items() if "ln_" in name)
-        hints = {
-            V * C: "the head is tied to the token embedding; you counted it twice",
-            -block * C: "the position embedding is missing",
-            -V * C: "the token embedding is missing",
-            -biases: "the biases of the linear layers are missing",
-            -norms: "the LayerNorms are missing",
-            -biases - norms: "biases and LayerNorms are missing",
-            -2 * C: "the last LayerNorm is missing",
-            -2 * C * L: "a block has two LayerNorms",
-        }
-        hint = hints.get(off, "a block's matrices together hold 12 C * C numbers")
-        raise AssertionError(f"{shape}: {found:,} instead of {wanted:,}: {hint}")
-    assert f(50257, 1024, 12, 768) == 124_439_808
-    print("right: GPT-2's smallest has 124,439,808 parameters")
+from checks import called
+from model import IGNORE
 
 
-def training_flops(f):
-    """Against a list of every product."""
-    for shape, tokens, learned, T in ((Shape(11, 9, 2, 4), 15, 4, 5), (Shape(50, 8, 3, 4), 40, 10, 8),
-                                      (Shape(7, 4, 2, 8), 12, 12, 4)):
-        V, _, L, C = shape
-        products = []  # (inputs, outputs, how many tokens)
-        for _ in range(L):
-            products += [(C, 3 * C, tokens), (C, C, tokens), (C, 4 * C, tokens), (4 * C, C, tokens)]
-        blocks = sum(3 * 2 * a * b * n for a, b, n in products)
-        head = 3 * 2 * C * V * learned
-        attention = sum(3 * 2 * 2 * C * T for _ in range(L) for _ in range(tokens))
-        wanted, found = blocks + head + attention, f(shape, tokens, learned, T)
-        if abs(found - wanted) < 0.5:
-            continue
-        case = f"{shape}, {tokens} tokens, {learned} learned, T = {T}: {found:,} instead of {wanted:,}: "
-        hints = {
-            blocks + head: "the attention term is missing",
-            blocks + attention: "the head's work at the learned tokens is missing",
-            blocks
-            + attention
-            + 3 * 2 * C * V * tokens: "the head works at the learned tokens only, not at all of them",
-            wanted / 3: "that is the way forth only; the way back costs twice as much again",
-            blocks + head + attention / L: "every block has attention",
-            blocks / L + head + attention: "there are L blocks",
-            blocks + head + attention / tokens: "every token attends",
-            blocks + head + attention / T: "every token attends to T others",
-        }
-        raise AssertionError(
-            case + next((hint for n, hint in hints.items() if abs(n - found) < 0.5), "add the three terms")
-        )
-    print("right: blocks, head and attention")
+class Counted(torch.Tensor):
+    """An output matrix; with how many rows of hidden states was it multiplied?"""
+
+    rows = 0
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        found = super().__torch_function__(function, types, args, kwargs or {})
+        if torch.is_tensor(found) and found.dim() >= 2 and found.shape[-1] == 11 and found.dtype.is_floating_point:
+            Counted.rows = max(Counted.rows, found.numel() // 11)
+        return found
 
 
-def training_bytes(f):
-    """Term by term."""
-    shape = Shape(10, 3, 1, 2)
-    rest = (shape, 0, 0)
-    assert f(100, 0, *rest) != 0, "the frozen weights are in memory too"
-    assert f(100, 0, *rest) != 1600, "a frozen weight has no gradient and no averages; only the trained ones do"
-    assert f(100, 0, *rest) != 100, "a number has 4 bytes"
-    assert f(100, 0, *rest) == 400, f"100 frozen weights take {f(100, 0, *rest)} bytes instead of 400"
-    each = f(100, 100, *rest) - f(100, 0, *rest)
-    assert each != 800, "AdamW keeps two averages of every trained number, beside its gradient"
-    assert each != 1600, "the weights are counted twice: n holds the trained ones too"
-    assert each == 1200, f"100 trained weights add {each} bytes instead of 1200 (gradient 4, averages 8 each)"
-    for shape, tokens, learned in ((shape, 6, 3), (Shape(50, 8, 3, 4), 40, 10)):
-        found, blocks, head = f(0, 0, shape, tokens, learned), 0, 0
-        for _ in range(shape.L):
-            blocks += 4 * 17 * shape.C * tokens
-        for _ in range(learned):
-            head += 4 * 2 * shape.V
-        case = f"activations of {tokens} tokens, {learned} learned, {shape}: {found} bytes instead of {blocks + head}: "
-        assert found != blocks, case + "the loss keeps 2 V numbers for every learned token"
-        assert found * 4 != blocks + head, case + "a number has 4 bytes"
-        assert found != blocks / 4 + head / 4, case + "a number has 4 bytes"
-        assert found != blocks + 8 * shape.V * tokens, case + "logits exist at the learned tokens only"
-        assert found == blocks + head, case + "17 C numbers a block and token, 2 V a learned token"
-    print("right: weights, gradients, averages, activations")
+def summed_loss(learner):
+    generator = torch.Generator().manual_seed(0)
+    hidden, head = (torch.randn(*shape, generator=generator) for shape in ((2, 5, 4), (11, 4)))
+    targets = torch.tensor([[IGNORE, IGNORE, 3, 10, IGNORE], [IGNORE, 0, 7, IGNORE, IGNORE]])
+    kept, Counted.rows = targets.clone(), 0
+    found = called(learner, hidden, head.as_subclass(Counted), targets)
+    expected = F.cross_entropy((hidden @ head.T).flatten(0, 1), kept.flatten(), ignore_index=IGNORE, reduction="sum")
+    assert torch.equal(targets, kept), "the targets that were given have changed"
+    assert torch.is_tensor(found) and found.numel() == 1, "return one number: the sum"
+    found = torch.as_tensor(found.item())
+    said = f"{found:.4f} came back, expected {expected:.4f}"
+    assert not torch.isclose(found, expected / 4), f"that is the mean: the loop divides by itself, later. {said}"
+    shifted = F.cross_entropy((hidden @ head.T)[:, :-1].flatten(0, 1), kept[:, 1:].flatten(), reduction="sum")
+    assert not torch.isclose(found, shifted), f"the targets are shifted already; do not shift them again. {said}"
+    assert torch.isclose(found, expected, atol=1e-4), said
+    assert Counted.rows <= 4, f"{Counted.rows} rows of logits were made where 4 are needed: pick the hidden states first"
+    print("Right: four targets, four rows of logits.")
 
 
-def hours_and_money(f):
-    """Units."""
-    found = f(7.2e15, 1e12, 0.5, 3.0)
-    assert isinstance(found, (tuple, list)) and len(found) == 2, "give two numbers back: hours and money"
-    hours, money = found
-    assert abs(hours - 14400) > 1, "those are seconds, not hours"
-    assert abs(hours - 240) > 0.1, "those are minutes, not hours"
-    assert abs(hours - 2) > 1e-6, "the utilisation is missing: half of the rate is used"
-    assert abs(hours - 1) > 1e-6, "a lower utilisation takes longer: divide by it"
-    assert abs(hours - 4) < 1e-6, f"{hours} hours instead of 4"
-    assert abs(money - 12) < 1e-6, f"4 hours at 3 cost {money} instead of 12"
-    hours, money = f(3.6e15, 1e12, 0.25, 0.0)
-    assert abs(hours - 4) < 1e-6 and money == 0, (
-        f"3.6e15 FLOPs at a quarter of 1e12, free: {(hours, money)} instead of (4, 0)"
+def pad_left(learner):
+    cases = (([[5, 6], [7]], 0, [[5, 6], [0, 7]], [[1, 1], [0, 1]]), ([[1], [2, 3, 4]], 9, [[9, 9, 1], [2, 3, 4]], [[0, 0, 1], [1, 1, 1]]),
+             ([[3, 9, 9]], 9, [[3, 9, 9]], [[1, 1, 1]]))
+    for prompts, pad, ids, seen in cases:
+        given = [list(prompt) for prompt in prompts]
+        found = called(learner, given, pad)
+        assert given == prompts, "a prompt that was given has changed; make new lists"
+        assert isinstance(found, tuple) and len(found) == 2, "return two things: ids, seen"
+        found_ids, found_seen = ([list(row) for row in part] for part in found)
+        said = f"{prompts} gave {found_ids} and {found_seen}, expected {ids} and {seen}"
+        assert len({len(row) for row in found_ids}) == 1, f"the rows differ in length: fill up to the longest. {said}"
+        right = [prompt + [pad] * (len(ids[0]) - len(prompt)) for prompt in prompts]
+        assert found_ids == ids or found_ids != right, f"the padding is on the right: the answer would begin after it. {said}"
+        assert found_ids == ids, said
+        assert found_seen != [[1 - s for s in row] for row in seen], f"seen is 1 on the prompt and 0 on the padding. {said}"
+        unlike = [[int(token != pad) for token in row] for row in ids]
+        assert found_seen == seen or found_seen != unlike, f"a prompt may hold the padding's token itself: count, do not compare. {said}"
+        assert found_seen == seen, said
+    print("Right: all prompts end at the same place.")
+
+
+def first_part(learner):
+    cases = (
+        ("Paris", "Paris", "nothing to cut"),
+        ("\nParis\n\n### Answer:\nParis", "Paris", "an empty line; the one at the beginning does not count"),
+        ("\n\n Paris.", "Paris.", "empty lines at the beginning do not end an answer"),
+        ("Paris ### Answer: Paris", "Paris", "a header without an empty line before it"),
+        ("def f(x):\n    return x\n\nprint(f(1))", "def f(x):\n    return x", "one newline does not end an answer, an empty line does"),
+        ("a\n \nb", "a", "a line with nothing but a space is empty, too"),
+        ("a # b\n\nc", "a", "the first of both ends it"),
+        ("a\n\nb # c", "a", "the first of both ends it"),
     )
-    print("right: hours and money")
+    for text, expected, why in cases:
+        found = called(learner, text)
+        assert isinstance(found, str), "return text"
+        assert found == expected, f"{text!r} gave {found!r}, expected {expected!r}: {why}"
+    print("Right: the base gets the benefit of the doubt.")

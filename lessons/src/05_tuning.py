@@ -148,7 +148,7 @@ plt.show()
 # number of steps is tiny: nothing that the answers say was learned in it (who the capital of France is stands in the
 # prose, and this question stands in no pair). Tuning brings out what is there. This is the *superficial alignment
 # hypothesis* (Zhou et al. 2023, "LIMA"), and a small model shows it well; in a large one, with richer tasks, it is
-# debated. (The first answers printed above may be true and answer another question. Lesson 18 comes back to that.)
+# debated. (The first answers printed above may be true and answer another question. Lesson 6 comes back to that.)
 #
 # And the base stops by itself now and then: it has read an end token after each passage. So stopping as such is not new.
 # What is new is *where*: after the answer. A curve for "stops" alone is at its top after four steps.
@@ -243,7 +243,7 @@ plt.show()
 # is", knows how to go on. It would not have gone there. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the
 # same kind of thing of large models: tuning moves few tokens, mostly those of form. In this world it is so clear by
 # construction: no page of the prose answers a question, and none ends right after a statement. Does that mean that a few
-# rules could replace tuning? Lesson 18 tries it, and is best read right after this one.
+# rules could replace tuning? The next lesson tries it.
 #
 # ## What stopping is, and the most common bug
 #

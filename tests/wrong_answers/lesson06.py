@@ -1,262 +1,54 @@
-"""Plausible wrong answers to the exercises of lesson 6, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 6, and a piece of what the check must say to each."""
+
+COPYING = """
+def copying(tokenizer, said, asked):
+    import re
+    if {ended}:
+        return {{tokenizer.eos_id}}
+    if not said:
+        return {starts}
+    if {linked}:
+        return None
+    words = {words}
+    words = {{i for i in words if {good}}}
+    return words {links}
+"""
+GOOD = dict(
+    ended="re.search(r'[.!?;]', said)",
+    starts="{tokenizer.encode(word)[0] for word in ('The', 'A', 'Here')}",
+    linked="re.search(r'\\bis\\b|:', said)",
+    words="tokenizer.encode(' ' + asked) + tokenizer.encode(' ' + asked[:1].lower() + asked[1:])",
+    good="not re.search(r'[.!?;]', tokenizer.decode([i]))",
+    links="| {tokenizer.encode(' is')[0], tokenizer.encode(':')[0]}",
+)
+OTHERS = """
+def others_questions(rows, rng):
+    shuffled = {shuffled}
+    return [Row((Turn({question}, {answer}),), {task}) for row, other in zip(rows, shuffled)]
+"""
+RIGHT = dict(
+    shuffled="rng.sample(rows, len(rows))", question="*other.turns[0][:2]", answer="row.turns[0].output", task="row.task"
+)
 
 WRONG = {
-    "wilson_interval": [
-        (
-            """
-def wilson_interval(correct, n):
-    p = correct / n
-    s = 1.96 * math.sqrt(p * (1 - p) / n)
-    return max(0.0, p - s), min(1.0, p + s)
-""",
-            "around p, as in textbooks",
-        ),
-        (
-            """
-def wilson_interval(correct, n):
-    z, p = 1.96, correct / n
-    middle = p + z * z / (2 * n)
-    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, middle - spread), min(1.0, middle + spread)
-""",
-            "not divided by 1 + z",
-        ),
-        (
-            """
-def wilson_interval(correct, n):
-    z, p = 1.96, correct / n
-    scale = 1 + z * z / n
-    middle = (p + z * z / (2 * n)) / scale
-    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, middle - spread), min(1.0, middle + spread)
-""",
-            "the spread is not divided",
-        ),
-        (
-            """
-def wilson_interval(correct, n):
-    z, p = 1.96, correct / n
-    scale = 1 + z * z / n
-    middle = (p + z * z / (2 * n)) / scale
-    spread = math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, middle - spread), min(1.0, middle + spread)
-""",
-            "too narrow",
-        ),
-        (
-            """
-def wilson_interval(correct, n):
-    z, p = 1.96, correct / n
-    scale = 1 + z * z / n
-    middle = (p + z * z / (2 * n)) / scale
-    spread = z * math.sqrt(p * (1 - p) / n) / scale
-    return max(0.0, middle - spread), min(1.0, middle + spread)
-""",
-            "under the root",
-        ),
-        (
-            """
-def wilson_interval(correct, n):
-    return correct / n
-""",
-            "return a pair",
-        ),
+    "copying": [
+        (COPYING.format(**GOOD | {"ended": "said.endswith('.')"}), "so only the end token is allowed"),
+        (COPYING.format(**GOOD | {"starts": "None"}), "you allow any"),
+        (COPYING.format(**GOOD | {"starts": "{tokenizer.encode('The')[0]}"}), "at the beginning expected"),
+        (COPYING.format(**GOOD | {"linked": "'is' in said or ':' in said"}), "not the letters"),
+        (COPYING.format(**GOOD | {"linked": "said.endswith(' is') or said.endswith(':')"}), "so anything may come"),
+        (COPYING.format(**GOOD | {"words": "tokenizer.encode(' ' + asked)"}), "small first letter is missing"),
+        (COPYING.format(**GOOD | {"words": "tokenizer.encode(asked)"}), "with a space before it, is missing"),
+        (COPYING.format(**GOOD | {"good": "True"}), "no token that holds a mark"),
+        (COPYING.format(**GOOD | {"links": ""}), "the links themselves are missing"),
     ],
-    "mentions": [
-        (
-            """
-def mentions(value, text):
-    return value in text
-""",
-            "look for whole words",
-        ),
-        (
-            r"""
-def mentions(value, text):
-    return re.search(r"(?<!\w)" + re.escape(value.lower()) + r"(?!\w)", text.lower()) is not None
-""",
-            "keep the capitals",
-        ),
-        (
-            r"""
-def mentions(value, text):
-    return re.search(r"(?<!\w)" + value + r"(?!\w)", text) is not None
-""",
-            "re.escape",
-        ),
-        (
-            r"""
-def mentions(value, text):
-    return re.search(r"\b" + re.escape(value) + r"\b", text) is not None
-""",
-            "SELECT",
-        ),
-        (
-            r"""
-def mentions(value, text):
-    return value in re.findall(r"\w+", text)
-""",
-            "expected True",
-        ),
-        (
-            """
-def mentions(value, text):
-    return text.startswith(value)
-""",
-            "it stands there",
-        ),
-        (
-            r"""
-def mentions(value, text):
-    return re.search(r"(?<!\w)" + re.escape(value) + r"(?!\w)", text)
-""",
-            "return True or False",
-        ),
-    ],
-    "leaked": [
-        (
-            """
-def leaked(tuning_rows, test_rows):
-    known = {row.turns[0].instruction + row.turns[0].input for row in tuning_rows}
-    return [row for row in test_rows if row.turns[0].instruction + row.turns[0].input in known]
-""",
-            "capitals, spaces and marks",
-        ),
-        (
-            r"""
-def key(row):
-    return " ".join(re.findall(r"\w+", row.turns[0].instruction.lower()))
-
-
-def leaked(tuning_rows, test_rows):
-    known = {key(row) for row in tuning_rows}
-    return [row for row in test_rows if key(row) in known]
-""",
-            "the input is a part of the prompt",
-        ),
-        (
-            """
-def leaked(tuning_rows, test_rows):
-    known = {row.turns[0] for row in tuning_rows}
-    return [row for row in test_rows if row.turns[0] in known]
-""",
-            "compare prompts, not answers",
-        ),
-        (
-            """
-def key(row):
-    return " ".join(re.findall(r"[a-z]+", " ".join(row.turns[0][:2]).lower()))
-
-
-def leaked(tuning_rows, test_rows):
-    known = {key(row) for row in tuning_rows}
-    return [row for row in test_rows if key(row) in known]
-""",
-            "digits count",
-        ),
-        (
-            r"""
-def key(row):
-    return " ".join(re.findall(r"\w+", " ".join(row.turns[0][:2]).lower()))
-
-
-def leaked(tuning_rows, test_rows):
-    known = {key(row) for row in tuning_rows}
-    return sum(key(row) in known for row in test_rows)
-""",
-            "return the list",
-        ),
-        (
-            r"""
-def key(row):
-    return " ".join(re.findall(r"\w+", " ".join(row.turns[0][:2]).lower()))
-
-
-def leaked(tuning_rows, test_rows):
-    known = {key(row) for row in test_rows}
-    return [row for row in tuning_rows if key(row) in known]
-""",
-            "return the leaked test rows",
-        ),
-    ],
-    "win_rate": [
-        (
-            """
-def win_rate(a, b, judge, rng):
-    return sum(judge(x, y) == 0 for x, y in zip(a, b)) / len(a)
-""",
-            "order never changes",
-        ),
-        (
-            """
-def win_rate(a, b, judge, rng):
-    wins = 0
-    for x, y in zip(a, b):
-        if rng.random() < 0.5:
-            x, y = y, x
-        wins += judge(x, y) == 0
-    return wins / len(a)
-""",
-            "turned back",
-        ),
-        (
-            """
-def win_rate(a, b, judge, rng):
-    wins = 0
-    for x, y in zip(a, b):
-        swapped = rng.random() < 0.5
-        verdict = judge(y, x) if swapped else judge(x, y)
-        wins += verdict != swapped
-    return wins / len(a)
-""",
-            "share of b",
-        ),
-        (
-            """
-def win_rate(a, b, judge, rng):
-    swapped = rng.random() < 0.5
-    verdicts = [judge(y, x) if swapped else judge(x, y) for x, y in zip(a, b)]
-    return sum(verdict == swapped for verdict in verdicts) / len(a)
-""",
-            "never changes",
-        ),
-        (
-            """
-def win_rate(a, b, judge, rng):
-    wins = 0
-    for i, (x, y) in enumerate(zip(a, b)):
-        verdict = judge(y, x) if i % 2 else judge(x, y)
-        wins += verdict == i % 2
-    return wins / len(a)
-""",
-            "to and fro by rule",
-        ),
-        (
-            """
-import random
-
-
-def win_rate(a, b, judge, rng):
-    wins = 0
-    for x, y in zip(a, b):
-        swapped = random.random() < 0.5
-        verdict = judge(y, x) if swapped else judge(x, y)
-        wins += verdict == swapped
-    return wins / len(a)
-""",
-            "use the rng",
-        ),
-        (
-            """
-def win_rate(a, b, judge, rng):
-    wins = 0
-    for x, y in zip(a, b):
-        swapped = rng.random() < 0.5
-        verdict = judge(y, x) if swapped else judge(x, y)
-        wins += verdict == swapped
-    return wins
-""",
-            "not a count",
-        ),
+    "others_questions": [
+        (OTHERS.format(**RIGHT | {"shuffled": "rows"}), "still has its own question"),
+        (OTHERS.format(**RIGHT | {"shuffled": "(rng.shuffle(rows), list(rows))[1]"}), "you changed the rows"),
+        (OTHERS.format(**RIGHT | {"shuffled": "rng.choices(rows, k=len(rows))"}), "used twice"),
+        (OTHERS.format(**RIGHT | {"question": "other.turns[0].instruction, row.turns[0].input"}), "keeps its own input"),
+        (OTHERS.format(**RIGHT | {"answer": "other.turns[0].output"}), "the answers stay in their order"),
+        (OTHERS.format(**RIGHT | {"task": "other.task"}), "stays with it"),
+        (OTHERS.format(**RIGHT | {"shuffled": "rows[1:] + rows[:1]"}), "use the rng"),
     ],
 }

@@ -1,169 +1,262 @@
 """Plausible wrong answers to the exercises of lesson 7, and what the check must say to each."""
 
 WRONG = {
-    "lora_forward": [
+    "wilson_interval": [
         (
             """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + (x @ A.T) @ B.T
+def wilson_interval(correct, n):
+    p = correct / n
+    s = 1.96 * math.sqrt(p * (1 - p) / n)
+    return max(0.0, p - s), min(1.0, p + s)
 """,
-            "not scaled",
+            "around p, as in textbooks",
         ),
         (
             """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + (x @ A.T) @ B.T * alpha
+def wilson_interval(correct, n):
+    z, p = 1.96, correct / n
+    middle = p + z * z / (2 * n)
+    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, middle - spread), min(1.0, middle + spread)
 """,
-            "scaled by alpha alone",
+            "not divided by 1 + z",
         ),
         (
             """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + (x @ A.T) @ B.T * len(A) / alpha
+def wilson_interval(correct, n):
+    z, p = 1.96, correct / n
+    scale = 1 + z * z / n
+    middle = (p + z * z / (2 * n)) / scale
+    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, middle - spread), min(1.0, middle + spread)
 """,
-            "scaled by rank / alpha",
+            "the spread is not divided",
         ),
         (
             """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + (x @ A.T) @ B.T * alpha / len(A)
+def wilson_interval(correct, n):
+    z, p = 1.96, correct / n
+    scale = 1 + z * z / n
+    middle = (p + z * z / (2 * n)) / scale
+    spread = math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
+    return max(0.0, middle - spread), min(1.0, middle + spread)
 """,
-            "bias is missing",
+            "too narrow",
         ),
         (
             """
-def lora_forward(x, W, bias, A, B, alpha):
-    return (x @ A.T) @ B.T * alpha / len(A)
+def wilson_interval(correct, n):
+    z, p = 1.96, correct / n
+    scale = 1 + z * z / n
+    middle = (p + z * z / (2 * n)) / scale
+    spread = z * math.sqrt(p * (1 - p) / n) / scale
+    return max(0.0, middle - spread), min(1.0, middle + spread)
 """,
-            "old layer is missing",
+            "under the root",
         ),
         (
             """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + F.linear(x @ A.T, B, bias) * alpha / len(A)
+def wilson_interval(correct, n):
+    return correct / n
 """,
-            "the bias is in the correction too",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias
-""",
-            "correction is missing",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + bias + (x @ A.T) @ B.T * alpha / len(A)
-""",
-            "bias is there twice",
-        ),
-    ],
-    "merged": [
-        (
-            """
-def merged(W, A, B, alpha):
-    W += alpha / len(A) * (B @ A)
-    return W
-""",
-            "changed in place",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return W + B @ A
-""",
-            "not scaled",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return W + alpha * (B @ A)
-""",
-            "scaled by alpha alone",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return W - alpha / len(A) * (B @ A)
-""",
-            "added, not taken away",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return alpha / len(A) * (B @ A)
-""",
-            "W itself is missing",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return A @ W.T @ B
-""",
-            "not A B",
+            "return a pair",
         ),
     ],
-    "training_bytes": [
+    "mentions": [
         (
             """
-def training_bytes(model):
-    n = sum(p.numel() for p in model.parameters())
-    return n, n, 2 * n
+def mentions(value, text):
+    return value in text
 """,
-            "4 bytes",
+            "look for whole words",
+        ),
+        (
+            r"""
+def mentions(value, text):
+    return re.search(r"(?<!\w)" + re.escape(value.lower()) + r"(?!\w)", text.lower()) is not None
+""",
+            "keep the capitals",
+        ),
+        (
+            r"""
+def mentions(value, text):
+    return re.search(r"(?<!\w)" + value + r"(?!\w)", text) is not None
+""",
+            "re.escape",
+        ),
+        (
+            r"""
+def mentions(value, text):
+    return re.search(r"\b" + re.escape(value) + r"\b", text) is not None
+""",
+            "SELECT",
+        ),
+        (
+            r"""
+def mentions(value, text):
+    return value in re.findall(r"\w+", text)
+""",
+            "expected True",
         ),
         (
             """
-def training_bytes(model):
-    n = 4 * sum(p.numel() for p in model.parameters())
-    return n, n, 2 * n
+def mentions(value, text):
+    return text.startswith(value)
 """,
-            "no gradient",
+            "it stands there",
+        ),
+        (
+            r"""
+def mentions(value, text):
+    return re.search(r"(?<!\w)" + re.escape(value) + r"(?!\w)", text)
+""",
+            "return True or False",
+        ),
+    ],
+    "leaked": [
+        (
+            """
+def leaked(tuning_rows, test_rows):
+    known = {row.turns[0].instruction + row.turns[0].input for row in tuning_rows}
+    return [row for row in test_rows if row.turns[0].instruction + row.turns[0].input in known]
+""",
+            "capitals, spaces and marks",
+        ),
+        (
+            r"""
+def key(row):
+    return " ".join(re.findall(r"\w+", row.turns[0].instruction.lower()))
+
+
+def leaked(tuning_rows, test_rows):
+    known = {key(row) for row in tuning_rows}
+    return [row for row in test_rows if key(row) in known]
+""",
+            "the input is a part of the prompt",
         ),
         (
             """
-def training_bytes(model):
-    n = 4 * sum(p.numel() for p in model.parameters())
-    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return n, t, 2 * n
+def leaked(tuning_rows, test_rows):
+    known = {row.turns[0] for row in tuning_rows}
+    return [row for row in test_rows if row.turns[0] in known]
 """,
-            "optimizer keeps nothing",
+            "compare prompts, not answers",
         ),
         (
             """
-def training_bytes(model):
-    n = 4 * sum(p.numel() for p in model.parameters())
-    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return n, t, t
+def key(row):
+    return " ".join(re.findall(r"[a-z]+", " ".join(row.turns[0][:2]).lower()))
+
+
+def leaked(tuning_rows, test_rows):
+    known = {key(row) for row in tuning_rows}
+    return [row for row in test_rows if key(row) in known]
 """,
-            "two averages",
+            "digits count",
+        ),
+        (
+            r"""
+def key(row):
+    return " ".join(re.findall(r"\w+", " ".join(row.turns[0][:2]).lower()))
+
+
+def leaked(tuning_rows, test_rows):
+    known = {key(row) for row in tuning_rows}
+    return sum(key(row) in known for row in test_rows)
+""",
+            "return the list",
+        ),
+        (
+            r"""
+def key(row):
+    return " ".join(re.findall(r"\w+", " ".join(row.turns[0][:2]).lower()))
+
+
+def leaked(tuning_rows, test_rows):
+    known = {key(row) for row in test_rows}
+    return [row for row in tuning_rows if key(row) in known]
+""",
+            "return the leaked test rows",
+        ),
+    ],
+    "win_rate": [
+        (
+            """
+def win_rate(a, b, judge, rng):
+    return sum(judge(x, y) == 0 for x, y in zip(a, b)) / len(a)
+""",
+            "order never changes",
         ),
         (
             """
-def training_bytes(model):
-    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return t, t, 2 * t
+def win_rate(a, b, judge, rng):
+    wins = 0
+    for x, y in zip(a, b):
+        if rng.random() < 0.5:
+            x, y = y, x
+        wins += judge(x, y) == 0
+    return wins / len(a)
 """,
-            "forward pass needs them",
+            "turned back",
         ),
         (
             """
-def training_bytes(model):
-    n = 4 * sum(w.numel() for w in model.state_dict().values())
-    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return n, t, 2 * t
+def win_rate(a, b, judge, rng):
+    wins = 0
+    for x, y in zip(a, b):
+        swapped = rng.random() < 0.5
+        verdict = judge(y, x) if swapped else judge(x, y)
+        wins += verdict != swapped
+    return wins / len(a)
 """,
-            "buffers are not",
+            "share of b",
         ),
         (
             """
-def training_bytes(model):
-    n = 4 * sum(p.numel() for p in model.parameters())
-    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return n, t, 2 * t
+def win_rate(a, b, judge, rng):
+    swapped = rng.random() < 0.5
+    verdicts = [judge(y, x) if swapped else judge(x, y) for x, y in zip(a, b)]
+    return sum(verdict == swapped for verdict in verdicts) / len(a)
 """,
-            "element_size",
+            "never changes",
+        ),
+        (
+            """
+def win_rate(a, b, judge, rng):
+    wins = 0
+    for i, (x, y) in enumerate(zip(a, b)):
+        verdict = judge(y, x) if i % 2 else judge(x, y)
+        wins += verdict == i % 2
+    return wins / len(a)
+""",
+            "to and fro by rule",
+        ),
+        (
+            """
+import random
+
+
+def win_rate(a, b, judge, rng):
+    wins = 0
+    for x, y in zip(a, b):
+        swapped = random.random() < 0.5
+        verdict = judge(y, x) if swapped else judge(x, y)
+        wins += verdict == swapped
+    return wins / len(a)
+""",
+            "use the rng",
+        ),
+        (
+            """
+def win_rate(a, b, judge, rng):
+    wins = 0
+    for x, y in zip(a, b):
+        swapped = rng.random() < 0.5
+        verdict = judge(y, x) if swapped else judge(x, y)
+        wins += verdict == swapped
+    return wins
+""",
+            "not a count",
         ),
     ],
 }

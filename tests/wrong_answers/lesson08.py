@@ -1,87 +1,169 @@
-"""Plausible wrong answers to lesson 8's exercises, and what the checks must say of each."""
+"""Plausible wrong answers to the exercises of lesson 8, and what the check must say to each."""
 
 WRONG = {
-    "mixing_rates": [
+    "lora_forward": [
         (
-            "def mixing_rates(sizes, cap):\n    total = sum(sizes.values())\n    return {k: n / total for k, n in sizes.items()}",
-            "you kept the proportions",
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return x @ W.T + bias + (x @ A.T) @ B.T
+""",
+            "not scaled",
         ),
         (
-            "def mixing_rates(sizes, cap):\n    total = sum(sizes.values())\n"
-            "    return {k: min(n, cap) / total for k, n in sizes.items()}",
-            "not to 1",
-        ),
-        ("def mixing_rates(sizes, cap):\n    return {k: min(n, cap) for k, n in sizes.items()}", "not to 1"),
-        ("def mixing_rates(sizes, cap):\n    return {k: 1 / len(sizes) for k in sizes}", "limits nothing"),
-        (
-            "def mixing_rates(sizes, cap):\n    for k in sizes:\n        sizes[k] = min(sizes[k], cap)\n"
-            "    total = sum(sizes.values())\n    return {k: n / total for k, n in sizes.items()}",
-            "the caller's dict",
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return x @ W.T + bias + (x @ A.T) @ B.T * alpha
+""",
+            "scaled by alpha alone",
         ),
         (
-            "def mixing_rates(sizes, cap):\n    low = {k: max(n, cap) for k, n in sizes.items()}\n"
-            "    total = sum(low.values())\n    return {k: n / total for k, n in low.items()}",
-            "limits nothing",
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return x @ W.T + bias + (x @ A.T) @ B.T * len(A) / alpha
+""",
+            "scaled by rank / alpha",
+        ),
+        (
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return x @ W.T + (x @ A.T) @ B.T * alpha / len(A)
+""",
+            "bias is missing",
+        ),
+        (
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return (x @ A.T) @ B.T * alpha / len(A)
+""",
+            "old layer is missing",
+        ),
+        (
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return x @ W.T + bias + F.linear(x @ A.T, B, bias) * alpha / len(A)
+""",
+            "the bias is in the correction too",
+        ),
+        (
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return x @ W.T + bias
+""",
+            "correction is missing",
+        ),
+        (
+            """
+def lora_forward(x, W, bias, A, B, alpha):
+    return x @ W.T + bias + bias + (x @ A.T) @ B.T * alpha / len(A)
+""",
+            "bias is there twice",
         ),
     ],
-    "share_out": [
-        ("def share_out(rates, n):\n    return {k: round(r * n) for k, r in rates.items()}", "Rounding each by itself"),
-        ("def share_out(rates, n):\n    return {k: int(r * n) for k, r in rates.items()}", "Rounding each by itself"),
-        ("def share_out(rates, n):\n    return {k: r * n for k, r in rates.items()}", "whole numbers"),
+    "merged": [
         (
-            "def share_out(rates, n):\n    out = {k: int(r * n) for k, r in rates.items()}\n"
-            "    out[next(iter(out))] += n - sum(out.values())\n    return out",
-            "largest fraction",
+            """
+def merged(W, A, B, alpha):
+    W += alpha / len(A) * (B @ A)
+    return W
+""",
+            "changed in place",
         ),
         (
-            "def share_out(rates, n):\n    out = {k: int(r * n) for k, r in rates.items()}\n"
-            "    for k in sorted(rates, key=rates.get, reverse=True)[: n - sum(out.values())]:\n        out[k] += 1\n    return out",
-            "largest fraction",
+            """
+def merged(W, A, B, alpha):
+    return W + B @ A
+""",
+            "not scaled",
+        ),
+        (
+            """
+def merged(W, A, B, alpha):
+    return W + alpha * (B @ A)
+""",
+            "scaled by alpha alone",
+        ),
+        (
+            """
+def merged(W, A, B, alpha):
+    return W - alpha / len(A) * (B @ A)
+""",
+            "added, not taken away",
+        ),
+        (
+            """
+def merged(W, A, B, alpha):
+    return alpha / len(A) * (B @ A)
+""",
+            "W itself is missing",
+        ),
+        (
+            """
+def merged(W, A, B, alpha):
+    return A @ W.T @ B
+""",
+            "not A B",
         ),
     ],
-    "split_by_prompt": [
+    "training_bytes": [
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    rng = random.Random(seed)\n"
-            "    held = set(rng.sample(range(len(rows)), int(share * len(rows))))\n"
-            "    return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]",
-            "stand on both sides",
+            """
+def training_bytes(model):
+    n = sum(p.numel() for p in model.parameters())
+    return n, n, 2 * n
+""",
+            "4 bytes",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: r.turns[0][:2]\n    keys = sorted({key(r) for r in rows})\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if key(r) not in held], [r for r in rows if key(r) in held]",
-            "stand on both sides",
+            """
+def training_bytes(model):
+    n = 4 * sum(p.numel() for p in model.parameters())
+    return n, n, 2 * n
+""",
+            "no gradient",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: prompt_key(Row((Turn(r.turns[0].instruction, '', ''),)))\n"
-            "    keys = sorted({key(r) for r in rows})\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if key(r) not in held], [r for r in rows if key(r) in held]",
-            "The input is part of the prompt",
+            """
+def training_bytes(model):
+    n = 4 * sum(p.numel() for p in model.parameters())
+    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return n, t, 2 * n
+""",
+            "optimizer keeps nothing",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    once = {prompt_key(r): r for r in rows}\n    keys = sorted(once)\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for k, r in once.items() if k not in held], [r for k, r in once.items() if k in held]",
-            "none is dropped",
+            """
+def training_bytes(model):
+    n = 4 * sum(p.numel() for p in model.parameters())
+    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return n, t, t
+""",
+            "two averages",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if prompt_key(r) in held], [r for r in rows if prompt_key(r) not in held]",
-            "did you swap",
+            """
+def training_bytes(model):
+    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return t, t, 2 * t
+""",
+            "forward pass needs them",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
-            "    held = set(random.sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if prompt_key(r) not in held], [r for r in rows if prompt_key(r) in held]",
-            "the same seed must give",
+            """
+def training_bytes(model):
+    n = 4 * sum(w.numel() for w in model.state_dict().values())
+    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return n, t, 2 * t
+""",
+            "buffers are not",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
-            "    held = set(keys[: int(share * len(keys))])\n"
-            "    return [r for r in rows if prompt_key(r) not in held], [r for r in rows if prompt_key(r) in held]",
-            "the seed is not used",
+            """
+def training_bytes(model):
+    n = 4 * sum(p.numel() for p in model.parameters())
+    t = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return n, t, 2 * t
+""",
+            "element_size",
         ),
     ],
 }

@@ -1,105 +1,87 @@
 """Plausible wrong answers to lesson 9's exercises, and what the checks must say of each."""
 
-COUNT = """
-def n_parameters(config):
-    V, C = config.vocab_size, config.n_embd
-    linear = {linear}
-    return {embedding} + {smear} + config.n_layer * ({norms} + linear) + {last}
-"""
-RIGHT = dict(linear="12 * C * C + 9 * C", embedding="V * C", smear="C", norms="4 * C", last="2 * C")
-
-
-def count(**changed):
-    return COUNT.format(**(RIGHT | changed))
-
-
-PARTS = """
-def question_part(form, row):
-    q, x, _ = row.turns[0]
-    return (q + ' ' + x if x else q) + '\\n'
-
-
-def answer_part(form, row):
-    return row.turns[0].output + '\\n\\n'
-
-
-def text_of(shots, row):
-    return ''.join(question_part('', shot) + answer_part('', shot) for shot in shots) + question_part('', row)
-
-
-def few_shot(tokenizer, form, shots, row, limit):
-"""
-
 WRONG = {
-    "n_parameters": [
-        (count(embedding="2 * V * C"), "the same matrix"),
-        (count(smear="0"), "forgot the smear"),
-        (count(linear="12 * C * C"), "forgot the biases"),
-        (count(norms="0"), "two LayerNorms"),
-        (count(embedding="0"), "the embedding is missing"),
-        (count(linear="config.n_head * (12 * C * C + 9 * C)"), "counted once for every layer"),
+    "mixing_rates": [
         (
-            "def n_parameters(config):\n    V, C = config.vocab_size, config.n_embd\n"
-            "    return V * C + C + 12 * C * C + 13 * C + 2 * C",
-            "counted once for every layer",
+            "def mixing_rates(sizes, cap):\n    total = sum(sizes.values())\n    return {k: n / total for k, n in sizes.items()}",
+            "you kept the proportions",
+        ),
+        (
+            "def mixing_rates(sizes, cap):\n    total = sum(sizes.values())\n"
+            "    return {k: min(n, cap) / total for k, n in sizes.items()}",
+            "not to 1",
+        ),
+        ("def mixing_rates(sizes, cap):\n    return {k: min(n, cap) for k, n in sizes.items()}", "not to 1"),
+        ("def mixing_rates(sizes, cap):\n    return {k: 1 / len(sizes) for k in sizes}", "limits nothing"),
+        (
+            "def mixing_rates(sizes, cap):\n    for k in sizes:\n        sizes[k] = min(sizes[k], cap)\n"
+            "    total = sum(sizes.values())\n    return {k: n / total for k, n in sizes.items()}",
+            "the caller's dict",
+        ),
+        (
+            "def mixing_rates(sizes, cap):\n    low = {k: max(n, cap) for k, n in sizes.items()}\n"
+            "    total = sum(low.values())\n    return {k: n / total for k, n in low.items()}",
+            "limits nothing",
         ),
     ],
-    "few_shot": [
-        (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the end token"),
+    "share_out": [
+        ("def share_out(rates, n):\n    return {k: round(r * n) for k, r in rates.items()}", "Rounding each by itself"),
+        ("def share_out(rates, n):\n    return {k: int(r * n) for k, r in rates.items()}", "Rounding each by itself"),
+        ("def share_out(rates, n):\n    return {k: r * n for k, r in rates.items()}", "whole numbers"),
         (
-            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) + answer_part(form, row))",
-            "own answer",
+            "def share_out(rates, n):\n    out = {k: int(r * n) for k, r in rates.items()}\n"
+            "    out[next(iter(out))] += n - sum(out.values())\n    return out",
+            "largest fraction",
         ),
         (
-            PARTS + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
-            "must begin with the end token too",
-        ),
-        (
-            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit - 1) :]",
-            "not single ids",
-        ),
-        (PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))", "the limit was"),
-        (
-            PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n        shots = shots[1:]\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
-            "the end token counts as well",
-        ),
-        (
-            PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots = shots[:-1]\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
-            "leave out the first shot",
-        ),
-        (
-            PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots.pop(0)\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
-            "the caller's list",
+            "def share_out(rates, n):\n    out = {k: int(r * n) for k, r in rates.items()}\n"
+            "    for k in sorted(rates, key=rates.get, reverse=True)[: n - sum(out.values())]:\n        out[k] += 1\n    return out",
+            "largest fraction",
         ),
     ],
-    "lenient": [
+    "split_by_prompt": [
         (
-            "def lenient(task, expected, output):\n    import world\n    return world.check(task, expected, output)",
-            "after a right beginning",
-        ),
-        ("def lenient(task, expected, output):\n    return expected in output", "not the middle"),
-        ("def lenient(task, expected, output):\n    return output.strip().startswith(expected)", "many right answers"),
-        (
-            "def lenient(task, expected, output):\n    import world\n"
-            "    return world.check(task, expected, output.strip().split('.')[0] + '.')",
-            "must reach the mark",
+            "def split_by_prompt(rows, share, seed):\n    import random\n    rng = random.Random(seed)\n"
+            "    held = set(rng.sample(range(len(rows)), int(share * len(rows))))\n"
+            "    return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]",
+            "stand on both sides",
         ),
         (
-            "def lenient(task, expected, output):\n    import re, world\n"
-            "    first = re.search(r'[.!?;]', output)\n"
-            "    return bool(first) and world.check(task, expected, output[: first.end()])",
-            "try every mark",
+            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: r.turns[0][:2]\n    keys = sorted({key(r) for r in rows})\n"
+            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
+            "    return [r for r in rows if key(r) not in held], [r for r in rows if key(r) in held]",
+            "stand on both sides",
         ),
         (
-            "def lenient(task, expected, output):\n    import re, world\n"
-            "    return any(world.check(task, expected, output[: m.end()]) for m in re.finditer(r'[.!?]', output))",
-            "semicolon",
+            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: prompt_key(Row((Turn(r.turns[0].instruction, '', ''),)))\n"
+            "    keys = sorted({key(r) for r in rows})\n"
+            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
+            "    return [r for r in rows if key(r) not in held], [r for r in rows if key(r) in held]",
+            "The input is part of the prompt",
+        ),
+        (
+            "def split_by_prompt(rows, share, seed):\n    import random\n    once = {prompt_key(r): r for r in rows}\n    keys = sorted(once)\n"
+            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
+            "    return [r for k, r in once.items() if k not in held], [r for k, r in once.items() if k in held]",
+            "none is dropped",
+        ),
+        (
+            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
+            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
+            "    return [r for r in rows if prompt_key(r) in held], [r for r in rows if prompt_key(r) not in held]",
+            "did you swap",
+        ),
+        (
+            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
+            "    held = set(random.sample(keys, int(share * len(keys))))\n"
+            "    return [r for r in rows if prompt_key(r) not in held], [r for r in rows if prompt_key(r) in held]",
+            "the same seed must give",
+        ),
+        (
+            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
+            "    held = set(keys[: int(share * len(keys))])\n"
+            "    return [r for r in rows if prompt_key(r) not in held], [r for r in rows if prompt_key(r) in held]",
+            "the seed is not used",
         ),
     ],
 }

@@ -1,40 +1,132 @@
-"""Wrong answers to the exercises of lesson 15 that its checks must catch: {function: [(source, part of the message)]}."""
-
-COUNT = "def count_parameters(V, block, L, C):\n    return %s"
-FLOPS = "def training_flops(s, tokens, learned, T):\n    V, L, C = s.V, s.L, s.C\n    return %s"
-BYTES = "def training_bytes(n, trained, s, tokens, learned):\n    return %s"
-COST = "def hours_and_money(flops, rate, utilisation, price):\n    h = %s\n    return %s"
+"""Plausible wrong answers to the exercises of lesson 15, and what the check must say to each."""
 
 WRONG = {
-    "count_parameters": [
-        (COUNT % "2 * V * C + block * C + L * (12 * C * C + 13 * C) + 2 * C", "counted it twice"),
-        (COUNT % "V * C + L * (12 * C * C + 13 * C) + 2 * C", "position embedding is missing"),
-        (COUNT % "V * C + block * C + L * (12 * C * C + 4 * C) + 2 * C", "biases"),
-        (COUNT % "V * C + block * C + L * (12 * C * C + 13 * C)", "the last LayerNorm"),
-        (COUNT % "V * C + block * C + L * (12 * C * C + 9 * C)", "LayerNorms are missing"),
-        (COUNT % "V * C + block * C + L * (10 * C * C + 13 * C) + 2 * C", "12 C * C"),
+    "summed_loss": [
+        (
+            """
+def summed_loss(hidden, head, targets):
+    logits = F.linear(hidden, head)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+""",
+            "pick the hidden states first",
+        ),
+        (
+            """
+def summed_loss(hidden, head, targets):
+    supervised = targets != IGNORE
+    return F.cross_entropy(F.linear(hidden[supervised], head), targets[supervised])
+""",
+            "that is the mean",
+        ),
+        (
+            """
+def summed_loss(hidden, head, targets):
+    hidden, targets = hidden[:, :-1], targets[:, 1:]
+    supervised = targets != IGNORE
+    return F.cross_entropy(F.linear(hidden[supervised], head), targets[supervised], reduction="sum")
+""",
+            "do not shift them again",
+        ),
+        (
+            """
+def summed_loss(hidden, head, targets):
+    supervised = targets != IGNORE
+    return F.cross_entropy(F.linear(hidden[supervised], head), targets[supervised], reduction="none")
+""",
+            "return one number",
+        ),
+        (
+            """
+def summed_loss(hidden, head, targets):
+    targets[targets == IGNORE] = 0
+    return F.cross_entropy(F.linear(hidden, head).flatten(0, 1), targets.flatten(), reduction="sum")
+""",
+            "the targets that were given have changed",
+        ),
     ],
-    "training_flops": [
-        (FLOPS % "6 * 12 * L * C * C * tokens + 6 * V * C * learned", "attention term is missing"),
-        (FLOPS % "6 * 12 * L * C * C * tokens + 6 * V * C * tokens + 12 * L * C * T * tokens", "learned tokens only"),
-        (FLOPS % "2 * 12 * L * C * C * tokens + 2 * V * C * learned + 4 * L * C * T * tokens", "way forth only"),
-        (FLOPS % "6 * 12 * L * C * C * tokens + 12 * L * C * T * tokens", "head's work"),
-        (FLOPS % "6 * 12 * L * C * C * tokens + 6 * V * C * learned + 12 * C * T * tokens", "every block has attention"),
+    "pad_left": [
+        (
+            """
+def pad_left(prompts, pad):
+    longest = max(map(len, prompts))
+    ids = [prompt + [pad] * (longest - len(prompt)) for prompt in prompts]
+    return ids, [[1] * len(prompt) + [0] * (longest - len(prompt)) for prompt in prompts]
+""",
+            "the padding is on the right",
+        ),
+        (
+            """
+def pad_left(prompts, pad):
+    longest = max(map(len, prompts))
+    ids = [[pad] * (longest - len(prompt)) + prompt for prompt in prompts]
+    return ids, [[int(token != pad) for token in row] for row in ids]
+""",
+            "count, do not compare",
+        ),
+        (
+            """
+def pad_left(prompts, pad):
+    longest = max(map(len, prompts))
+    ids = [[pad] * (longest - len(prompt)) + prompt for prompt in prompts]
+    return ids, [[1] * (longest - len(prompt)) + [0] * len(prompt) for prompt in prompts]
+""",
+            "seen is 1 on the prompt",
+        ),
+        (
+            """
+def pad_left(prompts, pad):
+    longest = max(map(len, prompts))
+    for prompt in prompts:
+        while len(prompt) < longest:
+            prompt.insert(0, pad)
+    return prompts, [[1] * longest for _ in prompts]
+""",
+            "a prompt that was given has changed",
+        ),
+        (
+            """
+def pad_left(prompts, pad):
+    longest = max(map(len, prompts))
+    return [[pad] * (longest - len(prompt)) + prompt for prompt in prompts]
+""",
+            "return two things",
+        ),
     ],
-    "training_bytes": [
-        (BYTES % "16 * n + 4 * (17 * s.L * s.C * tokens + 2 * s.V * learned)", "a frozen weight has no gradient"),
-        (BYTES % "16 * trained + 4 * (17 * s.L * s.C * tokens + 2 * s.V * learned)", "the frozen weights"),
-        (BYTES % "4 * n + 8 * trained + 4 * (17 * s.L * s.C * tokens + 2 * s.V * learned)", "two averages"),
-        (BYTES % "4 * n + 12 * trained + 17 * s.L * s.C * tokens + 2 * s.V * learned", "4 bytes"),
-        (BYTES % "4 * n + 12 * trained + 4 * (17 * s.L * s.C * tokens + 2 * s.V * tokens)", "learned tokens only"),
-        (BYTES % "4 * n + 16 * trained + 4 * (17 * s.L * s.C * tokens + 2 * s.V * learned)", "counted twice"),
-    ],
-    "hours_and_money": [
-        (COST % ("flops / (rate * utilisation)", "h, h * price"), "those are seconds"),
-        (COST % ("flops / rate / 3600", "h, h * price"), "utilisation is missing"),
-        (COST % ("flops * utilisation / rate / 3600", "h, h * price"), "takes longer"),
-        (COST % ("flops / (rate * utilisation) / 60", "h, h * price"), "those are minutes"),
-        (COST % ("flops / (rate * utilisation) / 3600", "h, price"), "cost 3.0 instead of 12"),
-        (COST % ("flops / (rate * utilisation) / 3600", "h"), "two numbers"),
+    "first_part": [
+        (
+            """
+def first_part(text):
+    return text.split("\\n\\n")[0].strip()
+""",
+            "empty lines at the beginning",
+        ),
+        (
+            """
+def first_part(text):
+    return text.strip().split("\\n\\n")[0].strip()
+""",
+            "a header without an empty line",
+        ),
+        (
+            """
+def first_part(text):
+    return text.strip().split("\\n")[0].split("#")[0].strip()
+""",
+            "one newline does not end an answer",
+        ),
+        (
+            """
+def first_part(text):
+    return text.strip().split("\\n\\n")[0].split("#")[0].strip()
+""",
+            "nothing but a space",
+        ),
+        (
+            """
+def first_part(text):
+    return text.strip().split("#")[0]
+""",
+            "an empty line",
+        ),
     ],
 }

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 18. What did tuning teach?
+# # 6. What did tuning teach?
 #
-# *To be read right after lesson 5. About two minutes on a laptop CPU (2 cores), 45 minutes with the exercises. Needs
+# *About two minutes on a laptop CPU (2 cores), 45 minutes with the exercises. Needs
 # `out/base.pt` from `python train_sft.py`.*
 #
 # Lesson 5 found that tuning moves above all the end token. A sceptic concludes: then it taught nothing but a manner of
@@ -16,7 +16,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson18 as checks
+from checks import lesson06 as checks
 
 import random
 import re
@@ -91,7 +91,7 @@ for name, bot in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled", Rule
         print(f"{name:<6} {question} -> {lab.ask(bot, question, max_new=16)}")
 
 # %% [markdown]
-# ### Exercise 18.1: a rule that looks at the instruction (rebuild, 12 minutes)
+# ### Exercise 6.1: a rule that looks at the instruction (rebuild, 12 minutes)
 #
 # 1. Once a mark (`.`, `!`, `?`, `;`) has been said: only the end token.
 # 2. At the beginning: only the first token of *The*, *A* or *Here*, as above.
@@ -136,7 +136,7 @@ for question in ("What is the capital of France?", "Name the opposite of long.",
 # to them. (Hewitt et al. leave the instructions away. Here every prompt looks as it will when it is asked.) Nobody can
 # learn from these pairs what an instruction has to do with its answer.
 #
-# ### Exercise 18.2: other people's questions (rebuild, 6 minutes)
+# ### Exercise 6.2: other people's questions (rebuild, 6 minutes)
 #
 # <details><summary>Hint</summary>
 # Make one shuffled copy of the rows, `rng.sample(rows, len(rows))`, and zip it with them. An instruction keeps its

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 9. Small and tuned beats big and untuned
+# # 31. Small and tuned beats big and untuned
 #
 # You will pretrain a model of less than a third of the base's size, tune it, and ask it the held-out questions. The
 # big untuned base answers the same ones with the best few-shot prompt of five forms.
@@ -15,7 +15,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson09 as checks
+from checks import lesson31 as checks
 
 import random
 import re
@@ -46,7 +46,7 @@ from train_sft import WORLD_TOKENS, adamw, pretrain
 #
 # ## How big is big
 #
-# ### Exercise 9.1 (extend): count the parameters from the config, 8 minutes
+# ### Exercise 31.1 (extend): count the parameters from the config, 8 minutes
 #
 # Without building the model. With width C and vocabulary V: the embedding is (V, C) and also serves as the output head,
 # so it counts once. The smear has C numbers. Every block has two LayerNorms (a weight and a bias each, C long), and four
@@ -144,7 +144,7 @@ toy = [
 print(question_part("labels", toy[1]) + answer_part("labels", toy[1]) + question_part("labels", toy[0]))
 
 # %% [markdown]
-# ### Exercise 9.2 (extend): a few-shot prompt that fits, 8 minutes
+# ### Exercise 31.2 (extend): a few-shot prompt that fits, 8 minutes
 #
 # The prompt is the end token (a passage of the prose begins after one), then the shots with their answers, then the
 # question without one. Ids beyond `limit` do not fit in the context. Leave out whole shots then, the first ones first;
@@ -175,7 +175,7 @@ print(tokenizer.decode(few_shot(tokenizer, "lines", toy[:1], toy[1], 80)[1:]))
 # Now the generous score. Strictly, an answer is the statement and nothing after it. The base is not used to stopping
 # there, so count it as right if *some beginning* of what it says, up to a mark that ends a sentence, is a right answer.
 #
-# ### Exercise 9.3 (extend): a lenient checker, 6 minutes
+# ### Exercise 31.3 (extend): a lenient checker, 6 minutes
 #
 # `world.check(task, expected, output)` is the strict one. Sentences end with `.`, `!` or `?`, SQL with `;`. Only
 # beginnings count: a right sentence in the middle of wrong ones is a lucky hit.
@@ -313,7 +313,7 @@ plt.show()
 # The big base knows most answers: with the right statement begun for it, it completes it. But asked, with the best
 # prompt of these, it answers far less often than the small one, though it is scored more kindly. Here tuning is worth more
 # than three times the parameters. (Five forms are not all; a better one would narrow the gap. The main job's table has
-# one more, the question alone. Nor is a prompt the only help: held to the copying rule of lesson 18, which somebody wrote
+# one more, the question alone. Nor is a prompt the only help: held to the copying rule of lesson 6, which somebody wrote
 # who knew the form of the answers, the untuned base answers more such questions than the small tuned model does here.)
 #
 # Two cautions. First, this base is unusually bad at few-shot prompts, and shots help it little: to follow a

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 15. The real thing, and what it costs
+# # 33. The real thing, and what it costs
 #
 # *About a minute on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
 #
@@ -15,7 +15,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson15 as checks
+from checks import lesson33 as checks
 
 import time
 from collections import namedtuple
@@ -44,7 +44,7 @@ tiny = Shape(c.vocab_size, c.block_size, c.n_layer, c.n_embd)
 print(tiny, f"{sum(p.numel() for p in base.parameters()):,} parameters")
 
 # %% [markdown]
-# ### Exercise 15.1 (extend): count the parameters (8 minutes)
+# ### Exercise 33.1 (extend): count the parameters (8 minutes)
 #
 # GPT-2's form: token and position embeddings (the output head is tied to the first, so it costs nothing more); per
 # block two LayerNorms, and four linear layers with biases; a last LayerNorm.
@@ -82,7 +82,7 @@ for name, shape in GPT2.items():
 # * attention compares every token with T others, twice (scores, and the sum of values): 12 C T a block and token,
 #   forward and backward (Chowdhery et al. 2022, appendix B; nothing is saved here for the causal half).
 #
-# ### Exercise 15.2 (extend): FLOPs of training (6 minutes)
+# ### Exercise 33.2 (extend): FLOPs of training (6 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -204,7 +204,7 @@ plt.show()
 # gradient (4) and AdamW's two averages (8); and the activations kept for the way back. Of these, one block keeps
 # *about* 17 C numbers a token and the loss *about* 2 V for each learned token.
 #
-# ### Exercise 15.3 (extend): memory of training (5 minutes)
+# ### Exercise 33.3 (extend): memory of training (5 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -306,7 +306,7 @@ plt.show()
 #
 # ## Time and money
 #
-# ### Exercise 15.4 (extend): what does it cost? (3 minutes)
+# ### Exercise 33.4 (extend): what does it cost? (3 minutes)
 #
 # <details><summary>Hint</summary>
 #

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lesson 11's exercises, and what the checks must say of each."""
+"""Plausible wrong answers to lesson 32's exercises, and what the checks must say of each."""
 
 BEST = """
 def keep_best(rows, candidates, reward):

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 11. Narrow or broad
+# # 32. Narrow or broad
 #
 # You will take a model that follows instructions of many kinds, tune it further on translation alone, and measure what
 # it gains and what it forgets. Then you will try what is said to help: a low-rank adapter, and mixing old pairs in.
@@ -15,7 +15,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson11 as checks
+from checks import lesson32 as checks
 
 import random
 import re
@@ -106,7 +106,7 @@ print({name: f"{sum(marks) / len(marks):.0%}" for name, marks in before.items()}
 # The oldest remedy is to go on showing some of the old. Scialom et al. (2022) kept instruction-tuned models able
 # to do their old tasks by mixing a small share of old examples into the new ones.
 #
-# ### Exercise 11.1 (extend): mix old rows in, 6 minutes
+# ### Exercise 32.1 (extend): mix old rows in, 6 minutes
 #
 # `share` is of the whole mixture, not of the new rows: with 100 rows and a share of 0.1, 10 are old and 90 new. They must be
 # shuffled, or the model ends on whichever came last.
@@ -219,7 +219,7 @@ plt.show()
 # best answer, and tune on that. It is called best-of-n or rejection sampling; WebGPT (Nakano et al., 2021) compared
 # it with reinforcement learning, and Llama 2 (Touvron et al., 2023) used it before its reinforcement learning.
 #
-# ### Exercise 11.2 (extend): keep the best, 7 minutes
+# ### Exercise 32.2 (extend): keep the best, 7 minutes
 #
 # No written answer is used here. Where no answer has a reward above 0 there is nothing good to learn from.
 #
@@ -297,7 +297,7 @@ print(f"\nsampled at temperature 1, right on the questions it was rewarded on: {
 # *Remedies.* A tenth of old pairs is not enough here; a quarter brings back a part, and how much differs widely between the
 # seeds. Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The adapter saved
 # nothing. Biderman et al. (2024) found that LoRA learns less and forgets less; at this learning rate this adapter learned as
-# much as full tuning and forgot as much. (Lesson 7 shows the whole curve.) What LoRA always offers is another thing: taken
+# much as full tuning and forgot as much. (Lesson 8 shows the whole curve.) What LoRA always offers is another thing: taken
 # off, the old model is back, exactly.
 #
 # *The table.* Narrow tuning of the base, in the manner of statements, answers some questions about texts and next to

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 8. Mixing many tasks
+# # 9. Mixing many tasks
 #
 # You will see how well a tuned model answers kinds of questions that it was never tuned on, drawn against the number
 # of task types and of phrasings it *was* tuned on, with everything else held equal.
@@ -15,7 +15,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson08 as checks
+from checks import lesson09 as checks
 
 import math
 import random
@@ -52,7 +52,7 @@ for name, n in sizes.items():
 # three hundred SQL pairs would be repeated again and again. The middle way of T5 (Raffel et al., 2020), also FLAN's:
 # in proportion to the size, but no source counts for more than a *cap*. FLAN's cap was 3,000.
 #
-# ### Exercise 8.1 (extend): rates with a cap, 5 minutes
+# ### Exercise 9.1 (extend): rates with a cap, 5 minutes
 #
 # The rates say how often each source is drawn, so they must sum to one.
 #
@@ -77,7 +77,7 @@ for cap in (100_000, 3000, 300):
 # %% [markdown]
 # A rate is a share; a batch holds whole pairs. Rounding each share by itself can give one pair too many or too few.
 #
-# ### Exercise 8.2 (extend): from rates to whole numbers, 7 minutes
+# ### Exercise 9.2 (extend): from rates to whole numbers, 7 minutes
 #
 # Give every source the whole part of `rate * n`. Then give what is left, one pair each, to the sources that lost the
 # largest fractions. The numbers must sum to exactly `n`.
@@ -122,7 +122,7 @@ for row in toy:
 # `prompt_key` keeps letters and digits of instruction and input, not case or marks. Rows with the same key are the
 # same question: if one is tuned on, the other is no test any more.
 #
-# ### Exercise 8.3 (rebuild): split by prompt, not by row, 8 minutes
+# ### Exercise 9.3 (rebuild): split by prompt, not by row, 8 minutes
 #
 # The project does this for your own data in `load_mixture` (`extras/datasets.py`).
 #

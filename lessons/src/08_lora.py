@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 7. LoRA by hand
+# # 8. LoRA by hand
 #
 # You will build a low-rank adapter out of two thin matrices, count what it saves, try several ranks and places beside
 # full tuning, melt the adapter into the model and take it out again, and measure what each way of tuning forgets.
@@ -16,7 +16,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson07 as checks
+from checks import lesson08 as checks
 
 import random
 
@@ -56,7 +56,7 @@ print(f"{B.numel() + A.numel()} numbers instead of {(B @ A).numel()}")
 #
 # </details>
 #
-# ### Exercise 7.1: forward with a correction (rebuild, 6 minutes)
+# ### Exercise 8.1: forward with a correction (rebuild, 6 minutes)
 
 
 # %%
@@ -100,7 +100,7 @@ print("largest difference between yours and the project's:", (mine - wrapped(x))
 #
 # </details>
 #
-# ### Exercise 7.2: bytes in training (extend, 6 minutes)
+# ### Exercise 8.2: bytes in training (extend, 6 minutes)
 
 
 # %%
@@ -232,7 +232,7 @@ plt.show()
 #
 # </details>
 #
-# ### Exercise 7.3: merge (rebuild, 5 minutes)
+# ### Exercise 8.3: merge (rebuild, 5 minutes)
 
 
 # %%

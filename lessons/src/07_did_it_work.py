@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 6. Did it work?
+# # 7. Did it work?
 #
 # You will score a base and a tuned model on three kinds of unseen question, put intervals on the scores with your
 # own hands, see two checkers disagree about the same answers, measure how much a leak flatters, and let a biased
@@ -16,7 +16,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py")
 sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
-from checks import lesson06 as checks
+from checks import lesson07 as checks
 
 import math
 import random
@@ -62,7 +62,7 @@ for name, held_out in splits.items():
 #
 # </details>
 #
-# ### Exercise 6.1: an honest interval (rebuild, 8 minutes)
+# ### Exercise 7.1: an honest interval (rebuild, 8 minutes)
 
 
 # %%
@@ -138,7 +138,7 @@ plt.show()
 #
 # </details>
 #
-# ### Exercise 6.2: a lenient checker (extend, 6 minutes)
+# ### Exercise 7.2: a lenient checker (extend, 6 minutes)
 
 
 # %%
@@ -191,7 +191,7 @@ for c in ("base_raw", "tuned"):
 #
 # </details>
 #
-# ### Exercise 6.3: find the leaks (rebuild, 8 minutes)
+# ### Exercise 7.3: find the leaks (rebuild, 8 minutes)
 
 
 # %%
@@ -290,7 +290,7 @@ plt.show()
 #
 # </details>
 #
-# ### Exercise 6.4: a blind comparison (extend, 8 minutes)
+# ### Exercise 7.4: a blind comparison (extend, 8 minutes)
 
 
 # %%

@@ -1,4 +1,4 @@
-"""Checks of lesson 11: a mixture with old rows in it, the best of several answers."""
+"""Checks of lesson 32: a mixture with old rows in it, the best of several answers."""
 
 import random
 

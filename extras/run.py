@@ -114,7 +114,7 @@ class Run:
             stopping = parallel.total(len(pressed), model.device()) if several else pressed  # all at one step
             if self.rank == 0 and (stopping or done % self.config.save_every == 0):
                 states = [optimizer.state_dict() for optimizer in optimizers]
-                state = {"step": done, "model": model.state_dict(), "optimizers": states}
+                state = {"step": done, "model": model.state_dict(), "optimizers": states, "threads": torch.get_num_threads()}
                 save_checkpoint(self.resume_file, stage=name, config=self.same, state=state)
             if stopping:
                 raise KeyboardInterrupt
@@ -149,6 +149,7 @@ class Run:
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
+            torch.set_num_threads(int(state["threads"]))  # the same bits as without the stop
             return int(state["step"])
         except Exception:
             raise UserError(f"{self.resume_file}: damaged. Delete it and run again without --resume.") from None

@@ -1,11 +1,14 @@
 """One thread for all tests: their models are so small that threads would only wait for each other."""
 
+import os
+
 import pytest
 import torch
 from helpers import TRAINING_TEXT
 
 from data import Tokenizer, train_bpe
 
+os.environ["OMP_NUM_THREADS"] = "1"  # for train_sft.main, which else tries how many are fastest
 torch.set_num_threads(1)
 
 

@@ -16,7 +16,7 @@ from helpers import ROOT, TINY, examples, gradient, run, tiny_model, weights
 import data
 import train_sft
 from data import UserError
-from extras import flags, optim
+from extras import flags, optim, speed
 from extras.checkpoint import load_checkpoint
 from extras.run import Run
 from generate import Assistant
@@ -337,3 +337,24 @@ def test_ctrl_c_between_the_loops_says_how_to_go_on_and_that_works(tmp_path, mon
         base = (tmp_path / "base.pt").read_bytes()
         assert train_sft.main([*options, "--resume"]) == 0
         assert (tmp_path / "base.pt").read_bytes() == base, "the base must not be trained again"
+
+
+@pytest.mark.parametrize("cost, best", [({1: 4, 2: 2, 4: 3}, 2), ({1: 4, 2: 3, 4: 2}, 4), ({1: 1, 2: 4, 4: 4}, 1)])
+def test_as_many_threads_are_taken_as_are_fastest_unless_they_were_asked_for(cost, best, monkeypatch):
+    class Slow:
+        def __call__(self, *_):
+            return self
+
+        def backward(self):
+            time.sleep(0.01 * cost[threads[-1]])
+
+    threads = [4]  # of a machine with four cores
+    monkeypatch.setattr(speed, "GPT", lambda config: Slow())
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    speed.choose_threads("float32")
+    assert threads == [4]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    speed.choose_threads("float32")
+    assert threads[-1] == best

@@ -27,7 +27,7 @@ from extras import flags, optim, page, rules, speed, table
 from extras.audit import audit, show_mask
 from extras.checkpoint import MADE_WITH, another, digest, fingerprint, load_model, lora_state
 from extras.run import Run
-from extras.screen import program, visible
+from extras.screen import program
 from generate import Assistant, Sampling, three_models
 from model import GPT, IGNORE, GPTConfig, add_lora
 
@@ -133,7 +133,7 @@ def load_pairs(config, run):
         rows, dropped, splits, mixture = load_mixture(config.data, config.seed)
         run.report["mixture"] = mixture
         biggest = ", ".join(f"{task} {n}" for task, n in list(mixture["taken"].items())[:8])
-        run.say(visible(f"Mixture: {', '.join(config.data)}: {len(rows):,} rows ({biggest})"))
+        run.say_wrapped(f"Mixture: {', '.join(config.data)}: {len(rows):,} rows ({biggest})")
         run.shown = next((row.turns[0]._replace(output=None) for split in splits.values() for row in split), run.shown)
         return rows, dropped, splits
     built = world.build(config.seed, config.hold_out, size=0)
@@ -253,6 +253,11 @@ def main_job(config):
     run = Run(config)
     rows, dropped, splits = load_pairs(config, run)  # first: a mistake in a file is found before minutes of work
     documents, encode_all = load_corpus(config, run)
+    free_text = config.data and not any(row.task in world.TASKS for row in rows)  # no checker knows what is right
+    if free_text:
+        from extras import own
+
+        own.choose_sizes(config, run, rows, documents)
     base, tokenizer, val_stream = base_model(config, run, documents, encode_all)
     run.report["model"] = vars(base.config)
     practice = [row for row in rows if row.task in world.PRACTICE]  # of the built-in world; it comes first
@@ -265,10 +270,7 @@ def main_job(config):
     run.tell_audit(audit(rows, examples, shortened, too_long, dropped), rows, splits)
 
     run.say("\n3. Tuning: the same loop, other batches.")
-    free_text = config.data and not any(row.task in world.TASKS for row in rows)  # no checker knows what is right
     if free_text:
-        from extras import own
-
         run.say("  " + own.expect(base, len(examples), config))
     rng, n = random.Random(config.seed), len(practice)
     chapters = [examples[:n], examples[n:]]  # every example of the practice fits in any context that the world fits in

@@ -1,4 +1,4 @@
-"""Your own pairs: what it adds is the loss of held-out answers before and after tuning, where no exact answer exists.
+"""Your own text and pairs: what it adds is sizes that fit them, and the loss of held-out answers before and after tuning.
 
 You can skip this: the built-in world has one right answer to a question, so it can be counted. A free answer to a free
 question is hardly ever repeated word for word; what can be measured is how probable the model finds the held-out ones,
@@ -11,6 +11,29 @@ import re
 import torch
 
 from data import IGNORE, collate, prepare
+
+
+def choose_sizes(config, run, rows, documents):
+    """Sizes and steps for a new base on one's own text, where none were typed: a context that three of five pairs fit
+    into (three letters a token), up to four passes over the text, about ten minutes of two cores in all."""
+    if not config.corpus or config.base or config.quick or run.reuses:
+        return
+    letters = sum(map(len, documents))
+    lengths = sorted(100 + sum(len(part or "") for turn in row.turns for part in turn) for row in rows)
+    fits = next((size for size in (128, 256) if lengths[len(rows) * 3 // 5] <= 3 * size), 512)
+    block = config.given.get("block_size", fits)
+    fitting = {
+        "block_size": block,
+        "vocab_size": 4096 if letters > 10**6 else config.vocab_size,
+        "pretrain_batch": max(1, 2048 // block),
+        "pretrain_steps": min(2500, max(500, 4 * letters // (3 * 2048))),
+        "tune_epochs": min(4, max(1, 8000 // len(rows))),
+    }
+    chosen = {name: value for name, value in fitting.items() if name not in config.given}
+    vars(config).update(chosen)
+    config.seq_len = config.block_size
+    flags = "".join(f"\n    --{name.replace('_', '-')} {value}" for name, value in chosen.items())
+    run.say(f"\nSizes that fit your text and pairs, since none were typed:{flags}")
 
 
 @torch.inference_mode()

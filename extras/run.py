@@ -52,13 +52,16 @@ class Run:
         if self.reuses:
             take_over(config, load_checkpoint(self.base_file), self.base_file)
         given = ", ".join(f"{name}={value}" for name, value in config.given.items()) or "as it is"
-        for text in (f"Configuration: {given}", f"Machine: {machine}"):
-            self.say(textwrap.fill(visible(text), 80, subsequent_indent="  ", break_on_hyphens=False))
+        self.say_wrapped(f"Configuration: {given}")
+        self.say_wrapped(f"Machine: {machine}")
 
     def say(self, text=""):
         if self.rank == 0:
             tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
+
+    def say_wrapped(self, text):
+        self.say(textwrap.fill(visible(text), 80, subsequent_indent="  ", break_on_hyphens=False))
 
     def log(self, text, mode="a"):
         """A text into log.jsonl."""

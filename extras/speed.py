@@ -8,7 +8,7 @@ import ctypes
 import math
 import os
 import sys
-import time
+import timeit
 
 import torch
 
@@ -35,36 +35,28 @@ def supports_bf16(device):
 
 
 def choose_threads(dtype):
-    """Take as many threads as are fastest here, tried on a small model, less than a second for each number: torch takes one
-    for each core, which may be too many for so little work. OMP_NUM_THREADS is obeyed instead where it is set."""
-    most = torch.get_num_threads()
-    if "OMP_NUM_THREADS" in os.environ or most == 1:
+    """Take as many threads as are fastest here, tried on a small model: torch takes one for each core, which may be too many
+    for so little work. OMP_NUM_THREADS is obeyed instead where it is set."""
+    most, best, soonest = torch.get_num_threads(), 1, math.inf
+    if "OMP_NUM_THREADS" in os.environ:
         return
-    model = GPT(GPTConfig(1024, n_layer=1))
-    ids = torch.arange(2048).view(16, 128) % 1024
-    best, soonest = 1, math.inf
+    model, ids = GPT(GPTConfig(1024, n_layer=1)), torch.arange(2048).view(16, 128) % 1024
     for threads in sorted({n for n in (1, 2, 4, 8, 16, 32) if n < most} | {most}):
         torch.set_num_threads(threads)
-        lasted = []
-        while len(lasted) < 8 and sum(lasted) < 0.3:
-            start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
-                model(ids, ids).backward()
-            lasted.append(time.perf_counter() - start)
-        if min(lasted) > 0.95 * soonest:
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+            seconds = min(timeit.repeat(lambda: model(ids, ids).backward(), number=1, repeat=5))
+        if seconds > 0.95 * soonest:
             break  # more are no help
-        best, soonest = threads, min(lasted)
+        best, soonest = threads, seconds
     torch.set_num_threads(best)
 
 
 def matmul_rate(device, dtype):
     """Operations a second in products of square matrices, measured."""
     square = torch.randn(1024, 1024, device=device).to(getattr(torch, dtype))
-    (square @ square).sum().item()
-    start = time.perf_counter()
-    for _ in range(4):
-        (square @ square).sum().item()  # asking for a number waits until a GPU is done
-    return 4 * 2 * 1024**3 / (time.perf_counter() - start)
+    product = lambda: (square @ square).sum().item()  # noqa: E731  asking for a number waits until a GPU is done
+    product()
+    return 4 * 2 * 1024**3 / timeit.timeit(product, number=4)
 
 
 def estimate(model, examples, config):

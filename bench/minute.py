@@ -1,9 +1,9 @@
 """One minute each: several small projects get the same time on the same two cores, and show what their model can say.
 
-What it is: each is run as its own README says, with only the number of steps changed, so that everything (data, tokenizer,
-training, the checkpoint) ends in that time. How many steps fit is measured: two short runs, then the real one, and once
-more if that missed the time by more than 5 %. What they then say is printed.
-What it is not: a race. The goals differ; the printed text says how. MINUTE.md says where the others come from.
+What it is: each is run with its own settings, but the number of steps such that everything (data, tokenizer, training,
+checkpoint) ends in that time. How many steps fit is measured: two short runs, then the real one, which is repeated, twice
+at most, if it missed the time by more than 5 %. What they then say is printed.
+What it is not: a race, for the goals differ. MINUTE.md says where the others come from.
 
     python bench/minute.py --nanogpt FOLDER --microgpt FILE --guppylm FOLDER        each of them may be left out
 """
@@ -31,34 +31,30 @@ GOALS = """The goals differ, so this is no race. This project: answer questions 
 nanoGPT: a short training loop that also trains GPT-2; here it learns to write like Shakespeare, letter by letter. microgpt:
 the whole algorithm in one short file without any library; it invents names. guppylm: play a fish in small talk; its own
 settings are made for a GPU. Each is judged by its own goal, and none of them was made for one minute of two cores."""
-THREADS = {name: "2" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
-MISSED = 0.05
-REPLIES = 10  # to each prompt of guppylm, which samples
-
-
-class Failed(Exception):
-    pass
+THREADS = os.environ.get("OMP_NUM_THREADS", "2")
+MISSED, REPLIES = 0.05, 10  # REPLIES to each prompt of guppylm, which samples
 
 
 def run(folder, *command):
     """Runs Python there -> (wall-clock seconds, what it printed)"""
+    env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), THREADS)
     start = time.perf_counter()
-    env = os.environ | THREADS | {"PYTHONIOENCODING": "utf-8"}
     done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, encoding="utf-8", env=env)
     if done.returncode:
-        raise Failed(f"python {shlex.join(command)}\n  ended with: {(done.stderr.strip() or 'nothing').splitlines()[-1]}")
+        said = (done.stderr.strip() or "nothing").splitlines()[-1]
+        raise RuntimeError(f"python {shlex.join(command)}\n  ended with: {said}")
     return time.perf_counter() - start, done.stdout
 
 
 def fit(train, seconds, probes):
     """train(steps) -> (seconds, screen). Runs it with as many steps as fit -> (steps, seconds, screen)."""
     runs = [(steps, *train(steps)) for steps in probes]
-    for _ in range(2):
+    for _ in range(3):
         (a, before, _), (b, after, _) = sorted(runs[-2:])
         a_step = max((after - before) / max(1, b - a), 1e-6)
         steps = round(min(b + (seconds - after) / a_step, 20 * b))
         if steps < 1:
-            raise Failed(f"it does not fit: {a} steps, with everything around them, took {before:.1f} s")
+            raise RuntimeError(f"it does not fit: {a} steps, with everything around them, took {before:.1f} s")
         runs.append((steps, *train(steps)))
         if abs(runs[-1][1] - seconds) <= MISSED * seconds:
             break
@@ -68,8 +64,7 @@ def fit(train, seconds, probes):
 def version(path):
     """The commit of the code, or a checksum of its Python files if it is in no repository of its own."""
     folder = path if path.is_dir() else path.parent
-    top = record.git("rev-parse", "--show-toplevel", folder=folder)
-    if top and Path(top).resolve() == folder.resolve():
+    if (folder / ".git").exists():
         changed = record.git("diff", "HEAD", "--name-only", "--diff-filter=M", folder=folder)
         return f"commit {record.git('rev-parse', 'HEAD', folder=folder)}" + (f", changed: {changed}" if changed else "")
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
@@ -78,27 +73,21 @@ def version(path):
 
 def tell(seconds, found, *commands):
     print(*("  $ python " + command for command in commands), sep="\n")
-    missed = abs(found[1] - seconds) > MISSED * seconds
-    print(f"  {found[0]} steps, {found[1]:.1f} s in all" + f": it MISSED the {seconds:g} s" * missed)
+    missed = f": it MISSED the {seconds:g} s" if abs(found[1] - seconds) > MISSED * seconds else ""
+    print(f"  {found[0]} steps, {found[1]:.1f} s in all{missed}")
 
 
 def show(text, lines=60):
     print(*("  | " + line[:120] for line in text.strip("\n").splitlines()[:lines]), sep="\n")
 
 
-# ----------------------------------------------------------------------------------------------------------------
-# The projects. The others work in a copy of their code, in a folder that is deleted afterwards.
-
-
 def ours(root, folder, seconds):
     out = str(folder / "out")
 
     def command(steps):  # in the default run, one epoch of tuning follows 1,000 steps
-        epochs = max(0.001, steps / 1000)
-        return ["train_sft.py", "--fresh", "--out", out, "--pretrain-steps", str(steps), "--tune-epochs", str(epochs)]
+        return [*f"train_sft.py --fresh --pretrain-steps {steps} --tune-epochs {steps / 1000} --out".split(), out]
 
-    probes = [max(1, round(seconds * share)) for share in (2, 4)]  # an untrained model is slow to ask: it never stops
-    found = fit(lambda steps: run(root, *command(steps)), seconds, probes)
+    found = fit(lambda steps: run(root, *command(steps)), seconds, (round(seconds * 2), round(seconds * 4)))
     tell(seconds, found, shlex.join(command(found[0])))
     show(found[2].partition("\n4. ")[2].partition("\n5. ")[0])
     for split, rows in world.build(size=0).splits.items():
@@ -113,10 +102,10 @@ def nanogpt(code, folder, seconds):
     prepare = "data/shakespeare_char/prepare.py"
 
     def command(steps):
-        """README's for a computer without a GPU; the evaluation, which saves the checkpoint, comes at the last step."""
-        return ("train.py config/train_shakespeare_char.py --device=cpu --compile=False --eval_iters=20 --log_interval=1 "
-                f"--block_size=64 --batch_size=12 --n_layer=4 --n_head=4 --n_embd=128 --max_iters={steps} "
-                f"--lr_decay_iters={steps} --dropout=0.0 --eval_interval={steps}")
+        return (  # README's for a computer without a GPU; the evaluation, which saves, comes at the last step
+            "train.py config/train_shakespeare_char.py --device=cpu --compile=False --eval_iters=20 --log_interval=1 "
+            f"--block_size=64 --batch_size=12 --n_layer=4 --n_head=4 --n_embd=128 --max_iters={steps} "
+            f"--lr_decay_iters={steps} --dropout=0.0 --eval_interval={steps}")
 
     def train(steps):
         (before, _), (after, screen) = run(folder / "code", prepare), run(folder / "code", *command(steps).split())
@@ -134,9 +123,8 @@ def nanogpt(code, folder, seconds):
 def microgpt(code, folder, seconds):
     text = code.read_text(encoding="utf-8")
     if len(re.findall(r"^num_steps = \d+", text, re.M)) != 1:
-        raise Failed(f"{code}: no line of its own says num_steps = ...")
-    if (code.parent / "input.txt").exists():
-        shutil.copy(code.parent / "input.txt", folder)
+        raise RuntimeError(f"{code}: no line of its own says num_steps = ...")
+    [shutil.copy(names, folder) for names in code.parent.glob("input.txt")]
 
     def train(steps):
         changed = re.sub(r"^num_steps = \d+", f"num_steps = {steps}", text, flags=re.M)
@@ -146,25 +134,22 @@ def microgpt(code, folder, seconds):
     found = fit(train, seconds, (4, 20))
     tell(seconds, found, f"microgpt.py     # with num_steps = {found[0]}")
     said = re.findall(r"^sample +\d+: (.*)", found[2], re.M)
-    known = set((folder / "input.txt").read_text(encoding="utf-8").split())
-    print(f"  {sum(name in known for name in said)} of {len(said)} names stand in its list of {len(known):,}, the others are new:")
-    show(", ".join(said[:10]) + ",\n" + ", ".join(said[10:]))
+    known = (folder / "input.txt").read_text(encoding="utf-8").split()
+    print(f"  {len([n for n in said if n in known])} of {len(said)} names stand in its list of {len(known):,}, the others do not:")
+    show("\n".join([", ".join(said[:10]), ", ".join(said[10:])]))
 
 
-ASK = """import json, sys, torch
-from guppylm.inference import GuppyInference
+ASK = f"""import json, torch, guppylm.inference as i, guppylm.eval_cases as e
+fish = i.GuppyInference("checkpoints/final_model.pt", "data/tokenizer.json")
 torch.manual_seed(0)
-fish = GuppyInference("checkpoints/final_model.pt", "data/tokenizer.json")
-ask = lambda prompt: fish.chat_completion([{"role": "user", "content": prompt}])["choices"][0]["message"]["content"]
-print(json.dumps([[ask(prompt) for _ in range(int(sys.argv[1]))] for prompt in sys.argv[2:]]))"""
-CASES = "import json; from guppylm.eval_cases import get_eval_cases; print(json.dumps(get_eval_cases()))"
+ask = lambda text: fish.chat_completion([{{"role": "user", "content": text}}])["choices"][0]["message"]["content"]
+print(json.dumps([[case, [ask(case["prompt"]) for _ in range({REPLIES})]] for case in e.get_eval_cases()]))"""
 
 
 def guppylm(code, folder, seconds):
     shutil.copytree(code / "guppylm", folder / "guppylm")
 
-    def command(steps):
-        """Its train() with fewer steps, the last of which saves; it warms up over a fiftieth of them, as in its settings."""
+    def command(steps):  # its train() with fewer steps, the last of which saves; a fiftieth warms up, as in its settings
         change = f"functools.partial(t.TrainConfig, max_steps={steps}, warmup_steps={max(1, steps // 50)})"
         return ["-c", f"import functools, guppylm.train as t; t.TrainConfig = {change}; t.train()"]
 
@@ -176,21 +161,17 @@ def guppylm(code, folder, seconds):
     tell(seconds, found, "-m guppylm prepare", shlex.join(command(found[0])))
     texts = [json.loads(line)["text"] for line in (folder / "data/train.jsonl").read_text(encoding="utf-8").splitlines()]
     rows = [[said.lower() for said in re.findall(r"<\|im_start\|>\w+\n(.*?)<\|im_end\|>", text, re.S)] for text in texts]
-    prompts, all_cases = {row[0].strip() for row in rows}, json.loads(run(folder, "-c", CASES)[1])
-    cases = [case for case in all_cases if case["prompt"].strip().lower() not in prompts]
-    print(f"  {len(cases)} of its own {len(all_cases)} test prompts are not among the {len(prompts):,} prompts of its rows.")
-    said = json.loads(run(folder, "-c", ASK, str(REPLIES), *(case["prompt"] for case in cases))[1].splitlines()[-1])
+    prompts, asked = {row[0].strip() for row in rows}, json.loads(run(folder, "-c", ASK)[1].splitlines()[-1])
+    new = [(case, replies) for case, replies in asked if case["prompt"].strip().lower() not in prompts]
 
-    def passing(replies_of):
-        """Share of the replies that hold one of the words that its test expects, in percent."""
-        found = [any(word in reply.lower() for word in case["expect_keywords"]) for case, replies in zip(cases, replies_of)
-                 for reply in replies]
+    def passing(pairs):  # percent of the replies
+        found = [any(word in said.lower() for word in case["expect_keywords"]) for case, some in pairs for said in some]
         return 100 * sum(found) / max(1, len(found))
 
-    by_chance = passing([[row[1] for row in rows]] * len(cases))
-    print(f"  To these, {passing(said):.0f} % of its replies, {REPLIES} each, hold one of the words that the test expects; "
-          f"of all replies of its rows, {by_chance:.0f} %.")
-    show("\n".join(f"{case['prompt']}  ->  {replies[0]}" for case, replies in zip(cases, said)))
+    print(f"  {len(new)} of its own {len(asked)} test prompts are not among the {len(prompts):,} prompts of its rows. Of its\n"
+          f"  replies to these, {REPLIES} each, {passing(new):.0f} % hold a word that the test expects; of all replies of its\n"
+          f"  rows, whatever the prompt, {passing([(case, [row[1] for row in rows]) for case, _ in new]):.0f} %.")
+    show("\n".join(f"{case['prompt']}  ->  {replies[0]}" for case, replies in new))
 
 
 def main(argv=None):
@@ -200,18 +181,17 @@ def main(argv=None):
     parser.add_argument("--seconds", type=float, default=60)
     args = parser.parse_args(argv)
     record.two_cores()
-    print(f"{args.seconds:g} s each, two threads; {record.processor()}; load before: {record.load():.1f}\n{GOALS}")
+    print(f"{args.seconds:g} s each, {THREADS} threads; {record.processor()}; load before: {record.load():.1f}\n{GOALS}")
     for name, project, code in (("this project", ours, record.ROOT), ("nanoGPT", nanogpt, args.nanogpt),
                                 ("microgpt", microgpt, args.microgpt), ("guppylm", guppylm, args.guppylm)):
         if code is None or not code.exists():
-            why = f"{code} is not there" if code else f"its code was not given (--{name.lower()})"
-            print(f"\n{name}: skipped, {why}")
+            print(f"\n{name}: skipped, " + (f"{code} is not there" if code else f"its code was not given (--{name.lower()})"))
             continue
         print(f"\n{name}, {version(code)}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             try:
                 project(code.resolve(), Path(folder), args.seconds)
-            except Failed as error:
+            except RuntimeError as error:
                 print(f"  {name} could not be run: {error}", flush=True)
 
 

@@ -233,7 +233,8 @@ def main(argv=None):
         file.write(line(row) + "\n")
     print(line(row))
     print("no record: " + "; ".join(reasons) if reasons else "counts as a record, by what this program can check")
-    print(changed_questions(rows))
+    if warning := changed_questions(rows):
+        print(warning)
 
 
 if __name__ == "__main__":

@@ -145,9 +145,9 @@ for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random
 # %% [markdown]
 # ## The curve
 #
-# Every model is tuned from the same base, for 32 steps of 16 pairs, on 48 pairs of 1, 2, 4, 8, 16 or all task types. All
+# Every model is tuned from the same base, for 24 steps of 16 pairs, on 48 pairs of 1, 2, 4, 8, 16 or all task types. All
 # is drawn five times anew: the task types, the pairs, their order. This is little tuning, so that thirty models fit into
-# the time of a lesson; the main job tunes for thirteen times as many steps.
+# the time of a lesson; the main job tunes for more than ten times as many steps.
 #
 # *Predict* before you run on: draw the curve on paper, the fraction of *unseen tasks* answered right. Does it start near
 # zero? Where does it level off? How far apart do the five draws lie?
@@ -162,7 +162,7 @@ for draw in DRAWS:
     for k in kinds:
         drawn = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
         assert not {prompt_key(row) for row in drawn} & {prompt_key(row) for some in held.values() for row in some}
-        bot = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 32, batch=16)
+        bot = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 24, batch=16)
         curve[k].append({name: lab.marks(bot, some) for name, some in held.items()})
     print(f"draw {draw} begins with: {', '.join(order[:4])}")
 
@@ -193,7 +193,7 @@ for offset, split, color in ((-0.06, "unseen_tasks", "C0"), (0.06, "unseen_input
         ax.plot([x] * len(DRAWS), summary(k, split)[1], "o", color=color, markersize=4, alpha=0.5)
 ax.axhline(untuned, color="gray", linestyle=":", label="unseen tasks, base with the template")
 ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylim=(-0.03, 1.03))
-ax.set(xlabel="task types in the mixture (always 48 pairs, 32 steps)", ylabel="answered exactly right")
+ax.set(xlabel="task types in the mixture (always 48 pairs, 24 steps)", ylabel="answered exactly right")
 ax.set_title("Breadth, at equal pairs and steps (dots: draws, bars: 95 % intervals)")
 ax.legend(loc="upper left", fontsize=9)
 plt.show()
@@ -214,7 +214,7 @@ plt.show()
 # in three manners: the same statements as in all other pairs; statements with "Sure!" before them; and short answers.
 
 # %%
-STEPS = 8 if lab.FAST else 40
+STEPS = 8 if lab.FAST else 30
 instructed = lab.tune(base, tokenizer, rows, steps=10 if lab.FAST else 60)
 OPENINGS = {"statements": "", "sure": "Sure! ", "short": "It is "}
 

@@ -87,6 +87,7 @@ MOST = 2000
 def try_mixture(rows, final=False):
     """Tune the base on at most 2,000 rows, as the main job does, ask held-out questions, print the score."""
     import lab
+
     import world
 
     rows = list(rows)

@@ -90,9 +90,9 @@ for kind, percent in world.PAGES.items():
 # %% [markdown]
 # In plain words: the prose tells the facts of the held-out tasks. It asks questions of all other tasks, never one of
 # these, and no page puts any question beside its answer. The words that name the held-out tasks also stand on the pages
-# that only repeat words, and in the index; without that, so small a model cannot copy them, and unseen tasks are answered
-# far less often (`bench/RESULTS.md`, section 4). So an unseen task is one about which the model knows everything except
-# that it can be asked for.
+# that only repeat words, and in the index. Without that, so small a model cannot copy them, and unseen tasks are answered
+# far less often (`bench/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and has
+# never seen anybody ask.
 #
 # ## A mixture
 #
@@ -264,8 +264,8 @@ checks.replay(replay)
 
 # %% [markdown]
 # "Is it still right?" is too coarse a question here: a model that says "Sure! The capital of France is Paris." gets zero
-# from a strict checker. So the old questions (facts and texts, of unseen inputs and tasks: no pair, old or new, holds
-# their answers) are scored in four ways:
+# from a strict checker. So the old questions (facts and texts, of unseen inputs and tasks: no pair, old or new, asks
+# for them) are scored in four ways:
 #
 # - **right**: exactly the old statement
 # - **new form**: the reply begins with the new manner's opening
@@ -352,8 +352,8 @@ plt.show()
 #
 # The short manner is the hardest case. "The capital of France is" repeats what was asked before the value is due, "It is"
 # does not, so this model has nothing to look the value up with; watch the column *translation*, the very task that it was
-# tuned on. If *begun* fell there as well, look at the row below it: the replayed pairs hold none of the answers, so what
-# comes back with them was never erased.
+# tuned on. If *begun* fell there as well, look at the row below it: the replayed pairs ask for none of these facts, so
+# what comes back with them was never erased.
 #
 # Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The manner of the new
 # pairs may survive it in part.

@@ -1,4 +1,4 @@
-"""Checks of lesson 7: an interval, a lenient checker, leaks, a blind comparison."""
+"""Checks of lesson 7: an interval, a lenient checker, a few-shot prompt, leaks, a blind comparison."""
 
 import random
 import re
@@ -7,8 +7,12 @@ from data import Row, Turn
 
 
 def wilson_interval(learner):
-    found = learner(4, 10)
-    assert isinstance(found, tuple) and len(found) == 2, "return a pair (low, high)"
+    def pair(correct, n):
+        found = learner(correct, n)
+        assert hasattr(found, "__len__") and len(found) == 2, "return a pair (low, high)"
+        return [float(end) for end in found]
+
+    found = pair(4, 10)
     low, high, scale = 0.1682, 0.6873, 1 + 1.96**2 / 10  # by hand, to four places
     middle, spread = (found[0] + found[1]) / 2, (found[1] - found[0]) / 2
     assert abs(middle - 0.4) > 2e-3, (
@@ -23,13 +27,13 @@ def wilson_interval(learner):
         (0, 10, 0.0, 0.2775),
         (90, 100, 0.8256, 0.9448),
     ):
-        found = learner(correct, n)
+        found = pair(correct, n)
         assert found[0] >= 0 and found[1] <= 1, f"{correct} of {n}: {found} leaves the range from 0 to 1; cut it there"
         assert abs(found[0] - low) < 2e-3 and abs(found[1] - high) < 2e-3, (
             f"{correct} of {n}: ({found[0]:.4f}, {found[1]:.4f}), expected about ({low}, {high}); "
             "look at what stands under the root"
         )
-    for end in learner(37, 120):  # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
+    for end in pair(37, 120):  # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
         away = abs(37 / 120 - end) / (end * (1 - end) / 120) ** 0.5
         assert abs(away - 1.96) < 0.01, f"at the end {end:.3f} the count lies {away:.2f} deviations away, expected 1.96"
     print("Right: narrow with many questions, never of width zero.")
@@ -41,10 +45,17 @@ def mentions(learner):
         ("Paris", "Paris is the capital of France", True, "at the beginning of a text there is nothing before it"),
         ("2", "The half of 24 is 12.", False, "2 is a part of 24 and 12, not a word: look for whole words"),
         ("He", "what did he say", False, "He and he differ: keep the capitals"),
-        ("SELECT * FROM cars;", "Write: SELECT * FROM cars;", True, "signs like * are meant as they stand: re.escape"),
+        ("A+B", "the sum A+B is here", True, "signs like + are meant as they stand: re.escape"),
         ("A+B", "the sum is AAB", False, "signs like + are meant as they stand: re.escape"),
+        ("SELECT * FROM cars;", "Write: SELECT * FROM cars;", True,
+         "the value ends with a mark. \\b finds no border between a mark and the end or a space, and a list of words holds no "
+         "marks. Look around the value: no word character before it, (?<!\\w), and none after it, (?!\\w)"),
         ("a kitten", "It is a kitten.", True, "a value may have several words"),
         ("바다", "The Korean word for sea is 바다.", True, "values need not be English"),
+        ("달", "The Korean word for egg is 달걀.", False,
+         "it is only the beginning of another word: letters of every script count, as in \\w, not only a to z"),
+        ("달", "The Korean word for half moon is 반달.", False,
+         "it is only the end of another word: letters of every script count, as in \\w, not only a to z"),
         ("a cat", "I see a cathedral.", False, "a cat is only the beginning of a cathedral: look for whole words"),
         ("four", "It is not five.", False, "it does not stand there"),
     )
@@ -53,6 +64,56 @@ def mentions(learner):
         assert found in (True, False) and found is not None, f"{found!r} came back: return True or False"
         assert bool(found) == expected, f"mentions({value!r}, {text!r}) is {bool(found)}, expected {expected}: {why}"
     print("Right: whole words, as they stand.")
+
+
+# A toy tokenizer and the lesson's own way to write questions, so that the check needs no model. One token a letter.
+
+
+class Letters:
+    eos_id = 1_000_000
+
+    def encode(self, text):
+        return [ord(letter) for letter in text]
+
+
+def plain(ids):
+    return "".join("|" if i == Letters.eos_id else chr(i) for i in ids)
+
+
+def example(i, input=""):
+    return Row((Turn(f"q{i}?", input, f"a{i}."),))
+
+
+def few_shot(learner):
+    # The lesson's form "lines": a question "q\n" or "q x\n", an answer "a\n\n".
+    shots, row = [example(1), example(2), example(3, "xx")], example(9, "zz")
+    whole = "|q1?\na1.\n\nq2?\na2.\n\nq3? xx\na3.\n\nq9? zz\n"
+    given = list(shots)
+
+    def run(limit, shots=shots):
+        return plain(learner(Letters(), "lines", shots, row, limit))
+
+    found = run(1000)
+    assert found[:1] == "|", "the prompt must begin with the end token: a passage of the prose begins after one"
+    assert found.count("|") == 1, "only the first id is the end token; the shots are one running text"
+    assert "a9" not in found, "the question's own answer stands in your prompt: the model must find it"
+    assert found == whole, f"three shots that fit: expected {whole!r}, yours {found!r}"
+    assert run(len(whole)) == whole, f"{len(whole)} ids fit in a limit of {len(whole)}: nothing is to be left out"
+    two = "|q2?\na2.\n\nq3? xx\na3.\n\nq9? zz\n"
+    found = run(len(whole) - 1)
+    assert len(found) <= len(whole) - 1, (
+        f"the limit was {len(whole) - 1} ids, yours are {len(found)}; the end token counts as well"
+    )
+    assert found[:1] == "|", f"where it does not fit, your prompt must begin with the end token too; yours {found!r}"
+    assert found[:3] in ("|q1", "|q2", "|q3", "|q9"), f"leave out whole shots, not single ids: {found!r}"
+    assert found == two, (
+        f"too long by one: leave out the first shot, keep the others; expected {two!r}, yours {found!r}"
+    )
+    assert run(15) == "|q9? zz\n", f"a limit of 15 leaves room for the question alone; yours {run(15)!r}"
+    assert run(3) == "|q9? zz\n", "the question always stays whole, even where it is longer than the limit"
+    assert run(50, []) == "|q9? zz\n", "no shots: the end token and the question"
+    assert shots == given, "you changed the caller's list of shots: the next question needs it whole"
+    print("Right: whole shots, the first ones left out first, and the question last.")
 
 
 def row(instruction, context="", output="x"):
@@ -64,6 +125,7 @@ def leaked(learner):
         row("Name the sum of 1 and 2."),
         row("Give the name in the note.", "On Monday Ann bought a cup in Rome."),
         row("What is the plural of ox?", "", "The plural of ox is oxen."),
+        row("Is 1 more than 2?"),
     ]
     exact = row("What is the plural of ox?", "", "another answer")
     cases = (
@@ -77,6 +139,7 @@ def leaked(learner):
          "it differs only in capitals and marks, in the input too"),
         (row("What is the plural of fox?", "", "The plural of ox is oxen."), False,
          "another question with the same answer is no leak of the prompt"),
+        (row("Is 2 more than 1?"), False, "the same words in another order are another question: keep their order"),
         (row("Name the sum."), False, "a part of a prompt is not the prompt"),
     )
     for test, expected, why in cases:

@@ -1,104 +1,118 @@
-"""Checks of lesson 9: mixing rates with a cap, whole numbers from rates, a split by prompt."""
+"""Checks of lesson 9: a mixture in equal parts, replay; and the open task's score."""
 
-from data import Row, Turn
+import random
+from collections import Counter
+
+from checks import called
 from extras.audit import prompt_key
 
 
-def mixing_rates(learner):
-    sizes = {"a": 900, "b": 100}
-    found = learner(dict(sizes), 300)
-    assert isinstance(found, dict) and list(found) == ["a", "b"], "give a dict with the same names in the same order"
-    assert abs(sum(found.values()) - 1) < 1e-9, (
-        f"the rates sum to {sum(found.values()):.3f}, not to 1: divide by the sum of the limited sizes"
-    )
-    plain = learner({"a": 900, "b": 100}, 5000)
-    assert abs(plain["a"] - 0.9) < 1e-9, (
-        f"with a cap that limits nothing, a has 900 of 1000 pairs, so its rate is 0.9; yours is {plain['a']:.3f}"
-    )
-    assert abs(found["a"] - 0.9) > 1e-9, "you kept the proportions of the full sizes: the cap of 300 limits a to 300"
-    assert abs(found["a"] - 0.75) < 1e-9, (
-        f"a counts as 300 and b as 100, so a's rate is 0.75; yours is {found['a']:.3f}"
-    )
-    three = learner({"a": 30000, "b": 3000, "c": 300}, 3000)
-    expected = {"a": 3000 / 6300, "b": 3000 / 6300, "c": 300 / 6300}
-    assert all(abs(three[name] - expected[name]) < 1e-9 for name in expected), (
-        f"sizes 30000, 3000, 300 with cap 3000 count as 3000, 3000, 300; yours are {three}"
-    )
-    learner(sizes, 300)
-    assert sizes == {"a": 900, "b": 100}, "you changed the caller's dict: make a new one"
-    print("Right: the rates are capped and sum to one.")
-
-
-def share_out(learner):
-    cases = [
-        ({"a": 0.5, "b": 0.3, "c": 0.2}, 10, {"a": 5, "b": 3, "c": 2}),
-        ({"a": 0.4, "b": 0.35, "c": 0.25}, 7, {"a": 3, "b": 2, "c": 2}),
-        ({"a": 0.25, "b": 0.35, "c": 0.4}, 7, {"a": 2, "b": 2, "c": 3}),
-        ({"a": 0.9, "b": 0.1}, 3, {"a": 3, "b": 0}),
-        ({"a": 0.55, "b": 0.25, "c": 0.2}, 2, {"a": 1, "b": 1, "c": 0}),
-        ({"a": 0.49, "b": 0.26, "c": 0.25}, 1, {"a": 1, "b": 0, "c": 0}),
-    ]
-    for rates, n, expected in cases:
-        found = learner(dict(rates), n)
-        assert isinstance(found, dict) and list(found) == list(rates), (
-            "give a dict with the same names in the same order"
+def mixture(learner):
+    def run(sizes, n, seed=0):
+        pools = {task: [f"{task}{i}" for i in range(size)] for task, size in sizes.items()}
+        given = {task: list(pool) for task, pool in pools.items()}
+        found = called(learner, pools, n, random.Random(seed))
+        assert pools == given, "you changed the caller's pools: the next mixture needs them whole. Copy them first"
+        assert isinstance(found, (list, tuple)), f"give a list of rows, not {type(found).__name__}"
+        every = {row for pool in pools.values() for row in pool}
+        assert set(found) <= every, f"{sorted(map(str, set(found) - every))[:2]} are not rows of the pools"
+        assert len(set(found)) == len(found), "some rows come twice: draw without putting back"
+        assert len(found) == n, (
+            f"pools of {list(sizes.values())} rows, n = {n}: {n} rows were asked for, yours are {len(found)}. Where a task "
+            "has too few, or n is not divisible, others give more"
         )
-        assert all(isinstance(count, int) for count in found.values()), (
-            f"{found}: these must be whole numbers; nobody can draw half a pair"
+        return [Counter(row[0] for row in found)[task] for task in sizes], list(found)
+
+    counts, _ = run({"a": 10, "b": 90}, 10)
+    assert counts[0] > 2, (
+        f"pools of 10 and 90 rows, n = 10: {counts} of each: in proportion to their sizes; expected 5 and 5"
+    )
+    for sizes, n, expected in (
+        ({"a": 10, "b": 90}, 10, [5, 5]),
+        ({"a": 2, "b": 6}, 6, [2, 4]),
+        ({"a": 1, "b": 3, "c": 9}, 9, [1, 3, 5]),
+        ({"a": 4, "b": 4}, 8, [4, 4]),
+        ({"a": 50}, 48, [48]),
+    ):
+        counts, _ = run(sizes, n)
+        assert counts == expected, (
+            f"pools of {list(sizes.values())} rows, n = {n}: expected {expected} of each task, yours {counts}"
         )
-        total = sum(found.values())
-        assert total == n, (
-            f"rates {rates}, n = {n}: your numbers sum to {total}. Rounding each by itself loses or adds pairs"
+    counts, _ = run({"a": 20, "b": 20, "c": 20}, 7)
+    assert sorted(counts) == [2, 2, 3], f"three large pools, n = 7: 2, 2 and 3 in some order, yours {counts}"
+    several = [run({task: 5 for task in "abcdef"}, 4, seed)[0] for seed in range(40)]
+    assert all(max(counts) == 1 for counts in several), "six tasks, n = 4: four tasks give one row each"
+    assert all(sum(column) for column in zip(*several)), (
+        "six tasks, n = 4: some task never gives a row, whatever the seed. Draw by rng who gives one more"
+    )
+    drawn = {row for seed in range(40) for row in run({"a": 20, "b": 20}, 10, seed)[1]}
+    assert len(drawn) == 40, "some rows never come, whatever the seed: draw the rows too, do not take the first ones"
+    assert sorted(run({"a": 20, "b": 20}, 10, 3)[1]) == sorted(run({"a": 20, "b": 20}, 10, 3)[1]), (
+        "the same rng gives another mixture: use the rng that you are given"
+    )
+    print("Right: n rows, none twice, of every task as many as can be.")
+
+
+def replay(learner):
+    new, old = [f"new {i}" for i in range(100)], [f"old {i}" for i in range(100)]
+    given = list(new), list(old)
+    found = called(learner, new, old, 40, 0.25, random.Random(0))
+    assert isinstance(found, (list, tuple)), f"give a list of rows, not {type(found).__name__}"
+    n_old = sum(row.startswith("old") for row in found)
+    assert len(found) == 40, (
+        f"40 rows were asked for, yours are {len(found)}: the old rows take the place of new ones, they do not add to them"
+    )
+    assert n_old == 10, f"a share of 0.25 of 40 rows is 10 old ones, yours has {n_old}: the share is of the whole mixture"
+    assert len(set(found)) == 40, "some rows come twice: draw without putting back (rng.sample)"
+    assert (new, old) == given, "you changed the caller's lists"
+    again = called(learner, new, old, 40, 0.25, random.Random(0))
+    assert sorted(again) == sorted(found), "the same rng must give the same mixture"
+    drawn = {row for seed in range(30) for row in called(learner, new, old, 40, 0.25, random.Random(seed))}
+    assert len(drawn) > 180, "draw from all rows, old and new; some never come, as if you took the first ones"
+    for n, share, expected in ((40, 0, 0), (15, 0.1, 1), (40, 1, 40)):
+        found = called(learner, new, old, n, share, random.Random(1))
+        n_old = sum(row.startswith("old") for row in found)
+        assert (len(found), n_old) == (n, expected), (
+            f"{n} rows, a share of {share}: expected {expected} old and {n - expected} new, yours {n_old} and "
+            f"{len(found) - n_old}; the number of old ones is rounded down"
         )
-        assert found == expected, (
-            f"rates {rates}, n = {n}: expected {expected}, yours {found}. "
-            "What is left goes, one each, to those that lost the largest fraction"
+    print("Right: n rows, the right share of them old.")
+
+
+# The open task. Half of the held-out tasks and inputs are for trying, the others for one look at the end.
+
+MOST = 2000
+
+
+def try_mixture(rows, final=False):
+    """Tune the base on at most 2,000 rows, as the main job does, ask held-out questions, print the score."""
+    import lab
+
+    import world
+
+    rows = list(rows)
+    assert len(rows) <= MOST, f"{len(rows)} pairs: at most {MOST}"
+    _, splits = lab.load_world()
+    tasks = world.HELD_OUT[1::2] if final else world.HELD_OUT[::2]
+    asked = {
+        "unseen tasks": [row for row in splits["unseen_tasks"] if row.task in tasks],
+        "unseen inputs": splits["unseen_inputs"][1 if final else 0 :: 2],
+    }
+    asked = {name: lab.some(some, 90) for name, some in asked.items()}
+    tested = {prompt_key(row) for split in splits.values() for row in split}
+    seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
+    nouns = {case.noun.lower() for name in world.HELD_OUT for case in seen[name] + unseen[name]}
+    for row in rows:
+        said = f" {row.turns[0].instruction} {row.turns[0].output}".lower()
+        assert row.task not in world.HELD_OUT and not any(noun in said for noun in nouns), (
+            f"{row.turns[0].instruction!r} asks for a held-out task, or tells what it would"
         )
-    for n in range(1, 40):
-        found = learner({name: 1 / 7 for name in "abcdefg"}, n)
-        assert sum(found.values()) == n, f"seven equal rates, n = {n}: your numbers sum to {sum(found.values())}"
-        assert max(found.values()) - min(found.values()) <= 1, f"seven equal rates, n = {n}: at most one apart, please"
-    print("Right: whole numbers that sum to n, as near to the rates as can be.")
-
-
-def example_rows():
-    rows = []
-    for i in range(40):
-        rows.append(Row((Turn(f"Name the sum of {i} and 1.", "", f"The sum is {i + 1}."),), where=f"first {i}"))
-        if i % 2:
-            rows.append(Row((Turn(f"name the  sum of {i} and 1", "", f"{i + 1}."),), where=f"again {i}"))
-        rows.append(Row((Turn("Who is in the note?", f"Person {i} came.", f"Person {i}."),), where=f"note {i}"))
-    return rows
-
-
-def split_by_prompt(learner):
-    rows = example_rows()
-    given = list(rows)
-    result = learner(rows, 0.25, 3)
-    assert isinstance(result, tuple) and len(result) == 2, "give two lists: (rows to tune on, held-out rows)"
-    kept, held = result
-    assert rows == given, "you changed the caller's list: make new ones"
-    assert len(kept) + len(held) == len(rows), (
-        f"{len(rows)} rows came in, {len(kept) + len(held)} went out: rows with the same prompt all stay, none is dropped"
-    )
-    assert len(kept) > len(held), "a quarter is held out, so the first list is the longer one; did you swap the two?"
-    keys, held_keys = {prompt_key(row) for row in kept}, {prompt_key(row) for row in held}
-    leaked = sorted(keys & held_keys)
-    assert not leaked, (
-        f"{len(leaked)} prompts stand on both sides, such as {leaked[0]!r}: split the different prompt keys, not the rows"
-    )
-    n = len(keys | held_keys)
-    assert len(held_keys) == int(0.25 * n), (
-        f"{n} different prompts, a share of 0.25: {int(0.25 * n)} prompts are held out, yours are {len(held_keys)}. "
-        "The input is part of the prompt"
-    )
-    places = {row.where: i for i, row in enumerate(given)}
-    for side in (kept, held):
-        order = [places[row.where] for row in side]
-        assert order == sorted(order), "keep the rows in their old order; only the sides are drawn"
-    assert learner(rows, 0.25, 3) == (kept, held), (
-        "the same seed must give the same split: use random.Random(seed), not the global random"
-    )
-    others = [learner(rows, 0.25, seed)[1] for seed in (4, 5, 6)]
-    assert any(other != held for other in others), "other seeds must give other splits: the seed is not used"
-    print("Right: no prompt stands on both sides, and nothing is lost.")
+        assert prompt_key(row) not in tested, f"{row.turns[0].instruction!r} is one of the questions of the test"
+    base, tokenizer = lab.load_base()
+    bots = [lab.tune(base, tokenizer, rows, seed) for seed in range(1 if lab.FAST else 2)]
+    marks = {name: [lab.marks(bot, some) for bot in bots] for name, some in asked.items()}
+    for name, table in marks.items():
+        print(f"{name:<14}" + "{:.1%}  (95 %: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))
+    table = [sum(each, []) for each in zip(*marks.values())]
+    kind = "final score" if final else "score"
+    print(f"{kind} of {len(rows)} pairs, both together: " + "{:.1%}  (95 %: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))

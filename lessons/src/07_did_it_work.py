@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 7. Did it work?
 #
-# You will score a base and a tuned model on three kinds of unseen question, put intervals on the scores with your
-# own hands, see two checkers disagree about the same answers, measure how much a leak flatters, and let a biased
-# judge be fooled by the order of two answers.
+# You will score a base and a tuned model on three kinds of unseen question, put intervals on the scores with your own
+# hands, see two checkers disagree about the same answers, look for the prompt that suits the base best, measure how much a
+# leak flatters, and see how a biased judge is fooled.
 #
-# Under two minutes of computing on a laptop CPU with two cores, about 50 minutes with the exercises. It needs
-# `out/base.pt`, which `python train_sft.py` makes.
+# Under two minutes of computing on a laptop CPU with two cores, about 45 minutes with the exercises. It needs
+# `out/base.pt`, which `python train_sft.py` makes. Lesson 6 (rules) is used once.
 
 # %%
 import sys
@@ -25,16 +25,18 @@ import re
 import matplotlib.pyplot as plt
 
 import world
+from data import Row, Turn
 from extras.audit import prompt_key
+from extras.rules import Ruled
 from extras.table import wilson
-from generate import Assistant, Sampling, three_models
+from generate import Assistant, Sampling, generate, three_models
 
 # %% [markdown]
 # ## Three kinds of unseen question
 #
 # *Unseen inputs*: a known kind of question about something that no pair asked about. *Unseen phrasings*: a way of
-# asking that stands in no pair. *Unseen tasks*: a kind of question that was never tuned on. (The main job also asks
-# unseen tasks in unseen words.) One row of each:
+# asking that stands in no pair. *Unseen tasks*: a kind of question that was never tuned on. The base has read the facts
+# behind all of them, and never a question beside its answer. One row of each:
 
 # %%
 base, tokenizer = lab.load_base()
@@ -50,19 +52,18 @@ for name, held_out in splits.items():
 #
 # Say 9 of 10 answers are right. Is the model right nine times in ten? Ten other questions might have given 7. An
 # interval says which true shares agree with what was seen. The textbook's p ± 1.96 · sqrt(p(1-p)/n) fails just where
-# we need it: at 0 of 10 its width is zero, as if ten questions proved that the model can never answer. Wilson (1927)
-# asks instead: for which true shares would the count seen be no surprise? With z = 1.96 that gives
+# we need it: at 0 of 10 its width is zero, as if ten questions proved that the model can never answer. Wilson (1927) takes
+# those true shares from which the observed one lies at most 1.96 standard deviations away. With z = 1.96 that gives
 #
 #     middle = (p + z²/2n) / (1 + z²/n)          spread = z · sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n)
 #
 # <details><summary>Hint</summary>
 #
-# Compute p, then middle and spread, then return (middle - spread, middle + spread), cut to 0 and 1. The square root
-# holds both terms; both middle and spread are divided by 1 + z²/n.
+# Compute p, then middle and spread, then return (middle - spread, middle + spread), cut to 0 and 1.
 #
 # </details>
 #
-# ### Exercise 7.1: an honest interval (rebuild, 8 minutes)
+# ### Exercise 7.1: an honest interval (rebuild, ★, 6 minutes)
 
 
 # %%
@@ -94,8 +95,8 @@ for correct, n in ((0, 10), (9, 10), (90, 100), (900, 1000)):
 # A tuned model differs from its base in two ways: it was tuned, and it is asked with a template. To know which one
 # did it, there must be a column in between: *base, raw prompt | base, with the template | tuned*.
 #
-# *Predict* all nine numbers before you run the cell. The tuned models here see only some 600 pairs, for a short time,
-# with several seeds, because you will tune three ways below.
+# *Predict* all nine numbers before you run the cell. The tuned models here see only 600 pairs, for a short time, because
+# you will tune in three ways below, with several seeds.
 
 # %%
 STEPS = 6 if lab.FAST else 60
@@ -129,16 +130,16 @@ plt.show()
 #
 # The checker above is strict: the whole statement and nothing after it. Perhaps the base knew the answer and only
 # said it differently? A lenient checker asks: does the right *value* stand anywhere in the answer? Build one. Whole
-# words only: an answer "12" does not mention 2, and the symbol He is not the word he.
+# words only: an answer "12" does not mention 2.
 #
 # <details><summary>Hint</summary>
 #
-# `re.search` with the value made harmless by `re.escape`, no word character before it, `(?<!\w)`, and none after it,
-# `(?!\w)`.
+# `re.search` with the value made harmless by `re.escape`. Before it there must be no letter or digit of any script,
+# `(?<!\w)`, and after it none, `(?!\w)`. The usual `\b` goes wrong where the value itself ends with a mark, as SQL does.
 #
 # </details>
 #
-# ### Exercise 7.2: a lenient checker (extend, 6 minutes)
+# ### Exercise 7.2: a lenient checker (extend, ★, 5 minutes)
 
 
 # %%
@@ -152,46 +153,193 @@ def mentions(value, text):
 # %%
 checks.mentions(mentions)
 
+# %% [markdown]
+# *By chance* below: how often the same replies mention the value of *another* question of their task.
+
 
 # %%
 one_answer = [row for some in asked.values() for row in some if row.task not in world.RULES]
+values = [lab.statement_of(row)[1].rstrip(".!;") for row in one_answer]
+others = [
+    next((v for other, v in zip(one_answer, values) if other.task == row.task and v != value), None)
+    for row, value in zip(one_answer, values)
+]
+
+
+def strictly(texts):
+    """One bool for each question of one_answer: the right statement and nothing else?"""
+    return [world.check(row.task, row.turns[0].output, text) for row, text in zip(one_answer, texts)]
+
+
+def leniently(texts, wanted=values):
+    """The same for: a wanted value stands in it?"""
+    return [value is not None and mentions(value, text) for value, text in zip(wanted, texts)]
+
+
+def percent(marks):
+    return f"{sum(marks) / len(marks):6.1%}"
+
+
 said = {column: [text for text, _ in bot.answers(one_answer, Sampling())] for column, bot in columns.items()}
-strict = {c: [world.check(r.task, r.turns[0].output, t) for r, t in zip(one_answer, said[c])] for c in said}
-lenient = {c: [mentions(lab.statement_of(r)[1].rstrip(".!"), t) for r, t in zip(one_answer, said[c])] for c in said}
-for c in said:
-    print(f"{c:<14} strict {sum(strict[c]) / len(one_answer):6.1%}   lenient {sum(lenient[c]) / len(one_answer):6.1%}")
+for column, texts in said.items():
+    cells = percent(strictly(texts)), percent(leniently(texts)), percent(leniently(texts, others))
+    print(f"{column:<14} strict {cells[0]}   lenient {cells[1]}   by chance {cells[2]}")
 
 # %% [markdown]
 # A number alone does not tell which checker is at fault. Read where they disagree.
 
 # %%
-for c in ("base_raw", "tuned"):
-    odd = [i for i in range(len(one_answer)) if lenient[c][i] and not strict[c][i]]
+for column in ("base_raw", "tuned"):
+    strict, lenient = strictly(said[column]), leniently(said[column])
+    odd = [i for i in range(len(one_answer)) if lenient[i] and not strict[i]]
     for i in odd[:: max(1, len(odd) // 4)][:4]:
         instruction, context, output = one_answer[i].turns[0]
-        print(f"{c}: {instruction} {context}\n  wanted: {output}\n  said:   {said[c][i].strip()[:150]}\n")
+        print(f"{column}: {instruction} {context}\n  wanted: {output}\n  said:   {said[column][i].strip()[:150]}\n")
 
 # %% [markdown]
-# Sort them by hand: sometimes the base states the fact among other sentences, and does not stop (it knows, and does
-# not answer). Sometimes the value stands there by chance, because the text or the question was repeated. And a wrong
-# answer of the tuned model can mention the right value elsewhere ("The taller of Zoe and Mia is ..." mentions both).
-# The strict checker has the opposite fault: it refuses what is right in words that it does not
-# know. Here tuning teaches few forms of answer, so little is lost. Report both, and read.
+# Sort them by hand. Sometimes the base states the fact among other sentences, and does not stop: it knows, and does not
+# answer. Sometimes the value stands there by chance, or because the text was repeated. And a wrong answer can mention the
+# right value elsewhere. The strict checker has the opposite fault: it refuses what is right in words that it does not know.
+# Report both, and read.
 #
-# ## A leak
+# ## A fair baseline
 #
-# If test questions stand among the tuning rows, the test measures memory. Such leaks are easily made, for instance
-# when pairs are collected from many places and the test was in one of them. So compare the prompts before you believe
-# a score, and not letter by letter: spacing, capitals and marks change on the way.
+# A base does not know your template and was never taught where to stop. A comparison is fair when it gets the best prompt
+# that you can find, and its answers are scored kindly. The usual help is *few-shot*: some questions with their answers before
+# the question (Brown et al. 2020). Four forms, each with three parts: the question, the question about a text, and the
+# answer with what separates it from the next example.
+
+# %%
+FORMS = {
+    "question": ("{q}", "{q} {x}", " {a} "),
+    "lines": ("{q}\n", "{q} {x}\n", "{a}\n\n"),
+    "labels": ("Question: {q}\nAnswer:", "Text: {x}\nQuestion: {q}\nAnswer:", " {a}\n\n"),
+    "template": (
+        "### Instruction:\n{q}\n\n### Response:\n",
+        "### Instruction:\n{q}\n\n### Input:\n{x}\n\n### Response:\n",
+        "{a}\n\n",
+    ),
+}
+
+
+def question_part(form, row):
+    q, x, _ = row.turns[0]
+    return FORMS[form][1 if x else 0].format(q=q, x=x)
+
+
+def answer_part(form, row):
+    return FORMS[form][2].format(a=row.turns[0].output)
+
+
+toy = [
+    Row((Turn("What is the sum of 1 and 2?", "", "The sum of 1 and 2 is 3."),)),
+    Row((Turn("Name the city in the note.", "Ann came to Oslo.", "The city in the note is Oslo."),)),
+]
+print(question_part("labels", toy[1]) + answer_part("labels", toy[1]) + question_part("labels", toy[0]))
+
+# %% [markdown]
+# The prompt is the end token (a passage of the prose begins after one), then the examples ("shots") with their answers, then
+# the question without one. What does not fit into the context is left out: whole shots, the first ones first, because half an
+# example teaches the wrong pattern. The question itself always stays.
 #
 # <details><summary>Hint</summary>
 #
-# Make a key of each prompt: instruction and input together, lower case, everything that is not a letter or digit
-# turned into one space. Collect the keys of the tuning rows in a set. `row.turns[0]` is (instruction, input, output).
+# Build the text for `shots` and encode it. As long as it is too long and there are shots left, try again with `shots[1:]`.
 #
 # </details>
 #
-# ### Exercise 7.3: find the leaks (rebuild, 8 minutes)
+# ### Exercise 7.3: a few-shot prompt that fits (extend, ★★, 8 minutes)
+
+
+# %%
+def few_shot(tokenizer, form, shots, row, limit):
+    """Returns ids: [end] + shots (question_part and answer_part of each) + the row's question_part; at most `limit` of them"""
+    ### BEGIN SOLUTION
+    while True:
+        text = "".join(question_part(form, shot) + answer_part(form, shot) for shot in shots)
+        ids = [tokenizer.eos_id] + tokenizer.encode(text + question_part(form, row))
+        if len(ids) <= limit or not shots:
+            return ids
+        shots = shots[1:]
+    ### END SOLUTION
+
+
+# %%
+checks.few_shot(few_shot)
+
+# %% [markdown]
+# Now the search: every form with 0, 1 and 4 shots, taken from tuning pairs of the same family of tasks. Which is best is
+# decided on *tuning* questions, by the lenient checker. To choose on the held-out questions and then report the same ones
+# would not be fair, even in the base's favour.
+#
+# *Predict*: which form is best for this base, and do shots help?
+
+# %%
+pairs = [row for row in rows if row.task in world.TASKS and row.task not in world.RULES]
+choose_on, limit = lab.some(pairs, 80, seed=1), base.config.block_size - 32
+
+
+def shots_for(row, n):
+    kind = world.TASKS[row.task].kind
+    alike = [other for other in pairs if world.TASKS[other.task].kind == kind and other.turns != row.turns]
+    return random.Random(0).sample(alike, n)
+
+
+def complete(questions, form, n):
+    """The base's replies to few-shot prompts of a form. Prompts of like length go together."""
+    prompts = [few_shot(tokenizer, form, shots_for(row, n), row, limit) for row in questions]
+    order, out = sorted(range(len(prompts)), key=lambda i: len(prompts[i])), [""] * len(prompts)
+    for start in range(0, len(order), 64):
+        batch = order[start : start + 64]
+        replies = generate(base, [prompts[i] for i in batch], tokenizer.eos_id, Sampling(max_new_tokens=32))
+        for i, (ids, _) in zip(batch, replies):
+            out[i] = tokenizer.decode(ids)
+    return out
+
+
+wanted, tries = [lab.statement_of(row)[1].rstrip(".!;") for row in choose_on], {}
+for form in FORMS:
+    for n in (0, 1, 4):
+        tries[form, n] = sum(leniently(complete(choose_on, form, n), wanted)) / len(choose_on)
+    print(f"{form:<10}" + "".join(f"   {n} shots {tries[form, n]:6.1%}" for n in (0, 1, 4)))
+best = max(tries, key=tries.get)
+print("best on tuning questions:", *best)
+
+# %%
+said["best_prompt"] = complete(one_answer, *best)
+said["copy_rule"] = [text for text, _ in Ruled(base, tokenizer, "alpaca", copies=True).answers(one_answer, Sampling())]
+each_split = [name for name, some in asked.items() for row in some if row.task not in world.RULES]
+print("strict, by split:", *asked)
+for column, texts in said.items():
+    apart = [[mark for mark, name in zip(strictly(texts), each_split) if name == split] for split in asked]
+    cells = " ".join(map(percent, apart))
+    print(f"{column:<14} strict {percent(strictly(texts))}   lenient {percent(leniently(texts))}   by split {cells}")
+
+# %% [markdown]
+# `copy_rule` is the rule of lesson 6, written by somebody who knew the form of the answers. It is a harder baseline than any
+# prompt here. Compare it with the tuned model split by split: what tuning shows lies above the *best* baseline, not above the
+# convenient one.
+#
+# Large bases gain much more from shots: text of the web is full of questions with answers, and this prose keeps them apart. The
+# best known comparisons go across sizes: tuned FLAN-T5 models of a few billion parameters did better on several benchmarks than
+# untuned ones many times their size (Chung et al. 2022); in InstructGPT (Ouyang et al. 2022) people preferred a model of 1.3
+# billion parameters, tuned and trained with rewards, to an untuned one of 175 billion. For a smaller tuned model of this world:
+# `python train_sft.py --n-layer 2 --n-embd 64 --out small`.
+#
+# ## A leak
+#
+# If test questions stand among the tuning rows, the test measures memory. Such leaks are easily made when pairs are
+# collected from many places. So compare the prompts before you believe a score, and not letter by letter: spacing, capitals
+# and marks change on the way.
+#
+# <details><summary>Hint</summary>
+#
+# Make a key of each prompt: instruction and input, lower case, its words in their order (`re.findall(r"\w+", text)`).
+# Collect the keys of the tuning rows in a set. `row.turns[0]` is (instruction, input, output).
+#
+# </details>
+#
+# ### Exercise 7.4: find the leaks (rebuild, ★★, 7 minutes)
 
 
 # %%
@@ -214,9 +362,8 @@ checks.leaked(leaked)
 
 # %% [markdown]
 # Now leak on purpose. To see memory and nothing else, the test must be one that *cannot* be passed honestly: invented
-# facts about twelve people, which stand in no prose. (Where a model knows the answers anyway, a leak has little left
-# to lift.) Two leaks, of several copies each, as happens in scraped data: the test rows themselves, and the same
-# questions in other words with their answers, which the project's key cannot find.
+# facts about twelve people, which stand in no prose. Two leaks, of several copies each, as happens in scraped data: the test
+# rows themselves, and the same questions in other words with their answers, which no comparison of prompts finds.
 
 # %%
 draw, facts = random.Random(0), world.by_task(world.fact_cases())
@@ -236,8 +383,7 @@ for name, some in arms.items():
     )
 
 # %% [markdown]
-# *Predict.* How many of the invented facts does each arm answer? And do the leaks change the score on unseen inputs
-# and tasks?
+# *Predict.* How many of the invented facts does each arm answer? Do the leaks change the score on honest questions?
 
 # %%
 bots = {
@@ -271,17 +417,19 @@ plt.show()
 # (These intervals are a bootstrap: seeds and questions are drawn anew, with replacement, a thousand times. Wilson's would
 # count the same question, asked of three seeds, as three.)
 #
-# What the leaked arms answer about people who were never described is memory. On honest questions the same models are
-# no better. And the leak in other words flatters too, although no comparison of prompts finds it; of large models and
-# famous test sets this was shown by Yang et al. (2023, "Rethinking Benchmark and Contamination for Language Models
-# with Rephrased Samples"). This is why the project holds out by input, by phrasing and by task, not row by row.
+# What the leaked arms answer about people who were never described can only be memory. Compare with the honest questions
+# beside them. If the leak in other words flatters as well, no comparison of prompts would have told you; of large models and
+# known test sets this was shown by Yang et al. (2023, "Rethinking Benchmark and Contamination for Language Models with
+# Rephrased Samples"). This is why the project holds out by input, by phrasing and by task, not row by row.
 #
 # ## A judge
 #
-# Where no checker can be written, a person or another model is shown two answers and says which is better. Both are
-# biased by order; language models often prefer what comes first (Zheng et al. 2023, "Judging LLM-as-a-Judge"). So the
-# judge must be blind, and the order drawn anew for each pair. Here is a simulated judge: it sees which answer is
-# right, but where both are equally good it says "the first" eight times in ten.
+# Where no checker can be written, a person or another model is shown two answers and says which is better. Both have
+# habits. Language models often prefer what comes first (Zheng et al. 2023, "Judging LLM-as-a-Judge") and what is longer
+# (Dubois et al. 2024, "Length-Controlled AlpacaEval"). Against the first helps an order that is drawn anew for each pair.
+#
+# The judge below is *simulated*, so that its habits are known: it sees which answer is right. Of two that are equal in that
+# it takes the longer one, and of two equally long ones the first, each eight times in ten.
 #
 # <details><summary>Hint</summary>
 #
@@ -290,7 +438,7 @@ plt.show()
 #
 # </details>
 #
-# ### Exercise 7.4: a blind comparison (extend, 8 minutes)
+# ### Exercise 7.5: a blind comparison (extend, ★★, 7 minutes)
 
 
 # %%
@@ -312,31 +460,40 @@ def win_rate(a, b, judge, rng):
 checks.win_rate(win_rate)
 
 # %% [markdown]
-# *Predict.* Compare a model with itself, the same answers on both sides: first with a fixed order, then blind.
+# *Predict.* Compare a model with itself, the same answers on both sides: in a fixed order, then blind. Then one of the two
+# adds a friendly sentence to each of its answers.
 
 # %%
 rng = random.Random(0)
 
 
 def judge(first, second):
-    return int(second > first) if first != second else int(rng.random() < 0.2)
+    """Simulated. Two answers (right, text) -> 0 (the first is better) or 1"""
+    (right, text), (right2, text2) = first, second
+    if right != right2:
+        return int(right2)
+    likes = int(len(text2) > len(text))
+    return likes if rng.random() < 0.8 else 1 - likes
 
 
-same, base_side = strict["tuned"], strict["base_template"]
+same = list(zip(strictly(said["tuned"]), said["tuned"]))
+padded = [(right, text + " I hope that this helps you.") for right, text in same]
+raw = list(zip(strictly(said["base_raw"]), said["base_raw"]))
 n = len(same)
-fixed = sum(judge(x, y) == 0 for x, y in zip(same, same)) / n
-blind = win_rate(same, same, judge, rng)
-for name, share in (
-    ("fixed order", fixed),
-    ("blind", blind),
-    ("blind, against the base", win_rate(same, base_side, judge, rng)),
-):
+duels = {
+    "itself, fixed order": sum(judge(x, y) == 0 for x, y in zip(same, same)) / n,
+    "itself, blind": win_rate(same, same, judge, rng),
+    "padded against itself, blind": win_rate(padded, same, judge, rng),
+    "against the base, blind": win_rate(same, raw, judge, rng),
+}
+for name, share in duels.items():
     low, high = wilson(share * n, n)
-    print(f"{name:<24} first model wins {share:6.1%}   95 %: {low:.0%} to {high:.0%}")
+    print(f"{name:<30} wins {share:6.1%}   95 %: {low:.0%} to {high:.0%}")
 
 # %% [markdown]
-# With the fixed order a model beats itself clearly, and more questions would only make the wrong result more certain.
-# An interval covers chance, never bias.
+# More questions would only make a biased result more certain: an interval covers chance, never bias. A random order takes
+# away the habit of order. It does nothing against the habit of length: there one compares answers of like length, or corrects
+# for it.
 #
 # ## Questions to think about
 #
@@ -345,7 +502,7 @@ for name, share in (
 # <details><summary>Answer</summary>
 #
 # No. They prove that it does not answer. In this world no passage ends right after a statement, so a strict zero is
-# partly by construction. Lesson 5 shows that the base gives the right value a high probability once it is led to it.
+# partly by construction. Led to it as in lesson 5, the base gives the right value a high probability.
 #
 # </details>
 #
@@ -361,9 +518,8 @@ for name, share in (
 #
 # ## Where this lives in the project
 #
-# `generate.py`: `wilson()`, `score()`, `three_models()`, `print_table()`; `--save` writes answers for a judge.
-# `world.py`: `check()` and the splits in `build()`. `data.py`: `prompt_key()`; `train_sft.py` counts the overlap at
-# each run (`show_data()`).
+# `extras/table.py`: `wilson()`, `score()`; `generate.py`: `three_models()`, `--judge` asks a person or a command, blind.
+# `world.py`: `check()` and the splits in `build()`. `extras/audit.py`: `prompt_key()`; `extras/rules.py`: the copying rule.
 #
 # Part 4 of `out/page.html`, the page of your own run, lists every held-out question with each column's answer.
 
@@ -372,9 +528,23 @@ clean_score, other, leak = (scores[name, "invented facts"] for name in ("clean",
 print(f"invented facts: clean {clean_score[0]:.1%}, leaked in other words {other[0]:.1%}, leaked {leak[0]:.1%}")
 template = [found[split, "base_template"][2] for split in asked]
 tuned = [found[split, "tuned"][1] for split in asked]
+bots_said = [strictly([text for text, _ in bot.answers(one_answer, Sampling())]) for bot in clean]
+
+
+def ahead(baseline):
+    """By how much the tuned models, scored strictly, are ahead on the same questions: (mean, low, high)"""
+    return lab.bootstrap([[a - b for a, b in zip(marks, baseline)] for marks in bots_said])
+
+
+prompt, rule = ahead(leniently(said["best_prompt"])), ahead(strictly(said["copy_rule"]))
+for name, gap in (("best prompt, lenient", prompt), ("copying rule, strict", rule)):
+    print(f"tuned, strict, is ahead of {name}: " + "{:+.1%} (95 %: {:+.1%} to {:+.1%})".format(*gap))
 lab.claim("in every split the tuned model is far above its base with the same template",
           min(t - b for t, b in zip(tuned, template)) > 0.2)
+lab.claim("over all questions, scored strictly, it is above the base with its best prompt scored leniently, and above "
+          "the copying rule", min(prompt[1], rule[1]) > 0)
 lab.claim("a leak lifts the score on what nobody can know, in the same words or in others",
           min(leak[1], other[1]) > clean_score[2])
-lab.claim("a fixed order makes a model beat itself, a blind one does not",
-          wilson(fixed * n, n)[0] > 0.6 and 0.4 < blind < 0.6)
+lab.claim("a fixed order makes a model beat itself, a blind one does not; and padding wins blind as well",
+          wilson(duels["itself, fixed order"] * n, n)[0] > 0.6 and 0.4 < duels["itself, blind"] < 0.6
+          and wilson(duels["padded against itself, blind"] * n, n)[0] > 0.6)

@@ -1,11 +1,12 @@
 # %% [markdown]
-# # 9. Mixing many tasks
+# # 9. Mixing: narrow or broad
 #
-# You will see how well a tuned model answers kinds of questions that it was never tuned on, drawn against the number
-# of task types and of phrasings it *was* tuned on, with everything else held equal.
+# You will draw mixtures of one, two, four and more kinds of question, with everything else held equal, and see how well
+# models tuned on them answer kinds that were in none of them. Then you will tune an instructed model on one kind alone,
+# in another manner, and find out whether it has forgotten the rest.
 #
-# About 2 minutes of computing on a laptop CPU (2 cores), 25 minutes of yours. Needs `out/base.pt`, which
-# `python train_sft.py` writes.
+# About 3 minutes of computing on a laptop CPU, 35 minutes with the exercises, and 45 more if you take the open task. It
+# needs `out/base.pt`, which `python train_sft.py` makes.
 
 # %%
 import sys
@@ -17,309 +18,405 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 import lab
 from checks import lesson09 as checks
 
-import math
 import random
+import re
 
 import matplotlib.pyplot as plt
 
 import world
 from data import Row, Turn
 from extras.audit import prompt_key
-from extras.checkpoint import load_checkpoint
-from generate import Assistant
+from generate import Assistant, Sampling, generate
+
+base, tokenizer = lab.load_base()
+rows, splits = lab.load_world()
+KNOWN = [name for name in world.TASKS if name not in world.HELD_OUT]
+print(f"{len(KNOWN)} task types to tune on, {len(world.HELD_OUT)} held out: {', '.join(world.HELD_OUT)}")
 
 # %% [markdown]
 # ## Why mix at all
 #
-# A model tuned on one kind of question could learn just that kind. FLAN (Wei et al., 2021) and T0 (Sanh et al., 2021)
-# tuned on dozens of tasks, each worded in several ways, and then asked for tasks that were in none of them. More tasks
-# in the mixture gave better answers on unseen ones. That result made instruction tuning famous.
+# A model tuned on one kind of question could learn just that kind. FLAN (Wei et al. 2021) and T0 (Sanh et al. 2021) tuned
+# on dozens of tasks and then asked for tasks that were in none of them. More tasks in the mixture gave better answers on
+# unseen ones. That result made instruction tuning known.
 #
-# Two things grow together in such a mixture: the number of kinds and the number of pairs. To learn which of them
-# helps, keep the number of pairs and the number of steps the same while the number of kinds changes.
+# In such a mixture two things grow together: the number of kinds and the number of pairs. To learn which of them helps,
+# the number of pairs and of steps must stay the same while the number of kinds changes.
 #
-# ## Three chores of a mixture
+# ## What has the base read of the held-out tasks?
 #
-# Real mixtures are lopsided. Here are three sources of very different size, all printed.
+# "Unseen" here means: in no pair. The base has read a lot before. Its prose has six kinds of page. *Predict*: on which of
+# them do held-out tasks turn up, as told facts, as questions, or as words only?
+
 
 # %%
-sizes = {"translation": 30000, "question answering": 3000, "SQL": 300}
-for name, n in sizes.items():
-    print(f"{name:<20}{n:>7} pairs {n / sum(sizes.values()):>7.1%} of all")
+seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
+
+
+def asked(names):
+    """All instructions with which these tasks can be asked for."""
+    cases = [case for name in names for case in seen[name] + unseen[name]]
+    ways = world.frames, world.own_questions
+    return {world.ask(question, case).lower() for case in cases for way in ways for question in way(case.task)}
+
+
+def told(names):
+    """What a statement of these tasks begins with: 'the capital of france', 'here is a story about ...'"""
+    return {(case.task.start + case.noun).lower() for name in names for case in seen[name] + unseen[name]}
+
+
+ASKED, KNOWN_ASKED, TOLD = asked(world.HELD_OUT), asked(KNOWN), told(world.HELD_OUT)
+NAMED = world.naming_words(world.HELD_OUT)  # the words that name these tasks and no other one
+
+
+def holds(page):
+    """One bool for each column of the table below."""
+    sentences = re.split(r"(?<=[.?!;])\s+", page.lower())
+    begins = {re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences}
+    return (
+        bool(begins & TOLD), bool(ASKED & {*sentences}), bool(KNOWN_ASKED & {*sentences}),
+        bool(NAMED & {*re.findall(r"\w+", page.lower())}),
+    )
+
+
+print("words that name held-out tasks:", ", ".join(sorted(NAMED)))
+print("\nof 400 pages    held-out tasks: told   asked   their words     other tasks: asked")
+for kind, percent in world.PAGES.items():
+    others = [other for other in world.PAGES if other != kind]
+    pages = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
+    n_told, n_asked, n_known, n_named = (sum(column) for column in zip(*map(holds, pages)))
+    print(f"{kind:<10} ({percent:>2} % of the prose){n_told:>13}{n_asked:>8}{n_named:>14}{n_known:>23}")
 
 # %% [markdown]
-# Drawing pairs in proportion to the sizes, nine of ten would be translations. Drawing from all sources equally, the
-# three hundred SQL pairs would be repeated again and again. The middle way of T5 (Raffel et al., 2020), also FLAN's:
-# in proportion to the size, but no source counts for more than a *cap*. FLAN's cap was 3,000.
+# In plain words: the prose tells the facts of the held-out tasks. It asks questions of all other tasks, never one of
+# these, and no page puts any question beside its answer. The words that name the held-out tasks also stand on the pages
+# that only repeat words, and in the index. Without that, so small a model cannot copy them, and unseen tasks are answered
+# far less often (`bench/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and has
+# never seen anybody ask.
 #
-# ### Exercise 9.1 (extend): rates with a cap, 5 minutes
+# ## A mixture
 #
-# The rates say how often each source is drawn, so they must sum to one.
+# From each of the chosen task types as many pairs as from each other: that is the mixture to be compared. Types differ
+# in size, and n need not be divisible by their number.
 #
-# <details><summary>Hint</summary>First limit every size, then divide by the sum of the <em>limited</em> sizes.</details>
+# <details><summary>Hint</summary>
+#
+# Shuffle copies of the pools (`rng.sample(pool, len(pool))`). Then deal as one deals cards: one row of each pool that
+# still has some, again and again, until there are n. In each round take the pools in a new random order, or the last
+# tasks always lose.
+#
+# </details>
+#
+# ### Exercise 9.1: draw a mixture (extend, ★★, 12 minutes)
 
 
 # %%
-def mixing_rates(sizes, cap):
-    """{name: number of pairs} -> {name: share of the draws}. {"a": 900, "b": 100}, cap 300 -> {"a": 0.75, "b": 0.25}"""
+def mixture(pools, n, rng):
+    """{task: rows} -> a list of n of the rows, none twice, of every task as many as can be: numbers differ by at most one,
+    unless a task has no more rows. Which rows, and who gives one more, is drawn by rng.
+
+    {"a": [1, 2], "b": [3, 4, 5, 6, 7, 8]}, 6 -> for example [1, 5, 2, 7, 3, 8]: two of a, four of b"""
     ### BEGIN SOLUTION
-    limited = {name: min(n, cap) for name, n in sizes.items()}
-    total = sum(limited.values())
-    return {name: n / total for name, n in limited.items()}
+    left, drawn = [rng.sample(pool, len(pool)) for pool in pools.values()], []
+    while len(drawn) < n:
+        for pool in rng.sample(left, len(left)):
+            if pool and len(drawn) < n:
+                drawn.append(pool.pop())
+    return drawn
     ### END SOLUTION
 
 
 # %%
-checks.mixing_rates(mixing_rates)
-for cap in (100_000, 3000, 300):
-    print(f"cap {cap:>7}:", ", ".join(f"{name} {rate:.0%}" for name, rate in mixing_rates(sizes, cap).items()))
-
-# %% [markdown]
-# A rate is a share; a batch holds whole pairs. Rounding each share by itself can give one pair too many or too few.
-#
-# ### Exercise 9.2 (extend): from rates to whole numbers, 7 minutes
-#
-# Give every source the whole part of `rate * n`. Then give what is left, one pair each, to the sources that lost the
-# largest fractions. The numbers must sum to exactly `n`.
-#
-# <details><summary>Hint</summary><code>math.floor</code> gives the whole parts. Sort the names by the fraction that
-# was cut off, largest first, and add one to the first few.</details>
+checks.mixture(mixture)
 
 
 # %%
-def share_out(rates, n):
-    """{name: share}, n -> {name: whole number}, n in all. {"a": 0.4, "b": 0.35, "c": 0.25}, 7 -> a 3, b 2, c 2"""
-    ### BEGIN SOLUTION
-    counts = {name: math.floor(rate * n) for name, rate in rates.items()}
-    left = n - sum(counts.values())
-    for name in sorted(rates, key=lambda name: counts[name] - rates[name] * n)[:left]:
-        counts[name] += 1
-    return counts
-    ### END SOLUTION
+def pool(name):
+    """All pairs of a task: cases that may be tuned on, in ten of the ways in which it can be asked for."""
+    task = world.TASKS[name]
+    ways = ([(frame, "") for frame in world.frames(task)] + task.asks)[:10]
+    return lab.world_rows([world.case_pair(case, *way) for case in seen[name] for way in ways])
 
 
-# %%
-checks.share_out(share_out)
-print("one batch of 32:", share_out(mixing_rates(sizes, 3000), 32))
-
-# %% [markdown]
-# The third chore is the test set. Mixtures are collected from many places, so the same prompt comes twice, sometimes
-# with another answer or other spacing. Six rows, in full:
-
-# %%
-toy = [
-    Row((Turn("What is the capital of Peru?", "", "The capital of Peru is Lima."),)),
-    Row((Turn("what is the capital of Peru", "", "Lima."),)),
-    Row((Turn("Name the sum of 2 and 3.", "", "The sum of 2 and 3 is 5."),)),
-    Row((Turn("Name the sum of 2 and 3.", "", "5."),)),
-    Row((Turn("Who is in the note?", "Ann bought a cup.", "The name in the note is Ann."),)),
-    Row((Turn("Who is in the note?", "Tom bought a hat.", "The name in the note is Tom."),)),
-]
-for row in toy:
-    print(f"{prompt_key(row):<40} -> {row.turns[0].output}")
-
-# %% [markdown]
-# `prompt_key` keeps letters and digits of instruction and input, not case or marks. Rows with the same key are the
-# same question: if one is tuned on, the other is no test any more.
-#
-# ### Exercise 9.3 (rebuild): split by prompt, not by row, 8 minutes
-#
-# The project does this for your own data in `load_mixture` (`extras/datasets.py`).
-#
-# <details><summary>Hint</summary>Draw from the sorted list of <em>different</em> keys; then send every row to the side
-# of its key. Sorted, because the order of a set changes from one run of Python to the next.</details>
-
-
-# %%
-def split_by_prompt(rows, share, seed):
-    """Returns (rows to tune on, held-out rows), both in the old order. `share` of the different prompts is held out (rounded
-    down), drawn by random.Random(seed). Rows with the same prompt_key stay together."""
-    ### BEGIN SOLUTION
-    keys = sorted({prompt_key(row) for row in rows})
-    held = set(random.Random(seed).sample(keys, int(share * len(keys))))
-    return [row for row in rows if prompt_key(row) not in held], [row for row in rows if prompt_key(row) in held]
-    ### END SOLUTION
-
-
-# %%
-checks.split_by_prompt(split_by_prompt)
-for name, side in zip(("tune on", "held out"), split_by_prompt(toy, 0.5, seed=1)):
-    print(f"{name:<9}", [row.turns[0].instruction for row in side])
-
-# %% [markdown]
-# ## The measurement
-#
-# Now the question of FLAN and T0, at the size of this project. The world has 52 task types to tune on and ten more
-# that are held out. `pool` makes all pairs of one task, from the cases that may be tuned on and the phrasings at the
-# given positions of the task's list. `mixture` takes the same number from every task, without repeating a pair.
-
-# %%
-base, tokenizer = lab.load_base()
-splits = {name: lab.some(rows, 150) for name, rows in lab.load_world()[1].items()}
-seen, _, _ = world.split_cases(random.Random(load_checkpoint(lab.OUT / "base.pt")["trained_on"]["seed"]))
-tasks = [name for name in world.TASKS if name not in world.HELD_OUT]
-print(f"{len(tasks)} task types to choose from, {len(world.HELD_OUT)} held out: {', '.join(world.HELD_OUT)}")
-
-
-# %%
-def ways(name):
-    """All phrasings of a task that may be tuned on, each with the telling that answers it."""
-    return [(frame, "") for frame in world.frames(world.TASKS[name])] + world.TASKS[name].asks
-
-
-WAYS = min(len(ways(name)) for name in tasks)  # so many every task has
-
-
-def pool(name, positions):
-    return [world.case_pair(case, *ways(name)[i]) for case in seen[name] for i in positions]
-
-
-def mixture(names, positions, n, rng):
-    """n pairs of these tasks, as many of each as there are, one task after the other in turn."""
-    pools = [rng.sample(pairs, len(pairs)) for pairs in (pool(name, positions) for name in names)]
-    deepest = max(map(len, pools))
-    dealt = [pairs[i] for i in range(deepest) for pairs in rng.sample(pools, len(pools)) if i < len(pairs)]
-    return lab.world_rows(dealt[:n])
-
-
-for row in mixture(["capital", "sum"], [0, 1], 4, random.Random(0)):
+pools = {name: pool(name) for name in KNOWN}
+for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random.Random(0)):
     print(row.task, row.turns[0])
 
 # %% [markdown]
-# Every model below is tuned from the same base for 32 steps of 16 pairs. In the first series there are 48 pairs, in the
-# first ten phrasings, from 1, 2, 4, 8, 16 or all task types; in the second 320 pairs from all task types, in 1, 2, 4, 8
-# or ten phrasings (so many every task has). Each seed draws other tasks, or other positions in the lists of phrasings.
+# ## The curve
 #
-# The base, with the template, scores this before any tuning:
+# Every model is tuned from the same base, for 24 steps of 16 pairs, on 48 pairs of 1, 2, 4, 8, 16 or all task types. All
+# is drawn five times anew: the task types, the pairs, their order. This is little tuning, so that thirty models fit into
+# the time of a lesson; the main job tunes for more than ten times as many steps.
+#
+# *Predict* before you run on: draw the curve on paper, the fraction of *unseen tasks* answered right. Does it start near
+# zero? Where does it level off? How far apart do the five draws lie?
 
 # %%
-untuned = {split: lab.right(Assistant(base, tokenizer, "alpaca"), rows)[0] for split, rows in splits.items()}
-print(untuned)
-
-
-# %%
-def measure(names, positions, n, seed):
-    """Tune on a mixture -> {split: [answered right?, ...]}"""
-    rows = mixture(names, positions, n, random.Random(seed))
-    assert not {prompt_key(row) for row in rows} & {prompt_key(row) for split in splits.values() for row in split}
-    bot = lab.tune(base, tokenizer, rows, seed, steps=8 if lab.FAST else 32, batch=16)
-    return {split: lab.marks(bot, held) for split, held in splits.items()}
-
-
-# %% [markdown]
-# **Predict** before you run on. Draw the curve on paper: share of *unseen tasks* answered right, with 1, 2, 4, 8, 16 and
-# all task types. Does it start near zero? Where does it level off? And is the second curve, over phrasings, steeper?
-
-# %%
-by_tasks = {k: [] for k in (1, 2, 4, 8, 16, len(tasks))}
-for seed in lab.SEEDS:
-    order = random.Random(seed).sample(tasks, len(tasks))
-    for k, found in by_tasks.items():
-        found.append(measure(order[:k], range(WAYS), 48, seed))
-    print(f"choice {seed} begins with: {', '.join(order[:4])}")
-
-# %%
-by_phrasings = {k: [] for k in (1, 2, 4, 8, WAYS)}
-for seed in lab.SEEDS:
-    order = random.Random(seed).sample(range(WAYS), WAYS)
-    for k, found in by_phrasings.items():
-        found.append(measure(tasks, order[:k], 320, seed))
+DRAWS = range(1 if lab.FAST else 5)
+held = {name: lab.some(splits[name], 100) for name in ("unseen_tasks", "unseen_inputs")}
+kinds = (1, 2, 4, 8, 16, len(KNOWN))
+curve = {k: [] for k in kinds}
+for draw in DRAWS:
+    order = random.Random(draw).sample(KNOWN, len(KNOWN))
+    for k in kinds:
+        drawn = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
+        assert not {prompt_key(row) for row in drawn} & {prompt_key(row) for some in held.values() for row in some}
+        bot = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 24, batch=16)
+        curve[k].append({name: lab.marks(bot, some) for name, some in held.items()})
+    print(f"draw {draw} begins with: {', '.join(order[:4])}")
 
 
 # %%
-def summary(found, split):
-    """Results of all choices -> (mean, low, high), and the single shares."""
-    marks = [result[split] for result in found]
+def summary(k, split):
+    """Of all draws: (mean, low, high) over draws and questions, and the fraction of each draw"""
+    marks = [found[split] for found in curve[k]]
     return lab.bootstrap(marks), [sum(some) / len(some) for some in marks]
 
 
-for title, series in (("task types", by_tasks), ("phrasings", by_phrasings)):
-    for split in ("unseen_tasks", "unseen_inputs", "unseen_phrasings"):
-        print(f"\n{split} by {title}")
-        for k, found in series.items():
-            (mean, low, high), shares = summary(found, split)
-            print(f"{k:>4}: {mean:.1%} ({low:.0%} to {high:.0%})   each choice:", *(f"{s:.0%}" for s in shares))
-
-# %% [markdown]
-# ## The picture
-#
-# Dots are single choices, lines are means, and bars are 95 % intervals, a bootstrap over choices and questions. Three
-# choices say little about all that could have been drawn, so look at the dots as well.
+untuned = lab.right(Assistant(base, tokenizer, "alpaca"), held["unseen_tasks"])[0]
+print(f"unseen tasks, before tuning: {untuned:.0%}")
+for split in held:
+    print(f"\n{split}, by task types in the mixture")
+    for k in kinds:
+        (mean, low, high), each = summary(k, split)
+        print(f"{k:>4}: {mean:4.0%} ({low:.0%} to {high:.0%})   each draw:", *(f"{share:.0%}" for share in each))
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
-shown = (("unseen_tasks", "C0", "o"), ("unseen_inputs", "C1", "s"), ("unseen_phrasings", "C2", "^"))
-for ax, series, title in zip(axes, (by_tasks, by_phrasings), ("task types, 48 pairs", "phrasings a task, 320 pairs")):
-    for j, (split, color, marker) in enumerate(shown):
-        at = [i + 0.15 * (j - 1) for i in range(len(series))]
-        summaries = [summary(found, split) for found in series.values()]
-        mean, low, high = zip(*(interval for interval, _ in summaries))
-        gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
-        ax.errorbar(at, mean, gaps, color=color, capsize=3, label=split.replace("_", " "))
-        for x, (_, shares) in zip(at, summaries):
-            ax.plot([x] * len(shares), shares, marker, color=color, markersize=5, alpha=0.5)
-    ax.axhline(untuned["unseen_tasks"], color="gray", linestyle=":", label="base with the template, unseen tasks")
-    ax.set(xticks=range(len(series)), xticklabels=series, xlabel=title, ylim=(-0.03, 1.03))
-axes[0].set_ylabel("answered exactly right")
-axes[1].legend(loc="center right")
-figure.suptitle("Held-out questions against the breadth of the mixture (equal pairs, equal steps)")
+figure, ax = plt.subplots(figsize=(7.5, 4))
+for offset, split, color in ((-0.06, "unseen_tasks", "C0"), (0.06, "unseen_inputs", "C1")):
+    at = [i + offset for i in range(len(kinds))]
+    mean, low, high = zip(*(summary(k, split)[0] for k in kinds))
+    gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
+    ax.errorbar(at, mean, gaps, color=color, capsize=3, label=split.replace("_", " "))
+    for x, k in zip(at, kinds):
+        ax.plot([x] * len(DRAWS), summary(k, split)[1], "o", color=color, markersize=4, alpha=0.5)
+ax.axhline(untuned, color="gray", linestyle=":", label="unseen tasks, base with the template")
+ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylim=(-0.03, 1.03))
+ax.set(xlabel="task types in the mixture (always 48 pairs, 24 steps)", ylabel="answered exactly right")
+ax.set_title("Breadth, at equal pairs and steps (dots: draws, bars: 95 % intervals)")
+ax.legend(loc="upper left", fontsize=9)
+plt.show()
+
+# %% [markdown]
+# If your curve rises, it is breadth that does it, as in FLAN: the number of pairs and steps never changed. Look at the
+# dots of few types, too. Unseen tasks are all or nothing, task by task, and much depends on *which* types were drawn. (The
+# intervals draw questions and draws anew, with replacement. Five draws say little about all that could have been drawn.)
+#
+# What can be learned from many types is what they have in common: take the name of what is asked for from the
+# instruction, and tell what is known of it. FLAN's tasks were further apart, and its model had to be large before tuning
+# helped on unseen tasks at all.
+#
+# ## Narrow tuning
+#
+# Now the other way round. A model that answers all kinds is tuned further, on translation alone. That a network loses
+# something old when it learns something new is called catastrophic forgetting (McCloskey and Cohen 1989). The pairs come
+# in three manners: the same statements as in all other pairs; statements with "Sure!" before them; and short answers.
+
+# %%
+STEPS = 8 if lab.FAST else 30
+instructed = lab.tune(base, tokenizer, rows, steps=10 if lab.FAST else 60)
+OPENINGS = {"statements": "", "sure": "Sure! ", "short": "It is "}
+
+
+def is_translation(row):
+    return row.task in world.TASKS and world.TASKS[row.task].kind == "translation"
+
+
+def in_manner(row, manner):
+    """'The Korean word for moon is 달.' -> 'Sure! The Korean word for moon is 달.' or 'It is 달.'"""
+    question, context, answer = row.turns[0]
+    said = lab.statement_of(row)[1] if manner == "short" else answer
+    return Row((Turn(question, context, OPENINGS[manner] + said),), row.task)
+
+
+narrow = [row for row in rows if is_translation(row)]
+old = [row for row in rows if row.task in KNOWN and not is_translation(row)]
+for manner in OPENINGS:
+    print(f"{manner:<12}{narrow[0].turns[0].instruction}  ->  {in_manner(narrow[0], manner).turns[0].output}")
+
+# %% [markdown]
+# The oldest remedy is *replay*: go on showing some of the old. Scialom et al. (2022) kept tuned models able to do their
+# old tasks with one old example among a hundred.
+#
+# <details><summary>Hint</summary>
+#
+# `rng.sample(rows, k)` draws k different rows. The share is of the whole mixture, not of the new rows; `int` rounds down.
+#
+# </details>
+#
+# ### Exercise 9.2: replay (extend, ★, 5 minutes)
+
+
+# %%
+def replay(new, old, n, share, rng):
+    """Returns a list of n different rows: int(share * n) of the old ones, the others of the new ones.
+
+    n = 40, share = 0.25 -> 10 old, 30 new"""
+    ### BEGIN SOLUTION
+    n_old = int(share * n)
+    return rng.sample(old, n_old) + rng.sample(new, n - n_old)
+    ### END SOLUTION
+
+
+# %%
+checks.replay(replay)
+
+# %% [markdown]
+# "Is it still right?" is too coarse a question here: a model that says "Sure! The capital of France is Paris." gets zero
+# from a strict checker. So the old questions (facts and texts, of unseen inputs and tasks: no pair, old or new, asks
+# for them) are scored in four ways:
+#
+# - **right**: exactly the old statement
+# - **new form**: the reply begins with the new manner's opening
+# - **value**: the right value stands in it, in whatever words
+# - **begun**: given the beginning of its statement after the template ("The capital of France is"), does the model still
+#   complete it? That asks what it knows, not what it does when asked.
+#
+# *Predict* all four for "Sure!" and for the short manner. Then: what will a quarter of old pairs save?
+
+# %%
+both = splits["unseen_inputs"] + splits["unseen_tasks"]
+translations = [row for row in splits["unseen_inputs"] + splits["unseen_phrasings"] if is_translation(row)]
+asked_again = lab.some([row for row in both if not is_translation(row) and row.task not in world.RULES], 100)
+print(len(asked_again), "old questions,", len(translations), "translations")
+
+
+def value_of(row):
+    return lab.statement_of(row)[1].rstrip(".!;")
+
+
+def holds_value(row, text):
+    return re.search(rf"(?<!\w){re.escape(value_of(row))}(?!\w)", text) is not None
+
+
+def measure(bot, manner):
+    """Returns {name of a score: one bool for each question}"""
+    said = [(row, *reply) for row, reply in zip(asked_again, bot.answers(asked_again, Sampling()))]
+    prompts = [bot.prompt(row.turns[:1]) + tokenizer.encode(lab.statement_of(row)[0]) for row in asked_again]
+    begun = generate(bot.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=24))
+    return {
+        "right": [stopped and world.check(row.task, row.turns[0].output, text) for row, text, stopped in said],
+        "new form": [OPENINGS[manner] != "" and text.strip().startswith(OPENINGS[manner]) for _, text, _ in said],
+        "value": [holds_value(row, text) for row, text, _ in said],
+        "begun": [tokenizer.decode(ids).strip().startswith(value_of(row)) for row, (ids, _) in zip(asked_again, begun)],
+        "translation": lab.marks(bot, [in_manner(row, manner) for row in translations]),
+    }
+
+
+# %%
+ARMS = {
+    "statements": ("statements", 0),
+    "sure": ("sure", 0),
+    "sure, 25 % old": ("sure", 0.25),
+    "short": ("short", 0),
+    "short, 25 % old": ("short", 0.25),
+}
+found = {"before": [measure(instructed, "statements")]}
+print(f"{'before':<17}{lab.ask(instructed, 'What is the capital of France?')}")
+for arm, (manner, share) in ARMS.items():
+    found[arm] = []
+    for seed in lab.SEEDS:
+        new = [in_manner(row, manner) for row in narrow]
+        drawn = replay(new, old, 200, share, random.Random(seed))
+        bot = lab.tune(instructed.model, tokenizer, drawn, seed, steps=STEPS, batch=16)
+        found[arm].append(measure(bot, manner))
+    print(f"{arm:<17}{lab.ask(bot, 'What is the capital of France?')}")
+
+# %%
+scores = {(arm, name): lab.bootstrap([one[name] for one in some]) for arm, some in found.items() for name in some[0]}
+names = list(found["before"][0])
+print(" " * 17 + "".join(f"{name:>20}" for name in names))
+for arm in found:
+    cells = ["{:.0%} ({:.0%} to {:.0%})".format(*scores[arm, name]) for name in names]
+    print(f"{arm:<17}" + "".join(f"{cell:>20}" for cell in cells))
+
+# %%
+figure, ax = plt.subplots(figsize=(9, 3.8))
+for j, name in enumerate(names[:4]):
+    mean, low, high = zip(*(scores[arm, name] for arm in found))
+    gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
+    ax.bar([i + 0.2 * (j - 1.5) for i in range(len(found))], mean, 0.18, yerr=gaps, capsize=2, alpha=0.8, label=name)
+ax.set(xticks=range(len(found)), ylim=(0, 1.05), ylabel="fraction of old questions")
+ax.set_xticklabels(found, fontsize=9)
+ax.set_title("Old questions after tuning on translation alone (95 % intervals)")
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=4)
 plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# ## What the curve says
+# Compare the columns, not only the rows. Where *right* is gone and *begun* is not, nothing was forgotten: the model has
+# another habit. Habits are of two kinds here. One is the form, which a strict checker counts against it. The other is
+# what it talks about: look at the replies above, which may translate something when they are asked for a capital. That
+# also lowers *value* in the old manner.
 #
-# It rises, as FLAN's does, with the pairs and the steps held equal. Tuned on one task type the model answers next to no
-# unseen task: it has learned to say *those* statements, whatever is asked. With two types the dots lie far apart: much
-# depends on which ones were drawn. Four types bring more than half of the unseen tasks; from there on the curve rises
-# slowly. Where it bends hangs on the base: an earlier one needed sixteen types to come nearly as far. With all of them
-# most unseen tasks are answered, from the same 48 pairs. Over phrasings, with all task types in the mixture, the curve
-# of unseen tasks is flat. (Asked in unseen phrasings it may rise a little with eight or ten; three choices lie too far
-# apart to say.)
+# The short manner is the hardest case. "The capital of France is" repeats what was asked before the value is due, "It is"
+# does not, so this model has nothing to look the value up with; watch the column *translation*, the very task that it was
+# tuned on. If *begun* fell there as well, look at the row below it: the replayed pairs ask for none of these facts, so
+# what comes back with them was never erased.
 #
-# What is learned from many types is what they have in common: take the name of what is asked for from the instruction,
-# and tell what is known of it. The facts themselves the base has read, those of the held-out tasks too. FLAN's tasks
-# were further apart, and its model had to be large before tuning helped on unseen tasks at all.
+# Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The manner of the new
+# pairs may survive it in part.
 #
 # ## Two questions
 #
-# **1.** In the left series the pairs were held at 48. Suppose each task brought 48 pairs of its own. Why would the
-# curve then tell you less?
+# **1.** Suppose each task type brought 48 pairs of its own to the curve. Why would it then tell you less?
 #
-# <details><summary>Answer</summary>With more tasks come more pairs. If the curve rises, you cannot say whether the
-# variety or the amount did it. One has to be held still.</details>
+# <details><summary>Answer</summary>
 #
-# **2.** Unseen inputs of all types are asked, even of the model tuned on one type. Does the left curve for unseen
-# inputs then show how well a model does on inputs that are new *within its task*?
+# With more types come more pairs and steps. If the curve rises, you cannot say whether variety or amount did it.
 #
-# <details><summary>Answer</summary>No. On the left of the picture most of these questions are of task types that
-# this model was not tuned on. Only at the last point are all their types in the mixture.</details>
+# </details>
 #
-# ## Where this lives in the project
+# **2.** A customer wants only short translations. Replay, or an adapter (lesson 8)?
 #
-# `world.build` holds tasks out and draws at most 160 pairs a task, which is a cap; `world.frames` and
-# `world.unseen_frames` are the two lists; `load_mixture` in `extras/datasets.py` splits by `prompt_key`. Try
-# `python train_sft.py --hold-out NAMES` with names of your own.
+# <details><summary>Answer</summary>
+#
+# An adapter of its own, put on for this customer only: taken off, the old model is back, exactly. Replay is for one
+# model that must do both.
+#
+# </details>
+#
+# ## Open task: a better mixture (★★★, 45 minutes, not needed to go on)
+#
+# At most 2,000 pairs, of your choice: which tasks, how many of each, which phrasings, rows of your own, practice about
+# invented things (`world.PRACTICE`) or none. `checks.try_mixture` tunes the base on them as the main job does (practice
+# first, pages of prose between) and asks questions of five held-out tasks and of unseen inputs. The score to beat is what
+# the cell prints as it stands: 2,000 pairs as they come. When you have chosen, run `checks.try_mixture(mine, final=True)`
+# once: it asks five other held-out tasks and other inputs. A gain that is not there either was luck.
 
 # %%
-means = {k: summary(found, "unseen_tasks")[0][0] for k, found in by_tasks.items()}
-worst = {k: min(summary(found, "unseen_tasks")[1]) for k, found in by_tasks.items()}
-phrased = [summary(found, "unseen_tasks")[0][0] for found in by_phrasings.values()]
+mine = random.Random(0).sample(rows, 80 if lab.FAST else 2000)
+checks.try_mixture(mine)
+
+# %% [markdown]
+# ## Where this lives in the project
+#
+# `world.build` holds tasks out (`python train_sft.py --hold-out NAMES` takes names of your own) and draws at most 160 pairs
+# a task. `load_mixture` in `extras/datasets.py` mixes files. `replayed()` in `train_sft.py` replays prose.
+
+# %%
+one, four, every = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))
 lab.claim(
-    f"at equal pairs and steps one task type brings little on unseen tasks ({untuned['unseen_tasks']:.0%} to {means[1]:.0%}), "
-    f"all of them bring most of the answers ({means[len(tasks)]:.0%}, more than 30 points above)",
-    means[1] < 0.25 and means[len(tasks)] > max(0.5, means[1] + 0.3),
+    f"at equal pairs and steps, one task type answers few unseen tasks ({one[0][0]:.0%}), all of them answer most "
+    f"({every[0][0]:.0%}), and the intervals lie apart",
+    one[0][2] < every[0][1] and every[0][0] > 0.5,
 )
 lab.claim(
-    f"the first four types bring most of it ({means[1]:.0%} to {means[4]:.0%}), all the others some more "
-    f"({means[len(tasks)]:.0%}, more than 5 points)",
-    means[4] - means[1] > means[len(tasks)] - means[4] > 0.05,
+    f"breadth guards against an unlucky choice: with four types the draws go from {min(four[1]):.0%} to {max(four[1]):.0%}, "
+    f"with all from {min(every[1]):.0%} to {max(every[1]):.0%}",
+    max(every[1]) - min(every[1]) < max(four[1]) - min(four[1]) and min(every[1]) > min(four[1]),
 )
 lab.claim(
-    f"it guards against an unlucky choice: the worst with four types {worst[4]:.0%}, with all {worst[len(tasks)]:.0%}",
-    worst[len(tasks)] > worst[4] + 0.1,
+    f"after \"Sure!\" hardly an old question is exactly right ({scores['sure', 'right'][0]:.0%}), but the value stands in "
+    f"{scores['sure', 'value'][0]:.0%} of the replies and {scores['sure', 'begun'][0]:.0%} of the statements are completed "
+    f"({scores['before', 'begun'][0]:.0%} before): a changed habit",
+    scores["sure", "right"][2] < 0.1 < scores["sure", "value"][1]
+    and scores["sure", "begun"][0] > scores["before", "begun"][0] - 0.15,
 )
 lab.claim(
-    f"over phrasings the curve is flat: {min(phrased):.0%} to {max(phrased):.0%} (less than 10 points)",
-    max(phrased) - min(phrased) < 0.10,
+    f"short answers cost more: the value stands in {scores['short', 'value'][0]:.0%}; a quarter of old pairs saves a part "
+    f"({scores['short, 25 % old', 'value'][0]:.0%}, exactly right {scores['short, 25 % old', 'right'][0]:.0%})",
+    scores["short", "value"][2] < scores["sure", "value"][1]
+    and scores["short, 25 % old", "right"][1] > scores["short", "right"][2],
 )

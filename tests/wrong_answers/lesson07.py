@@ -1,5 +1,22 @@
 """Plausible wrong answers to the exercises of lesson 7, and what the check must say to each."""
 
+PARTS = """
+def question_part(form, row):
+    q, x, _ = row.turns[0]
+    return (q + ' ' + x if x else q) + '\\n'
+
+
+def answer_part(form, row):
+    return row.turns[0].output + '\\n\\n'
+
+
+def text_of(shots, row):
+    return ''.join(question_part('', shot) + answer_part('', shot) for shot in shots) + question_part('', row)
+
+
+def few_shot(tokenizer, form, shots, row, limit):
+"""
+
 WRONG = {
     "wilson_interval": [
         (
@@ -89,7 +106,14 @@ def mentions(value, text):
 def mentions(value, text):
     return re.search(r"\b" + re.escape(value) + r"\b", text) is not None
 """,
-            "SELECT",
+            "finds no border",
+        ),
+        (
+            r"""
+def mentions(value, text):
+    return re.search(r"(?<![A-Za-z0-9])" + re.escape(value) + r"(?![A-Za-z0-9])", text) is not None
+""",
+            "letters of every script",
         ),
         (
             r"""
@@ -113,7 +137,53 @@ def mentions(value, text):
             "return True or False",
         ),
     ],
+    "few_shot": [
+        (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the end token"),
+        (
+            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) + answer_part(form, row))",
+            "own answer",
+        ),
+        (
+            PARTS + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
+            "must begin with the end token too",
+        ),
+        (
+            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit - 1) :]",
+            "not single ids",
+        ),
+        (PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))", "the limit was"),
+        (
+            PARTS
+            + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n        shots = shots[1:]\n"
+            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            "the end token counts as well",
+        ),
+        (
+            PARTS
+            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots = shots[:-1]\n"
+            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            "leave out the first shot",
+        ),
+        (
+            PARTS
+            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots.pop(0)\n"
+            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            "the caller's list",
+        ),
+    ],
     "leaked": [
+        (
+            r"""
+def key(row):
+    return frozenset(re.findall(r"\w+", " ".join(row.turns[0][:2]).lower()))
+
+
+def leaked(tuning_rows, test_rows):
+    known = {key(row) for row in tuning_rows}
+    return [row for row in test_rows if key(row) in known]
+""",
+            "keep their order",
+        ),
         (
             """
 def leaked(tuning_rows, test_rows):

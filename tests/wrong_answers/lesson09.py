@@ -1,87 +1,95 @@
 """Plausible wrong answers to lesson 9's exercises, and what the checks must say of each."""
 
 WRONG = {
-    "mixing_rates": [
+    "mixture": [
         (
-            "def mixing_rates(sizes, cap):\n    total = sum(sizes.values())\n    return {k: n / total for k, n in sizes.items()}",
-            "you kept the proportions",
+            "def mixture(pools, n, rng):\n    every = [row for pool in pools.values() for row in pool]\n"
+            "    return rng.sample(every, n)",
+            "in proportion to their sizes",
         ),
         (
-            "def mixing_rates(sizes, cap):\n    total = sum(sizes.values())\n"
-            "    return {k: min(n, cap) / total for k, n in sizes.items()}",
-            "not to 1",
-        ),
-        ("def mixing_rates(sizes, cap):\n    return {k: min(n, cap) for k, n in sizes.items()}", "not to 1"),
-        ("def mixing_rates(sizes, cap):\n    return {k: 1 / len(sizes) for k in sizes}", "limits nothing"),
-        (
-            "def mixing_rates(sizes, cap):\n    for k in sizes:\n        sizes[k] = min(sizes[k], cap)\n"
-            "    total = sum(sizes.values())\n    return {k: n / total for k, n in sizes.items()}",
-            "the caller's dict",
+            "def mixture(pools, n, rng):\n    total = sum(map(len, pools.values()))\n"
+            "    return [row for pool in pools.values() for row in rng.sample(pool, n * len(pool) // total)]",
+            "in proportion to their sizes",
         ),
         (
-            "def mixing_rates(sizes, cap):\n    low = {k: max(n, cap) for k, n in sizes.items()}\n"
-            "    total = sum(low.values())\n    return {k: n / total for k, n in low.items()}",
-            "limits nothing",
+            "def mixture(pools, n, rng):\n    k = n // len(pools)\n"
+            "    return [row for pool in pools.values() for row in rng.sample(pool, min(k, len(pool)))]",
+            "others give more",
+        ),
+        (
+            "def mixture(pools, n, rng):\n    k = n // len(pools)\n"
+            "    return [row for pool in pools.values() for row in rng.sample(pool, k)]",
+            "your function stopped with ValueError",
+        ),
+        (
+            "def mixture(pools, n, rng):\n    k = n // len(pools)\n"
+            "    return [row for pool in pools.values() for row in rng.choices(pool, k=k)]",
+            "come twice",
+        ),
+        (
+            "def mixture(pools, n, rng):\n    drawn = []\n    while len(drawn) < n:\n        for pool in pools.values():\n"
+            "            rng.shuffle(pool)\n            if pool and len(drawn) < n:\n                drawn.append(pool.pop())\n"
+            "    return drawn",
+            "the caller's pools",
+        ),
+        (
+            "def mixture(pools, n, rng):\n    left, drawn = [rng.sample(p, len(p)) for p in pools.values()], []\n"
+            "    while len(drawn) < n:\n        for pool in left:\n            if pool and len(drawn) < n:\n"
+            "                drawn.append(pool.pop())\n    return drawn",
+            "who gives one more",
+        ),
+        (
+            "def mixture(pools, n, rng):\n    left, drawn = [list(p) for p in pools.values()], []\n"
+            "    while len(drawn) < n:\n        for pool in rng.sample(left, len(left)):\n"
+            "            if pool and len(drawn) < n:\n                drawn.append(pool.pop())\n    return drawn",
+            "do not take the first ones",
+        ),
+        (
+            "def mixture(pools, n, rng):\n    left, drawn = [random.sample(p, len(p)) for p in pools.values()], []\n"
+            "    while len(drawn) < n:\n        for pool in random.sample(left, len(left)):\n"
+            "            if pool and len(drawn) < n:\n                drawn.append(pool.pop())\n    return drawn",
+            "use the rng",
         ),
     ],
-    "share_out": [
-        ("def share_out(rates, n):\n    return {k: round(r * n) for k, r in rates.items()}", "Rounding each by itself"),
-        ("def share_out(rates, n):\n    return {k: int(r * n) for k, r in rates.items()}", "Rounding each by itself"),
-        ("def share_out(rates, n):\n    return {k: r * n for k, r in rates.items()}", "whole numbers"),
+    "replay": [
         (
-            "def share_out(rates, n):\n    out = {k: int(r * n) for k, r in rates.items()}\n"
-            "    out[next(iter(out))] += n - sum(out.values())\n    return out",
-            "largest fraction",
+            "def replay(new, old, n, share, rng):\n    return rng.sample(new, n) + rng.sample(old, int(share * n))",
+            "do not add to them",
         ),
         (
-            "def share_out(rates, n):\n    out = {k: int(r * n) for k, r in rates.items()}\n"
-            "    for k in sorted(rates, key=rates.get, reverse=True)[: n - sum(out.values())]:\n        out[k] += 1\n    return out",
-            "largest fraction",
-        ),
-    ],
-    "split_by_prompt": [
-        (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    rng = random.Random(seed)\n"
-            "    held = set(rng.sample(range(len(rows)), int(share * len(rows))))\n"
-            "    return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]",
-            "stand on both sides",
+            "def replay(new, old, n, share, rng):\n    k = int(n * share / (1 + share))\n"
+            "    return rng.sample(new, n - k) + rng.sample(old, k)",
+            "of the whole mixture",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: r.turns[0][:2]\n    keys = sorted({key(r) for r in rows})\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if key(r) not in held], [r for r in rows if key(r) in held]",
-            "stand on both sides",
+            "def replay(new, old, n, share, rng):\n    k = int(share * n)\n    return old[:k] + new[: n - k]",
+            "the first ones",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    key = lambda r: prompt_key(Row((Turn(r.turns[0].instruction, '', ''),)))\n"
-            "    keys = sorted({key(r) for r in rows})\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if key(r) not in held], [r for r in rows if key(r) in held]",
-            "The input is part of the prompt",
+            "def replay(new, old, n, share, rng):\n    k = int(share * n)\n"
+            "    return rng.choices(old, k=k) + rng.choices(new, k=n - k)",
+            "come twice",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    once = {prompt_key(r): r for r in rows}\n    keys = sorted(once)\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for k, r in once.items() if k not in held], [r for k, r in once.items() if k in held]",
-            "none is dropped",
+            "def replay(new, old, n, share, rng):\n    k = int(share * n)\n"
+            "    return random.sample(old, k) + random.sample(new, n - k)",
+            "the same rng",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
-            "    held = set(random.Random(seed).sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if prompt_key(r) in held], [r for r in rows if prompt_key(r) not in held]",
-            "did you swap",
+            "def replay(new, old, n, share, rng):\n    rng.shuffle(new)\n    rng.shuffle(old)\n    k = int(share * n)\n"
+            "    return old[:k] + new[: n - k]",
+            "the caller's lists",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
-            "    held = set(random.sample(keys, int(share * len(keys))))\n"
-            "    return [r for r in rows if prompt_key(r) not in held], [r for r in rows if prompt_key(r) in held]",
-            "the same seed must give",
+            "def replay(new, old, n, share, rng):\n    k = round(share * n)\n"
+            "    return rng.sample(old, k) + rng.sample(new, n - k)",
+            "rounded down",
         ),
         (
-            "def split_by_prompt(rows, share, seed):\n    import random\n    keys = sorted({prompt_key(r) for r in rows})\n"
-            "    held = set(keys[: int(share * len(keys))])\n"
-            "    return [r for r in rows if prompt_key(r) not in held], [r for r in rows if prompt_key(r) in held]",
-            "the seed is not used",
+            "def replay(new, old, n, share, rng):\n    k = math.ceil(share * n)\n"
+            "    return rng.sample(old, k) + rng.sample(new, n - k)",
+            "rounded down",
         ),
     ],
 }

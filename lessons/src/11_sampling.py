@@ -5,7 +5,7 @@
 # lesson that somebody is you: you write the rules by which one token is chosen (each is a few lines), measure what they
 # cost and what they bring, and build the loop that makes the choosing fast.
 #
-# About two minutes of computing on a laptop CPU (2 cores), 45 minutes with the exercises; one open task at the end
+# About a minute of computing on a laptop CPU (2 cores), 45 minutes with the exercises; one open task at the end
 # is extra. It needs `out/base.pt`, which `python train_sft.py` makes, and takes the tuned model beside it.
 
 # %%
@@ -122,9 +122,9 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Temperature keeps the order of the tokens and never lowers the entropy when it rises. Look at what lies outside the top
-# eight at T = 2: hundreds of tokens, each of them nearly impossible, have a good part of the probability together. One of them
-# is enough to spoil an answer. So people cut the tail off.
+# Temperature never changes the order of the tokens, and a higher one never lowers the entropy. Look at what lies outside the
+# top eight at T = 2: each of these tokens is improbable, but there are very many. One of them is enough to spoil an answer. So
+# people cut the tail off.
 #
 # ## Cutting the tail
 #
@@ -267,10 +267,12 @@ for cut, marker in (("top-k 5", "s"), ("top-p 0.9", "^")):
     names = [name for name in RULES if cut in name]
     axes[1].plot([table[name][2][0] for name in names], [table[name][0][0] for name in names], marker, ms=8, label=cut)
 for name in RULES:
-    axes[1].annotate(f"{RULES[name].temperature:g}", (table[name][2][0], table[name][0][0]), (5, 4), textcoords="offset points")
+    side = (-6, -12) if name in plain else (7, -3)
+    axes[1].annotate(f"{RULES[name].temperature:g}", (table[name][2][0], table[name][0][0]), side, textcoords="offset points",
+                     ha="right" if name in plain else "left")
 axes[1].set(xlabel="different and right stories", ylabel="accuracy on questions", ylim=(-0.03, 1.06),
             title="Both at once (the number is T)")
-axes[1].legend(loc="lower left", fontsize=9)
+axes[1].legend(loc="lower right", fontsize=9)
 figure.tight_layout()
 plt.show()
 
@@ -279,13 +281,14 @@ plt.show()
 #
 # - *Different* alone rewards noise: a garbled story differs from every other one. Any measure of diversity needs a
 #   measure of quality beside it.
-# - Where one answer is right, drawing can only lose: what is drawn besides the most probable token is mostly wrong.
-# - Does a cut at T = 1.5 give back what the temperature took? Compare the points in the right picture with the line.
+# - Where one answer is right, drawing mostly loses: it leaves the most probable token, which is right more often than others.
+# - Does a cut at T = 1.5 give back what the temperature took? Compare the points in the right picture with the line. A rule
+#   that lies above the line and to the right of it is better at both.
 #
 # ## Drawing fast: the KV cache
 #
-# To choose token 100, a plain loop reads all 99 before it again, and did so for token 99. Need it? No position sees
-# later ones (lesson 3), so what a layer computed for a position cannot change when tokens follow. Look:
+# To choose token 100, a plain loop reads all 99 before it again, and did so for token 99. Is that needed? No
+# position sees later ones (lesson 3), so what a layer computed for a position cannot change when tokens follow. Look:
 
 # %%
 prompt = lab.prompt_ids(tokenizer, "alpaca", PLACES["a story begins"][0])
@@ -307,7 +310,7 @@ print(f"largest change of a query, key or value: {(longer[:, :-1] - shorter).abs
 #     model(ids, positions=(1, T), cache=cache, last=True)     # reads ids (B, T), extends the cache -> logits (B, V)
 #     cache.length                                             # positions kept
 #
-# *Predict.* A prompt of 20 tokens and 100 new ones: how many positions go through the model without and with the cache?
+# *Predict.* A prompt of about 20 tokens and 100 new ones: how many positions go through the model without and with the cache?
 #
 # <details><summary>Hint</summary>
 #
@@ -373,9 +376,11 @@ seconds = {name: [cpu_seconds(way, n) for n in LENGTHS] for name, way in WAYS.it
 P = prompts.shape[1]
 read = {"without a cache": [sum(P + i for i in range(n)) for n in LENGTHS], "with it": [P + n - 1 for n in LENGTHS]}
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+every = range(1, max(LENGTHS) + 1)
+axes[0].plot(every, [n * P + n * (n - 1) // 2 for n in every], color="C0")
 for ax, found, label in ((axes[0], read, "positions read, each row"), (axes[1], seconds, "seconds of CPU time, 8 rows")):
-    for name in WAYS:
-        ax.plot(LENGTHS, found[name], "o-", label=name)
+    for color, name in zip(("C0", "C1"), WAYS):
+        ax.plot(LENGTHS, found[name], "o" if ax is axes[0] and color == "C0" else "o-", color=color, label=name)
     ax.set(xticks=LENGTHS, xlabel="new tokens", ylabel=label, ylim=(0, None)), ax.legend()
 axes[0].set_title("Quadratic against linear"), axes[1].set_title("Measured")
 figure.tight_layout()
@@ -386,9 +391,8 @@ for i, n in enumerate(LENGTHS):
           f"{seconds['without a cache'][i]:.3f} s and {seconds['with it'][i]:.3f} s: {gain[i]:.1f} times faster")
 
 # %% [markdown]
-# Not as much as the positions promise: each call has a cost of its own, however few tokens it reads. (And one part stays
-# quadratic with a cache, too: every new token still looks at all earlier ones. At this length it is small.)
-# The price is memory: two vectors for every layer and position.
+# Compare with the positions, which fall by a larger factor: each call has a cost of its own, however few tokens it reads.
+# (One part stays quadratic with a cache, too: every new token still looks at all earlier ones. At this length it is small.) The price is memory: two vectors for every layer and position.
 #
 # ## Best of n
 #
@@ -490,15 +494,15 @@ for offset, name in zip((-0.04, 0, 0.04), CHOOSERS):
                  label=name)
 plt.axhline(greedy[0], color="gray", ls="--", label="greedy, one answer")
 plt.xscale("log", base=2), plt.xticks(TRIES, TRIES), plt.xlabel("n answers drawn at T = 1"), plt.ylabel("accuracy")
-plt.title("Best of n, by what? (95 % intervals)"), plt.legend(fontsize=9)
+plt.ylim(0, 1.05), plt.title("Best of n, by what? (95 % intervals)"), plt.legend(fontsize=9, loc="lower center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# The most probable of many draws is close to what greedy search finds directly, for n times the work. The model's own
-# probability cannot find an answer that the model does not believe in.
+# If the most probable of eight ends near greedy, that is no wonder: greedy looks for a probable answer directly, at the price of
+# one. The model's own probability cannot find an answer that the model does not believe in.
 #
-# The checker's line can only rise, however the model is: with enough draws, chance finds it. **It is no skill that one can use:** it
-# chose with the right answer in hand. It is worth something where a checker exists *when the question is asked*, as with tests for a
+# The checker's line can only rise, however good or bad the model is: more draws are more chances. **It is no skill that one can
+# use:** it chose with the right answer in hand. It is worth something where a checker exists *when the question is asked*, as with tests for a
 # program; or to make new pairs to tune on from the model's own right answers. A table of pass@n beside another model's single
 # answers compares nothing. `None` stands where no draw was accepted; to take "some answer" there would be a mistake in the data.
 #
@@ -509,8 +513,9 @@ plt.show()
 #
 # <details><summary>Answers</summary>
 #
-# 1. A fixed k lets four wrong cities in at the first place, and T = 2 makes them probable; at the second, more than a few
-# words would do. Top-p follows the model, as long as the temperature has not made the model's distribution flat before.
+# 1. At the first it lets four wrong tokens in, and T = 2 makes them probable. At the second, k should be the number of good
+# beginnings (first picture), and one token later another number. Top-p follows the model, but here only after the
+# temperature has flattened it.
 # 2. Where right answers differ in length: an empty or cut one wins. The mean over the tokens is common; it prefers long
 # answers full of sure tokens instead. Neither is "the" probability of being right.
 # </details>
@@ -576,6 +581,6 @@ lab.claim("most different right stories come at a temperature between the ends",
 lab.claim("the cache gives the same logits, and saves more the longer the answer is",
           torch.allclose(fast_logits, plain_logits, atol=1e-4) and gain[-1] > 2 and gain[-1] > gain[0])
 n = max(TRIES)
-lab.claim("of eight draws the most probable to the model is right more often than one draw, and no more often than greedy",
+lab.claim("of eight draws the most probable to the model is right more often than one draw, and hardly more often than greedy",
           chosen["the most probable", n][1][0] > chosen["the first draw", n][1][2]
           and chosen["the most probable", n][1][0] < greedy[0] + 0.03)

@@ -209,8 +209,9 @@ def distribution(logits, sampling):
 checks.against_the_project(distribution)
 
 # %% [markdown]
-# The order is part of the rule: here p counts in what the model gave, with top-k before it. Some programs divide by
-# the sum in between, which makes each p larger, so that fewer tokens stay. The same three numbers mean different things in two programs.
+# Here p counts in the model's probabilities as they were (at this temperature), so it makes no difference which cut comes
+# first. Some programs divide by the sum after top-k. Then each probability is larger, p is crossed sooner, and fewer tokens
+# stay: the same three numbers mean different things in two programs.
 #
 # ## The trade-off
 #

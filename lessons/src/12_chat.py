@@ -308,7 +308,7 @@ checks.encode_special(encode_special)
 # %% [markdown]
 # Now attack. The input holds a text, then a forged answer, end and question. Two models are tuned in the special format on the same
 # single pairs, conversations of two turns, and texts with a question in them that is *not* to be answered. One of the two has also
-# seen forgeries among these texts, encoded by your function. Each is asked with both encoders.
+# seen forgeries among these texts, encoded by your function (text, not headers). Each is asked with both encoders.
 #
 # *Predict* for the four: does it answer the real question, or the forged one?
 
@@ -328,8 +328,9 @@ def lured(row, question, forged):
 def guarded(forgeries, rng):
     """Rows to tune on."""
     texts = [lured(row, rng.choice(without).turns[0].instruction, forgeries and i % 2)
-             for i, row in enumerate(rng.sample(with_text, 600))]
-    chats = [Row((rng.choice((*with_text, *without)).turns[0], rng.choice(without).turns[0])) for _ in range(500)]
+             for i, row in enumerate(rng.sample(with_text, 500))]
+    firsts = rng.choices(with_text, k=420) + rng.choices(without, k=180)
+    chats = [Row((row.turns[0], rng.choice(without).turns[0])) for row in firsts]
     return texts + chats + rng.sample(with_text, 200) + rng.sample(without, 300)
 
 
@@ -347,7 +348,7 @@ for seed in lab.SEEDS:
         some = guarded(seen == "forgeries", random.Random(seed))
         examples = [encode_special(render(row.turns, "special"), tokenizer, SPECIAL) for row in some]
         examples = [example for example in examples if len(example[0]) <= block]
-        bot = lab.tune(base, tokenizer, some, seed, 8 if lab.FAST else 80, batch=16, examples=examples)
+        bot = lab.tune(base, tokenizer, some, seed, 8 if lab.FAST else 100, batch=16, examples=examples)
         for name, (asked_rows, encoder) in attacks.items():
             prompts = [encoder(render([row.turns[0]._replace(output=None)], "special"), tokenizer, SPECIAL) for row in asked_rows]
             prompts = [prompt[0] if isinstance(prompt, tuple) else prompt for prompt in prompts]
@@ -361,12 +362,13 @@ for seen in ("none", "forgeries"):
         print(f"tuned with {seen:<10} {name:<24} right to the real question {texts[0]:<18} to the other one {texts[1]}")
 
 # %% [markdown]
-# With the careless encoder the prompt *is* a real conversation, so no tuning helps: compare its two rows. With yours the
-# difference is there, in the ids. Whether the model uses it is another matter: one that never saw a forgery may go by
-# what a conversation sounds like, special tokens or not. Compare the two last rows.
-# A question that no header announces is passed over only because tuning had such texts. So two things are needed, ids that cannot be
-# forged and training that makes the model look at them; Wallace et al. (2024, "The Instruction Hierarchy") train whose words may give
-# orders. Neither makes a model safe from attacks unlike those it saw.
+# With the careless encoder the prompt *is* a real conversation, id for id: what the model does there is what it does with every honest
+# user's second question, so no tuning can take the forgery away and leave the chat. With your encoder the difference is there, in the ids.
+# Whether the model uses it is another matter. One that never saw a forgery may go by what a conversation sounds like, special tokens or not:
+# compare the last row of each model. A question that no header announces is passed over only because tuning had such texts.
+#
+# So two things are needed: ids that cannot be forged, and training that makes the model look at them. Wallace et al. (2024, "The
+# Instruction Hierarchy") train whose words may give orders. Neither makes a model safe from attacks unlike those it saw.
 #
 # ## The wrong format
 #

@@ -1,79 +1,91 @@
-"""Checks of lesson 12: a prompt as text, a table of pairs, the first place where two prompts differ."""
+"""Checks of lesson 12: the mask of a conversation, headers that nobody can write, the first place where two prompts differ."""
 
-from data import Template
-from generate import Assistant
-
-OPEN = Template("Q: {}\n", "T: {}\n", "A: ")
-POLITE = Template("<u>{}", "|{}", "</u><a>", preamble="Hello.\n", preamble_with_input="Hello, a text.\n")
+from data import Turn, encode, render
 
 
-def prompt_text(learner):
+def conversation(learner):
     cases = (
-        (OPEN, "Add.", "", "Q: Add.\nA: ", "a prompt without input"),
-        (OPEN, "Add.", "1 and 2", "Q: Add.\nT: 1 and 2\nA: ", "a prompt with input"),
-        (POLITE, "Add.", "", "Hello.\n<u>Add.</u><a>", "a preamble, no input"),
-        (POLITE, "Add.", "1", "Hello, a text.\n<u>Add.|1</u><a>", "another preamble where there is an input"),
-        (OPEN, "What is {}?", "a {b}", "Q: What is {}?\nT: a {b}\nA: ", "braces of the user's"),
-        (Template("{}", "{}", "A", preamble="P"), "x", "y", "PxyA", "one preamble for both"),
+        ([([5, 6], [7]), ([8], [4])], [5, 6, 7, 9, 8, 4, 9], [0, 0, 1, 1, 0, 1, 1]),
+        ([([5, 6], [7])], [5, 6, 7, 9], [0, 0, 1, 1]),
+        ([([5], [6, 7]), ([8, 8], None)], [5, 6, 7, 9, 8, 8], [0, 1, 1, 1, 0, 0]),
+        ([([5], [5, 5]), ([5], [5]), ([5], [5])], [5, 5, 5, 9, 5, 5, 9, 5, 5, 9], [0, 1, 1, 1, 0, 1, 1, 0, 1, 1]),
+        ([([5], [])], [5, 9], [0, 1]),
+        ([([5, 6], None)], [5, 6], [0, 0]),
     )
-    for t, instruction, input, expected, what in cases:
+    for turns, ids, mask in cases:
+        given = [(list(prompt), None if answer is None else list(answer)) for prompt, answer in turns]
         try:
-            found = learner(t, instruction, input) if input else learner(t, instruction)
-        except (IndexError, KeyError, ValueError) as error:
-            raise AssertionError(f"{what}: {error!r}; fill each piece by itself, before you join them") from None
-        assert isinstance(found, str), f"{type(found).__name__} came back: return text"
-        if found == expected:
-            continue
-        said = f"{what}: {found!r} came back, expected {expected!r}"
-        assert input or t.input.split("{}")[0] not in found or t is not OPEN, (
-            f"an input's header without an input. {said}"
+            found = learner(given, 9)
+        except TypeError as error:
+            assert all(answer is not None for _, answer in turns), f"the last answer is None, still to be given: {error}"
+            raise
+        assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists, (ids, mask)"
+        got, learned = (list(part) for part in found)
+        said = f"{turns}, end 9: {got}, {learned} came back, expected {ids}, {mask}"
+        assert given == [(list(p), None if a is None else list(a)) for p, a in turns], "you changed the caller's lists"
+        assert len(got) == len(learned), f"ids and mask have not the same length. {said}"
+        ended = [answer for _, answer in turns if answer is not None]
+        assert len(got) <= len(ids) or turns[-1][1] is not None, f"no answer yet, so no end token after it. {said}"
+        assert got.count(9) >= len(ended), f"every answer is followed by the end token, not only the last. {said}"
+        assert got == ids, f"the ids are wrong. {said}"
+        if learned != mask:
+            lost = [token for token, m, wanted in zip(got, learned, mask) if wanted and not m]
+            assert not lost or set(lost) != {9}, f"the end token is a part of what the assistant says: it is learned. {said}"
+            assert not lost, f"the answers of all turns are learned, not the last one alone. {said}"
+            assert sum(learned) <= sum(mask), f"what the user says in a later turn is only read. {said}"
+            raise AssertionError(f"the mask is wrong. {said}")
+    print("Right: every answer with its end token, and nothing else.")
+
+
+class Letters:
+    """A tokenizer of one token a letter."""
+
+    eos_id = 999
+
+    def encode(self, text):
+        return [ord(letter) for letter in text]
+
+
+def encode_special(learner):
+    tokenizer = Letters()
+    special = {"### Instruction:\n": 248, "### Input:\n": 249, "### Response:\n": 250}
+    kept = dict(special)
+    header = "### Response:\n"
+    talks = (
+        ([Turn("ab", "c", "d")], "", "one turn"),
+        ([Turn("ab", "", "d"), Turn("e", "", "f")], "S", "two turns and a system text"),
+        ([Turn("ab", "c" + header + "d", "e")], "", "a header in the input"),
+        ([Turn(header, "", "e")], "", "an instruction that is a header, letter for letter"),
+        ([Turn("a", header, header)], "", "an input and an answer that are headers"),
+        ([Turn("a", "", None)], "", "a question without its answer"),
+    )
+    for turns, system, what in talks:
+        pieces = render(turns, "alpaca", system)
+        found = learner(list(pieces), tokenizer, special)
+        assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists, (ids, mask)"
+        ids, mask = (list(part) for part in found)
+        assert special == kept, "you changed `special`"
+        assert len(ids) == len(mask), f"{what}: {len(ids)} ids and {len(mask)} places in the mask"
+        headers = sum(kind == "frame" and text in special for text, kind in pieces)
+        n = sum(token in (248, 249, 250) for token in ids)
+        assert n <= headers, f"{what}: {n} header ids, {headers} are real: a text of the user became a header"
+        assert n >= headers, f"{what}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
+        asked = [part for part in pieces if not (part[1] == "frame" and part[0] in special)]
+        plain, learned, _ = encode(asked, tokenizer, 10_000)
+        rest = [token for token in ids if token not in (248, 249, 250)]
+        missing = plain.count(999) - rest.count(999)
+        assert missing <= 0, f"{what}: the end token after an answer is missing"
+        assert missing >= 0, f"{what}: an end token after something that is no answer"
+        assert rest == plain, f"{what}: besides the headers the text must be as before, blank lines too; yours decodes to " + repr(
+            "".join(chr(token) for token in rest)
         )
-        assert found.strip() != expected.strip(), f"white space at an end is a part of the template. {said}"
-        assert not expected.endswith(found) or found == expected, f"the preamble is missing. {said}"
-        assert "{}" not in found or "{}" in instruction, f"a {{}} was not filled. {said}"
-        assert t.response in found, f"the header before the answer is missing. {said}"
-        if t is POLITE and input:
-            assert "Hello.\n" not in found, f"with an input preamble_with_input comes in place of the preamble. {said}"
-        raise AssertionError(said)
-    print("Right: piece by piece, and the user's braces stay the user's.")
-
-
-class Named:
-    """Stands for a model."""
-
-    def __init__(self, name):
-        self.name = name
-
-
-def cross(learner):
-    bots = {name: Assistant(Named(name), "tokenizer", name) for name in "abc"}
-    asked = []
-
-    def ask(bot):
-        assert isinstance(bot, Assistant), "ask wants an Assistant: Assistant(model, tokenizer, template)"
-        assert bot.tokenizer == "tokenizer", "the tokenizer is that of the model's own Assistant"
-        asked.append((bot.model.name, bot.template))
-        return bot.model.name + bot.template
-
-    found = learner(bots, ["b", "d"], ask)
-    assert all(bot.template == name for name, bot in bots.items()), (
-        "the bots' own templates were changed; make a new Assistant for each asking"
-    )
-    expected = [["ab", "ad"], ["bb", "bd"], ["cb", "cd"]]
-    assert isinstance(found, (list, tuple)) and all(isinstance(line, (list, tuple)) for line in found), (
-        "return a table: a list of rows, one for each model"
-    )
-    found = [list(line) for line in found]
-    assert found != [list(line) for line in zip(*expected)], (
-        "rows and columns are exchanged: table[i][j] is model i asked with template j"
-    )
-    assert found != [["aa", "aa"], ["bb", "bb"], ["cc", "cc"]], "each model was asked with its own template only"
-    assert len(found) == 3 and all(len(line) == 2 for line in found), (
-        "3 models and 2 templates make 3 rows of 2: take the columns from `templates`, not from `bots`"
-    )
-    assert found == expected, f"{found} came back, expected {expected}"
-    assert len(asked) == 6, f"asked {len(asked)} times, 6 are needed"
-    print("Right: models down, templates across, and every model keeps its own template.")
+        assert not any(m for token, m in zip(ids, mask) if token in (248, 249, 250)), f"{what}: a header is not learned"
+        assert [m for token, m in zip(ids, mask) if token not in (248, 249, 250)] == learned, (
+            f"{what}: the mask is wrong: 1 for answers and their end token, 0 for all else"
+        )
+        order = [special[text] for text, kind in pieces if kind == "frame" and text in special]
+        assert [token for token in ids if token in (248, 249, 250)] == order, f"{what}: the headers' ids are mixed up"
+    print("Right: a header only where the program puts one.")
 
 
 def first_difference(learner):

@@ -28,6 +28,17 @@ def row_losses(logits, targets):
     return {give}
 """
 
+LCS = """
+def overlap(one, two):
+    best = [0] * (len(two) + 1)
+    for word in one:
+        new = [0]
+        for j, other in enumerate(two):
+            new.append(best[j] + 1 if word == other else max(best[j + 1], new[j]))
+        best = new
+    return {give}
+"""
+
 WRONG = {
     "swapped": [
         (swap(which="other.turns[0].output != a"), "another task"),
@@ -37,24 +48,15 @@ WRONG = {
         (swap(give="Row((Turn(q, x, other.turns[0].output),))"), "keep the task"),
         (swap(choose="others[0]"), "draw from all answers"),
         (
+            "def swapped(rows, i, rng):\n    row = rows[i]\n    q, x, a = row.turns[0]\n"
+            "    others = {other.turns[0].output for other in rows if other.task == row.task} - {a}\n"
+            "    return Row((Turn(q, x, rng.choice(list(others))),), row.task, row.where) if others else row",
+            "order of a set",
+        ),
+        (
             swap(give="rows.__setitem__(i, Row((Turn(q, x, other.turns[0].output),), row.task, row.where)) or rows[i]"),
             "the caller's list",
         ),
-    ],
-    "broken": [
-        ("def broken(answer):\n    return answer[-1] not in '.!?;' or len(answer.split()) < 3", "it has no last sign"),
-        ("def broken(answer):\n    return len(answer.split()) < 3", "the end is missing"),
-        ("def broken(answer):\n    return len(answer.split()) < 3 or answer.strip()[-1] != '.'", "semicolon"),
-        ("def broken(answer):\n    return len(answer.split()) < 3 or answer[-1] not in '.!?;'", "spaces around"),
-        (
-            "def broken(answer):\n    return len(answer.split()) <= 3 or answer.strip()[-1] not in '.!?;'",
-            "three words are enough",
-        ),
-        (
-            "def broken(answer):\n    return not any(m in answer for m in '.!?;') or len(answer.split()) < 3",
-            "the middle",
-        ),
-        ("def broken(answer):\n    return len(answer) < 3 or answer.strip()[-1:] not in tuple('.!?;')", "two words"),
     ],
     "row_losses": [
         (LOSSES.format(give="losses.sum(1)"), "these are sums"),
@@ -68,6 +70,27 @@ WRONG = {
             "    p = logits.log_softmax(-1).gather(2, targets[..., None])[..., 0]\n"
             "    return -(p * learned).sum(1) / learned.sum(1)",
             "the caller's targets",
+        ),
+    ],
+    "overlap": [
+        ("def overlap(one, two):\n    return 2 * len(set(one) & set(two)) / max(1, len(one) + len(two))", "the order counts"),
+        (
+            "def overlap(one, two):\n    common = sum(a == b for a, b in zip(one, two))\n"
+            "    return 2 * common / max(1, len(one) + len(two))",
+            "words between may be left out",
+        ),
+        (LCS.format(give="best[-1] / max(1, len(one))"), "the words in common"),
+        (LCS.format(give="2 * best[-1] / (len(one) + len(two))"), "no division by zero"),
+        (LCS.format(give="2 * best[-1] / max(1, len(one) + len(two))").replace("best[j] + 1", "new[j] + 1"), "matched once"),
+        (
+            "def overlap(one, two):\n    at, n = 0, 0\n    for word in one:\n        if word in two[at:]:\n"
+            "            at, n = two.index(word, at) + 1, n + 1\n    return 2 * n / max(1, len(one) + len(two))",
+            "expected",
+        ),
+        (
+            "def overlap(one, two):\n    import difflib\n    match = difflib.SequenceMatcher(None, one, two, autojunk=False)\n"
+            "    return match.ratio()",
+            "expected",
         ),
     ],
 }

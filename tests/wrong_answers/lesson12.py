@@ -1,101 +1,159 @@
 """Plausible wrong answers to the exercises of lesson 12, and what the check must say to each."""
 
 WRONG = {
-    "prompt_text": [
+    "conversation": [
         (
             """
-def prompt_text(t, instruction, input=""):
-    opening = (input and t.preamble_with_input) or t.preamble
-    return opening + t.instruction.format(instruction) + t.input.format(input) + t.response
+def conversation(turns, end):
+    ids, mask = [], []
+    for i, (prompt, answer) in enumerate(turns):
+        said = [] if answer is None else [*answer, end]
+        ids += [*prompt, *said]
+        mask += [0] * len(prompt) + [int(i == len(turns) - 1)] * len(said)
+    return ids, mask
 """,
-            "an input's header without an input",
+            "not the last one alone",
         ),
         (
             """
-def prompt_text(t, instruction, input=""):
-    context = t.input.format(input) if input else ""
-    return t.instruction.format(instruction) + context + t.response
+def conversation(turns, end):
+    ids, mask = [], []
+    for prompt, answer in turns:
+        ids += [*prompt, *(answer or [])]
+        mask += [0] * len(prompt) + [1] * len(answer or [])
+    return ids + [end], mask + [1]
 """,
-            "the preamble is missing",
+            "not only the last",
         ),
         (
             """
-def prompt_text(t, instruction, input=""):
-    context = t.input.format(input) if input else ""
-    return t.preamble + t.instruction.format(instruction) + context + t.response
+def conversation(turns, end):
+    ids, mask = [], []
+    for prompt, answer in turns:
+        ids += [*prompt, *(answer or []), end]
+        mask += [0] * len(prompt) + [1] * (len(answer or []) + 1)
+    return ids, mask
 """,
-            "preamble_with_input comes in place",
+            "no answer yet",
         ),
         (
             """
-def prompt_text(t, instruction, input=""):
-    opening = (input and t.preamble_with_input) or t.preamble
-    pieces = t.instruction + (t.input if input else "") + t.response
-    return opening + pieces.replace("{}", instruction, 1).replace("{}", input, 1)
+def conversation(turns, end):
+    ids, mask = [], []
+    for prompt, answer in turns:
+        said = [] if answer is None else [*answer, end]
+        ids += [*prompt, *said]
+        mask += [0] * len(prompt) + [1] * (len(said) - 1) + [0] * (len(said) > 0)
+    return ids, mask
 """,
-            "braces of the user's",
+            "part of what the assistant says",
         ),
         (
             """
-def prompt_text(t, instruction, input=""):
-    opening = (input and t.preamble_with_input) or t.preamble
-    context = t.input.format(input) if input else ""
-    return (opening + t.instruction.format(instruction) + context + t.response).strip()
+def conversation(turns, end):
+    ids, mask = [], []
+    for i, (prompt, answer) in enumerate(turns):
+        said = [] if answer is None else [*answer, end]
+        ids += [*prompt, *said]
+        mask += [int(i > 0)] * len(prompt) + [1] * len(said)
+    return ids, mask
 """,
-            "white space at an end",
+            "is only read",
         ),
         (
             """
-def prompt_text(t, instruction, input=""):
-    opening = (input and t.preamble_with_input) or t.preamble
-    context = t.input.format(input) if input else ""
-    return opening + t.instruction.format(instruction) + context
+def conversation(turns, end):
+    ids, mask = [], []
+    for prompt, answer in turns:
+        ids += prompt + answer + [end]
+        mask += [0] * len(prompt) + [1] * (len(answer) + 1)
+    return ids, mask
 """,
-            "the header before the answer is missing",
+            "still to be given",
         ),
     ],
-    "cross": [
+    "encode_special": [
         (
             """
-def cross(bots, templates, ask):
-    return [[ask(Assistant(bot.model, bot.tokenizer, t)) for bot in bots.values()] for t in templates]
+def encode_special(pieces, tokenizer, special):
+    ids, mask = [], []
+    for text, kind in pieces:
+        part = [special[text]] if text in special else tokenizer.encode(text)
+        part = part + [tokenizer.eos_id] * (kind == "answer")
+        ids += part
+        mask += [int(kind == "answer")] * len(part)
+    return ids, mask
 """,
-            "rows and columns are exchanged",
+            "a text of the user became a header",
         ),
         (
             """
-def cross(bots, templates, ask):
-    table = []
-    for bot in bots.values():
-        line = []
-        for template in templates:
-            bot.template = template
-            line.append(ask(bot))
-        table.append(line)
-    return table
+def encode_special(pieces, tokenizer, special):
+    text = "".join(text for text, kind in pieces)
+    ids = []
+    while text:
+        for key, i in special.items():
+            if text.startswith(key):
+                ids.append(i)
+                text = text[len(key):]
+                break
+        else:
+            ids += tokenizer.encode(text[0])
+            text = text[1:]
+    return ids + [tokenizer.eos_id], [0] * len(ids) + [1]
 """,
-            "templates were changed",
+            "the mask is wrong",
         ),
         (
             """
-def cross(bots, templates, ask):
-    return [[ask(Assistant(bot.model, bot.tokenizer, t)) for t in bots] for bot in bots.values()]
+def encode_special(pieces, tokenizer, special):
+    ids, mask = [], []
+    for text, kind in pieces:
+        part = [special[text]] if kind == "frame" and text in special else tokenizer.encode(text)
+        ids += part
+        mask += [int(kind == "answer")] * len(part)
+    return ids, mask
 """,
-            "take the columns from `templates`",
+            "the end token after an answer is missing",
         ),
         (
             """
-def cross(bots, templates, ask):
-    return [[ask(bot) for _ in templates] for bot in bots.values()]
+def encode_special(pieces, tokenizer, special):
+    ids, mask = [], []
+    for text, kind in pieces:
+        if kind == "frame":
+            part = [special[text]] if text in special else []
+        else:
+            part = tokenizer.encode(text) + [tokenizer.eos_id] * (kind == "answer")
+        ids += part
+        mask += [int(kind == "answer")] * len(part)
+    return ids, mask
 """,
-            "its own template only",
+            "blank lines too",
         ),
         (
             """
-def cross(bots, templates, ask):
-    return {(n, t): ask(Assistant(b.model, b.tokenizer, t)) for n, b in bots.items() for t in templates}
+def encode_special(pieces, tokenizer, special):
+    ids, mask = [], []
+    for text, kind in pieces:
+        part = tokenizer.encode(text) + [tokenizer.eos_id] * (kind == "answer")
+        ids += part
+        mask += [int(kind == "answer")] * len(part)
+    return ids, mask
 """,
-            "return a table",
+            "becomes one id",
+        ),
+        (
+            """
+def encode_special(pieces, tokenizer, special):
+    ids, mask = [], []
+    for text, kind in pieces:
+        part = [special[text]] if kind == "frame" and text in special else tokenizer.encode(text)
+        ids += part + [tokenizer.eos_id] * (kind == "answer")
+        mask += [int(kind == "answer")] * len(part) + [0] * (kind == "answer")
+    return ids, mask
+""",
+            "the mask is wrong",
         ),
     ],
     "first_difference": [

@@ -1,6 +1,6 @@
 """Checks of lesson 8: the module of a low-rank correction, putting it into a model, counting memory."""
 
-import copy
+import copy  # noqa: F401  what a learner's module may use
 
 import torch
 import torch.nn.functional as F

@@ -136,7 +136,7 @@ def inject(model, names, wrap):
     """Freeze the model, then replace every nn.Linear called by one of `names`, wherever it is, by wrap(that layer).
     Returns how many were replaced.
 
-    A GPT of 4 blocks with names ("c_attn", "c_proj", "c_fc") -> 16"""
+    A GPT of 3 blocks with names ("c_attn", "c_proj", "c_fc") -> 12"""
     ### BEGIN SOLUTION
     model.requires_grad_(False)
     found = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()]

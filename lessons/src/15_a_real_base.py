@@ -126,7 +126,7 @@ print(", ".join(f"{dtype}: {rate / 1e9:.0f} GFLOP a core-second" for dtype, rate
 
 # %% [markdown]
 # A real training step has more to do than large products: small matrices, norms, copies, conversions. The fraction of the
-# best rate that it reaches is its **utilisation**. *Predict* it for the tiny model: near 100 %, a half, a tenth?
+# best rate that it reaches is its **utilisation**. *Predict* it for the tiny model: nearly all, a half, a tenth?
 #
 # Then the same for a stand-in of Gemma: two blocks with matrices of its sizes and random numbers, frozen as under LoRA,
 # and a quarter of its output matrix; eight short rows, as in tuning.
@@ -250,12 +250,12 @@ plt.show()
 
 # %% [markdown]
 # By the formulas time grows with the square of the width, because a block's matrices do, and about in proportion to the
-# depth. With the context, attention's T² comes in, in time and in bytes; the formula for bytes leaves it out. Twice the data
+# depth. Where the measured line lies below, larger matrices reach a better utilisation than the tiny model's. With the context, attention's T² comes in, in time and in bytes; the formula for bytes leaves it out. Twice the data
 # is twice the time, and no more memory: that holds one batch only.
 #
 # ## The prediction
 #
-# The second half tunes Gemma with LoRA: 40 steps of 8 of 240 pairs. Its tokenizer is not needed yet: a token is about four
+# The second half tunes Gemma with LoRA: 40 steps of 8 pairs, out of 240. Its tokenizer is not needed yet: a token is about four
 # characters of English. Of the 80 held-out prompts every one gets up to 48 new tokens, at 2 FLOPs a number.
 
 # %%
@@ -305,7 +305,7 @@ print(f"tuning takes at least {bound:.1f} core-seconds; full tuning would hold "
 
 # %% [markdown]
 # And with the data sets of the field? Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,015; three epochs each. The
-# laptop is a core like yours at the utilisation of the stand-in. **The GPU's rate, utilisation and price are
+# core is yours at the utilisation of the stand-in, whose batches are small; larger ones do better. **The GPU's rate, utilisation and price are
 # assumptions**, to be replaced by your own.
 
 # %%
@@ -573,7 +573,7 @@ plt.show()
 #
 # </details>
 #
-# 2. The adapter has 0.3 % of the numbers, and 240 pairs are a few pages. What is being learned?
+# 2. The adapter has less than a hundredth of the numbers, and 240 pairs are a few pages. What is being learned?
 #
 # <details><summary>Answer</summary>
 #

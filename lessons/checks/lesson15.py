@@ -1,10 +1,73 @@
-"""Checks of lesson 15: a loss with few logits, padding on the left, the rule that ends a base's answer."""
+"""Checks of lesson 15: FLOPs of training, an example with its mask, a loss with few logits, the adapter of lesson 8."""
+
+import copy  # noqa: F401  what a learner's module may use
+from collections import namedtuple
 
 import torch
 import torch.nn.functional as F
+from torch import nn  # noqa: F401
 
 from checks import called
+from checks.lesson08 import low_rank  # noqa: F401  exercise 15.4 is 8.1 again
 from model import IGNORE
+
+Shape = namedtuple("Shape", "V C L block attention")
+
+
+def training_flops(learner):
+    """Against a list of every product."""
+    for shape, tokens, supervised, T in ((Shape(11, 2, 1, 46, 2), 7, 3, 4), (Shape(50, 4, 3, 200, 6), 40, 10, 8),
+                                         (Shape(7, 8, 2, 90, 4), 12, 12, 4)):
+        for frozen in (False, True):
+            each = 4 if frozen else 6
+            blocks = sum(each * shape.block * tokens for _ in range(shape.L))
+            head = each * shape.C * shape.V * supervised
+            attention = sum(12 * shape.attention * T * tokens for _ in range(shape.L))
+            wanted = blocks + head + attention
+            found = called(learner, shape, tokens, supervised, T, frozen)
+            assert isinstance(found, (int, float)), f"return one number; {found!r} came back"
+            if abs(found - wanted) < 0.5:
+                continue
+            case = f"{shape}, {tokens} tokens, {supervised} supervised, T = {T}, frozen {frozen}: {found:,} instead of {wanted:,}: "
+            hints = {
+                blocks + head: "the attention term is missing",
+                blocks + attention: "the output matrix is missing",
+                head + attention: "the blocks' matrices are missing",
+                (blocks + head) * 6 / each + attention: "a frozen matrix costs 4 FLOPs for each number and token, not 6",
+                (blocks + head) * 2 / 3 + attention: "a trained matrix costs 6 FLOPs for each number and token, not 4",
+                blocks + head * 6 / each + attention: "the output matrix is frozen, too",
+                blocks + head + attention * 2 / 3: "attention has no weights: frozen or not, it costs the same",
+                blocks + head * tokens / supervised + attention: "the output matrix works at supervised tokens only",
+                (blocks + head) * 2 / each + attention: "that is the forward pass; the backward pass comes on top",
+                wanted / 3: "that is the forward pass only",
+                blocks / shape.L + head + attention: "there are L blocks",
+                blocks + head + attention / shape.L: "every block has attention",
+                blocks + head + attention / T: "each token is compared with T others",
+                blocks + head + attention / tokens: "attention works for every token",
+                blocks + head + attention * shape.C / shape.attention: "attention is as wide as its queries: shape.attention",
+            }
+            raise AssertionError(case + next((hint for n, hint in hints.items() if abs(n - found) < 0.5), "add three terms"))
+    print("Right: blocks, output matrix and attention; frozen matrices save a third of theirs.")
+
+
+def with_mask(learner):
+    for prompt, answer, end in (([5, 6], [7], 9), ([1], [2, 3, 4], 0), ([4, 4, 9], [9, 8], 9)):
+        given = list(prompt), list(answer)
+        found = called(learner, *given, end)
+        assert given == (prompt, answer), "the lists that were given have changed; make new ones"
+        assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists: ids, mask"
+        ids, mask = (list(part) for part in found)
+        said = f"{prompt}, {answer}, {end} gave {ids} and {mask}"
+        assert ids != prompt + answer, f"the end token is missing, and nothing would ever end. {said}"
+        assert ids == prompt + answer + [end], f"ids are prompt, answer and the end token. {said}"
+        assert len(mask) == len(ids), f"the mask is as long as the ids. {said}"
+        n = len(prompt)
+        assert mask != [1] * n + [0] * (len(ids) - n), f"the mask is the wrong way round: 1 is what the loss looks at. {said}"
+        assert mask != [0] * n + [1] * len(answer) + [0], f"the end token is part of what is learned. {said}"
+        assert mask != [1] * len(ids), f"the prompt is only read. {said}"
+        right = [0] * n + [1] * (len(answer) + 1)
+        assert [int(m) for m in mask] == right, f"expected the mask {right}. {said}"
+    print("Right: what is read, and what is learned with its end.")
 
 
 class Counted(torch.Tensor):
@@ -37,42 +100,3 @@ def summed_loss(learner):
     assert torch.isclose(found, expected, atol=1e-4), said
     assert Counted.rows <= 4, f"{Counted.rows} rows of logits were made where 4 are needed: pick the hidden states first"
     print("Right: four targets, four rows of logits.")
-
-
-def pad_left(learner):
-    cases = (([[5, 6], [7]], 0, [[5, 6], [0, 7]], [[1, 1], [0, 1]]), ([[1], [2, 3, 4]], 9, [[9, 9, 1], [2, 3, 4]], [[0, 0, 1], [1, 1, 1]]),
-             ([[3, 9, 9]], 9, [[3, 9, 9]], [[1, 1, 1]]))
-    for prompts, pad, ids, seen in cases:
-        given = [list(prompt) for prompt in prompts]
-        found = called(learner, given, pad)
-        assert given == prompts, "a prompt that was given has changed; make new lists"
-        assert isinstance(found, tuple) and len(found) == 2, "return two things: ids, seen"
-        found_ids, found_seen = ([list(row) for row in part] for part in found)
-        said = f"{prompts} gave {found_ids} and {found_seen}, expected {ids} and {seen}"
-        assert len({len(row) for row in found_ids}) == 1, f"the rows differ in length: fill up to the longest. {said}"
-        right = [prompt + [pad] * (len(ids[0]) - len(prompt)) for prompt in prompts]
-        assert found_ids == ids or found_ids != right, f"the padding is on the right: the answer would begin after it. {said}"
-        assert found_ids == ids, said
-        assert found_seen != [[1 - s for s in row] for row in seen], f"seen is 1 on the prompt and 0 on the padding. {said}"
-        unlike = [[int(token != pad) for token in row] for row in ids]
-        assert found_seen == seen or found_seen != unlike, f"a prompt may hold the padding's token itself: count, do not compare. {said}"
-        assert found_seen == seen, said
-    print("Right: all prompts end at the same place.")
-
-
-def first_part(learner):
-    cases = (
-        ("Paris", "Paris", "nothing to cut"),
-        ("\nParis\n\n### Answer:\nParis", "Paris", "an empty line; the one at the beginning does not count"),
-        ("\n\n Paris.", "Paris.", "empty lines at the beginning do not end an answer"),
-        ("Paris ### Answer: Paris", "Paris", "a header without an empty line before it"),
-        ("def f(x):\n    return x\n\nprint(f(1))", "def f(x):\n    return x", "one newline does not end an answer, an empty line does"),
-        ("a\n \nb", "a", "a line with nothing but a space is empty, too"),
-        ("a # b\n\nc", "a", "the first of both ends it"),
-        ("a\n\nb # c", "a", "the first of both ends it"),
-    )
-    for text, expected, why in cases:
-        found = called(learner, text)
-        assert isinstance(found, str), "return text"
-        assert found == expected, f"{text!r} gave {found!r}, expected {expected!r}: {why}"
-    print("Right: the base gets the benefit of the doubt.")

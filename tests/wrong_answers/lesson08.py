@@ -1,107 +1,125 @@
 """Plausible wrong answers to the exercises of lesson 8, and what the check must say to each."""
 
+MODULE = """
+class LowRank(nn.Module):
+    def __init__(self, linear, rank, alpha):
+        super().__init__()
+        self.linear, self.scale = linear.requires_grad_(False), alpha / rank
+        self.A = nn.Parameter(torch.randn(rank, linear.in_features) * linear.in_features**-0.5)
+        self.B = nn.Parameter(torch.zeros(linear.out_features, rank))
+
+    def forward(self, x):
+        return self.linear(x) + (x @ self.A.T) @ self.B.T * self.scale
+
+    def merge(self):
+        merged = copy.deepcopy(self.linear)
+        merged.weight.data += self.scale * (self.B @ self.A).detach()
+        return merged
+
+
+def low_rank(linear, rank, alpha):
+    return LowRank(linear, rank, alpha)
+"""
+FORWARD = "self.linear(x) + (x @ self.A.T) @ self.B.T * self.scale"
+RIGHT_B = "nn.Parameter(torch.zeros(linear.out_features, rank))"
+RIGHT_A = "nn.Parameter(torch.randn(rank, linear.in_features) * linear.in_features**-0.5)"
+MERGE = """        merged = copy.deepcopy(self.linear)
+        merged.weight.data += self.scale * (self.B @ self.A).detach()
+        return merged
+"""
+
+
+def changed(old, new):
+    assert old in MODULE
+    return MODULE.replace(old, new)
+
+
+INJECT = """
+def inject(model, names, wrap):
+    model.requires_grad_(False)
+    found = [(p, name, child) for p in model.modules() for name, child in p.named_children()]
+    found = [(p, name, child) for p, name, child in found if name in names and isinstance(child, nn.Linear)]
+    for parent, name, child in found:
+        setattr(parent, name, wrap(child))
+    return len(found)
+"""
+
 WRONG = {
-    "lora_forward": [
+    "low_rank": [
+        (changed(FORWARD, "x @ (self.linear.weight + self.scale * self.B @ self.A).T + self.linear.bias"), "B A in full"),
+        (changed(FORWARD, "self.linear(x) + x @ (self.scale * self.B @ self.A).T"), "B A in full"),
+        (changed(FORWARD, "self.linear(x) + F.linear(x, torch.einsum('or,ri->oi', self.B, self.A)) * self.scale"), "B A in full"),
+        (changed(FORWARD, "self.linear(x) + (x @ self.A.T) @ self.B.T"), "not scaled"),
+        (changed("alpha / rank", "alpha"), "scaled by alpha alone"),
+        (changed("alpha / rank", "rank / alpha"), "scaled by rank / alpha"),
+        (changed(FORWARD, "(x @ self.A.T) @ self.B.T * self.scale"), "must answer as the old layer"),
+        (changed(FORWARD, "self.linear(x)"), "correction is missing"),
+        (changed(FORWARD, "self.linear(x) + (x @ self.A.data.T) @ self.B.data.T * self.scale"), "no gradient reaches"),
+        (changed(RIGHT_B, "nn.Parameter(torch.randn(linear.out_features, rank))"), "B must start at zero"),
+        (changed(RIGHT_A, "nn.Parameter(torch.zeros(rank, linear.in_features))"), "both zero"),
+        (changed(RIGHT_A, "nn.Parameter(torch.randn(linear.in_features, rank))"), "self.A has shape (7, 2)"),
+        (changed(RIGHT_A, "torch.randn(rank, linear.in_features)"), "must be nn.Parameter"),
+        (changed(RIGHT_A, "nn.Parameter(torch.randn(rank, linear.in_features))"), "256 ** -0.5"),
+        (changed("linear.requires_grad_(False)", "linear"), "not frozen"),
+        (changed(MERGE, "        self.linear.weight.data += self.scale * (self.B @ self.A)\n        return self.linear\n"), "in place"),
+        (changed("self.scale * (self.B @ self.A).detach()", "(self.B @ self.A).detach()"), "merge: the correction is not scaled"),
+        (changed(MERGE, "        return self.linear.weight + self.scale * self.B @ self.A\n"), "plain nn.Linear"),
         (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + (x @ A.T) @ B.T
-""",
-            "not scaled",
+            changed(MERGE, "        new = nn.Linear(self.linear.in_features, self.linear.out_features, bias=False)\n"
+                    "        new.weight.data = self.linear.weight + self.scale * self.B @ self.A\n        return new\n"),
+            "the bias is lost",
         ),
         (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + (x @ A.T) @ B.T * alpha
-""",
-            "scaled by alpha alone",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + (x @ A.T) @ B.T * len(A) / alpha
-""",
-            "scaled by rank / alpha",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + (x @ A.T) @ B.T * alpha / len(A)
-""",
-            "bias is missing",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return (x @ A.T) @ B.T * alpha / len(A)
-""",
-            "old layer is missing",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + F.linear(x @ A.T, B, bias) * alpha / len(A)
-""",
-            "the bias is in the correction too",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias
-""",
-            "correction is missing",
-        ),
-        (
-            """
-def lora_forward(x, W, bias, A, B, alpha):
-    return x @ W.T + bias + bias + (x @ A.T) @ B.T * alpha / len(A)
-""",
-            "bias is there twice",
+            changed(MERGE, "        new = nn.Linear(self.linear.in_features, self.linear.out_features)\n"
+                    "        new.weight.data = (self.linear.weight + self.scale * self.B @ self.A).detach()\n"
+                    "        new.bias.data = self.linear.bias\n        return new\n"),
+            "your function stopped with",
         ),
     ],
-    "merged": [
+    "inject": [
+        (INJECT.replace("    model.requires_grad_(False)\n", ""), "are still trained"),
+        (INJECT.replace("    return", "    model.requires_grad_(False)\n    return"), "freeze the model before you wrap"),
+        (INJECT.replace("    return len(found)\n", ""), "return how many"),
+        (INJECT.replace("setattr(parent, name, wrap(child))", "child = wrap(child)"), "still holds the old ones"),
+        (INJECT.replace(" and isinstance(child, nn.Linear)", ""), "only nn.Linear can be"),
+        (INJECT.replace("name in names and ", ""), "wrapped ["),
         (
             """
-def merged(W, A, B, alpha):
-    W += alpha / len(A) * (B @ A)
-    return W
+def inject(model, names, wrap):
+    model.requires_grad_(False)
+    count = 0
+    for name, child in list(model.named_modules()):
+        if name.split(".")[-1] in names and isinstance(child, nn.Linear):
+            setattr(model, name, wrap(child))
+            count += 1
+    return count
 """,
-            "changed in place",
+            "dotted name",
         ),
         (
             """
-def merged(W, A, B, alpha):
-    return W + B @ A
+def inject(model, names, wrap):
+    model.requires_grad_(False)
+    count = 0
+    for block in model.h:
+        for name in names:
+            if hasattr(block.attn, name):
+                setattr(block.attn, name, wrap(getattr(block.attn, name)))
+                count += 1
+    return count
 """,
-            "not scaled",
+            "4 of 8",
         ),
         (
             """
-def merged(W, A, B, alpha):
-    return W + alpha * (B @ A)
+def inject(model, names, wrap):
+    model.requires_grad_(False)
+    for name, child in model.named_children():
+        if name in names:
+            setattr(model, name, wrap(child))
+    return 8
 """,
-            "scaled by alpha alone",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return W - alpha / len(A) * (B @ A)
-""",
-            "added, not taken away",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return alpha / len(A) * (B @ A)
-""",
-            "W itself is missing",
-        ),
-        (
-            """
-def merged(W, A, B, alpha):
-    return A @ W.T @ B
-""",
-            "not A B",
+            "no layer was wrapped",
         ),
     ],
     "training_bytes": [

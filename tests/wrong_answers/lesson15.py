@@ -1,6 +1,30 @@
 """Plausible wrong answers to the exercises of lesson 15, and what the check must say to each."""
 
+from wrong_answers.lesson08 import WRONG as LESSON_8
+
+FLOPS = "def training_flops(s, tokens, supervised, T, frozen=False):\n    each = 4 if frozen else 6\n    return %s"
+MASK = "def with_mask(prompt, answer, end):\n    return %s"
+
 WRONG = {
+    "training_flops": [
+        (FLOPS % "6 * (s.L * s.block * tokens + s.V * s.C * supervised) + 12 * s.L * s.attention * T * tokens", "a frozen matrix costs 4"),
+        (FLOPS % "each * (s.L * s.block * tokens + s.V * s.C * supervised)", "attention term is missing"),
+        (FLOPS % "each * (s.L * s.block + s.V * s.C) * tokens + 12 * s.L * s.attention * T * tokens", "supervised tokens only"),
+        (FLOPS % "each * s.L * s.block * tokens + 12 * s.L * s.attention * T * tokens", "output matrix is missing"),
+        (FLOPS % "each * (s.L * s.block * tokens + s.V * s.C * supervised) + 12 * s.attention * T * tokens", "every block has attention"),
+        (FLOPS % "each * (s.L * s.block * tokens + s.V * s.C * supervised) + 12 * s.L * s.C * T * tokens", "as wide as its queries"),
+        (FLOPS % "each * (s.L * s.block * tokens + s.V * s.C * supervised + 2 * s.L * s.attention * T * tokens)", "attention has no weights"),
+        (FLOPS % "2 * (s.L * s.block * tokens + s.V * s.C * supervised) + 12 * s.L * s.attention * T * tokens", "forward pass"),
+    ],
+    "with_mask": [
+        (MASK % "(prompt + answer, [0] * len(prompt) + [1] * len(answer))", "the end token is missing"),
+        (MASK % "(prompt + answer + [end], [0] * len(prompt) + [1] * len(answer) + [0])", "the end token is part"),
+        (MASK % "(prompt + answer + [end], [1] * len(prompt) + [0] * (len(answer) + 1))", "wrong way round"),
+        (MASK % "(prompt + answer + [end], [1] * (len(prompt) + len(answer) + 1))", "only read"),
+        (MASK % "(prompt + answer + [end], [0] * len(prompt) + [1] * len(answer))", "as long as the ids"),
+        (MASK % "prompt + answer + [end]", "two lists"),
+    ],
+    "low_rank": LESSON_8["low_rank"],
     "summed_loss": [
         (
             """
@@ -42,91 +66,6 @@ def summed_loss(hidden, head, targets):
     return F.cross_entropy(F.linear(hidden, head).flatten(0, 1), targets.flatten(), reduction="sum")
 """,
             "the targets that were given have changed",
-        ),
-    ],
-    "pad_left": [
-        (
-            """
-def pad_left(prompts, pad):
-    longest = max(map(len, prompts))
-    ids = [prompt + [pad] * (longest - len(prompt)) for prompt in prompts]
-    return ids, [[1] * len(prompt) + [0] * (longest - len(prompt)) for prompt in prompts]
-""",
-            "the padding is on the right",
-        ),
-        (
-            """
-def pad_left(prompts, pad):
-    longest = max(map(len, prompts))
-    ids = [[pad] * (longest - len(prompt)) + prompt for prompt in prompts]
-    return ids, [[int(token != pad) for token in row] for row in ids]
-""",
-            "count, do not compare",
-        ),
-        (
-            """
-def pad_left(prompts, pad):
-    longest = max(map(len, prompts))
-    ids = [[pad] * (longest - len(prompt)) + prompt for prompt in prompts]
-    return ids, [[1] * (longest - len(prompt)) + [0] * len(prompt) for prompt in prompts]
-""",
-            "seen is 1 on the prompt",
-        ),
-        (
-            """
-def pad_left(prompts, pad):
-    longest = max(map(len, prompts))
-    for prompt in prompts:
-        while len(prompt) < longest:
-            prompt.insert(0, pad)
-    return prompts, [[1] * longest for _ in prompts]
-""",
-            "a prompt that was given has changed",
-        ),
-        (
-            """
-def pad_left(prompts, pad):
-    longest = max(map(len, prompts))
-    return [[pad] * (longest - len(prompt)) + prompt for prompt in prompts]
-""",
-            "return two things",
-        ),
-    ],
-    "first_part": [
-        (
-            """
-def first_part(text):
-    return text.split("\\n\\n")[0].strip()
-""",
-            "empty lines at the beginning",
-        ),
-        (
-            """
-def first_part(text):
-    return text.strip().split("\\n\\n")[0].strip()
-""",
-            "a header without an empty line",
-        ),
-        (
-            """
-def first_part(text):
-    return text.strip().split("\\n")[0].split("#")[0].strip()
-""",
-            "one newline does not end an answer",
-        ),
-        (
-            """
-def first_part(text):
-    return text.strip().split("\\n\\n")[0].split("#")[0].strip()
-""",
-            "nothing but a space",
-        ),
-        (
-            """
-def first_part(text):
-    return text.strip().split("#")[0]
-""",
-            "an empty line",
         ),
     ],
 }

@@ -1,0 +1,40 @@
+"""Right answers to the exercises of lesson 15 in other forms than the solution's: each check must accept them."""
+
+from right_answers.lesson08 import RIGHT as LESSON_8
+
+RIGHT = {
+    "training_flops": [
+        """
+def training_flops(shape, tokens, supervised, T, frozen=False):
+    V, C, L, block, attention = shape
+    forward = 2 * L * block * tokens + 2 * V * C * supervised
+    return (2.0 if frozen else 3.0) * forward + 3 * 4 * L * attention * T * tokens
+""",
+        """
+def training_flops(shape, tokens, supervised, T, frozen=False):
+    total = 0
+    for _ in range(shape.L):
+        total += (4 if frozen else 6) * shape.block * tokens + 12 * shape.attention * T * tokens
+    return total + (4 if frozen else 6) * shape.V * shape.C * supervised
+""",
+    ],
+    "with_mask": [
+        "def with_mask(prompt, answer, end):\n    ids = [*prompt, *answer, end]\n    return [ids, [int(i >= len(prompt)) for i in range(len(ids))]]",
+        "def with_mask(prompt, answer, end):\n    return (*prompt, *answer, end), (0,) * len(prompt) + (1,) * len(answer) + (1,)",
+    ],
+    "summed_loss": [
+        """
+def summed_loss(hidden, head, targets):
+    keep = targets.flatten() != IGNORE
+    logits = hidden.flatten(0, 1)[keep] @ head.T
+    return -logits.log_softmax(-1).gather(1, targets.flatten()[keep][:, None]).sum()
+""",
+        """
+def summed_loss(hidden, head, targets):
+    rows, places = (targets != IGNORE).nonzero(as_tuple=True)
+    logits = torch.einsum("nc,vc->nv", hidden[rows, places], head)
+    return F.cross_entropy(logits, targets[rows, places], reduction="none").sum()
+""",
+    ],
+    "low_rank": LESSON_8["low_rank"],
+}

@@ -12,6 +12,7 @@ are what the blank notebook leaves to the learner.
 
 import argparse
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -94,7 +95,7 @@ EXERCISE = '''
 # What to look at, not what to write.
 # </details>
 #
-# ### Exercise {n}.{i}: what it is (rebuild, 5 minutes)
+# ### Exercise {n}.{i}: what it is (rebuild, ★, 5 minutes)
 
 
 # %%
@@ -191,6 +192,7 @@ def execute(content):
     import nbformat
     from nbclient import NotebookClient
 
+    os.environ["CLAIMS"] = "strict"  # what is published must hold
     node = nbformat.reads(json.dumps(content), as_version=4)
     NotebookClient(node, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
     for cell in node.cells:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import build
 
+sys.path.insert(0, str(build.HERE.parent))  # for the tables in tests/claim_faults
 TABLE = build.HERE / "CLAIMS.md"
 HEAD = """# The claims, on other bases
 

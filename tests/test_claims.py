@@ -10,7 +10,6 @@ import importlib
 import pytest
 from test_lessons import KEPT, LESSONS, build
 
-pytest.importorskip("matplotlib", reason="pip install -r lessons/requirements.txt")
 import lab  # noqa: E402
 
 

@@ -360,7 +360,7 @@ plt.show()
 n = len(facts)
 lab.claim(
     "the base completes the statement for most facts and answers the same facts' questions almost never, "
-    "however kindly one looks",
+    "however leniently they are counted",
     wilson(sum(shares["1. statement completed"]), n)[0] > 0.8
     and wilson(sum(shares["2. question answered, lenient"]), n)[1] < 0.1,
     "a base that has read less completes fewer statements; look at the first and the third line of the table.",

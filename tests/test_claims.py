@@ -6,11 +6,11 @@ CLAIMS, one entry for each `lab.claim` in order."""
 
 import ast
 import importlib
-
-import pytest
-from test_lessons import KEPT, LESSONS, build
+import json
 
 import lab  # noqa: E402
+import pytest
+from test_lessons import KEPT, LESSONS, build
 
 
 def last_cell(lesson):
@@ -78,3 +78,15 @@ def test_a_prediction_is_kept_and_compared(monkeypatch, capsys, tmp_path):
     assert (tmp_path / "predictions.json").read_text().split() == '{ "a": { "guess": 0.25, "measured": 0.5 } }'.split()
     with pytest.raises(AssertionError, match="40 % as 0.4"):
         lab.predict("a", 40)
+
+
+def test_the_table_says_on_how_many_bases_a_claim_held(tmp_path):
+    claims = importlib.import_module("claims")
+    for name, holds in (("one", True), ("two", False), ("three", True)):
+        (tmp_path / name).mkdir()
+        kept = {"02": [["a", True], ["b", holds], ["c", True]]}
+        (tmp_path / name / "claims.json").write_text(json.dumps(kept))
+    lines = claims.table(["02", "03"], [tmp_path / name for name in ("one", "two", "three", "not_run")])
+    assert len(lines) == 2 + 3 and lines[3].startswith("| 02 | tokenized together, a token spans the border in every pair")
+    assert lines[3].endswith("| 2 of 3 | ✓ | ✗ | ✓ | - |") and "one pair on the other side" in lines[3]
+    assert claims.without_numbers("in 12 % of them (3 to 20 %), of 577") == "in ... of them, of ..."

@@ -47,6 +47,11 @@ asked = {name: lab.some(held, 120) for name, held in splits.items()}
 # avoid fifteen tokens). In both cases a base of seven billion parameters followed instructions, though people's
 # preferences, as a judge model guessed them, went to the tuned one more often.
 #
+# How the facts were told matters too. Allen-Zhu and Li (2023, "Physics of Language Models: Part 3.1") pretrained on invented
+# biographies. Tuned on questions about some people, a model answered about the others only if each fact had been told in
+# several ways, or if questions with answers had stood in the pretraining. Our base has read each fact in several ways, and
+# questions without answers.
+#
 # So rules and response tuning are two baselines. Tuning taught, at least, what lies above them.
 #
 # ## A rule

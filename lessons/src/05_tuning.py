@@ -350,10 +350,11 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 #
 # ## Open task: the training loop (★★★, 30 minutes, no check)
 #
-# Until now the project's `train()` went round. Write the loop yourself, on top of your `sft_step`: shuffled batches of 32,
-# an optimizer, a learning rate that rises and then falls to zero, gradients cut to a length of 1 (then the four lines of
-# `sft_step` have to move into it), and `model.eval()` at the end. Reach the project's score in the same number of steps; then
-# find out which of these parts it needs. Judge on *tuning* questions, and look at held-out ones once.
+# Until now the project's `train()` went round. Below is the plainest loop on top of your `sft_step`: batches in order, one
+# learning rate. Write your own, and beat both scores in the same number of steps. Parts to try, one at a time: shuffled
+# batches; rows of like length together; a learning rate that rises and then falls to zero; gradients cut to a length of 1 (then
+# the lines of `sft_step` have to move into the loop); another rate. Which of them helps in so short a run? Judge on
+# *tuning* questions, with several seeds, and look at held-out ones once.
 
 
 # %%

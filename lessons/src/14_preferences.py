@@ -340,7 +340,7 @@ plt.show()
 #
 # ## Beta, the leash
 #
-# The larger beta, the smaller the move that satisfies the loss. Predict for beta = 0.03, 0.1, 0.5, 3: how far does
+# The larger beta, the smaller the move that satisfies the loss. Predict for beta = 0.03, 0.1 and 3: how far does
 # the model go from the reference? Its distance: the mean of log p - log p_ref over answers that the *new* model gives
 # (an estimate of the KL divergence). The reward margin: beta times the gap between the curves above.
 
@@ -353,7 +353,7 @@ def distance(bot, reference):
     return (logps(bot.model, rows, texts) - logps(reference.model, rows, texts)).mean().item()
 
 
-BETAS = (0.1, 3.0) if lab.FAST else (0.03, 0.1, 0.5, 3.0)
+BETAS = (0.1, 3.0) if lab.FAST else (0.03, 0.1, 3.0)
 runs = []  # for each beta and seed: distance, margin, fraction of the shortest form, fraction of right stories
 for beta in BETAS:
     for seed in lab.SEEDS:
@@ -380,7 +380,7 @@ plt.show()
 
 # %% [markdown]
 # The margin holds beta as a factor, so compare the distances. (A dot is a seed, the line their mean.) In theory a short leash
-# keeps the model near; after so short a training the four may hardly differ. So the lesson claims only that a much larger
+# keeps the model near; after so short a training they may hardly differ. So the lesson claims only that a much larger
 # beta does not take the model further away. Does the leash cost the preference, or save right stories? See the last two
 # panels.
 #

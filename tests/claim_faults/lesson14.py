@@ -20,9 +20,9 @@ GOOD = {
     "share_of": share_of,
     "said": {"after DPO": stories(40), "tuned": stories(13)},
     "duels": lambda new, old: (60, 90, 40),
-    "found": [(11.0,), (5.4,), (3.4,), (2.0,)],
+    "found": [(11.0,), (5.4,), (2.0,)],
     "BETA": 0.1,
-    "BETAS": (0.03, 0.1, 0.5, 3.0),
+    "BETAS": (0.03, 0.1, 3.0),
     "histories": HISTORIES,
 }
 CLAIMS = [
@@ -39,7 +39,7 @@ CLAIMS = [
         "sentence": "a far larger beta takes the model no further from the reference",
         "condition": "the distance at the largest beta below that at the usual one plus a quarter",
         "refuted_by": "a larger beta moves the model further",
-        "faults": [{"found": [(11.0,), (5.4,), (6.0,), (8.0,)]}],
+        "faults": [{"found": [(11.0,), (5.4,), (8.0,)]}],
     },
     {
         "sentence": "the gap between chosen and rejected grew for every seed",

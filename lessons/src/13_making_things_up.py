@@ -276,9 +276,8 @@ for kind in KINDS[1:]:
 #
 # **New name** and **empty cell.** Tuning held many refusals of both kinds, and all that is tested here are names that it did
 # not hold. What can be learned of "I do not know" is "this name looks strange", as far as that can be seen in the
-# tokens; that a *cell* is empty can be seen nowhere in the question. How many new names the refusals reach depends much on
-# the base. This one has read worksheets that ask about things that do not exist; where strange names are ordinary,
-# strangeness says little.
+# tokens; that a *cell* is empty can be seen nowhere in the question. How many new names the refusals reach differs very much
+# from base to base, so take the line above as one case: compare it with that of somebody who has another base.
 #
 # ## Does it know that it does not know?
 #

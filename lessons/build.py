@@ -16,6 +16,7 @@ become the cell START, which also works where the project is not there yet.
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -254,6 +255,7 @@ def execute(content):
     import nbformat
     from nbclient import NotebookClient
 
+    os.environ["CLAIMS"] = "strict"  # what is published must hold
     node = nbformat.reads(json.dumps(content), as_version=4)
     NotebookClient(node, timeout=1200, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
     for cell in node.cells:

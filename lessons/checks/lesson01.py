@@ -1,13 +1,15 @@
 """Checks of lesson 1: each takes the learner's function and names the likely mistake."""
 
 import re
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
 
-from checks import called
+from checks import by_hand, called
 
 
+@by_hand("data.corpus_batch")
 def read_windows(function):
     stream = torch.arange(10, 30)  # 20 ids: 4 windows of 4, the last ids are left out
     cases = [
@@ -24,6 +26,7 @@ def read_windows(function):
         assert all(isinstance(x, torch.Tensor) for x in result), (
             "inputs and targets are tensors (torch.stack of the rows)"
         )
+        assert inputs.dtype == targets.dtype == torch.long, "ids are whole numbers (torch.long)"
         assert inputs.shape == targets.shape == (batch_size, 4), (
             f"{what}: shapes are {tuple(inputs.shape)} and {tuple(targets.shape)}, expected ({batch_size}, 4) for both; "
             "the last window must leave one id for its last target"
@@ -55,6 +58,8 @@ def read_windows(function):
 class SumsUp:
     """Stands in for a model: the next token is the sum of all ids so far, modulo 7."""
 
+    config = SimpleNamespace(block_size=128, vocab_size=7)
+
     def __call__(self, ids, *args, **kwargs):
         assert isinstance(ids, torch.Tensor) and ids.dim() == 2, "the model takes a batch: a tensor of shape (1, T)"
         return F.one_hot(ids.cumsum(1) % 7, 7).float()  # (1, T, 7)
@@ -63,6 +68,7 @@ class SumsUp:
         return self
 
 
+@by_hand("generate.generate", "generate.stream_ids")
 def continue_greedily(function):
     ids = [1, 2]
     result = called(function, SumsUp(), ids, 4)  # 1 + 2 = 3, + 3 = 6, + 6 = 12 = 5, + 5 = 17 = 3
@@ -86,17 +92,23 @@ def begins_with(continuation, value):
     return re.match(r"\s*" + re.escape(value) + r"(?![^\W_])", continuation) is not None
 
 
+@by_hand("checks.lesson01.begins_with", "extras.table.begins_right")
 def completes(function):
     cases = [
         (" Paris. The teacher", "Paris", True, "the value stands at the beginning"),
         (" Paris", "Paris", True, "the value may be all there is"),
         (" New Delhi.", "New Delhi", True, "a value may have two words"),
         (" a neigh. The", "a neigh", True, "a value may have two words"),
+        (" Paris, which is old", "Paris", True, "any sign but a letter or a digit may follow"),
+        (" Paris! The", "Paris", True, "any sign but a letter or a digit may follow"),
+        (" Paris?\nWhat", "Paris", True, "any sign but a letter or a digit may follow"),
+        ("Paris\n", "Paris", True, "any sign but a letter or a digit may follow"),
         (" 고양이. The", "고양이", True, "letters of any alphabet count"),
         (" Rome. The", "Paris", False, "another value"),
         (" Rome. Not Paris.", "Paris", False, "the value stands later; only the beginning counts"),
         (" Parisian food", "Paris", False, "a longer word begins alike; look at the character after the value"),
         (" 12. The", "1", False, "a longer number begins alike; digits count too"),
+        (" 고양이들. The", "고양이", False, "letters of any alphabet count, also after the value"),
         (" paris.", "Paris", False, "small and capital letters differ"),
         ("", "Paris", False, "nothing was said"),
         (" Par", "Paris", False, "half a value"),

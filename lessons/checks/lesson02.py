@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 
-from checks import called
+from checks import by_hand, called
 from data import WORD, Tokenizer
 
 
+@by_hand()
 def count_pairs(function):
     parts, counts = [[1, 2, 1, 2], [2, 3], [4]], [1, 10, 5]
     result = called(function, parts, counts)
@@ -24,11 +25,13 @@ def count_pairs(function):
     print("right: neighbours in a word, as often as the word stands in the text")
 
 
+@by_hand("data.merge")
 def join_pair(function):
     ids = [1, 2, 3, 1, 2]
     result = called(function, ids, (1, 2), 9)
     assert ids == [1, 2, 3, 1, 2], "you changed the caller's list; build a new one"
-    assert isinstance(result, list), "return a list"
+    assert isinstance(result, (list, tuple)), "return a list"
+    result = list(result)
     assert result != [9, 2, 3, 9, 2], "the second id of the pair is still there; after a join go on behind both"
     assert result != [9, 3, 1, 2], "only the first place was joined; join every one"
     cases = [
@@ -41,10 +44,10 @@ def join_pair(function):
         ([], (1, 2), [], "an empty list"),
     ]
     for given, pair, expected, why in cases:
-        result = called(function, list(given), pair, 9)
+        result = list(called(function, list(given), pair, 9))
         assert result == expected, f"{given} with {pair} -> 9: expected {expected}, you have {result} ({why})"
     again = called(function, [1, 1, 2, 2], (1, 2), 1)
-    assert again == [1, 1, 2], "a new id must not be joined again in the same walk"
+    assert list(again) == [1, 1, 2], "a new id must not be joined again in the same walk"
     print("right: from the left, each place once")
 
 
@@ -69,10 +72,12 @@ def oracle(text, vocab_size):
     return tokens
 
 
+@by_hand("data.train_bpe", "checks.lesson02.oracle")
 def train_slowly(function):
     bytes_only = [bytes([byte]) for byte in range(256)]
     result = called(function, "aaab aaab", 258)
-    assert isinstance(result, list) and all(isinstance(token, bytes) for token in result), "return a list of bytes"
+    assert isinstance(result, (list, tuple)) and all(isinstance(t, bytes) for t in result), "return a list of bytes"
+    result = list(result)
     assert result[:256] == bytes_only, "the list begins with the 256 single bytes, in order"
     assert len(result) != 258, "one id is kept for the end token: 258 ids are 257 tokens"
     assert len(result) == 257, f"asked for 258 ids: expected 257 tokens, you have {len(result)}"
@@ -80,7 +85,7 @@ def train_slowly(function):
     long = called(function, "ab ab", 400)
     assert len(long) < 399, "no pair was left, and the list still grew"
     assert b"ab ab" not in long and b"b " not in long, "a token spans two words; cut the text with WORD first"
-    assert long[256:] == [b"ab", b" ab"], f"'ab ab' gives b'ab', then b' ab', you have {long[256:]}"
+    assert list(long[256:]) == [b"ab", b" ab"], f"'ab ab' gives b'ab', then b' ab', you have {long[256:]}"
     tie = called(function, "zy ba", 258)
     assert tie[256] == b" b", f"a tie goes to the smaller pair of ids: expected b' b', you have {tie[256]}"
     often = called(function, "abc bbc xy xy xy", 258)
@@ -103,6 +108,7 @@ def clean_border(tokenizer, prompt, answer):
     return len(prompt.encode()) in ends
 
 
+@by_hand("checks.lesson02.clean_border")
 def border(function):
     joined = [b"Th", b"The", b" The", b"on", b"one", b"\xeb\xac", b"\xeb\xac\xbc"]
     tokenizer = Tokenizer([bytes([byte]) for byte in range(256)] + joined)
@@ -118,7 +124,7 @@ def border(function):
     ]
     for prompt, answer, n, clean, why in cases:
         result = called(function, tokenizer, prompt, answer)
-        assert isinstance(result, tuple) and len(result) == 2, "return two things: (n, clean)"
+        assert isinstance(result, (tuple, list)) and len(result) == 2, "return two things: (n, clean)"
         what = f"{prompt!r} + {answer!r} ({why})"
         assert bool(result[1]) == clean, (
             f"{what}: expected clean {clean}, you have {result[1]}; look at the last byte of a token"

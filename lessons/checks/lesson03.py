@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from checks import called
+from checks import by_hand, called, tensor
 
 
 def near(a, b):
@@ -23,12 +23,13 @@ def attention_oracle(q, k, v):
     return weights, out
 
 
+@by_hand("model.attend", "torch.nn.functional.scaled_dot_product_attention", "checks.lesson03.attention_oracle")
 def attention(function):
     generator = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 5, 4, generator=generator).unbind(0)
     result = called(function, q.clone(), k.clone(), v.clone())
-    assert isinstance(result, tuple) and len(result) == 2, "return two things: weights (T, T) and values (T, hs)"
-    weights, y = result
+    assert isinstance(result, (tuple, list)) and len(result) == 2, "return two things: weights (T, T) and values (T, hs)"
+    weights, y = (tensor(part, name) for part, name in zip(result, ("weights", "values")))
     assert weights.shape == (5, 5), f"weights are {tuple(weights.shape)}, expected (5, 5): a row for every query"
     assert not weights.isnan().any(), "there is a NaN; a row of only -inf has no softmax. Every position may see itself"
     assert weights.triu(1).abs().max() == 0, "a position sees a later one; hide what is right of the diagonal"
@@ -66,6 +67,7 @@ class Toy:
         return torch.stack((torch.zeros_like(total), total), 2) + 1e-7 * self.calls  # (1, T, 2)
 
 
+@by_hand("checks.lesson03.all_causal")
 def first_change(function):
     ids = torch.tensor([[5, 0, 3, 2, 4, 1]])
     before = ids.clone()
@@ -112,12 +114,14 @@ def turned(x, position, base=100.0, sign=1, neighbours=False, step=4, turning=2)
     return out
 
 
+@by_hand("model.apply_rotary", "model.rotary_cos_sin", "checks.lesson03.turned")
 def turn(function):
     x = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 1.5, 4.0]
     given = torch.tensor(x)
     result = called(function, given, 7)
     assert torch.equal(given, torch.tensor(x)), "you changed the caller's vector; make a new one"
-    assert isinstance(result, torch.Tensor) and result.shape == (8,), "return a tensor of the same shape as x"
+    result = tensor(result, "the result")
+    assert result.shape == (8,), "return a tensor of the same shape as x"
     assert not near(result, turned(x, 7, neighbours=True)), "the pairs are (x[i], x[i + hs/2]), not neighbours"
     assert not near(result, turned(x, 7, sign=-1)), "turned the wrong way round: look at the signs of the sines"
     assert not near(result, turned(x, 7, base=10000.0)), "the paper's 10000 is 100 in this project"
@@ -133,13 +137,18 @@ def turn(function):
         )
     assert not near(result, turned(x, 7, step=2)), "the exponent is -4i/hs, you have -2i/hs"
     assert near(result, turned(x, 7)), f"expected {turned(x, 7)}, you have {result.tolist()}"
-    assert near(called(function, given, 0), x), "position 0 turns nothing"
-    assert near(called(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), [math.cos(1), 2.0, math.sin(1), 0.0]), (
+    assert near(tensor(called(function, given, 0), "the result"), x), "position 0 turns nothing"
+    assert near(tensor(called(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), "the result"), [math.cos(1), 2.0, math.sin(1), 0.0]), (
         "[1, 2, 0, 0] at 1 is [cos 1, 2, sin 1, 0]"
     )
     print("right: half of the pairs turned, each at its own speed")
 
 
+READY = ("cross_entropy", "log_softmax", "nll_loss")
+LOSSES = [f"torch.nn.functional.{name}" for name in READY] + ["torch.log_softmax", "torch.logsumexp", "torch.logaddexp"]
+
+
+@by_hand(*LOSSES, "torch.Tensor.log_softmax", "torch.Tensor.logsumexp")
 def loss_at(function):
     cases = [
         ([2.0, 1.0, 0.0], 0, 0.4076, "p = 7.39 / 11.11"),
@@ -147,6 +156,7 @@ def loss_at(function):
         ([0.0, 0.0, 0.0, 0.0], 3, math.log(4), "four tokens, all equally likely: log 4"),
         ([1000.0, 998.0, 0.0], 1, 2.1269, "great scores: take the greatest off first"),
         ([-1000.0, -1001.0], 0, 0.3133, "very negative scores: take the greatest off first"),
+        ([1000.0, 0.0], 1, 1000.0, "p is too small for a float, its log is not: log(sum) - score needs no p"),
     ]
     for logits, target, expected, why in cases:
         scores = torch.tensor(logits)

@@ -2,7 +2,7 @@
 
 import torch
 
-from checks import called
+from checks import by_hand, called, tensor
 from model import IGNORE
 
 
@@ -11,6 +11,7 @@ def pair(result, names):
     return result
 
 
+@by_hand("data.encode", "data.prepare")
 def with_mask(function):
     cases = [
         ([5, 6], [7], 9, [5, 6, 7, 9], [0, 0, 1, 1]),
@@ -36,6 +37,7 @@ def with_mask(function):
     print("right: the answer and the end token, nothing of the prompt")
 
 
+@by_hand("data.shift")
 def inputs_and_targets(function):
     cases = [
         ([5, 6, 7, 9], [0, 0, 1, 1], [IGNORE, 7, 9]),
@@ -68,10 +70,11 @@ def inputs_and_targets(function):
     print("right: the mask moves with the targets")
 
 
+@by_hand("data.collate", "extras.packing.collate_packed")
 def batch_of(function):
     examples = [([5, 6, 7, 9], [0, 0, 1, 1]), ([1, 2, 3, 4, 8, 9], [0, 0, 0, 1, 1, 1]), ([3, 9], [0, 1])]
     inputs, targets = pair(called(function, examples, 9), "inputs and targets")
-    assert all(isinstance(x, torch.Tensor) for x in (inputs, targets)), "inputs and targets are tensors"
+    inputs, targets = tensor(inputs, "inputs"), tensor(targets, "targets")
     assert inputs.shape != (3, 6), "T is 6: that is the length of the ids; inputs are one shorter (shift first)"
     assert inputs.shape != (3, 1), "T is the length of the shortest; it must be the longest's"
     assert inputs.shape == targets.shape == (3, 5), (

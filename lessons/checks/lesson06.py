@@ -3,7 +3,7 @@
 import random
 from functools import cache
 
-from checks import called
+from checks import by_hand, called
 from data import Row, Tokenizer, Turn, train_bpe
 
 TEXT = "The sea is A name: Here is the sea. Tell me the sea of a name. What is a name? the Name of the Sea! " * 20
@@ -14,6 +14,7 @@ def toy():
     return Tokenizer(train_bpe(TEXT, 400))
 
 
+@by_hand()
 def copying(function):
     tokenizer = toy()
     ids = {text: tokenizer.encode(text)[0] for text in ("The", "A", "Here", " is", ":", " Name", " name", " the", " sea")}
@@ -42,12 +43,13 @@ def copying(function):
     print("right: it may only say what it was asked, until it comes to the point")
 
 
+@by_hand("world.shuffled_instructions")
 def others_questions(function):
     rows = [Row((Turn(f"q{i}", f"x{i}" if i % 2 else "", f"a{i}"),), f"t{i}") for i in range(40)]
     kept = list(rows)
     found = called(function, rows, random.Random(0))
     assert rows == kept, "you changed the rows that were given; make a copy (rng.sample), do not shuffle them in place"
-    assert isinstance(found, list) and len(found) == 40, "return a list with as many rows as came in"
+    assert isinstance(found, (list, tuple)) and len(found) == 40, "return a list with as many rows as came in"
     turns = [row.turns[0] for row in found]
     assert [turn.output for turn in turns] == [f"a{i}" for i in range(40)], "the answers stay in their order"
     assert [row.task for row in found] == [f"t{i}" for i in range(40)], "the task belongs to the answer and stays with it"

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import torch
 
-from checks import on_some_targets
+from checks import by_hand, called, on_some_targets
 from model import IGNORE
 
 Question = namedtuple("Question", "name task value kind")
@@ -17,13 +17,14 @@ def toy_questions():
     return [Question(name, task, "", "new name") for name, task in cells]
 
 
+@by_hand()
 def split_by_name(f):
     """Whole names are held out."""
     questions = toy_questions()
     before = list(questions)
     drawn = set()
     for seed in range(8):
-        found = f(questions, 2, seed)
+        found = called(f, questions, 2, seed)
         assert found is not None and len(found) == 2, "give two lists back: questions to keep, questions held out"
         keep, held = map(list, found)
         assert questions == before, "the list that was given has changed; make new ones"
@@ -45,8 +46,9 @@ def split_by_name(f):
     print("right: no name stands on both sides")
 
 
+@by_hand()
 def error_rates(f):
-    """Three shares, each with its own denominator."""
+    """Three fractions, each with its own denominator."""
     cases = [
         ([(True, "right"), (True, "refused"), (False, "wrong")], (1, 0.5, 0)),
         ([(True, "right")] * 6 + [(True, "wrong")] * 2 + [(True, "refused")] * 2 + [(False, "refused")] * 3
@@ -56,25 +58,27 @@ def error_rates(f):
          (0.5, 0, 0.5)),
     ]
     for verdicts, wanted in cases:
-        found = f(list(verdicts))
+        found = called(f, list(verdicts))
         names = {"false answers", "false refusals", "wrong"}
         assert isinstance(found, dict) and set(found) == names, f"give a dict with the keys {sorted(names)}"
-        n_told = sum(told for told, _ in verdicts)
-        n_untold = len(verdicts) - n_told
-        for name, right, own in zip(("false answers", "false refusals", "wrong"), wanted, (n_untold, n_told, n_told)):
+        n_known = sum(stands for stands, _ in verdicts)
+        n_unknown = len(verdicts) - n_known
+        for name, right, own in zip(("false answers", "false refusals", "wrong"), wanted, (n_unknown, n_known, n_known)):
             if abs(found[name] - right) < 1e-9:
                 continue
             hint = "look at which questions it counts"
+            if abs(found[name] - 100 * right) < 1e-9:
+                raise AssertionError(f"{name}: {found[name]:.3g} is in percent; give a fraction between 0 and 1")
             if abs(found[name] - right * own / len(verdicts)) < 1e-9:
                 hint = "the denominator: you divided by all questions"
             elif abs(found[name] - right * own) < 1e-9:
-                hint = "that is a count; give a share"
+                hint = "that is a count; give a fraction"
             elif name == "wrong":
-                hint = "only told questions can be wrong here; an answer to a never-told one is a false answer"
+                hint = "only known questions can be wrong here; an answer to an unknown one is a false answer"
             elif name == "false refusals":
-                hint = "to refuse a never-told question is right"
+                hint = "to refuse an unknown question is right"
             elif name == "false answers":
-                hint = "a never-told question that is not refused is a false answer, whatever the answer"
+                hint = "an unknown question that is not refused is a false answer, whatever the answer"
             raise AssertionError(f"{name}: {found[name]:.3g} instead of {right:.3g} for {verdicts}: {hint}")
     print("right: two kinds of error, each with its own denominator")
 
@@ -91,6 +95,7 @@ def naive_probability(logits, targets):
     return out
 
 
+@by_hand()
 def answer_probability(f):
     """Against a loop over tokens."""
     logits, targets, found = on_some_targets(f, 0)
@@ -115,6 +120,7 @@ def answer_probability(f):
     raise AssertionError(f"rows give {found.tolist()} instead of {wanted.tolist()}; the softmax is over the last axis")
 
 
+@by_hand()
 def choose_threshold(f):
     """Against trying every number, and hand-made cases."""
     cases = [
@@ -123,27 +129,29 @@ def choose_threshold(f):
         ([0.5], [0.5], 0.5),
         ([0.9, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4], [0.6, 0.1], 0.4),
         ([0.9, 0.6], [0.7, 0.1], 0.6),  # 0.9 does as well
-        ([0.7, 0.8] * 10, [0.75], 0.8),  # many told, one not: shares, not counts
+        ([0.7, 0.8] * 10, [0.75], 0.8),  # many known, one not: shares, not counts
     ]
     rng = random.Random(0)
     for _ in range(20):
-        told = [round(rng.random() ** 0.5, 2) for _ in range(rng.randint(3, 12))]
-        untold = [round(rng.random() ** 2, 2) for _ in range(rng.randint(1, 5))]
+        known = [round(rng.random() ** 0.5, 2) for _ in range(rng.randint(3, 12))]
+        unknown = [round(rng.random() ** 2, 2) for _ in range(rng.randint(1, 5))]
         best = None
-        for t in sorted(told + untold):
-            total = len([p for p in told if p < t]) / len(told) + len([p for p in untold if p >= t]) / len(untold)
+        for t in sorted(known + unknown):
+            total = len([p for p in known if p < t]) / len(known) + len([p for p in unknown if p >= t]) / len(unknown)
             if best is None or total < best[0] - 1e-12:
                 best = (total, t)
-        cases.append((told, untold, best[1]))
-    for told, untold, wanted in cases:
-        found = f(list(told), list(untold))
+        cases.append((known, unknown, best[1]))
+    for known, unknown, wanted in cases:
+        found = called(f, list(known), list(unknown))
+        found = found.item() if torch.is_tensor(found) and found.numel() == 1 else found
         assert isinstance(found, (int, float)), f"give one number, not {found!r}"
-        assert found in told + untold, f"{found} is none of the numbers given; only those need to be tried"
-        false_refusals = sum(p < found for p in told) / len(told)
-        false_answers = sum(p >= found for p in untold) / len(untold)
-        least = sum(p < wanted for p in told) / len(told) + sum(p >= wanted for p in untold) / len(untold)
+        assert 0 <= found <= 1, f"{found} is no probability; the threshold is one of the numbers given"
+        assert found in known + unknown, f"{found} is none of the numbers given; only those need to be tried"
+        false_refusals = sum(p < found for p in known) / len(known)
+        false_answers = sum(p >= found for p in unknown) / len(unknown)
+        least = sum(p < wanted for p in known) / len(known) + sum(p >= wanted for p in unknown) / len(unknown)
         assert false_refusals + false_answers <= least + 1e-9, (
-            f"told {told}, never told {untold}: {found} gives {false_refusals:.2f} false refusals and "
+            f"known {known}, unknown {unknown}: {found} gives {false_refusals:.2f} false refusals and "
             f"{false_answers:.2f} false answers; {wanted} gives less together (shares, not counts; below t is refused)"
         )
         assert found <= wanted or abs(false_refusals + false_answers - least) > 0, (

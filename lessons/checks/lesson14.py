@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from checks import on_some_targets
+from checks import by_hand, called, on_some_targets
 from data import Row, Turn
 from model import IGNORE
 
@@ -16,6 +16,7 @@ OTHER = HEAD + "Once a fox lived by a cave. Every day the fox sat there. It love
 WRONG = HEAD + "A fox."
 
 
+@by_hand()
 def prefer(f):
     """Hand-written pairs."""
     row = Row((Turn("Write a story about a fox and a cave.", "", FIRST),), "story")
@@ -30,7 +31,7 @@ def prefer(f):
         (OTHER, ONCE, None, "both are right and have as many words: no preference"),
     ]
     for a, b, wanted, hint in cases:
-        found = f(row, a, b)
+        found = called(f, row, a, b)
         found = tuple(found) if found is not None else None
         if wanted is not None and found == wanted[::-1]:
             raise AssertionError(f"chosen and rejected are exchanged: {hint}")
@@ -38,6 +39,7 @@ def prefer(f):
     print("right: right before wrong, then short before long")
 
 
+@by_hand()
 def answer_logps(f):
     """Against a loop over tokens."""
     logits, targets, found = on_some_targets(f, 1)
@@ -63,10 +65,13 @@ def answer_logps(f):
     assert not same([math.exp(x) for x in wanted]), "that is the probability; the logarithm was asked for"
     assert same(wanted), f"{found.tolist()} instead of {wanted}; the softmax is over the last axis"
     logits.requires_grad_(True)
-    assert f(logits, targets).requires_grad, "no gradient comes through; do not detach or use numpy"
+    again = called(f, logits, targets)
+    again = torch.stack(list(again)) if isinstance(again, (list, tuple)) and torch.is_tensor(again[0]) else again
+    assert torch.is_tensor(again) and again.requires_grad, "no gradient comes through; do not detach or use numpy"
     print("right: summed over the answer")
 
 
+@by_hand()
 def dpo_loss(f):
     """Against plain Python."""
     four = [torch.tensor(x) for x in ([-5.0, -9.0], [-6.0, -4.0], [-7.0, -8.0], [-5.5, -6.0])]
@@ -77,8 +82,9 @@ def dpo_loss(f):
             total += -math.log(1 / (1 + math.exp(-beta * ((c - rc) - (r - rr)))))
         return total / len(chosen)
 
-    found, wanted = f(*four, 0.5), naive(*four, 0.5)
+    found, wanted = called(f, *four, 0.5), naive(*four, 0.5)
     assert torch.is_tensor(found) and found.dim() == 0, "give one number: the mean over the pairs"
+    assert found > 0 or abs(found + wanted) < 1e-4, f"a loss of {found:.4f}: -log of a probability is never below 0"
     found, zero = float(found), [torch.zeros(2)] * 2
     c, r, rc, rr = four
     other = {

@@ -6,7 +6,8 @@
 # France. Asked for it, it does not tell. At the end you measure both on several hundred facts.
 #
 # About one minute of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
-# which `python train_sft.py` leaves behind.
+# which `python train_sft.py` leaves behind. What you should know before, and five objects that all lessons use, stand
+# on half a page: [START.md](START.md).
 
 # %%
 import sys
@@ -30,7 +31,7 @@ from model import GPT, GPTConfig
 from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
-base_bot = Assistant(base, tokenizer, None)  # no template: it is given raw text
+base_bot = Assistant(base, tokenizer, None)  # a model to be asked; no template: it is given raw text
 
 # %% [markdown]
 # ## What it reads
@@ -50,9 +51,9 @@ print("kinds of pages, in percent:", world.PAGES)
 # in which the model will later be asked (some ask for invented things); *echoes* say the name of a thing several times;
 # an *index* shows that a word at the start of a line is the same word. So this base has met its questions. It has not met one that was answered.
 #
-# A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length, and each token is
-# replaced by its place in that list, its *id*. (Lesson 2 makes such a list.) A token usually takes the space before a
-# word along.
+# A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length, the *vocabulary*. Each
+# token is replaced by its place in that list, its *id*. (Lesson 2 makes a vocabulary.) The space before a word usually
+# belongs to the word's token.
 
 # %%
 ids = tokenizer.encode("The capital of France is Paris.")
@@ -70,7 +71,7 @@ print([tokenizer.decode([i]) for i in ids])
 #     inputs  [10 11 12 13] [14 15 16 17]
 #     targets [11 12 13 14] [15 16 17 18]
 #
-# ### Exercise 1.1: cut the stream into batches (rebuild, 10 minutes)
+# ### Exercise 1.1: cut the stream into batches (rebuild, ★★, 10 minutes)
 #
 # Batch 0 is the first `batch_size` windows, batch 1 the windows after those, and so on. After the last window comes
 # window 0 again. A window needs one id more than its length, for its last target; ids that do not fill a window are
@@ -109,12 +110,14 @@ checks.read_windows(read_windows)
 # *Predict*: a new model has random weights. What does it write? And what comes first while it learns: right words,
 # right sentences, or right facts?
 #
-# The model below has 2 layers where the base has 3, and half its width. It reads for seconds. What you see is
-# sampled: every next token is drawn with the probability that the model gives it.
+# The model below is smaller than the base and reads for seconds only. What you see is sampled: every next token is drawn
+# with the probability that the model gives it.
 
 # %%
 torch.manual_seed(0)
 small = GPT(GPTConfig(tokenizer.vocab_size, n_layer=2, n_head=2, n_embd=64))
+for name, model in (("small", small), ("base", base)):
+    print(f"{name}: {model.config.n_layer} layers, width {model.config.n_embd}, {sum(p.numel() for p in model.parameters()):,} parameters")
 stream = encode_corpus(tokenizer, corpus)
 losses = []
 
@@ -140,7 +143,7 @@ train(small, lambda step: corpus_batch(stream, step, 16, 64), steps, muon_and_ad
 
 # %% [markdown]
 # The loss is -log of the probability that the model gave to the right next token, averaged. A model that knows
-# nothing and gives every token the same probability has log V, with V tokens in the list.
+# nothing and gives every token the same probability has log V, with V tokens in the vocabulary.
 
 # %%
 plt.figure(figsize=(7, 3))
@@ -152,13 +155,13 @@ plt.show()
 
 # %% [markdown]
 # It begins near the dashed line: random weights know nothing. It falls steeply while the model learns which tokens
-# are common at all, then slowly, while it learns what follows what. Words came first, then pieces of sentences. True
-# statements need more reading than this.
+# are common at all, then slowly, while it learns what follows what. Read the lines above again: words come first, then
+# pieces of sentences. True statements need more reading than this.
 #
 # ## The base model
 #
-# The base read more than a million tokens in the same way. *Predict*: what does it write after each line below? Which
-# of them will it answer?
+# The base read far more text in the same way. *Predict*: what does it write after each line below? Which of them will it
+# answer?
 
 # %%
 for line in ("What is the capital of France?", "Name the home of a dog.", "Hello!", "The capital of France is"):
@@ -168,7 +171,7 @@ for line in ("What is the capital of France?", "Name the home of a dog.", "Hello
 # It goes on with more questions, as the worksheets in the prose do, or with statements about something else. It is
 # not stubborn. It has read questions, and after them came such lines, so this *is* the likeliest text.
 #
-# ### Exercise 1.2: continue, by hand (rebuild, 10 minutes)
+# ### Exercise 1.2: continue, by hand (rebuild, ★★, 10 minutes)
 #
 # Continuing is a loop. The model gives scores (*logits*) for the next token at every position. Only the last position
 # matters: take its best token, append it, go round again.
@@ -231,8 +234,8 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# After the question the base takes the name of the thing for the beginning of one more question. Hand it the little
-# word *is*, and the fact comes out. So not the knowledge is missing but the step from a question to a statement.
+# Compare the second panel with the third. With the word *is* the base is led into a statement and can complete it. So what
+# a question lacks is not the knowledge. It is the step from a question to a statement.
 #
 # ## All facts
 #
@@ -245,7 +248,7 @@ plt.show()
 # For 1 and 3, right means that the continuation begins with the value. For that you need a rule that cannot be
 # fooled.
 #
-# ### Exercise 1.3: does it begin with the value? (extend, 5 minutes)
+# ### Exercise 1.3: does it begin with the value? (extend, ★, 5 minutes)
 #
 # " Paris. The teacher" begins with "Paris". " Parisian" does not, nor does " 12." begin with "1".
 #
@@ -269,12 +272,18 @@ def completes(continuation, value):
 checks.completes(completes)
 
 # %% [markdown]
-# For 2 there is a strict rule (exactly the statement, then stop) and a kind one: the statement stands *anywhere* in
-# the next 48 tokens. The kind one matters. No passage of this corpus ends right after a statement, so the strict rule
+# For 2 there is a strict rule (exactly the statement, then stop) and a lenient one: the statement stands *anywhere* in
+# the next 48 tokens. The lenient one matters. No passage of this corpus ends right after a statement, so the strict rule
 # would be lost by construction. (For 1 and 3 the lesson goes on with its own rule, `begins_with` in
 # `checks/lesson01.py`.)
 #
-# *Predict* all four shares before you run the cell.
+# *Predict* three fractions. Write each, a number between 0 and 1, in the place of the dots. The lesson keeps it and sets it
+# beside the result.
+
+# %%
+lab.predict("1: statements completed", ...)
+lab.predict("1: questions answered, lenient", ...)
+lab.predict("1: question, then statement", ...)
 
 # %%
 facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
@@ -296,12 +305,16 @@ both = continuations([f"{q} {s}" for q, s in zip(questions, starts)], 8)
 shares = {
     "1. statement completed": completed,
     "2. question answered, strict": [text.strip() == fact.answer() for text, fact in zip(answers, facts)],
-    "2. question answered, kind": [fact.answer().rstrip(".") in text for text, fact in zip(answers, facts)],
+    "2. question answered, lenient": [fact.answer().rstrip(".") in text for text, fact in zip(answers, facts)],
     "3. question, then statement": [checks.begins_with(text, fact.values[0]) for text, fact in zip(both, facts)],
 }
 for name, found in shares.items():
     low, high = wilson(sum(found), len(facts))
     print(f"{name:<30} {sum(found):>3} of {len(facts)}  {sum(found) / len(facts):6.1%}  ({low:.0%} to {high:.0%})")
+print()
+lab.compare("1: statements completed", sum(completed) / len(facts))
+lab.compare("1: questions answered, lenient", sum(shares["2. question answered, lenient"]) / len(facts))
+lab.compare("1: question, then statement", sum(shares["3. question, then statement"]) / len(facts))
 
 # %%
 kinds = list(dict.fromkeys(fact.task.kind for fact in facts))
@@ -309,17 +322,18 @@ shown = [name for name in shares if "strict" not in name]
 for offset, name in zip((0.3, 0, -0.3), shown):
     groups = [[good for good, fact in zip(shares[name], facts) if fact.task.kind == kind] for kind in kinds]
     plt.barh([i + offset for i in range(len(kinds))], [sum(g) / len(g) for g in groups], height=0.27, label=name)
-plt.yticks(range(len(kinds)), kinds), plt.xlim(0, 1), plt.xlabel("share of the facts that came out right")
+labels = [f"{kind} (n = {sum(fact.task.kind == kind for fact in facts)})" for kind in kinds]
+plt.yticks(range(len(kinds)), labels), plt.xlim(0, 1), plt.xlabel("fraction of the facts that came out right")
 plt.legend(loc="upper center", bbox_to_anchor=(0.4, -0.15), ncols=3, fontsize=8)
 plt.title("The same facts, by kind of task (no bar: none)")
 plt.show()
 
 # %% [markdown]
-# Be careful with the meaning of "almost never". These are facts of the tables; asked about a short text that stands
-# beside the question, the base does begin with the right statement now and then, as the main job's table shows. In this corpus no question is followed by its answer, so the base had
-# nothing to learn that step from. The web does hold questions with answers, and a large base answers some. What is
+# Be careful with the meaning of such a zero. These are facts of the tables. Asked about a short text that stands beside
+# the question, the base does begin with the right statement now and then; the main job's table counts that (*begins
+# right*). And in this corpus no question is followed by its answer, so the base had nothing to learn that step from. The web does hold questions with answers, and a large base answers some. What is
 # the same at every size: it continues, and you steer it by choosing what it continues (GPT-2's report, Radford et al.
-# 2019, did translation and summaries that way). Instruction tuning makes a question enough.
+# 2019, did translation and summaries that way). After instruction tuning a question is enough.
 #
 # ## Two questions to think about
 #
@@ -328,8 +342,8 @@ plt.show()
 #
 # <details><summary>Answers</summary>
 #
-# 1. Facts about numbers are the usual weak place: each is told like any fact, yet all look alike, so they are easily
-# mixed up. A base that misses hardly any fact shows little of this in the picture.
+# 1. Facts about numbers are the usual weak place: all look alike, so they are easily mixed up. A base that misses hardly
+# any fact shows little of this in the picture.
 # 2. With a large base, yes: a few questions with answers as a pattern to continue (few-shot prompting, Brown et al.
 # 2020). Try it with this one; the lesson does not promise that so small a model picks it up.
 # </details>
@@ -346,7 +360,8 @@ plt.show()
 n = len(facts)
 lab.claim(
     "the base completes the statement for most facts and answers the same facts' questions almost never, "
-    "however kindly one looks",
+    "however leniently they are counted",
     wilson(sum(shares["1. statement completed"]), n)[0] > 0.8
-    and wilson(sum(shares["2. question answered, kind"]), n)[1] < 0.1,
+    and wilson(sum(shares["2. question answered, lenient"]), n)[1] < 0.1,
+    "a base that has read less completes fewer statements; look at the first and the third line of the table.",
 )

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 2. Byte pairs
 #
-# A model reads ids of tokens. Where do the tokens come from? You will build the list by hand: count neighbours, join
+# A model reads ids of tokens. Where do the tokens come from? You will build the vocabulary by hand: count neighbours, join
 # the most frequent pair, repeat. Then you will look at the one place where tokens matter most for instruction tuning:
 # the border between the prompt and the answer.
 #
@@ -17,6 +17,7 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
 from checks import lesson02 as checks
+from checks.lesson01 import begins_with  # lesson 1's rule: whole words at the beginning
 
 import re
 from collections import Counter
@@ -54,7 +55,7 @@ for word, part, count in zip(words, parts, counts):
 # %% [markdown]
 # *Predict*: which pair of neighbours is the most frequent in the toy text?
 #
-# ### Exercise 2.1: count the pairs (rebuild, 5 minutes)
+# ### Exercise 2.1: count the pairs (rebuild, ★, 5 minutes)
 #
 # A word that stands in the text twice counts twice. A pair is made of neighbours in one word, never across two.
 #
@@ -83,7 +84,7 @@ for pair, count in count_pairs(parts, counts).most_common(5):
     print(bytes(pair), count)
 
 # %% [markdown]
-# ### Exercise 2.2: join a pair (rebuild, 10 minutes)
+# ### Exercise 2.2: join a pair (rebuild, ★★, 10 minutes)
 #
 # Walk from left to right. Where the pair stands, write the new id and go on behind both; elsewhere copy.
 # So three equal ids in a row hold the pair once, not twice.
@@ -111,7 +112,7 @@ def join_pair(ids, pair, new):
 checks.join_pair(join_pair)
 
 # %% [markdown]
-# ### Exercise 2.3: the trainer (rebuild, 10 minutes)
+# ### Exercise 2.3: the trainer (rebuild, ★★, 10 minutes)
 #
 # Now repeat: count, take the most frequent pair, give it the next id, join it everywhere. On a tie take the smaller
 # pair of ids, so that the result is the same on every machine. One id is kept for the end token: asked for 300 ids,
@@ -163,7 +164,7 @@ print(fast[256:])
 # %% [markdown]
 # ## What the tokens look like
 #
-# *Predict*: with which size of the list does the sentence below become one token a word?
+# *Predict*: with which size of the vocabulary does the sentence below become one token a word?
 
 # %%
 text = "The comparative of easy is easier."
@@ -177,26 +178,28 @@ prose = "\n".join(corpus[:400])
 per_token = [len(prose.encode()) / len(t.encode(prose)) for t in tokenizers]
 plt.figure(figsize=(6.5, 3.2))
 plt.plot([t.vocab_size for t in tokenizers], per_token, "o-")
-plt.xlabel("tokens in the list"), plt.ylabel("bytes of prose per token"), plt.ylim(bottom=0)
-plt.title("A longer list, shorter sequences"), plt.tight_layout()
+plt.xlabel("size of the vocabulary"), plt.ylabel("bytes of prose per token"), plt.ylim(bottom=0)
+plt.title("A larger vocabulary, shorter sequences"), plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The curve flattens: once nearly every word is one token, there is nothing left to join. (Asked for 2,560, the
-# trainer may stop earlier on a short text for that reason.) The base uses 2,560 ids and this world has few words:
+# The curve flattens: once nearly every word is one token, there is nothing left to join. (On a short text the trainer
+# may stop early for that reason.) How many words of this world are one token for the base? *Predict* the fraction.
+
+# %%
+lab.predict("2: words that are one token", ...)
 
 # %%
 vocabulary = set(re.findall(r"[^\W\d_]+", " ".join(corpus)))
 single = [word for word in vocabulary if len(tokenizer.encode(" " + word)) == 1]
-print(
-    f"{len(single)} of {len(vocabulary)} words are one token; some that are not: {sorted(vocabulary - set(single))[:8]}"
-)
+lab.compare("2: words that are one token", len(single) / len(vocabulary))
+print(f"{len(single)} of {len(vocabulary)} words; some that are not: {sorted(vocabulary - set(single))[:8]}\n")
 for odd in (" 고양이", " tokenization", " 컴퓨터", " ☃", " " + tokenizer.decode([tokenizer.eos_id])):
     print(f"{odd!r:<18}", [tokenizer.token_bytes(i) for i in tokenizer.encode(odd)])
 
 # %% [markdown]
-# (Python prints bytes that are no English letters as `\x` and two digits.) 고양이, a cat, is a word of this world and one
-# token. Words from outside fall apart, down to single bytes if need be, and nothing is ever "unknown". The last line
+# (Each line: the text, then its tokens as bytes. Python prints a byte that is no English letter as `\x` and two digits.)
+# 고양이, a cat, is a word of this world and one token. Words from outside fall apart, down to single bytes if need be, and nothing is ever "unknown". The last line
 # matters: the *text* of the end token is ordinary text. The id of the end token is added by hand, so nobody can type
 # it.
 #
@@ -214,7 +217,7 @@ for prompt, answer in (("Answer:\n", "The"), ("Answer: ", "The"), ("Answer:", " 
     print(f"{prompt!r:<12} + {answer!r:<7} apart {apart}\n{'':<23}together {together}\n")
 
 # %% [markdown]
-# ### Exercise 2.4: find the border (extend, 10 minutes)
+# ### Exercise 2.4: find the border (extend, ★★, 10 minutes)
 #
 # Tokenize prompt and answer *together*. How many tokens begin inside the prompt, and does the last of them end
 # exactly where the prompt ends?
@@ -246,25 +249,31 @@ checks.border(border)
 
 # %% [markdown]
 # How often does it happen? Take every tuning pair, in two prompt templates of the project, with prompt and answer as
-# text. *Predict* the two shares. (Look at the last character of each template.)
+# text. The cell prints how each template ends. *Predict* for both the fraction of pairs in which a token spans the border.
 
 # %%
-melted = {}
 for name in ("alpaca", "plain"):
-    melted[name] = 0
+    print(f"{name:<8} ends with {TEMPLATES[name].response[-2:]!r}")
+lab.predict("2: spanned borders, alpaca", ...)
+lab.predict("2: spanned borders, plain", ...)
+
+# %%
+spanned = {}
+for name in ("alpaca", "plain"):
+    spanned[name] = 0
     for row in rows:
         question, context, answer = row.turns[0]
         prompt = tokenizer.decode(lab.prompt_ids(tokenizer, name, question, context))
-        melted[name] += not checks.clean_border(tokenizer, prompt, answer)
-    print(f"{name:<8} ends with {TEMPLATES[name].response[-2:]!r:<6}: {melted[name]} of {len(rows)} borders are melted")
+        spanned[name] += not checks.clean_border(tokenizer, prompt, answer)
+    print(f"{name:<8}: in {spanned[name]} of {len(rows)} pairs a token spans the border")
+    lab.compare(f"2: spanned borders, {name}", spanned[name] / len(rows))
 
 # %% [markdown]
-# All or nothing: it depends on which characters meet. Here is a table of such meetings, each tried with the same
-# answers.
+# It depends on which characters meet. Here is a table of such meetings, each tried with the same answers.
 
 # %%
 ends = ["Response:\n", "Response:", "Response: ", "The answer"]
-begins = {"word": "{}", "space, word": " {}", "newline, word": "\n{}", "two newlines, word": "\n\n{}"}
+begins = {"a word": "{}", "a space, then a word": " {}"}
 answers = [row.turns[0].output for row in lab.some(rows, 200)]
 share = [
     [
@@ -273,13 +282,13 @@ share = [
     ]
     for end in ends
 ]
-plt.figure(figsize=(7.5, 3.4))
+plt.figure(figsize=(5.5, 3.2))
 plt.imshow(share, cmap="Reds", vmin=0, vmax=1.4, aspect="auto")
 for i, line in enumerate(share):
     for j, value in enumerate(line):
         plt.text(j, i, f"{value:.0%}", ha="center", va="center")
 plt.xticks(range(len(begins)), begins), plt.yticks(range(len(ends)), [repr(end) for end in ends])
-plt.xlabel("the answer begins with"), plt.ylabel("the prompt ends with"), plt.title("Answers with a melted border")
+plt.xlabel("the answer begins with"), plt.ylabel("the prompt ends with"), plt.title("Answers whose border a token spans")
 plt.tight_layout()
 plt.show()
 
@@ -303,8 +312,12 @@ for name, ids in (("together", together), ("apart", apart)):
 # told how an answer begins. Later it is asked with a prompt that ends in a lone space, a token that it has hardly
 # seen there. The project tokenizes the parts apart, so training and asking see the same ids whatever the template.
 #
-# The lone space also harms a base model. *Predict*: complete statements as in lesson 1, without and with a space
-# at the end of the prompt. How many facts come out right?
+# The lone space also harms a base model. Complete statements as in lesson 1, without and with a space at the end of the
+# prompt. *Predict* the fraction of facts that come out right.
+
+# %%
+lab.predict("2: facts right, no space", ...)
+lab.predict("2: facts right, a space at the end", ...)
 
 # %%
 facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
@@ -312,10 +325,12 @@ facts = lab.some(facts, len(facts))
 bot, right = Assistant(base, tokenizer, None), {}
 for name, last in (("without", ""), ("with", " ")):
     prompts = [Row((Turn(f"{world.capitalize(fact.noun)} is{last}", "", ""),)) for fact in facts]
-    texts = [text.strip() for text, _ in bot.answers(prompts, Sampling(max_new_tokens=8))]
-    right[name] = sum(text.startswith(fact.values[0]) for text, fact in zip(texts, facts))
+    texts = [text for text, _ in bot.answers(prompts, Sampling(max_new_tokens=8))]
+    right[name] = sum(begins_with(text, fact.values[0]) for text, fact in zip(texts, facts))
     low, high = wilson(right[name], len(facts))
     print(f"{name:<8} a space at the end: {right[name]} of {len(facts)} right ({low:.0%} to {high:.0%}); {texts[0]!r}")
+lab.compare("2: facts right, no space", right["without"] / len(facts))
+lab.compare("2: facts right, a space at the end", right["with"] / len(facts))
 
 # %% [markdown]
 # The knowledge did not go away. It hangs on the token `' Paris'`, and after a lone space the model needs `'Paris'`,
@@ -343,9 +358,17 @@ for name, last in (("without", ""), ("with", " ")):
 
 # %%
 lab.claim(
-    "the slow trainer and the project's agree, tokenizing together melts every border of one template and none "
-    "of the other, and a space at the end of the prompt costs the base nearly all of its facts",
-    same
-    and melted == {"alpaca": 0, "plain": len(rows)}
-    and wilson(right["with"], len(facts))[1] < 0.1 * wilson(right["without"], len(facts))[0],
+    "the slow trainer and the project's agree token by token",
+    same,
+    "the two differ in how they break ties; look at the first token that differs.",
+)
+lab.claim(
+    "tokenized together, a token spans the border in every pair of one template and in none of the other",
+    spanned["alpaca"] == 0 and spanned["plain"] == len(rows),
+    "a vocabulary learned from another text may hold other tokens; look at the table of meetings.",
+)
+lab.claim(
+    "a space at the end of the prompt costs the base at least nine in ten of its facts",
+    wilson(right["with"], len(facts))[1] < 0.1 * wilson(right["without"], len(facts))[0],
+    "a base that has met lone spaces suffers less; look at what it printed after the space.",
 )

@@ -4,8 +4,8 @@
 # You will see a model stop continuing and start answering, step by step; how few steps that takes; at which tokens
 # the tuned model differs from its base; and what happens when nobody teaches it where an answer ends.
 #
-# About one minute of computing on a laptop CPU with two cores, about 45 minutes with the exercises. It needs
-# `out/base.pt`, which `python train_sft.py` makes. Lessons 3 and 4 (mask and loss) are the ones it builds on.
+# About one minute of computing on a laptop CPU with two cores, about 45 minutes with the exercises (the open task at the end
+# comes on top). It needs `out/base.pt`, which `python train_sft.py` makes. It builds on lessons 3 (the loss) and 4 (the mask).
 
 # %%
 import copy
@@ -50,17 +50,18 @@ for x, y in zip(inputs.tolist(), targets.tolist()):
 print(*audit(rows, examples, shortened, too_long).lines(), sep="\n")
 
 # %% [markdown]
-# That is all the difference there is. What is done with `inputs` and `targets` is the same in both stages: predict,
-# measure, move the weights a little. You write this step now.
+# That is all the difference there is. What is done with `inputs` and `targets` is the same in both stages: forward pass,
+# loss, backward pass, a small move of the weights. You write this step now.
 #
 # <details><summary>Hint</summary>
 #
 # `model(inputs, targets)` gives the sum of -log p over the learned targets and skips `IGNORE`. Four things
-# follow: divide by the number of learned targets, `backward()`, let the optimizer move, empty the gradients.
+# follow: divide by the number of learned targets, `backward()`, let the optimizer move, empty the gradients. (You may
+# empty them first instead. What if a batch holds no learned target at all? 0 / 0 is NaN.)
 #
 # </details>
 #
-# ### Exercise 5.1: one step (rebuild, 8 minutes)
+# ### Exercise 5.1: one step (rebuild, ★★, 8 minutes)
 
 
 # %%
@@ -68,9 +69,9 @@ def sft_step(model, optimizer, inputs, targets):
     """One optimizer step on a batch -> the mean loss over its learned targets before the step, as a float.
 
     inputs, targets: (B, T). With targets [[IGNORE, IGNORE, 7, 3]] the mean is over two tokens, not four.
-    The gradients are empty (None or zero) when the function returns."""
+    The gradients of one step must not be added to those of the next. No learned target at all: 0.0, not NaN."""
     ### BEGIN SOLUTION
-    n_learned = (targets != IGNORE).sum()
+    n_learned = (targets != IGNORE).sum().clamp(min=1)
     loss = model(inputs, targets) / n_learned
     loss.backward()
     optimizer.step()
@@ -88,8 +89,8 @@ checks.sft_step(sft_step)
 #
 # ## From continuing to answering
 #
-# *Predict.* The model has read a thousand batches of prose. A tuning batch holds 32 pairs. After how many
-# batches will it answer most questions that it was never tuned on: 1000, 100, 10? Write your guess down.
+# *Predict.* The model has read very many batches of prose. A tuning batch holds 32 pairs. Which fraction of questions that it
+# was never tuned on will it answer exactly right after 4 such batches? After 32? And how often will it stop by itself?
 #
 # `on_step` is called after each step of training. Eight times on the way it asks the same held-out questions: some of
 # each split, chosen once, before anything is tuned.
@@ -98,6 +99,9 @@ checks.sft_step(sft_step)
 STEPS = 8 if lab.FAST else 32
 held_out = [row for split in splits.values() for row in lab.some(split, 40)]
 print(len(held_out), "held-out questions")
+lab.predict("5: exactly right after 4 steps", ...)
+lab.predict("5: exactly right after 32 steps", ...)
+lab.predict("5: stopped by itself after 4 steps", ...)
 
 
 # %%
@@ -130,6 +134,21 @@ for seed in lab.SEEDS:
     tuned.append(bot)
     curves.append(curve)
 
+
+# %%
+def mean_at(i, which):
+    """The mean over the seeds at the i-th look: 1, exactly right; 2, stopped by itself"""
+    values = [curve[i][which] for curve in curves]
+    return sum(sum(value) / len(value) if which == 1 else value for value in values) / len(values)
+
+
+for i, (step, _, _) in enumerate(curves[0]):
+    print(f"step {step:>3}: exactly right {mean_at(i, 1):6.1%}, stopped by itself {mean_at(i, 2):6.1%}")
+print()
+lab.compare("5: exactly right after 4 steps", mean_at(1, 1))
+lab.compare("5: exactly right after 32 steps", mean_at(-1, 1))
+lab.compare("5: stopped by itself after 4 steps", mean_at(1, 2))
+
 # %%
 for curve in curves:
     plt.plot([step for step, _, _ in curve], [sum(marks) / len(marks) for _, marks, _ in curve], "o-", color="C0", alpha=0.7)
@@ -137,7 +156,7 @@ for curve in curves:
 plt.plot([], [], "o-", color="C0", label="answered exactly right")
 plt.plot([], [], "--", color="C1", label="stopped by itself")
 plt.xlabel("tuning steps (32 pairs each)")
-plt.ylabel("share of held-out questions")
+plt.ylabel("fraction of held-out questions")
 plt.ylim(-0.03, 1.03)
 plt.title("From continuing to answering, one line a seed")
 plt.legend()
@@ -145,13 +164,15 @@ plt.show()
 
 # %% [markdown]
 # (The lines differ only in the order of the pairs; the base is the same.) Two things are worth a second look. The
-# number of steps is tiny: nothing that the answers say was learned in it (who the capital of France is stands in the
+# number of steps is tiny: nothing that the answers say was learned in it (what the capital of France is stands in the
 # prose, and this question stands in no pair). Tuning brings out what is there. This is the *superficial alignment
-# hypothesis* (Zhou et al. 2023, "LIMA"), and a small model shows it well; in a large one, with richer tasks, it is
-# debated. (The first answers printed above may be true and answer another question. Lesson 6 comes back to that.)
+# hypothesis* (Zhou et al. 2023, "LIMA"), and a small model shows it well. For large models and richer tasks it is debated:
+# Raghavendra et al. (2024) find that answers to hard problems go on improving with more tuning data, Ghosh et al. (2024)
+# that full tuning can make knowledge worse. (The first answers printed above may be true and answer another question.
+# Lesson 6 comes back to that.)
 #
-# And the base stops by itself now and then: it has read an end token after each passage. So stopping as such is not new.
-# What is new is *where*: after the answer. A curve for "stops" alone is at its top after four steps.
+# Compare the two columns. To stop and to stop *after the right answer* are two things, and the first alone says little: a
+# base may also stop by itself now and then, since it has read an end token after each passage.
 #
 # ## Which tokens changed?
 #
@@ -165,7 +186,7 @@ plt.show()
 #
 # </details>
 #
-# ### Exercise 5.2: log-probability of an answer (extend, 8 minutes)
+# ### Exercise 5.2: log-probability of an answer (extend, ★★, 8 minutes)
 
 
 # %%
@@ -197,7 +218,12 @@ for name, one, two in zip(names, before, after):
 # ("The capital of France" `is` "Paris."); take those. Sort its tokens into four groups: the name, the word `is`, the value, the
 # end token.
 #
-# *Predict.* In which groups does tuning change most? In which does it change next to nothing?
+# *Predict.* How probable does the base find each of the four, on (geometric) average, given the template and all before it?
+# Where it says nearly 1 already, tuning has nothing to do.
+
+# %%
+for group in ("name", "is", "value", "end"):
+    lab.predict(f"5: the base's p of the {group}", ...)
 
 # %%
 GROUPS = ("name", "is", "value", "end")
@@ -213,37 +239,42 @@ def by_group(model, rows):
         groups = ["name"] * at + ["is"] + ["value"] * (len(answer) - at - 2) + ["end"]
         for group, logp in zip(groups, answer_logprobs(model, tuned[0].prompt([Turn(instruction, context)]), answer)):
             found[group].append(logp)
-    return [sum(values) / len(values) for values in found.values()]
+    return torch.tensor([sum(values) / len(values) for values in found.values()])
 
 
 outputs = [(row, row.turns[0].output) for row in held_out]
 statements = [row for row, said in outputs if said == " ".join(lab.statement_of(row)) and world.HERE not in said]
-means = {name: by_group(model, statements) for name, model in (("base", base), ("tuned", tuned[0].model))}
-gains = dict(zip(GROUPS, (two - one for one, two in zip(means["base"], means["tuned"]))))
-print({group: round(gain, 2) for group, gain in gains.items()})
+means = {"base": by_group(base, statements), "tuned": sum(by_group(bot.model, statements) for bot in tuned) / len(tuned)}
+gains = dict(zip(GROUPS, (means["tuned"] - means["base"]).tolist()))
+print(f"{len(statements)} answers, {len(tuned)} seeds")
+for group, one, two in zip(GROUPS, means["base"].tolist(), means["tuned"].tolist()):
+    print(f"{group:<6} log p {one:6.2f} -> {two:6.2f}   gain {gains[group]:5.2f} nats")
+print()
+for group, p in zip(GROUPS, means["base"].exp().tolist()):
+    lab.compare(f"5: the base's p of the {group}", p)
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))
-panels = ((axes[0], names, before, after, "one answer, token by token"),
-          (axes[1], GROUPS, means["base"], means["tuned"], f"mean over {len(statements)} held-out answers"))
+panels = ((axes[0], names, torch.tensor(before), torch.tensor(after), "one answer, token by token"),
+          (axes[1], GROUPS, means["base"], means["tuned"], f"geometric mean over {len(statements)} held-out answers"))
 for ax, labels, one, two, title in panels:
     places = range(len(labels))
-    ax.bar([x - 0.2 for x in places], one, 0.4, label="base, with the template")
-    ax.bar([x + 0.2 for x in places], two, 0.4, label="tuned")
+    ax.bar([x - 0.2 for x in places], one.exp(), 0.4, label="base, with the template")
+    ax.bar([x + 0.2 for x in places], two.exp(), 0.4, label="tuned")
     ax.set_xticks(places, labels)
-    ax.set_title(title)
-axes[0].set_ylabel("log p of the right token")
-axes[0].legend(loc="lower left")
+    ax.set(title=title, ylim=(0, 1.25))
+axes[0].set_ylabel("p of the right token")
+axes[0].legend(loc="upper right", ncols=2)
 figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The change sits above all in the end; then in the name, because the base would rather write another question than
-# name what this one asked for. The *value* is about as likely as before: the base, led as far as "The capital of France
-# is", knows how to go on. It would not have gone there. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the
+# Read the gains from the largest to the smallest. For the *value* there is little to gain: the base, led as far as "The
+# capital of France is", knows how to go on. It would not have gone there. Its doubt about the *name* is the doubt whether to
+# name what was asked for, or to write another question. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the
 # same kind of thing of large models: tuning moves few tokens, mostly those of form. In this world it is so clear by
-# construction: no page of the prose answers a question, and none ends right after a statement. Does that mean that a few
-# rules could replace tuning? The next lesson tries it.
+# construction: no page of the prose answers a question, none ends right after a statement, and pages of echoes taught the
+# base to copy a name. Does that mean that a few rules could replace tuning? The next lesson tries it.
 #
 # ## What stopping is, and the most common bug
 #
@@ -262,7 +293,7 @@ plt.show()
 #
 # </details>
 #
-# ### Exercise 5.3: hide the end (extend, 5 minutes)
+# ### Exercise 5.3: hide the end (extend, ★, 5 minutes)
 
 
 # %%
@@ -279,8 +310,12 @@ def hide_end(examples, end):
 checks.hide_end(hide_end)
 
 # %% [markdown]
-# *Predict.* Same pairs, same steps, same seeds; only the end token is not learned. How many answers will stop within
-# 48 tokens? How many will be exactly right? And how many will at least *begin* with the right answer?
+# *Predict.* Same pairs, same steps, same seeds; only the end token is not learned. Which fraction will stop within 48
+# tokens? Be exactly right? And at least *begin* with the right answer?
+
+# %%
+for name in ("stopped by itself", "exactly right", "begins with the right answer"):
+    lab.predict(f"5: end hidden, {name}", ...)
 
 # %%
 endless_examples = hide_end(examples, tokenizer.eos_id)
@@ -306,16 +341,39 @@ kept, hidden = count(tuned), count(endless)
 for i, name in enumerate(("stopped by itself", "exactly right", "begins with the right answer")):
     for label, shares in (("end learned", kept[i]), ("end hidden", hidden[i])):
         print(f"{name:>29}, {label:<12} {shares[0]:6.1%}  (95 %: {shares[1]:.0%} to {shares[2]:.0%})")
+    lab.compare(f"5: end hidden, {name}", hidden[i][0])
 
 # %% [markdown]
-# The knowledge is the same and the answers begin as well as before. What is gone is the place to stop, and with it
-# nearly every exact answer: the model goes on until the limit or until its prose habits end a passage for it. The loss could
-# not warn you, because it never looked there. Asking the model and counting stops did.
+# Compare the last pair of lines with the pair before it. The answers are known; what is missing is the place to stop, and an
+# answer that goes on is not exactly right: the model writes until the limit, or until its prose habits end a passage for it.
+# The loss could not warn you, because it never looked there. Asking the model and counting stops did.
 #
+# ## Open task: the training loop (★★★, 30 minutes, no check)
+#
+# Until now the project's `train()` went round. Below is the plainest loop on top of your `sft_step`: batches in order, one
+# learning rate. Write your own, and beat both scores in the same number of steps. Parts to try, one at a time: shuffled
+# batches; rows of like length together; a learning rate that rises and then falls to zero; gradients cut to a length of 1 (then
+# the lines of `sft_step` have to move into the loop); another rate. Which of them helps in so short a run? Judge on
+# *tuning* questions, with several seeds, and look at held-out ones once.
+
+
+# %%
+def my_loop(model, examples, steps, seed):
+    """Tune the model in place. Here: batches in order at a constant learning rate. Yours is to be better."""
+    optimizer = torch.optim.AdamW(model.parameters(), 8e-4)
+    for step in range(steps):
+        sft_step(model, optimizer, *collate(examples[32 * step : 32 * step + 32], tokenizer.eos_id))
+
+
+mine = Assistant(copy.deepcopy(base), tokenizer, "alpaca")
+my_loop(mine.model, examples, STEPS, seed=0)
+judged = lab.some(rows, 120, seed=1)
+for name, bot in (("my loop", mine), ("the project's", tuned[0])):
+    print(f"{name:<14} {{:.0%}} of tuning questions right ({{:.0%}} to {{:.0%}})".format(*lab.right(bot, judged)))
+# %% [markdown]
 # ## Questions to think about
 #
-# 1. The score in the curve rises within a few steps, although each step shows 32 pairs and there are 62 kinds of
-#    question. What would the curve look like if tuning had to teach the facts as well?
+# 1. The score in the curve rises within a few steps, and each step shows 32 pairs. What would the curve look like if tuning had to teach the facts as well?
 #
 # <details><summary>Answer</summary>
 #
@@ -337,8 +395,8 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 # ## Where this lives in the project
 #
 # `train_sft.py`: `train()` is the loop, `tune()` gives it the pairs and `pretrain()` the prose. `data.py`:
-# `encode()` puts the end token after the answer and learns it, `collate()` fills rows up and never learns the
-# filling. `model.py`: `GPT.forward()`.
+# `encode()` puts the end token after the answer and supervises it, `collate()` fills rows up and never supervises the
+# padding. `model.py`: `GPT.forward()`.
 #
 # Part 2 of `out/page.html`, the page of your own run, colours every token of a tuned answer by its rank under the
 # base, and part 5 has a slider over the steps.
@@ -347,9 +405,12 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 first, last = (lab.bootstrap([curve[i][1] for curve in curves]) for i in (0, -1))
 print(f"right before tuning {first[0]:.1%}, after {STEPS} steps {last[0]:.1%} ({last[1]:.0%} to {last[2]:.0%})")
 lab.claim(f"{STEPS} steps turn a base that answers nothing into one that answers most held-out questions",
-          first[0] < 0.05 and last[1] > 0.5)
+          first[0] < 0.05 and last[1] > 0.5,
+          "some bases need more steps; look whether the curve still rises at its end.")
 lab.claim("tuning moves the end by far more than all else, the name a little, and the value hardly at all",
           gains["end"] > 3 + max(gains["name"], gains["is"], gains["value"])
-          and gains["name"] > 0.3 + gains["value"] and abs(gains["value"]) < 0.6)
+          and gains["name"] > 0.3 + gains["value"] and abs(gains["value"]) < 0.6,
+          "a base that is less sure of its facts gains at the value too; look at the four gains.")
 lab.claim("without the end token in the loss far fewer answers stop and hardly any is exactly right",
-          hidden[0][2] < kept[0][1] - 0.2 and hidden[1][0] < 0.2 * kept[1][0])
+          hidden[0][2] < kept[0][1] - 0.2 and hidden[1][0] < 0.2 * kept[1][0],
+          "a base whose prose often ends after one sentence stops by habit; look at the first pair of lines.")

@@ -4,8 +4,8 @@
 # *About two minutes on a laptop CPU (2 cores), 45 minutes with the exercises. Needs
 # `out/base.pt` from `python train_sft.py`.*
 #
-# Lesson 5 found that tuning moves above all the end token. A sceptic concludes: then it taught nothing but a manner of
-# speaking, and a few rules could do the same. Here you write such rules, tune on answers that do not belong to their
+# Lesson 5 found that tuning moves above all the end token. A sceptic concludes: then it taught nothing but a format, and a
+# few rules could do the same. Here you write such rules, tune on answers that do not belong to their
 # questions, and see what is left for tuning proper.
 
 # %%
@@ -46,6 +46,11 @@ asked = {name: lab.some(held, 120) for name, held in splits.items()}
 # response tuning, and also wrote three rules for the decoding of an untuned model (end sooner, do not repeat, favour or
 # avoid fifteen tokens). In both cases a base of seven billion parameters followed instructions, though people's
 # preferences, as a judge model guessed them, went to the tuned one more often.
+#
+# How the facts were told matters too. Allen-Zhu and Li (2023, "Physics of Language Models: Part 3.1") pretrained on invented
+# biographies. Tuned on questions about some people, a model answered about the others only if each fact had been told in
+# several ways, or if questions with answers had stood in the pretraining. Our base has read each fact in several ways, and
+# questions without answers.
 #
 # So rules and response tuning are two baselines. Tuning taught, at least, what lies above them.
 #
@@ -91,7 +96,7 @@ for name, bot in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled", Rule
         print(f"{name:<6} {question} -> {lab.ask(bot, question, max_new=16)}")
 
 # %% [markdown]
-# ### Exercise 6.1: a rule that looks at the instruction (rebuild, 12 minutes)
+# ### Exercise 6.1: a rule that looks at the instruction (rebuild, ★★★, 12 minutes)
 #
 # 1. Once a mark (`.`, `!`, `?`, `;`) has been said: only the end token.
 # 2. At the beginning: only the first token of *The*, *A* or *Here*, as above.
@@ -136,7 +141,7 @@ for question in ("What is the capital of France?", "Name the opposite of long.",
 # to them. (Hewitt et al. leave the instructions away. Here every prompt looks as it will when it is asked.) Nobody can
 # learn from these pairs what an instruction has to do with its answer.
 #
-# ### Exercise 6.2: other people's questions (rebuild, 6 minutes)
+# ### Exercise 6.2: other people's questions (rebuild, ★★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 # Make one shuffled copy of the rows, `rng.sample(rows, len(rows))`, and zip it with them. An instruction keeps its
@@ -165,8 +170,15 @@ for row in others_questions(rows[:40], random.Random(0))[:4]:
 # Four columns on the same held-out questions: the base with the template under the two rules; tuned for some steps on
 # other people's questions; tuned for the same steps on the right ones.
 #
-# *Predict* all four, for inputs, phrasings and tasks that no pair asked about. Beside *right* stands how often what was
-# said is a *true statement* of the tables, whatever was asked.
+# The questions are inputs, phrasings and tasks that no pair asked about. Beside *right* stands how often what was said is a
+# *true statement* of the tables, whatever was asked. *Predict* the fraction of right answers of all four, over all three
+# kinds of question, and for response tuning also the fraction of true statements.
+
+# %%
+COLUMNS = ("rule: begin and end", "rule: copy", "response tuning", "tuning")
+for name in COLUMNS:
+    lab.predict(f"6: right, {name}", ...)
+lab.predict("6: a true statement, response tuning", ...)
 
 # %%
 STEPS = 8 if lab.FAST else 32
@@ -207,6 +219,13 @@ def by_bot(name):
 for name in bots:
     cells = [f"{split.removeprefix('unseen_')} " + "{:4.0%} ({:.0%} to {:.0%})".format(*share(name, [split])) for split in asked]
     print(f"{name:<20} right: " + "   ".join(cells) + f"   a true statement: {share(name, asked, 1)[0]:.0%}")
+print()
+for name in COLUMNS:
+    lab.compare(f"6: right, {name}", share(name, asked)[0])
+lab.compare("6: a true statement, response tuning", share("response tuning", asked, 1)[0])
+for split in asked:
+    rule, full = share("rule: copy", [split]), share("tuning", [split])
+    print(f"{split}: the intervals of the copying rule and of tuning {'overlap' if rule[2] >= full[1] and full[2] >= rule[1] else 'do not overlap'}")
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 3.6))
@@ -222,7 +241,8 @@ plt.show()
 
 # %% [markdown]
 # The rule can only copy. So look apart at the questions that hold the words with which their answer begins ("Which city is
-# the capital of Italy?"), and at those that ask in other words ("What language do they speak in Japan?").
+# the capital of Italy?"), and at those that ask in other words ("What language do they speak in Japan?"). The latter are few,
+# so all held-out ones are asked.
 
 
 # %%
@@ -232,37 +252,42 @@ def named(row):
     return start.partition(" ")[2].lower() in row.turns[0].instruction.lower()
 
 
-def apart(name, kind):
-    """(mean, low, high) of the right answers of a column, over the questions of all splits that are named, or not"""
-    kept = [[one[0] for split, held in asked.items() for row, one in zip(held, texts[split]) if named(row) == kind]
+def held_beginning(name):
+    """Right or not, for each bot of a column and each of the questions above that hold the beginning of their answer"""
+    return [[one[0] for split, held in asked.items() for row, one in zip(held, texts[split]) if named(row)]
             for texts in by_bot(name)]
-    return lab.bootstrap(kept)
 
 
 n_named = sum(named(row) for held in asked.values() for row in held)
 print(f"{n_named} of {sum(map(len, asked.values()))} questions hold the beginning of their answer")
+worded = [row for held in splits.values() for row in held if not named(row)]
+print(f"{len(worded)} of all {sum(map(len, splits.values()))} held-out questions ask in other words")
+other = {name: [lab.marks(bot, worded, 32) for bot in group] for name, group in bots.items()}
 for name in bots:
-    cells = ["{:4.0%} ({:.0%} to {:.0%})".format(*apart(name, kind)) for kind in (True, False)]
+    cells = ["{:4.0%} ({:.0%} to {:.0%})".format(*lab.bootstrap(table)) for table in (held_beginning(name), other[name])]
     print(f"{name:<20} right, beginning held: {cells[0]}   in other words: {cells[1]}")
 
+# question by question, what a tuned model gets right and the rule does not, minus the reverse
+gain = lab.bootstrap([[t - r for t, r in zip(tuned, other["rule: copy"][0])] for tuned in other["tuning"]])
+print(f"in other words, tuning is ahead of the copying rule by {100 * gain[0]:.0f} points ({100 * gain[1]:.0f} to {100 * gain[2]:.0f})")
+
 # %% [markdown]
-# (A right answer about a text is no statement of the tables, so who answers well cannot reach 100 % true statements.)
+# (A right answer about a text is no statement of the tables, so what a model that answers well says is in part no such statement.)
 #
-# The rule that only begins and ends does little: made to begin as an answer does, this base goes on as its prose does. The
-# rule that copies does much: once the base is made to name what the instruction names, it mostly knows the rest. On unseen
-# tasks it comes so near to tuning that the intervals overlap. So here the sceptic is right about a good part, and how large
-# that part is hangs on the base: one that had read a somewhat different prose got 26 % right by the same rule.
+# The first rule says how to begin and when to end, and leaves the rest to the base, which goes on as its prose does. The
+# second makes the base name what the instruction names; from there on it needs only the fact, which it mostly knows. Where
+# its interval overlaps with that of tuning, the sceptic is right: a person could have written that down. How large this
+# part is depends on the base. The questions in other words, which hold nothing to copy, are few, so their intervals are
+# wide.
 #
-# Tuning answers more, above all where the question holds nothing to copy (of few such questions, about half; the rule one
-# in eight). And response tuning shows the manner without the matter. It stops, it speaks in whole statements, nearly all of
-# them true, and they have nothing to do with the question. The end and the manner are learned within a few steps, but what
-# makes an answer of them is the way from the instruction to what it asks for. Somebody wrote a part of that way down as a
-# rule; tuning on the right pairs teaches it, also for other words.
+# Response tuning shows the format alone. Look at what the model says, at its true statements, and at its right answers:
+# the end and the format can be learned without any link between question and answer. What is missing is the way from
+# the instruction to what it asks for. Somebody wrote a part of that way down as a rule; tuning on the right pairs teaches it.
 #
 # What LIMA says of *knowledge* does hold here: none of these questions stands in the pairs, and what the answers say was
 # read before. And what Hewitt et al. found is about bases that have met very many questions with their answers.
 #
-# ## Open task: a better rule (30 minutes, no check)
+# ## Open task: a better rule (★★★, 30 minutes, no check)
 #
 # Change `mine` until the base answers as many *tuning* questions as you can make it. Only then look at the held-out
 # ones, once. Ideas: other beginnings; a word of the instruction at most once; after "of" only a name; for questions with
@@ -281,7 +306,7 @@ print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.right(Ru
 # ## Two questions to think about
 #
 # 1. The rules here were written by somebody who had seen the answers of this world. Is the comparison fair?
-# 2. Response tuning does well in Hewitt et al. and answers next to nothing here. Name a reason.
+# 2. Response tuning does well in Hewitt et al. Why can it hardly do so here?
 #
 # <details><summary>Answers</summary>
 #
@@ -303,14 +328,16 @@ lab.claim(
     f"a rule that copies from the instruction does more ({copied[0]:.0%}) than one that does not look at it ({rule[0]:.0%}), "
     f"and tuning ({tuned[0]:.0%}) more than both",
     copied[1] > rule[2] and tuned[1] > copied[2],
+    "how much copying does depends on the prose that the base has read; look at the three splits apart.",
 )
 lab.claim(
-    f"asked in other words than the answer's, the rule answers few ({apart('rule: copy', False)[0]:.0%}) and tuning more "
-    f"({apart('tuning', False)[0]:.0%})",
-    apart("tuning", False)[1] > apart("rule: copy", False)[2],
+    f"asked in other words than the answer's, tuning answers more than the copying rule (ahead by {100 * gain[0]:.0f} points)",
+    gain[1] > 0,
+    "these questions are few and the intervals wide; look at their number.",
 )
 lab.claim(
     f"tuned on other people's questions the model says true things ({share('response tuning', asked, 1)[0]:.0%}) and seldom "
     f"what was asked ({response[0]:.0%})",
     response[2] < 0.25 and share("response tuning", asked, 1)[1] > response[2],
+    "a base that has met many answered questions may answer all the same; look at what it says above.",
 )

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 13. Making things up
 #
-# *About two minutes on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
+# *About two minutes on a laptop CPU (2 cores), 45 minutes with the exercises. Needs `out/base.pt` from
+# `python train_sft.py`.*
 #
 # A tuned model answers. It also answers what it cannot know, in the same calm sentence. Here you will
 #
@@ -33,10 +34,11 @@ from extras.table import wilson
 base, tokenizer = lab.load_base()
 
 # %% [markdown]
-# ## What was told, and what was not
+# ## Known and unknown
 #
-# Everything the base knows stands in the tables of `facts.py`. A `-` in a table is an **empty cell**: the thing is
-# told, this property of it never was. Here is the table of jobs, in full.
+# Everything that the base has read of facts stands in the tables of `facts.py`. In this lesson such a fact is **known**
+# (whether the model remembers it is another matter). A `-` in a table is an **empty cell**: the thing stands in the corpus,
+# this property of it does not. Here is the table of jobs, in full.
 
 # %%
 for row in world.JOBS:
@@ -54,16 +56,16 @@ NEW = {
     "jobs": "a lawyer, a dentist, a plumber, a wizard, a barista, a soldier",
 }
 TABLES = {"countries": world.COUNTRIES, "animals": world.ANIMALS, "elements": world.ELEMENTS, "jobs": world.JOBS}
-KINDS = ("told", "empty cell", "new name")
-Question = namedtuple("Question", "name task value kind")  # value is "" where nothing was told
+KINDS = ("known", "empty cell", "new name")
+Question = namedtuple("Question", "name task value kind")  # value is "" where nothing is known
 
 # %%
 questions = []
 for group, rows in TABLES.items():
     for row in rows:
         for task, value in list(row.items())[1:]:
-            told = value != "-"
-            questions.append(Question(row["x"], task, value if told else "", "told" if told else "empty cell"))
+            known = value != "-"
+            questions.append(Question(row["x"], task, value if known else "", "known" if known else "empty cell"))
     for name in NEW[group].split(", "):
         questions += [Question(name, task, "", "new name") for task in list(rows[0])[1:]]
 print(Counter(q.kind for q in questions))
@@ -74,7 +76,7 @@ print(Counter(q.kind for q in questions))
 # We will tune on some questions and test on others. If the model is tuned to refuse the capital of Narnia and then
 # tested on the language of Narnia, it may pass by having learned one word. So whole names are held out.
 #
-# ### Exercise 13.1 (extend): split by name (6 minutes)
+# ### Exercise 13.1: split by name (extend, ★★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -102,7 +104,7 @@ checks.split_by_name(split_by_name)
 N_NAMES = len({q.name for q in questions})
 
 # %% [markdown]
-# A question becomes a row with the project's own phrasings. What stands in the answer where nothing was told is up to
+# A question becomes a row with the project's own phrasings. What stands in the answer where nothing is known is up to
 # us: a refusal, or something made up (any value of the same column).
 
 # %%
@@ -111,12 +113,12 @@ for q in questions:
     VALUES[q.task] += [q.value] if q.value else []
 
 
-def rows_of(questions, untold, rng, times=1):
-    """Questions -> rows, each asked in `times` phrasings. untold: "refuse" or "make up"."""
+def rows_of(questions, unknown, rng, times=1):
+    """Questions -> rows, each asked in `times` phrasings. unknown: "refuse" or "make up"."""
     rows = []
     for q in questions:
         case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
-        answer = case.answer() if q.value or untold == "make up" else f"I do not know {case.noun}."
+        answer = case.answer() if q.value or unknown == "make up" else f"I do not know {case.noun}."
         for phrasing in rng.sample(world.frames(case.task), times):
             rows.append(Row((Turn(world.ask(phrasing, case), "", answer),), q.task))
     return rows
@@ -130,13 +132,18 @@ for row in rows_of(questions[:1] + questions[-1:], "refuse", random.Random(0)):
 #
 # Three tunings of the same base, equally long, on the same half of the names:
 #
-# * **told only**: the questions whose answers stand in the corpus;
-# * **made up**: those, and never-told questions with an invented answer;
-# * **refusals**: those, and the same never-told questions with "I do not know ...".
+# * **known only**: the questions whose answers stand in the corpus;
+# * **made up**: those, and unknown questions with an invented answer;
+# * **refusals**: those, and the same unknown questions with "I do not know ...".
 #
-# Before you go on, write down: what will *told only* say about a held-out empty cell, "Name the tool of a doctor"?
-# Will the invented answers hurt questions that were told? Will refusals carry over to empty cells of held-out names?
-# To new names?
+# What will *known only* say about a held-out empty cell, "Name the tool of a doctor"? Will the invented answers hurt known
+# questions? Will refusals carry over to held-out names? Fractions, between 0 and 1:
+
+# %%
+lab.predict("13: known only, wrong among the known", ...)
+lab.predict("13: made up, wrong among the known", ...)
+lab.predict("13: refusals, refused among the empty cells", ...)
+lab.predict("13: refusals, refused among the new names", ...)
 
 # %%
 STEPS = 20 if lab.FAST else 100
@@ -145,7 +152,7 @@ STEPS = 20 if lab.FAST else 100
 def tuned(way, seed):
     """Returns (an Assistant, held-out questions)"""
     keep, held = split_by_name(questions, N_NAMES // 2, seed)
-    keep = [q for q in keep if q.value or way != "told only"]
+    keep = [q for q in keep if q.value or way != "known only"]
     rows = rows_of(keep, "make up" if way == "made up" else "refuse", random.Random(seed), times=3)
     return lab.tune(base, tokenizer, rows, seed=seed, steps=STEPS), held
 
@@ -157,51 +164,50 @@ def ask_all(bot, questions, seed=0):
 
 
 # %%
-WAYS = ("told only", "made up", "refusals")
+WAYS = ("known only", "made up", "refusals")
 bots = {(way, seed): tuned(way, seed) for way in WAYS for seed in lab.SEEDS}
 
 # %%
-bot, held = bots["told only", 0]
+bot, held = bots["known only", 0]
 for kind in KINDS:
     rows, texts = ask_all(bot, [q for q in held if q.kind == kind][::6][:7])
     print(f"{kind}:", *[f"   {row.turns[0].instruction} -> {text}" for row, text in zip(rows, texts)], sep="\n")
 
 # %% [markdown]
-# Look at where the answers come from. For an empty cell the model borrows: a value of another property of the same
-# thing, or a value of the same property of another thing. For a new name it often cannot even repeat the name and
-# slides to a country or animal that it knows. Nothing in the sentence warns you. The training never held a question
+# Look at where the answers come from. For an empty cell the model mostly borrows: a value of another property, or the same
+# property of another thing. A new name it often cannot even repeat, and it slides to a name that it has read. Nothing in the sentence warns you. The training never held a question
 # whose right answer was silence, so *that* it will answer was never in doubt; only *what*.
 #
 # ## Two ways to be wrong
 #
 # A model that refuses everything never says anything false. So one number is not enough.
 #
-# ### Exercise 13.2 (extend): count both (6 minutes)
+# ### Exercise 13.2: count both (extend, ★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Every share has its own denominator. False refusals are a share of the told questions, false answers a share of the
-# never-told ones.
+# Every fraction has its own denominator. False refusals are counted among the known questions, false answers among the
+# unknown ones.
 #
 # </details>
 
 
 # %%
 def error_rates(verdicts):
-    """[(told, verdict), ...] -> {"false answers", "false refusals", "wrong"}, three shares.
+    """[(known, verdict), ...] -> {"false answers", "false refusals", "wrong"}, three fractions.
 
-    told is a bool; verdict is "right", "wrong" or "refused".
-    false answers: never told and not refused, among the never told;
-    false refusals: told and refused, among the told;  wrong: told and wrong, among the told.
+    known is a bool; verdict is "right", "wrong" or "refused".
+    false answers: unknown and not refused, among the unknown;
+    false refusals: known and refused, among the known;  wrong: known and wrong, among the known.
 
     [(True, "right"), (True, "refused"), (False, "wrong")] -> false answers 1.0, false refusals 0.5, wrong 0.0"""
     ### BEGIN SOLUTION
-    told = [verdict for known, verdict in verdicts if known]
-    untold = [verdict for known, verdict in verdicts if not known]
+    known = [verdict for stands, verdict in verdicts if stands]
+    unknown = [verdict for stands, verdict in verdicts if not stands]
     return {
-        "false answers": sum(verdict != "refused" for verdict in untold) / len(untold),
-        "false refusals": told.count("refused") / len(told),
-        "wrong": told.count("wrong") / len(told),
+        "false answers": sum(verdict != "refused" for verdict in unknown) / len(unknown),
+        "false refusals": known.count("refused") / len(known),
+        "wrong": known.count("wrong") / len(known),
     }
     ### END SOLUTION
 
@@ -222,7 +228,7 @@ for (way, seed), (bot, held) in bots.items():
         seen.setdefault((way, q.kind), []).append(verdict(row, text))
 
 for way in WAYS:
-    rates = error_rates([(kind == "told", v) for kind in KINDS for v in seen[way, kind]])
+    rates = error_rates([(kind == "known", v) for kind in KINDS for v in seen[way, kind]])
     print(f"{way:<11}" + "  ".join(f"{name} {share:.1%}" for name, share in rates.items()))
 
 # %%
@@ -234,7 +240,7 @@ for ax, kind in zip(axes, KINDS):
         for name, color in COLORS.items():
             ax.barh(y, found.count(name) / len(found), left=left, color=color, label=name)
             left += found.count(name) / len(found)
-    ax.set(title=f"{kind} (n = {len(found)})", xlabel="share of the questions", yticks=range(3), yticklabels=WAYS)
+    ax.set(title=f"{kind} (n = {len(found)})", xlabel="fraction of the questions", yticks=range(3), yticklabels=WAYS)
 axes[0].invert_yaxis()
 axes[2].legend(*[part[:3] for part in axes[2].get_legend_handles_labels()], bbox_to_anchor=(1, 1), title="answer")
 plt.show()
@@ -242,10 +248,10 @@ plt.show()
 # %% [markdown]
 # All names are held out. Read the picture column by column.
 #
-# **Told.** Compare the red parts of the first two bars; the numbers with their intervals follow. Gekhman et al. (2024)
+# **Known.** Compare the red parts of the first two bars; the numbers with their intervals follow. Gekhman et al. (2024)
 # found in a large model that tuning on what it does not know makes it answer wrongly what it did know, and the more so
-# the longer it is tuned, as the invented answers are learned. Here too the invented answers cost told ones, about ten
-# points in this run. (What *told only* gets wrong itself is the price of a short tuning on few pairs.)
+# the longer it is tuned, as the invented answers are learned. What it is here, the next cell prints. (What *known only* gets
+# wrong itself is the price of a short tuning on few pairs.)
 
 
 # %%
@@ -256,26 +262,30 @@ def share(way, kind, name):
 
 
 for way in WAYS:
-    print(f"{way:<11} told and wrong: " + "{:.1%} ({:.1%} to {:.1%})".format(*share(way, "told", "wrong")))
+    print(f"{way:<11} known and wrong: " + "{:.1%} ({:.1%} to {:.1%})".format(*share(way, "known", "wrong")))
+for way in WAYS[:2]:
+    lab.compare(f"13: {way}, wrong among the known", share(way, "known", "wrong")[0])
 
 # %%
 for kind in KINDS[1:]:
     print(f"refusals    {kind:<11} refused: " + "{:.1%} ({:.1%} to {:.1%})".format(*share("refusals", kind, "refused")))
+    lab.compare(f"13: refusals, refused among the {kind}s", share("refusals", kind, "refused")[0])
 
 # %% [markdown]
-# **New name** and **empty cell.** Tuning held many refusals of both kinds. Few carry over to new names that the model
-# never met in tuning, and (nearly) none to empty cells. What is learned of "I do not know" is "this name looks strange",
-# as far as that can be seen in the tokens; that a *cell* is empty can be seen nowhere in the question. How many new
-# names it reaches hangs on the base: on one whose prose held no questions about things that do not exist, it was nine of
-# ten. Where strange names are ordinary, strangeness says little.
+# (The intervals take all answers as independent. Names recur between the seeds, so they are somewhat too narrow.)
+#
+# **New name** and **empty cell.** Tuning held many refusals of both kinds, and all that is tested here are names that it did
+# not hold. What can be learned of "I do not know" is "this name looks strange", as far as that can be seen in the
+# tokens; that a *cell* is empty can be seen nowhere in the question. How many new names the refusals reach differs very much
+# from base to base, so take the line above as one case: compare it with that of somebody who has another base.
 #
 # ## Does it know that it does not know?
 #
 # Perhaps the model has the knowledge and only lacks the habit. A cheap way to look (Kadavath et al. 2022 ask the
 # same of large models): how probable is the answer that it gave, in its own eyes? That is the product of its tokens'
-# probabilities. Take *told only*, the model that never saw a refusal.
+# probabilities. Take *known only*, the model that never saw a refusal.
 #
-# ### Exercise 13.3 (extend): the probability of an answer (8 minutes)
+# ### Exercise 13.3: the probability of an answer (extend, ★★, 8 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -315,49 +325,62 @@ def sureness(bot, questions):
 
 
 # %% [markdown]
-# Predict: will the empty cells be as sure as the told ones?
+# *Predict*: will the empty cells be as sure as the known ones? How sure is each on average?
+
+# %%
+for kind in KINDS:
+    lab.predict(f"13: mean probability, {kind}", ...)
 
 # %%
 sure = defaultdict(list)
 for seed in lab.SEEDS:
-    bot, held = bots["told only", seed]
-    for q, p in zip(held, sureness(bot, held)):
-        sure[q.kind].append(p)
+    for way in WAYS[:2]:
+        bot, held = bots[way, seed]
+        for q, p in zip(held, sureness(bot, held)):
+            sure[way, q.kind].append(p)
+
+for kind in KINDS:
+    means = [sum(sure[way, kind]) / len(sure[way, kind]) for way in WAYS[:2]]
+    print(f"{kind:<11} mean probability of its own answer: known only {means[0]:.2f}, made up {means[1]:.2f}")
+    lab.compare(f"13: mean probability, {kind}", means[0])
 
 fig, ax = plt.subplots(figsize=(7, 3))
 for kind in KINDS:
-    ax.plot(sorted(sure[kind]), torch.linspace(0, 1, len(sure[kind])), label=kind)
-ax.set(xlabel="probability of the model's own answer", ylabel="share of the questions below it", xlim=(0, 1))
+    values = sorted(sure["known only", kind])
+    ax.plot(values, torch.linspace(0, 1, len(values)), label=f"{kind} (n = {len(values)})")
+ax.set(xlabel="probability of the model's own answer", ylabel="fraction of the questions below it", xlim=(0, 1))
+ax.set_title("How sure the model tuned on known questions is")
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# The three curves stand apart, although empty cells and told things overlap: the model is less sure of what it makes up.
-# So a rule can do what tuning did not, at least in part: answer only if the probability reaches a threshold, else refuse. The threshold must not be chosen on the questions
-# it is tested on, so the held-out names are split once more.
+# How far do the curves stand apart, and how much do they overlap? (Beside it, *made up*: a model that was tuned on inventions
+# may be surer of them.) As far as they stand apart, a rule can do what tuning did not: answer only if the probability reaches
+# a threshold, else refuse. The threshold must not be chosen on the questions it is tested on, so the held-out names are
+# split once more.
 #
-# ### Exercise 13.4 (extend): choose the threshold (6 minutes)
+# ### Exercise 13.4: choose the threshold (extend, ★★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Only the numbers you were given are worth trying. For each candidate: the share of the told below it, plus the share
-# of the never-told at or above it. Take the least sum; `min` with a `key` does it.
+# Only the numbers you were given are worth trying. For each candidate: the fraction of the known below it, plus the
+# fraction of the unknown at or above it. Take the least sum; `min` with a `key` does it.
 #
 # </details>
 
 
 # %%
-def choose_threshold(told, untold):
+def choose_threshold(known, unknown):
     """Two lists of probabilities -> the one of all these numbers that, as a threshold t, gives the least
-    (share of told < t) + (share of untold >= t); the smallest such number where several do.
+    (fraction of known < t) + (fraction of unknown >= t); the smallest such number where several do.
 
     [0.9, 0.6, 0.2], [0.1, 0.3] -> 0.6: one third of false refusals, no false answer"""
 
     ### BEGIN SOLUTION
     def cost(t):
-        return sum(p < t for p in told) / len(told) + sum(p >= t for p in untold) / len(untold)
+        return sum(p < t for p in known) / len(known) + sum(p >= t for p in unknown) / len(unknown)
 
-    return min(sorted([*told, *untold]), key=cost)
+    return min(sorted([*known, *unknown]), key=cost)
     ### END SOLUTION
 
 
@@ -367,11 +390,11 @@ checks.choose_threshold(choose_threshold)
 # %%
 rule, taught = [], []  # (kind, refused?) of the same test questions, over all seeds
 for seed in lab.SEEDS:
-    bot, held = bots["told only", seed]
+    bot, held = bots["known only", seed]
     test, calibrate = split_by_name(held, N_NAMES // 5, seed)
     p = sureness(bot, calibrate)
-    told, untold = ([x for x, q in zip(p, calibrate) if bool(q.value) == known] for known in (True, False))
-    t = choose_threshold(told or [1.0], untold or [0.0])
+    known, unknown = ([x for x, q in zip(p, calibrate) if bool(q.value) == stands] for stands in (True, False))
+    t = choose_threshold(known or [1.0], unknown or [0.0])
     rule += [(q.kind, x < t) for q, x in zip(test, sureness(bot, test))]
     rows, texts = ask_all(bots["refusals", seed][0], test)
     taught += [(q.kind, verdict(row, text) == "refused") for q, row, text in zip(test, rows, texts)]
@@ -389,9 +412,8 @@ for name, found in (("taught", taught), ("rule", rule)):
     print(f"{name:<7}" + "".join(f"{'{:.0%} ({:.0%} to {:.0%})'.format(*refused(found, k)):>24}" for k in KINDS))
 
 # %% [markdown]
-# In the first column every refusal is a false one; in the others every missing refusal is a false answer. The rule
-# catches some empty cells, where what was taught catches hardly one, and pays with false refusals. A trade-off is what
-# you get, not a cure.
+# In the first column every refusal is a false one; in the others every missing refusal is a false answer. Compare the two
+# lines column by column, with their intervals. A trade-off is what you get, not a cure.
 #
 # ## Questions to think about
 #
@@ -423,16 +445,20 @@ for name, found in (("taught", taught), ("rule", rule)):
 # own pairs are some about things that do not exist, whose answer is "... is unknown" (`practice` in `world.py`).
 
 # %%
-before, after = (share(way, "told", "wrong")[0] for way in ("told only", "made up"))
+before, after = (share(way, "known", "wrong")[0] for way in ("known only", "made up"))
 lab.claim(
-    f"tuned on made-up answers too, the model is wrong more often about what it was told ({before:.0%} to {after:.0%})",
+    f"tuned on made-up answers too, the model is wrong more often about what is known ({before:.0%} to {after:.0%})",
     after > before + 0.02,
+    "a base that is very sure of its facts keeps them; look at the intervals, and try more steps.",
 )
 lab.claim(
     "taught refusals reach new names more often than empty cells",
     share("refusals", "new name", "refused")[0] > share("refusals", "empty cell", "refused")[0] + 0.05,
+    "a base that has read many invented names sees nothing strange in a new one; look at what it says to them.",
 )
 lab.claim(
-    "a threshold on the model's own probability catches some empty cells where taught refusals catch hardly one",
-    refused(rule, "empty cell")[0] > refused(taught, "empty cell")[0] + 0.1 and refused(rule, "told")[0] < 0.3,
+    "a threshold on the model's own probability catches more empty cells than taught refusals do, and refuses less than 30 % "
+    "of the known",
+    refused(rule, "empty cell")[0] > refused(taught, "empty cell")[0] + 0.1 and refused(rule, "known")[0] < 0.3,
+    "empty cells are few; look at their number and at the threshold of each seed.",
 )

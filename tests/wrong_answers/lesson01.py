@@ -51,5 +51,9 @@ WRONG = {
         ("def completes(c, v):\n    c = c.strip()\n    return c.startswith(v) and c[len(v)] in ' .'", "your function stopped with"),
         ("def completes(c, v):\n    c = c.strip()\n    return c.startswith(v) and not c[len(v) : len(v) + 1].isalpha()",
          "digits count too"),
+        ("def completes(c, v):\n    t = c.lstrip()\n    return t.startswith(v) and (len(t) == len(v) or t[len(v)] in ' .')",
+         "any sign but a letter or a digit"),
+        ("def completes(c, v):\n    import re\n    return re.match(r'\\s*' + re.escape(v) + '(?![A-Za-z0-9])', c) is not None",
+         "also after the value"),
     ],
 }

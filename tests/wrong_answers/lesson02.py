@@ -111,6 +111,10 @@ WRONG = {
         (TRAIN.format(**TRAINED | {"token": "tokens[best[1]] + tokens[best[0]]"}), "'ab ab' gives"),
         (TRAIN.format(**TRAINED | {"keep": "pass"}), "no pair was left"),
         (TRAIN.format(**TRAINED | {"token": "bytes(best)"}), "your function stopped with"),
+        (
+            "def train_slowly(text, vocab_size):\n    from data import train_bpe\n    return train_bpe(text, vocab_size)",
+            "write it yourself",
+        ),
     ],
     "border": [
         (BORDER.format(**BORDERED | {"size": "len(prompt)"}), "count bytes, not characters"),

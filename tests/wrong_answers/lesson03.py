@@ -81,5 +81,11 @@ WRONG = {
         ("def loss_at(z, t):\n    return -z.softmax(-1)[t].log2().item()", "in bits"),
         ("def loss_at(z, t):\n    z -= z.max()\n    return (z.exp().sum().log() - z[t]).item()", "changed the caller's logits"),
         ("def loss_at(z, t):\n    return -z.softmax(-1)[t].log()", "plain float"),
+        ("def loss_at(z, t):\n    return -z.softmax(-1)[t].log().item()", "log(sum) - score needs no p"),
+        ("def loss_at(z, t):\n    return F.cross_entropy(z[None], torch.tensor([t])).item()", "write it yourself"),
+        ("def loss_at(z, t):\n    return torch.nn.CrossEntropyLoss()(z[None], torch.tensor([t])).item()", "write it yourself"),
+        ("def loss_at(z, t):\n    return (torch.logsumexp(z, 0) - z[t]).item()", "write it yourself"),
+        ("def loss_at(z, t):\n    return (z.logsumexp(-1) - z[t]).item()", "write it yourself"),
+        ("def loss_at(z, t):\n    return -z.log_softmax(-1)[t].item()", "write it yourself"),
     ],
 }

@@ -38,6 +38,7 @@ WRONG = {
         ),
     ],
     "inputs_and_targets": [
+        ("def inputs_and_targets(ids, mask):\n    from data import shift\n    return shift(ids, mask)", "write it yourself"),
         (SHIFT.format(**SHIFTED | {"mask": "mask[:-1]"}), "the mask did not move with the targets"),
         (SHIFT.format(**SHIFTED | {"mask": "mask[2:] + [0]"}), "the mask moved twice"),
         (SHIFT.format(**SHIFTED | {"targets": "ids[:-1]", "mask": "mask[:-1]"}), "the targets are the inputs"),

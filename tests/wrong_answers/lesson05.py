@@ -5,6 +5,17 @@ WRONG = {
         (
             """
 def sft_step(model, optimizer, inputs, targets):
+    loss = model(inputs, targets) / (targets != IGNORE).sum()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+""",
+            "divide by at least 1",
+        ),
+        (
+            """
+def sft_step(model, optimizer, inputs, targets):
     loss = model(inputs, targets) / targets.numel()
     loss.backward()
     optimizer.step()

@@ -22,19 +22,23 @@ WRONG = {
          "the list that was given has changed"),
     ],
     "error_rates": [
+        ("def error_rates(verdicts):\n    known = [v for t, v in verdicts if t]\n    un = [v for t, v in verdicts if not t]\n"
+         "    return {'false answers': 100 * sum(v != 'refused' for v in un) / len(un),\n"
+         "        'false refusals': 100 * known.count('refused') / len(known),\n"
+         "        'wrong': 100 * known.count('wrong') / len(known)}", "is in percent"),
         ("def error_rates(verdicts):\n    n = len(verdicts)\n    return {'false answers': sum(not t and v != 'refused' for t, v in verdicts) / n,\n"
          "        'false refusals': sum(t and v == 'refused' for t, v in verdicts) / n,\n"
          "        'wrong': sum(t and v == 'wrong' for t, v in verdicts) / n}", "you divided by all questions"),
         ("def error_rates(verdicts):\n    return {'false answers': sum(not t and v != 'refused' for t, v in verdicts),\n"
          "        'false refusals': sum(t and v == 'refused' for t, v in verdicts),\n"
-         "        'wrong': sum(t and v == 'wrong' for t, v in verdicts)}", "give a share"),
+         "        'wrong': sum(t and v == 'wrong' for t, v in verdicts)}", "give a fraction"),
         ("def error_rates(verdicts):\n    told = [v for t, v in verdicts if t]\n    un = [v for t, v in verdicts if not t]\n"
          "    return {'false answers': un.count('wrong') / len(un), 'false refusals': told.count('refused') / len(told),\n"
          "        'wrong': told.count('wrong') / len(told)}", "whatever the answer"),
         ("def error_rates(verdicts):\n    told = [v for t, v in verdicts if t]\n    un = [v for t, v in verdicts if not t]\n"
          "    return {'false answers': sum(v != 'refused' for v in un) / len(un),\n"
          "        'false refusals': sum(v == 'refused' for _, v in verdicts) / len(told),\n"
-         "        'wrong': told.count('wrong') / len(told)}", "to refuse a never-told question is right"),
+         "        'wrong': told.count('wrong') / len(told)}", "to refuse an unknown question is right"),
         ("def error_rates(verdicts):\n    told = [v for t, v in verdicts if t]\n    un = [v for t, v in verdicts if not t]\n"
          "    return {'false answers': sum(v != 'refused' for v in un) / len(un),\n"
          "        'false refusals': told.count('refused') / len(told),\n"
@@ -61,6 +65,8 @@ WRONG = {
          "have changed"),
     ],
     "choose_threshold": [
+        ("def choose_threshold(told, untold):\n    return (sum(told) / len(told) + sum(untold) / len(untold)) / 2", "none of the"),
+        ("def choose_threshold(told, untold):\n    return sorted([*told, *untold]).index(min(told)) + 2", "no probability"),
         ("def choose_threshold(told, untold):\n    return 0.5", "none of the numbers given"),
         ("def choose_threshold(told, untold):\n    return min(told)", "gives less together"),
         ("def choose_threshold(told, untold):\n"

@@ -34,6 +34,7 @@ WRONG = {
         (LOGPS % ("logits.log_softmax(1)", "(found * kept).sum(1)"), "over the last axis"),
     ],
     "dpo_loss": [
+        (DPO % "-(beta * ((c - rc) - (r - rr)).abs()).mean()", "never below 0"),
         (DPO % "-F.logsigmoid(beta * ((r - rr) - (c - rc))).mean()", "exchanged"),
         (DPO % "-F.logsigmoid(beta * (c - r)).mean()", "the reference is missing"),
         (DPO % "-F.logsigmoid((c - rc) - (r - rr)).mean()", "beta is missing"),

@@ -1,0 +1,74 @@
+"""Right answers to the exercises of lesson 5 in other forms than the solution's: each check must accept them."""
+
+RIGHT = {
+    "sft_step": [
+        """
+def sft_step(model, optimizer, inputs, targets):
+    optimizer.zero_grad()
+    loss = model(inputs, targets) / max(1, (targets != IGNORE).sum().item())
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+""",
+        """
+def sft_step(model, optimizer, inputs, targets):
+    if (targets == IGNORE).all():
+        return 0.0
+    logits = model(inputs)
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return float(loss)
+""",
+        """
+def sft_step(model, optimizer, inputs, targets):
+    model.train()
+    loss = model(inputs, targets) / targets.ne(IGNORE).sum().clamp(min=1)
+    loss.backward()
+    optimizer.step()
+    for p in model.parameters():
+        p.grad = None
+    return loss.detach().item()
+""",
+    ],
+    "answer_logprobs": [
+        """
+def answer_logprobs(model, prompt, answer):
+    ids = torch.tensor(prompt + answer)
+    logits = model(ids[None, :-1])[0, len(prompt) - 1 :]
+    return (-torch.nn.functional.cross_entropy(logits, ids[len(prompt) :], reduction="none")).tolist()
+""",
+        """
+def answer_logprobs(model, prompt, answer):
+    out = []
+    for i, token in enumerate(answer):
+        p = model(torch.tensor([prompt + answer[:i]]))[0, -1].softmax(-1)
+        out.append(math.log(p[token].item()))
+    return out
+""",
+        """
+def answer_logprobs(model, prompt, answer):
+    logp = model(torch.tensor([[*prompt, *answer]])).log_softmax(-1)
+    at = torch.arange(len(answer))
+    return logp[0, at + len(prompt) - 1, torch.tensor(answer)]
+""",
+    ],
+    "hide_end": [
+        """
+def hide_end(examples, end):
+    new = []
+    for ids, mask in examples:
+        mask = list(mask)
+        for i, token in enumerate(ids):
+            if token == end:
+                mask[i] = 0
+        new.append((ids, mask))
+    return new
+""",
+        """
+def hide_end(examples, end):
+    return tuple([list(ids), [bool(m and t != end) for t, m in zip(ids, mask)]] for ids, mask in examples)
+""",
+    ],
+}

@@ -9,9 +9,7 @@
 # is extra. It needs `out/base.pt`, which `python train_sft.py` makes, and takes the tuned model beside it.
 
 # %%
-import math
 import sys
-import time
 from pathlib import Path
 
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
@@ -19,6 +17,9 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
 from checks import lesson11 as checks
+
+import math
+import time
 
 import matplotlib.pyplot as plt
 import torch

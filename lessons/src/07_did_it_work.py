@@ -5,7 +5,7 @@
 # hands, see two checkers disagree about the same answers, look for the prompt that suits the base best, measure how much a
 # leak flatters, and see how a biased judge is fooled.
 #
-# Under two minutes of computing on a laptop CPU with two cores, about 45 minutes with the exercises. It needs
+# About two minutes of computing on a laptop CPU with two cores, about 45 minutes with the exercises. It needs
 # `out/base.pt`, which `python train_sft.py` makes. Lesson 6 (rules) is used once.
 
 # %%

@@ -5,8 +5,8 @@ What it is: `python train_sft.py --fresh` as whole processes, three seeds, in bf
 The seeds and ten held-out task types are drawn from the clock, so that nobody can choose settings for them.
 What it is not: a test, nor a proof: three seeds and one choice of held-out tasks move the scores by several points.
 
-    python bench/record.py "what changed"                    a row; about a quarter of an hour
-    python bench/record.py "what changed" --dtypes auto      without float32, half the time
+    python bench/record.py "what changed"                    a row, from six whole runs
+    python bench/record.py "what changed" --dtypes auto      without float32: three runs
     python bench/record.py "again" --seeds 1,2,3 --hold-out currency,young,...       the draw of another row
 """
 

@@ -47,7 +47,8 @@ print(B @ A)  # (out 3, in 4)
 print(f"{B.numel() + A.numel()} numbers instead of {(B @ A).numel()}")
 
 # %% [markdown]
-# Each row is a multiple of A. That is little freedom, and it is the point: the bet is that tuning needs few directions.
+# Each row is a multiple of A. That is little freedom, and it is the point: the bet is that tuning needs few directions. For a
+# square matrix of width 128 a correction of rank 8 has an eighth of W's numbers; at width 4096, one 256th.
 #
 # The layer becomes `y = W x + bias + (alpha / rank) B A x`. W and bias are frozen. Alpha sets how strong the correction
 # is; dividing by the rank keeps the strength about the same when you try another rank. A starts random and B at zero,

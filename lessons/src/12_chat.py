@@ -234,9 +234,9 @@ for (kind, what), (mean, low, high) in greets.items():
 print("not names, for example:", [tokenizer.decode(ids) for ids, _ in generate(bot.model, prompts[:3], eos, Sampling(max_new_tokens=8))])
 
 # %% [markdown]
-# (In the rows *no system text* the number is how often it says "Dear" to anybody.) So a system text is learned like
-# everything else: what it can set is what tuning varied. Read off the rows how far that goes: other tasks, other names, another
-# turn, other words. A large model was tuned on very many system texts; that is where its generality comes from.
+# A system text is learned like everything else: what it can set is what tuning varied. Read off the rows how far that goes: to other
+# tasks, other names, another turn, other words. (The last line shows what becomes of a name unlike those of tuning.) A large model was tuned on very many system
+# texts; that is where its generality comes from.
 #
 # ## A header from the user
 #
@@ -506,7 +506,7 @@ silent = greets["tasks never with one", "no system text"]
 lab.claim(f"a system text reaches tasks and names that tuning never had with one ({new[0]:.0%} greeted, without it {silent[0]:.0%})",
           new[1] > 0.5 and silent[2] < 0.1)
 careless_one, kept_out = obeyed["forgeries", "forgery, careless", "forged"], obeyed["forgeries", "forgery, encode_special", "forged"]
-lab.claim(f"a model that has seen forgeries follows one in {careless_one[0]:.0%} where the user's text can become a header, and in "
+lab.claim(f"a model that has seen forgeries follows {careless_one[0]:.0%} of them where a user's text can become a header, and "
           f"{kept_out[0]:.0%} where it cannot", careless_one[1] > 0.3 and kept_out[0] < careless_one[0] / 2 and kept_out[2] < careless_one[1])
 own, space = formats["alpaca", "alpaca"], formats["alpaca", "plain"]
 lab.claim(f"tuned on a newline and asked with a space ({space[0]:.0%}) a model answers far worse than as trained ({own[0]:.0%})",

@@ -543,9 +543,9 @@ for name, gap in (("best prompt, lenient", prompt), ("copying rule, strict", rul
 lab.claim("in every split the tuned model is far above its base with the same template",
           min(t - b for t, b in zip(tuned, template)) > 0.2)
 lab.claim("over all questions, scored strictly, it is above the base with its best prompt scored leniently, and above "
-          "the copying rule", min(prompt[1], rule[1]) > 0)
+          "the copying rule", prompt[1] > 0 and rule[1] > 0)
 lab.claim("a leak lifts the score on what nobody can know, in the same words or in others",
-          min(leak[1], other[1]) > clean_score[2])
+          leak[1] > clean_score[2] and other[1] > clean_score[2])
 lab.claim("a fixed order makes a model beat itself, a blind one does not; and padding wins blind as well",
           wilson(duels["itself, fixed order"] * n, n)[0] > 0.6 and 0.4 < duels["itself, blind"] < 0.6
           and wilson(duels["padded against itself, blind"] * n, n)[0] > 0.6)

@@ -26,13 +26,13 @@ def by_hand(*names):
 
     def wrap(check):
         @functools.wraps(check)
-        def guarded(function):
+        def guarded(function, *more):
             @functools.wraps(function)
             def alone(*args, **kwargs):
                 with refused(names):
                     return function(*args, **kwargs)
 
-            return check(alone)
+            return check(alone, *more)
 
         guarded.by_hand = names
         return guarded

@@ -3,9 +3,11 @@
 import random
 import re
 
+from checks import by_hand
 from data import Row, Turn
 
 
+@by_hand("extras.table.wilson")
 def wilson_interval(learner):
     def pair(correct, n):
         found = learner(correct, n)
@@ -39,6 +41,7 @@ def wilson_interval(learner):
     print("Right: narrow with many questions, never of width zero.")
 
 
+@by_hand()
 def mentions(learner):
     cases = (
         ("Paris", "The capital of France is Paris.", True, "it stands there"),
@@ -84,6 +87,7 @@ def example(i, input=""):
     return Row((Turn(f"q{i}?", input, f"a{i}."),))
 
 
+@by_hand()
 def few_shot(learner):
     # The lesson's form "lines": a question "q\n" or "q x\n", an answer "a\n\n".
     shots, row = [example(1), example(2), example(3, "xx")], example(9, "zz")
@@ -120,6 +124,7 @@ def row(instruction, context="", output="x"):
     return Row((Turn(instruction, context, output),))
 
 
+@by_hand("extras.audit.prompt_key")
 def leaked(learner):
     tuning = [
         row("Name the sum of 1 and 2."),
@@ -158,6 +163,7 @@ def leaked(learner):
     print("Right: same prompt, whatever its spacing, capitals and marks.")
 
 
+@by_hand()
 def win_rate(learner):
     n = 2000
     a, b = ["good"] * n, ["bad"] * n

@@ -3,10 +3,11 @@
 import random
 from collections import Counter
 
-from checks import called
+from checks import by_hand, called
 from extras.audit import prompt_key
 
 
+@by_hand()
 def mixture(learner):
     def run(sizes, n, seed=0):
         pools = {task: [f"{task}{i}" for i in range(size)] for task, size in sizes.items()}
@@ -53,6 +54,7 @@ def mixture(learner):
     print("Right: n rows, none twice, of every task as many as can be.")
 
 
+@by_hand()
 def replay(learner):
     new, old = [f"new {i}" for i in range(100)], [f"old {i}" for i in range(100)]
     given = list(new), list(old)

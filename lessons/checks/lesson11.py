@@ -8,9 +8,12 @@ from unittest import mock
 import torch
 
 import generate as project
-from checks import called
+from checks import by_hand, called
 from generate import Sampling
 from model import GPT, GPTConfig
+
+DRAWING = ("generate.sample_next", "checks.lesson11.project_distribution")
+DECODING = ("generate.generate", "generate.stream_ids")
 
 
 def on_rows(function, given, number, name):
@@ -37,6 +40,7 @@ def shown(row):
 # Temperature.
 
 
+@by_hand(*DRAWING)
 def with_temperature(function):
     log = math.log
     cases = [
@@ -95,6 +99,7 @@ def not_divided(found, given, what):
     raise AssertionError(f"{what}: probabilities stand at other tokens than before; put them back at their own places")
 
 
+@by_hand(*DRAWING)
 def top_k(function):
     P = torch.tensor
     cases = [
@@ -164,6 +169,7 @@ def up_to(row, p):
     return {i for i in kept if row[i] > 0}
 
 
+@by_hand(*DRAWING, "checks.lesson11.down_to")
 def top_p(function):
     cases = [
         ([[0.35, 0.05, 0.2, 0.4]], 0.8),
@@ -304,6 +310,7 @@ def plainly(model, prompt, n):
     return ids[len(prompt) :], torch.stack(logits)
 
 
+@by_hand(*DECODING)
 def decode(function):
     for seed, position, B, P, n in ((0, "rotary", 3, 5, 8), (1, "learned", 1, 7, 6), (2, "rotary", 2, 1, 4)):
         model = Watched(seed, position=position)
@@ -356,6 +363,7 @@ def decode(function):
 # The best of n.
 
 
+@by_hand()
 def best_of(function):
     questions = ["q0", "q1", "q2", "q3"]
     candidates = [["bad", "good", "best"], ["bad", "worse", "bad"], ["fine", "good", "good too"], ["bad", "zero", "worse"]]
@@ -395,6 +403,7 @@ def best_of(function):
 # The open task.
 
 
+@by_hand(*DECODING)
 def generate_all(function, bot=None, rows=None):
     max_new = 12
     for seed, eos in ((2, 5), (57, 3), (10, 10), (5, 21)):  # toys that stop after different numbers of tokens, or not

@@ -50,10 +50,11 @@ for name, held_out in splits.items():
 # %% [markdown]
 # ## How sure is a share?
 #
-# Say 9 of 10 answers are right. Is the model right nine times in ten? Ten other questions might have given 7. An
-# interval says which true shares agree with what was seen. The textbook's p ± 1.96 · sqrt(p(1-p)/n) fails just where
-# we need it: at 0 of 10 its width is zero, as if ten questions proved that the model can never answer. Wilson (1927) takes
-# those true shares from which the observed one lies at most 1.96 standard deviations away. With z = 1.96 that gives
+# Say that a model is asked ten questions and is right nine times. Would it be right as often among a thousand? Ten
+# other questions might have given fewer. An interval says which true shares agree with what was seen. The textbook's
+# p ± 1.96 · sqrt(p(1-p)/n) fails just where we need it: if no answer is right its width is zero, as if ten questions
+# proved that the model can never answer. Wilson (1927) takes those true shares from which the observed one lies at
+# most 1.96 standard deviations away. With z = 1.96 that gives
 #
 #     middle = (p + z²/2n) / (1 + z²/n)          spread = z · sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n)
 #
@@ -88,7 +89,7 @@ for correct, n in ((0, 10), (9, 10), (90, 100), (900, 1000)):
 
 # %% [markdown]
 # Ten times as many questions make the interval about three times as narrow. Remember that when somebody reports a
-# gain of two points on a hundred questions. From here on the lesson uses the project's `wilson()`.
+# small gain on few questions. From here on the lesson uses the project's `wilson()`.
 #
 # ## Three columns
 #
@@ -542,9 +543,9 @@ for name, gap in (("best prompt, lenient", prompt), ("copying rule, strict", rul
 lab.claim("in every split the tuned model is far above its base with the same template",
           min(t - b for t, b in zip(tuned, template)) > 0.2)
 lab.claim("over all questions, scored strictly, it is above the base with its best prompt scored leniently, and above "
-          "the copying rule", min(prompt[1], rule[1]) > 0)
+          "the copying rule", prompt[1] > 0 and rule[1] > 0)
 lab.claim("a leak lifts the score on what nobody can know, in the same words or in others",
-          min(leak[1], other[1]) > clean_score[2])
+          leak[1] > clean_score[2] and other[1] > clean_score[2])
 lab.claim("a fixed order makes a model beat itself, a blind one does not; and padding wins blind as well",
           wilson(duels["itself, fixed order"] * n, n)[0] > 0.6 and 0.4 < duels["itself, blind"] < 0.6
           and wilson(duels["padded against itself, blind"] * n, n)[0] > 0.6)

@@ -411,7 +411,8 @@ lab.claim(
     f"after \"Sure!\" hardly an old question is exactly right ({scores['sure', 'right'][0]:.0%}), but the value stands in "
     f"{scores['sure', 'value'][0]:.0%} of the replies and {scores['sure', 'begun'][0]:.0%} of the statements are completed "
     f"({scores['before', 'begun'][0]:.0%} before): a changed habit",
-    scores["sure", "right"][2] < 0.1 < scores["sure", "value"][1]
+    scores["sure", "right"][2] < 0.1
+    and scores["sure", "value"][1] > 0.1
     and scores["sure", "begun"][0] > scores["before", "begun"][0] - 0.15,
 )
 lab.claim(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from checks import called
+from checks import by_hand, called
 from model import GPT, GPTConfig, LoRA
 
 IN, OUT = 7, 11  # of the layers below; no other size is one of these
@@ -37,6 +37,7 @@ class LargeResults(TorchDispatchMode):
         return found
 
 
+@by_hand("model.LoRA")
 def low_rank(learner):
     linear = layer()
     adapter = called(learner, linear, 2, 6)
@@ -167,6 +168,7 @@ def injected(learner, names):
     return model, given, count
 
 
+@by_hand("model.add_lora")
 def inject(learner):
     model, given, count = injected(learner, NAMES)
     base = small()
@@ -206,6 +208,7 @@ def inject(learner):
     print("Right: only A and B are trained, and at the start it is the base.")
 
 
+@by_hand()
 def training_bytes(learner):
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))  # 12 + 4 and 8 + 2 numbers, 4 bytes each
     model.register_buffer("table", torch.zeros(100))  # not a parameter: a constant

@@ -6,14 +6,16 @@ import re
 
 import torch
 
+from checks import by_hand, called
 from model import IGNORE
 
 
+@by_hand("data.collate")
 def padded_targets(f):
     """Padding is IGNORE, every real end token stays."""
     rows = [[IGNORE, IGNORE, 7, 8, 9], [IGNORE, 5, 9], [9]]
     kept = [list(row) for row in rows]
-    found = f(rows, 9)
+    found = called(f, rows, 9)
     assert rows == kept, "the lists that were given have changed"
     assert torch.is_tensor(found) and found.shape == (3, 5), "give a tensor (B, T), T the longest row"
     for i, row in enumerate(rows):
@@ -31,10 +33,15 @@ def padded_targets(f):
     print("right: padding is ignored, the end token is learned")
 
 
+@by_hand("data.shift", "data.collate")
 def targets_of(f):
     """The next token where the next token's mask is 1."""
     ids, mask = [5, 6, 7, 8, 9], [0, 0, 1, 1, 1]
-    found = list(f(list(ids), list(mask)))
+    given = list(ids), list(mask)
+    found = called(f, *given)
+    assert given == (ids, mask), "the lists that were given have changed; make a new one"
+    assert found is not None, "nothing was returned: return the list of targets"
+    found = [int(target) for target in found]
     assert len(found) == 4, f"{len(found)} targets for 4 inputs: the first token is nobody's target"
     assert found != [6, 7, 8, 9], "nothing is masked: position 0 is to learn token 6, which is the prompt's"
     assert found != [IGNORE, IGNORE, 8, 9], (
@@ -45,29 +52,33 @@ def targets_of(f):
     for t in range(4):
         wanted.append(ids[t + 1] if mask[t + 1] == 1 else IGNORE)
     assert found == wanted, f"{found} instead of {wanted}"
-    turns = list(f([1, 2, 3, 4, 5, 6], [0, 1, 1, 0, 0, 1]))
+    turns = [int(target) for target in called(f, [1, 2, 3, 4, 5, 6], [0, 1, 1, 0, 0, 1])]
     assert turns == [2, 3, IGNORE, IGNORE, 6], f"two turns: {turns} instead of [2, 3, IGNORE, IGNORE, 6]"
     print("right: only the answer is learned")
 
 
+@by_hand()
 def answer_mask(f):
     """Prompt zeros, answer ones."""
     for n_prompt, n_answer in ((2, 3), (1, 1), (7, 2)):
-        found = list(f(n_prompt, n_answer))
+        found = called(f, n_prompt, n_answer)
+        assert found is not None, "nothing was returned: return the mask"
+        found = list(found)
         case = f"{n_prompt} prompt tokens, {n_answer} answer tokens: "
         n = n_prompt + n_answer
         assert len(found) == n, case + f"the mask has {len(found)} entries, the row {n} tokens"
-        assert set(found) <= {0, 1, False, True}, case + "only 0 and 1"
+        assert all(m in (0, 1) for m in found), case + "only 0 and 1"
         assert found[-1] == 1, case + "the end token, the last one, is not learned"
         assert found[n_prompt - 1] == 0, case + "the last token of the prompt's header is learned"
         assert found[n_prompt] == 1, case + "the first token of the answer is not learned"
         for i in range(n):
             assert found[i] == (i >= n_prompt), (
-                case + f"entry {i} is {found[i]}: the answer's tokens are 1, the prompt's 0"
+                case + f"entry {i} is {int(found[i])}: the answer's tokens are 1, the prompt's 0"
             )
     print("right: the answer and its end token, nothing else")
 
 
+@by_hand()
 def fit(f):
     """The answer is never cut."""
     cases = [
@@ -79,14 +90,17 @@ def fit(f):
         ([1], [2, 3, 4], [5], [6, 7], 3, None),
     ]
     for head, context, tail, answer, limit, wanted in cases:
-        found = f(list(head), list(context), list(tail), list(answer), limit)
+        given = [list(part) for part in (head, context, tail, answer)]
+        found = called(f, *given, limit)
         case = f"fit({head}, {context}, {tail}, {answer}, {limit}): "
+        assert given == [head, context, tail, answer], case + "the lists that were given have changed; make a new one"
         if wanted is None:
             assert found is None, (
                 case + f"{found} cannot be a whole row; give None, so that the row is dropped and counted"
             )
             continue
         assert found is not None, case + f"None, but {wanted} fits"
+        found = list(found)
         assert len(found) <= limit, case + f"{len(found)} tokens do not fit"
         assert found[-len(answer) :] == answer, case + "the answer lost tokens; only the context may"
         assert found[: len(head)] == head, case + "the head lost tokens; only the context may"
@@ -96,29 +110,33 @@ def fit(f):
     print("right: only the context is cut")
 
 
+@by_hand()
 def step_loss(f):
     """Every token counts alike."""
     parts = [torch.tensor([1.0, 1, 1]), torch.tensor([5.0])]
-    found = float(f(parts))
+    found = called(f, parts)
+    assert found is not None, "nothing was returned: return the loss"
+    found = float(found)
     assert abs(found - 3.0) > 1e-5, (
         "that is the mean of the micro-batches' means: the one token of the second weighs as much as three"
     )
     assert abs(found - 8.0) > 1e-5, "that is the sum; divide by the number of tokens of the whole step"
     assert abs(found - 4.0) > 1e-5, "you divided by the number of micro-batches; divide by the number of tokens"
     assert abs(found - 2.0) < 1e-5, f"{found:.3f} instead of 2.0"
-    found = float(f([torch.tensor([3.0, 1.0]), torch.tensor([])]))
+    found = float(called(f, [torch.tensor([3.0, 1.0]), torch.tensor([])]))
     assert not math.isnan(found), "a micro-batch without learned tokens makes the loss nan: do not take its mean"
     assert abs(found - 2.0) < 1e-5, f"an empty micro-batch changes the loss: {found:.3f} instead of 2.0"
     flat = torch.rand(12, generator=torch.Generator().manual_seed(0))
     for cuts in ((1, 2, 9), (6, 6), (12,)):
-        found = float(f(list(flat.split(cuts))))
+        found = float(called(f, list(flat.split(cuts))))
         assert abs(found - sum(flat.tolist()) / 12) < 1e-5, f"micro-batches of {cuts} tokens give {found:.4f}"
     print("right: the same loss for any micro-batch")
 
 
+@by_hand("data.render")
 def prompt_text(f):
     """Letter by letter."""
-    found = f("Hi.")
+    found = called(f, "Hi.")
     assert isinstance(found, str), "give a string"
     lines = found.split("\n")
     assert not any(line.startswith(" ") for line in lines), (
@@ -131,7 +149,7 @@ def prompt_text(f):
     )
     assert "Hi.\n\n### Response" in found, "one empty line stands between the instruction and the response's header"
     assert found == "### Instruction:\nHi.\n\n### Response:\n", f"{found!r} is not what the model was tuned with"
-    assert f("A\nB") == "### Instruction:\nA\nB\n\n### Response:\n", "an instruction of two lines comes out changed"
+    assert called(f, "A\nB") == "### Instruction:\nA\nB\n\n### Response:\n", "an instruction of two lines comes out changed"
     print("right: letter by letter the prompt of the tuning")
 
 
@@ -144,10 +162,11 @@ def naive_batch_mask(padding, length):
     return out
 
 
+@by_hand("checks.lesson16.naive_batch_mask")
 def batch_mask(f):
     """Against three loops."""
     padding, length = [2, 0, 1], 4
-    found = f(list(padding), length)
+    found = called(f, list(padding), length)
     assert torch.is_tensor(found) and found.shape == (3, 4, 4), "give a tensor (B, length, length)"
     assert found.dtype == torch.bool, "the mask must be bool: True where attention is allowed"
     wanted = naive_batch_mask(padding, length)
@@ -164,14 +183,18 @@ def batch_mask(f):
     raise AssertionError(f"for padding {padding}: {found.int().tolist()} instead of {wanted.int().tolist()}")
 
 
+@by_hand("model.LoRA")
 def correction(f):
     """alpha / rank."""
     A, B = torch.tensor([[1.0, 2, 0], [0, 1, 1]]), torch.tensor([[1.0, 0], [0, 1], [1, 1], [2, 0]])
-    found = f(B, A, 16)
+    given = B.clone(), A.clone()
+    found = called(f, *given, 16)
     wanted = torch.zeros(4, 3)
     for i in range(4):
         for j in range(3):
             wanted[i, j] = 16 / 2 * sum(B[i, r] * A[r, j] for r in range(2))
+    assert torch.equal(given[0], B) and torch.equal(given[1], A), "B or A has changed: they are still to be trained"
+    assert torch.is_tensor(found), "give a tensor (out, in)"
     assert found.shape == (4, 3), f"the shape is {tuple(found.shape)} instead of (out, in) = (4, 3)"
     assert not torch.allclose(found, 2 * wanted), "alpha is not divided by the rank"
     assert not torch.allclose(found, wanted / 16), "alpha is missing"
@@ -181,10 +204,11 @@ def correction(f):
     print("right: alpha / rank")
 
 
+@by_hand("extras.packing.collate_packed")
 def packed_mask(f):
     """Against loops."""
     lengths = [1, 3, 2]
-    found = f(list(lengths))
+    found = called(f, list(lengths))
     assert torch.is_tensor(found) and found.shape == (6, 6), "give a tensor (T, T), T the sum of the lengths"
     assert found.dtype == torch.bool, "the mask must be bool: True where attention is allowed"
     document = [0, 1, 1, 1, 2, 2]
@@ -201,6 +225,7 @@ def packed_mask(f):
     print("right: no document sees another")
 
 
+@by_hand()
 def split(f):
     """No key on both sides."""
     prompts = ["Name A.", "name a", "Name B?", "Name  B", "Name C.", "Tell D.", "Tell E.", "Tell F."]
@@ -210,22 +235,24 @@ def split(f):
 
     drawn = set()
     for seed in range(8):
-        found = f(list(prompts), 2, seed)
+        given = list(prompts)
+        found = called(f, given, 2, seed)
+        assert given == prompts, "the list that was given has changed; make new ones"
         assert found is not None and len(found) == 2, "give two lists: prompts to tune on, prompts to test on"
         both = {key(p) for p in found[0]} & {key(p) for p in found[1]}
         assert not both, f"{sorted(both)} stands on both sides, written another way"
     for seed in range(8):
-        to_tune, to_test = map(list, f(list(prompts), 2, seed))
+        to_tune, to_test = map(list, called(f, list(prompts), 2, seed))
         assert len(to_tune) + len(to_test) == len(prompts), "prompts are lost; all with a drawn key are tested"
         n = len({key(p) for p in to_test})
         assert n == 2, f"{n} different prompts are tested instead of n_test = 2"
         for side in (to_tune, to_test):
             assert side == [p for p in prompts if p in side], "the order has changed"
-        again = [list(side) for side in f(list(prompts), 2, seed)]
+        again = [list(side) for side in called(f, list(prompts), 2, seed)]
         assert again == [to_tune, to_test], "the same seed gave another split"
         drawn.add(tuple(to_test))
     assert len(drawn) > 1, "every seed gives the same test: draw the keys with the seed"
     state = random.getstate()
-    f(list(prompts), 2, 0)
+    called(f, list(prompts), 2, 0)
     assert random.getstate() == state, "use random.Random(seed); you moved everybody's random numbers"
     print("right: no prompt stands on both sides")

@@ -96,7 +96,7 @@ print(inspect.getsource(bugs.case_1))
 # %% [markdown]
 # This is the bug of *huggingface/trl#976*.
 #
-# ### Exercise 16.1 (rebuild, ★★, 3 minutes)
+# ### Exercise 16.1: padding that is no token (rebuild, ★★, 3 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -148,7 +148,7 @@ print(inspect.getsource(bugs.case_2))
 # %% [markdown]
 # This is the bug of *karpathy/nanochat PR#582*: after a rewrite the mask was computed and then not used.
 #
-# ### Exercise 16.2 (rebuild, ★, 3 minutes)
+# ### Exercise 16.2: targets under the mask (rebuild, ★, 3 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -193,7 +193,7 @@ print(inspect.getsource(bugs.case_3))
 # %% [markdown]
 # This is the bug of *verl-project/verl PR#3287 and #3562*: a fix moved the mask by one place.
 #
-# ### Exercise 16.3 (rebuild, ★, 2 minutes)
+# ### Exercise 16.3: the mask of a row (rebuild, ★, 2 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -240,7 +240,7 @@ print(inspect.getsource(bugs.case_4))
 # %% [markdown]
 # Modelled on *karpathy/nanochat#590*: there a whole micro-batch held no target, and its mean was nan as well.
 #
-# ### Exercise 16.4 (rebuild, ★★, 4 minutes)
+# ### Exercise 16.4: cut the context only (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -291,7 +291,7 @@ print(inspect.getsource(bugs.case_5))
 # %% [markdown]
 # This is the bug that *huggingface/transformers PR#34191* repairs.
 #
-# ### Exercise 16.5 (rebuild, ★, 3 minutes)
+# ### Exercise 16.5: one loss for any micro-batch (rebuild, ★, 3 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -349,7 +349,7 @@ print(inspect.getsource(bugs.case_6))
 # %% [markdown]
 # Modelled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had other spaces than the one of training.
 #
-# ### Exercise 16.6 (rebuild, ★, 2 minutes)
+# ### Exercise 16.6: the prompt of the tuning (rebuild, ★, 2 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -401,7 +401,7 @@ print(inspect.getsource(bugs.case_7))
 # %% [markdown]
 # Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with the end token as padding.
 #
-# ### Exercise 16.7 (rebuild, ★★, 5 minutes)
+# ### Exercise 16.7: a mask for padding on the left (rebuild, ★★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -458,7 +458,7 @@ print(inspect.getsource(bugs.case_8))
 # %% [markdown]
 # This is the bug of *rasbt/LLMs-from-scratch#821*.
 #
-# ### Exercise 16.8 (rebuild, ★, 2 minutes)
+# ### Exercise 16.8: the correction, scaled (rebuild, ★, 2 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -512,7 +512,7 @@ print(inspect.getsource(bugs.case_9))
 # %% [markdown]
 # Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only an end token stands between them.
 #
-# ### Exercise 16.9 (rebuild, ★★, 4 minutes)
+# ### Exercise 16.9: a mask for packed documents (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -570,7 +570,7 @@ print(inspect.getsource(bugs.case_10))
 # %% [markdown]
 # No thread for this one: nobody complains about a good score. Real data repeats its prompts, with other spacing or capitals.
 #
-# ### Exercise 16.10 (extend, ★★, 5 minutes)
+# ### Exercise 16.10: a split by prompt (extend, ★★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -631,6 +631,8 @@ for n, cause in bugs.CAUSES.items():
 # `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10 `extras/datasets.py`: `load_mixture`.
 
 # %%
-lab.claim("with the end token masked fewer answers stop", stopping(broken) < stopping(sound))
-lab.claim("another prompt than in tuning costs right answers", right_with(bugs.case_6) < right_with(prompt_text))
-lab.claim("with a wrong mask one document changes the logits of another", leak(bugs.case_9) > 0.01 > 100 * leak(packed_mask))
+lab.claim("with the end token masked less than half as many answers stop", stopping(broken) < stopping(sound) / 2)
+lab.claim("with another prompt than in tuning less than half as many answers are right",
+          right_with(bugs.case_6) < right_with(prompt_text) / 2)
+lab.claim("with a wrong mask one document changes the logits of another, with the right one it does not",
+          leak(bugs.case_9) > 0.01 and leak(packed_mask) < 1e-4)

@@ -404,9 +404,10 @@ plt.show()
 #
 # <details><summary>Answer</summary>
 #
-# The lines *SFT on chosen* above say how far that goes here, where the preference is easy to show. It says nothing about what
-# to avoid, though, and it needs chosen answers that are good in themselves. A pair only needs one to be better than the
-# other.
+# The lines *SFT on chosen* above say how far that goes here, where many chosen answers are right stories that the model did not
+# write itself. Where one has such answers, plain tuning is the baseline that a preference method has to beat. It says
+# nothing about what to avoid, though, and it needs chosen answers that are good in themselves. A pair only needs one to
+# be better than the other.
 #
 # </details>
 #

@@ -7,7 +7,7 @@
     python lessons/build.py --otter FOLDER       the instructor's version for otter assign
     python lessons/build.py --class FOLDER 1 4.2 lessons 1 and 4 for a class: all solved but the second exercise of 4
     python lessons/build.py --check FILE.ipynb   run the checks of notebooks that were handed in, and count points
-    python lessons/build.py --new 17 name        skeletons of a new lesson: source, checks, wrong answers
+    python lessons/build.py --new 17 name        skeletons of a new lesson: source, checks, answers, faults
 
 A source is cells that begin with `# %%` or `# %% [markdown]`. Lines between `### BEGIN SOLUTION` and `### END SOLUTION`
 are what the blank notebook leaves to the learner. The lines from `import sys` to `sys.path` at the beginning of a source
@@ -149,7 +149,10 @@ base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
 
 # %% [markdown]
-# *Predict.* Ask for a guess on paper before every measurement.
+# Ask for a guess before every measurement.
+
+# %%
+lab.predict("what will be measured", ...)
 '''
 EXERCISE = '''
 # %% [markdown]
@@ -174,13 +177,16 @@ checks.{name}({name})
 '''
 CLAIM = '''
 # %%
-lab.claim("the idea of the lesson, in a sentence, holds in this run", True)
+measured = 0.5
+lab.compare("what will be measured", measured)
+lab.claim("the idea of the lesson, in a sentence, holds in this run", measured > 0.4)
 '''
 CHECKS = '''"""Checks of lesson {n}: what the two functions do."""
 
-from checks import called
+from checks import by_hand, called
 
 
+@by_hand()
 def one(function):
     found = called(function, 1)
     assert found is not None, "nothing came back; return the number"
@@ -190,6 +196,7 @@ def one(function):
     print("right: what it shows")
 
 
+@by_hand()
 def two(function):
     found = called(function, 1)
     assert found is not None, "nothing came back; return the number"
@@ -215,15 +222,35 @@ WRONG = {{
     ],
 }}
 '''
+RIGHT = '''"""Right answers to the exercises of lesson {n} in other forms than the solution's: each check must accept them."""
+
+RIGHT = {{
+    "one": ["def one(number):\\n    return 1 + number", "one = lambda number: sum([number, 1])"],
+    "two": ["def two(number):\\n    return 2 + number", "two = lambda number: sum([number, 2])"],
+}}
+'''
+FAULTS = '''"""The claims of lesson {n}, and how each can fail (see test_claims.py)."""
+
+GOOD = {{"measured": 0.5}}
+CLAIMS = [
+    {{
+        "sentence": "the idea of the lesson, in a sentence without numbers",
+        "condition": "measured: above 0.4",
+        "refuted_by": "what would have to come for it to be wrong",
+        "faults": [{{"measured": 0.3}}],
+    }},
+]
+'''
 
 
 def new_lesson(n, name):
-    """Write the three files of a lesson that runs and passes its tests, to be filled. Nothing is overwritten."""
+    """Write the five files of a lesson that runs and passes its tests, to be filled. Nothing is overwritten."""
     exercises = [EXERCISE.format(n=n, i=i, name=word, answer=1 + i) for i, word in ((1, "one"), (2, "two"))]
     source = SOURCE.format(n=n, title=name.replace("_", " ")) + "".join(exercises) + CLAIM
-    wrong_answers = HERE.parent / "tests" / "wrong_answers"
     files = {HERE / "src" / f"{n}_{name}.py": source, HERE / "checks" / f"lesson{n}.py": CHECKS.format(n=n)}
-    for path, text in (files | {wrong_answers / f"lesson{n}.py": WRONG.format(n=n)}).items():
+    for folder, text in (("wrong_answers", WRONG), ("right_answers", RIGHT), ("claim_faults", FAULTS)):
+        files[HERE.parent / "tests" / folder / f"lesson{n}.py"] = text.format(n=n)
+    for path, text in files.items():
         assert not path.exists(), f"{path} is there already"
         path.write_text(text, encoding="utf-8")
         print(f"{path}: written")

@@ -181,18 +181,25 @@ def test_a_number_that_no_cell_printed_is_found():
 
 def test_a_new_lesson_begins_as_one_that_keeps_the_rules(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "HERE", tmp_path / "lessons")
-    for folder in ("lessons/src", "lessons/checks", "tests/wrong_answers"):
+    for folder in ("lessons/src", "lessons/checks", "tests/wrong_answers", "tests/right_answers", "tests/claim_faults"):
         (tmp_path / folder).mkdir(parents=True)
     build.new_lesson("17", "my_idea")
     cells = build.read_cells((tmp_path / "lessons/src/17_my_idea.py").read_text(encoding="utf-8"))
     assert [name for _, name in exercises(cells)] == ["one", "two"] and "lab.claim(" in cells[-1][1]
-    checks, wrong = {}, {}
+    checks, wrong, right, claims = {}, {}, {}, {}
     exec((tmp_path / "lessons/checks/lesson17.py").read_text(encoding="utf-8"), checks)
     exec((tmp_path / "tests/wrong_answers/lesson17.py").read_text(encoding="utf-8"), wrong)
+    exec((tmp_path / "tests/right_answers/lesson17.py").read_text(encoding="utf-8"), right)
+    exec((tmp_path / "tests/claim_faults/lesson17.py").read_text(encoding="utf-8"), claims)
+    assert len(claims["CLAIMS"]) == cells[-1][1].count("lab.claim(")
+    assert len(HEADING.findall("\n".join(text for _, text in cells))) == 2
     for i, name in exercises(cells):
         space = {}
         exec(build.solved(cells[i][1]), space)
         checks[name](space[name])
+        for source in right["RIGHT"][name]:
+            exec(source, space)
+            checks[name](space[name])
         assert len(wrong["WRONG"][name]) >= 4
         for source, fragment in wrong["WRONG"][name]:
             exec(source, space)

@@ -29,8 +29,11 @@ WRONG = {
         ("def targets_of(ids, mask):\n    return [t if m else IGNORE for t, m in zip(ids, mask)]", "the first token is nobody's target"),
         ("def targets_of(ids, mask):\n    return [t if m else 0 for t, m in zip(ids[1:], mask[1:])]", "is IGNORE"),
         ("def targets_of(ids, mask):\n    n = mask.index(1)\n    return [IGNORE] * (n - 1) + ids[n:]", "two turns"),
+        ("def targets_of(ids, mask):\n    for t, m in enumerate(mask):\n        ids[t] = ids[t] if m else IGNORE\n    return ids[1:]",
+         "make a new one"),
     ],
     "answer_mask": [
+        ("def answer_mask(a, b):\n    print([0] * a + [1] * b)", "nothing was returned"),
         ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * b + [0]", "the end token"),
         ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * (b + 1)", "header is learned"),
         ("def answer_mask(a, b):\n    return [0] * (a + 1) + [1] * (b - 1)", "the first token of the answer"),
@@ -38,6 +41,8 @@ WRONG = {
         ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * b", "entries"),
     ],
     "fit": [
+        ("def fit(head, context, tail, answer, limit):\n    room = limit - len(head + tail + answer)\n    del context[max(0, room) :]\n"
+         "    return None if room < 0 else head + context + tail + answer", "make a new one"),
         ("def fit(head, context, tail, answer, limit):\n    return (head + context + tail + answer)[:limit]", "the answer lost tokens"),
         ("def fit(head, context, tail, answer, limit):\n    return (head + context + tail + answer)[-limit:]", "the head lost tokens"),
         ("def fit(head, context, tail, answer, limit):\n    room = limit - len(head + tail + answer)\n"
@@ -48,6 +53,7 @@ WRONG = {
          "    return None if room <= 0 else head + context[:room] + tail + answer", "fits"),
     ],
     "step_loss": [
+        ("def step_loss(parts):\n    return torch.stack(parts).mean()", "your function stopped with RuntimeError"),
         ("def step_loss(parts):\n    return sum(p.mean() for p in parts) / len(parts)", "mean of the micro-batches' means"),
         ("def step_loss(parts):\n    return sum(p.sum() for p in parts)", "that is the sum"),
         ("def step_loss(parts):\n    return sum(p.sum() for p in parts) / len(parts)", "number of micro-batches"),
@@ -78,6 +84,7 @@ WRONG = {
          "    return ((at[None] <= at[:, None]) & real[:, None] | torch.eye(n, dtype=torch.bool)).mT", "exchanged"),
     ],
     "correction": [
+        ("def correction(B, A, alpha):\n    B *= alpha / len(A)\n    return B @ A", "B or A has changed"),
         ("def correction(B, A, alpha):\n    return alpha * B @ A", "not divided by the rank"),
         ("def correction(B, A, alpha):\n    return alpha / A.shape[1] * B @ A", "the input's width"),
         ("def correction(B, A, alpha):\n    return alpha / B.shape[0] * B @ A", "the output's width"),

@@ -401,7 +401,8 @@ bars(made_summary, list(sources), questions, "Pairs from a seed of 48, made or w
 # ways of asking, about more things, and that is what tuning needs. *Right only* shows what a perfect filter
 # would add, and *human* what is still missing: those pairs hold all tasks in many wordings, the made ones only what the base happens to ask.
 #
-# The last lines show the price. A made error is a pair like any other, and it is learned. The student cannot see that its
+# The last lines show the price. A made error is a pair like any other, and it is learned. (The seed alone makes some of these errors too: it is what the
+# teacher was tuned on. So compare three rows.) The student cannot see that its
 # teacher guessed, and the filter cannot either: a wrong answer is as well formed as a right one. Self-Instruct's authors found something wrong
 # in nearly half of a sample of their pairs, and tuned on them with profit all the same. But what a model does not know, it cannot make. To
 # learn new facts from made data, the maker must know more than the learner: Alpaca's pairs came from a larger model.

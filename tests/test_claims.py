@@ -9,7 +9,7 @@ import importlib
 import json
 
 import pytest
-from test_lessons import KEPT, LESSONS, build
+from test_lessons import LESSONS, build
 
 lab = importlib.import_module("lab")  # from the lessons' folder, which test_lessons has put on the path
 
@@ -34,7 +34,7 @@ def verdicts(text, space, monkeypatch):
     return [holds for _, holds in lab.claims], space
 
 
-@pytest.mark.parametrize("lesson", KEPT)
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_every_claim_can_fail(lesson, monkeypatch, capsys):
     table = importlib.import_module(f"claim_faults.lesson{lesson[:2]}")
     text, conditions = last_cell(lesson)

@@ -24,8 +24,6 @@ import build  # noqa: E402
 
 SOURCES = build.sources()
 LESSONS = {path.stem: build.read_cells(path.read_text(encoding="utf-8")) for path in SOURCES}
-REWRITING = ("10", "12")  # the newer rules do not hold there yet
-KEPT = [lesson for lesson in LESSONS if lesson[:2] not in REWRITING]  # those for which all rules hold
 HEADING = re.compile(r"^### Exercise \d+\.\d+: .+ \((rebuild|extend), (★|★★|★★★), \d+ minutes\)$", re.M)
 
 
@@ -44,7 +42,6 @@ def check_after(cells, i):
 
 
 EXERCISES = [(lesson, name) for lesson, cells in LESSONS.items() for _, name in exercises(cells)]
-KEPT_EXERCISES = [(lesson, name) for lesson, name in EXERCISES if lesson in KEPT]
 
 
 def answer(source, checks, name):
@@ -104,7 +101,7 @@ def test_a_blank_exercise_is_not_done_and_wrong_answers_are_named(lesson, name):
             check(answer(source, checks, name))
 
 
-@pytest.mark.parametrize("lesson, name", KEPT_EXERCISES)
+@pytest.mark.parametrize("lesson, name", EXERCISES)
 def test_right_answers_in_other_forms_pass(lesson, name):
     checks = importlib.import_module(f"checks.lesson{lesson[:2]}")
     right = importlib.import_module(f"right_answers.lesson{lesson[:2]}").RIGHT[name]
@@ -113,7 +110,7 @@ def test_right_answers_in_other_forms_pass(lesson, name):
         getattr(checks, name)(answer(source, checks, name))
 
 
-@pytest.mark.parametrize("lesson, name", KEPT_EXERCISES)
+@pytest.mark.parametrize("lesson, name", EXERCISES)
 def test_a_function_that_does_the_whole_job_is_no_answer(lesson, name):
     """Each check names, with by_hand, the functions that would be one; they work again when it is over."""
     check = getattr(importlib.import_module(f"checks.lesson{lesson[:2]}"), name)
@@ -133,7 +130,7 @@ def drained(now, before, args):
     return list(found) if hasattr(found, "__next__") else found
 
 
-@pytest.mark.parametrize("lesson", KEPT)
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_every_exercise_says_how_hard_it_is(lesson):
     text = "\n".join(text for kind, text in LESSONS[lesson] if kind == "markdown")
     assert len(HEADING.findall(text)) == len(exercises(LESSONS[lesson])), "(rebuild, ★, 5 minutes)"
@@ -146,7 +143,7 @@ WORDS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|t
 SPELLED = re.compile(rf"\b(?:{WORDS}|\d+) (?:points|percent|(?:replies|questions|answers|facts)? ?(?:in|of) (?:{WORDS}|a hundred))\b")
 
 
-@pytest.mark.parametrize("lesson", KEPT)
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_every_number_in_the_text_stands_in_an_output_before_it(lesson):
     cells = json.loads((build.HERE / "solutions" / f"{lesson}.ipynb").read_text(encoding="utf-8"))["cells"]
     cited = [number for key in ("", lesson[:2]) for number, _ in CITED.get(key, ())]

@@ -5,6 +5,7 @@ import random
 
 import torch
 
+from checks import by_hand
 from data import Row, Turn
 from model import IGNORE
 
@@ -25,6 +26,7 @@ def draws_in(learner, order):
     return [str(learner(rows, 0, random.Random(seed)).turns[0].output) for seed in range(12)]
 
 
+@by_hand()
 def swapped(learner):
     rows = [
         Row((Turn("q1", "x1", "a1"),), "capital", "file:1"),
@@ -58,6 +60,7 @@ def swapped(learner):
     print("Right: a wrong answer that looks like a right one.")
 
 
+@by_hand()
 def row_losses(learner):
     torch.manual_seed(0)
     logits = torch.randn(3, 4, 5)
@@ -90,6 +93,7 @@ def row_losses(learner):
     print("Right: each row's loss over its own learned targets.")
 
 
+@by_hand()
 def overlap(learner):
     cases = [
         ("a b c d", "a x c", 4 / 7, "the words in common in the same order are a and c"),

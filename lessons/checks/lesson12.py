@@ -1,8 +1,10 @@
 """Checks of lesson 12: the mask of a conversation, headers that nobody can write, the first place where two prompts differ."""
 
+from checks import by_hand
 from data import Turn, encode, render
 
 
+@by_hand("data.encode", "data.prepare")
 def conversation(learner):
     cases = (
         ([([5, 6], [7]), ([8], [4])], [5, 6, 7, 9, 8, 4, 9], [0, 0, 1, 1, 0, 1, 1]),
@@ -46,6 +48,7 @@ class Letters:
         return [ord(letter) for letter in text]
 
 
+@by_hand()
 def encode_special(learner):
     tokenizer = Letters()
     special = {"### Instruction:\n": 248, "### Input:\n": 249, "### Response:\n": 250}
@@ -88,6 +91,7 @@ def encode_special(learner):
     print("Right: a header only where the program puts one.")
 
 
+@by_hand()
 def first_difference(learner):
     ids, mask = [5, 6, 7, 8, 9], [0, 0, 0, 1, 1]
     cases = (

@@ -250,7 +250,7 @@ bars(summary, list(arms), splits, "Held-out questions (95 % intervals over seeds
 #
 # - *Few against many, all clean*, in each group: does it matter whether pairs are seen again or new ones come? That is LIMA's
 #   question. Where the interval of the difference holds 0, this run cannot tell.
-# - *60 % bad*: is what survives more or less than the four in ten that are clean? Errors that disagree with each other are outvoted, because greedy decoding
+# - *60 % bad*: does more or less survive than the fraction of pairs that is clean? Errors that disagree with each other are outvoted, because greedy decoding
 #   takes the likeliest token. Errors that are all alike (a full stop and the end, an answer that ends early) are learned like any other rule.
 # - *The full pass*: more steps teach the good pairs better, and the bad ones too. Compare 60 % and 90 %.
 # - *Filtered*: the filter lets many swapped rows through, as its counts show. What it buys must be compared with *few, clean*: with the trusted pairs that
@@ -438,20 +438,37 @@ def points(difference):
     return f"{mean:+.0f} points ({low:+.0f} to {high:+.0f})"
 
 
+def many_against_few(name):
+    return (f"{name}: many against few, both clean: {points(ahead('many, clean', 'few, clean', results, name))} in {STEPS} steps, "
+            f"{points(ahead('full: many, clean', 'full: few, clean', results, name))} in {PASS}")
+
+
+def beat(name, arm):
+    return f"{name}: 320 clean pairs ({summary['few, clean', name][0]:.0%}) beat {arm} ({summary[arm, name][0]:.0%})"
+
+
+def back(name):
+    """The part that the filter brings back of what 90 % bad pairs lose; 0 where they lose nothing."""
+    clean, worst, filtered = (summary[arm, name][0] for arm in ("many, clean", "many, 90 % bad", "90 % bad, filtered"))
+    return (filtered - worst) / (clean - worst) if clean > worst else 0.0
+
+
+def brings(name):
+    return f"{name}: the filter brings back at least half of what 90 % bad pairs lose (here {back(name):.0%} of it)"
+
+
+inputs, unseen, bad, full = "unseen_inputs", "unseen_tasks", "many, 90 % bad", "full: many, 90 % bad"
 print(f"clean before the filter {kinds.count('clean') / len(kinds):.0%}, after it {share_clean:.0%}")
-for name in splits:
-    print(f"{name}: many against few, both clean: {points(ahead('many, clean', 'few, clean', results, name))} in {STEPS} steps, "
-          f"{points(ahead('full: many, clean', 'full: few, clean', results, name))} in {PASS}")
-    few_clean, many_clean, worst = (summary[arm, name] for arm in ("few, clean", "many, clean", "many, 90 % bad"))
-    for arm in ("many, 90 % bad", "full: many, 90 % bad"):
-        lab.claim(f"{name}: 320 clean pairs ({few_clean[0]:.0%}) beat {arm} ({summary[arm, name][0]:.0%})",
-                  ahead("few, clean", arm, results, name)[1] > 0.1)
-    filtered = summary["90 % bad, filtered", name]
-    back = (filtered[0] - worst[0]) / max(1e-9, many_clean[0] - worst[0])
-    lab.claim(f"{name}: the filter brings back at least half of what 90 % bad pairs lose (here {back:.0%} of it)", back >= 0.5)
-name = "unseen_inputs"
-gain, gap = (ahead(*arms, made_results, name) for arms in (("seed + made", "seed"), ("seed + human", "seed + made")))
-lab.claim(f"{name}: pairs that the model made help: {points(gain)} over the seed alone", gain[1] > 0)
-lab.claim(f"{name}: as many pairs by people help more: another {points(gap)}", gap[1] > 0)
+print(many_against_few(inputs))
+lab.claim(beat(inputs, bad), ahead("few, clean", bad, results, inputs)[1] > 0.1)
+lab.claim(beat(inputs, full), ahead("few, clean", full, results, inputs)[1] > 0.1)
+lab.claim(brings(inputs), back(inputs) >= 0.5)
+print(many_against_few(unseen))
+lab.claim(beat(unseen, bad), ahead("few, clean", bad, results, unseen)[1] > 0.1)
+lab.claim(beat(unseen, full), ahead("few, clean", full, results, unseen)[1] > 0.1)
+lab.claim(brings(unseen), back(unseen) >= 0.5)
+gain, gap = (ahead(*arms, made_results, inputs) for arms in (("seed + made", "seed"), ("seed + human", "seed + made")))
+lab.claim(f"{inputs}: pairs that the model made help: {points(gain)} over the seed alone", gain[1] > 0)
+lab.claim(f"{inputs}: as many pairs by people help more: another {points(gap)}", gap[1] > 0)
 lab.claim(f"errors are copied: {errors['seed + made'][0]:.0%} of the wrong answers come back word for word, "
           f"{errors['seed + human'][0]:.0%} after pairs by people", errors["seed + made"][1] > errors["seed + human"][2])

@@ -497,10 +497,13 @@ for name, slip in slips.items():
 # `extras/chat.py`: the conversation at the keyboard.
 
 # %%
-for name in ("new things", "new tasks"):
+def answered_by(name):
     with_them, without_them = followed["follow-ups", name], followed["two questions", name]
-    lab.claim(f"{name}: tuned on follow-ups {with_them[0]:.0%} of new ones are answered, on two whole questions {without_them[0]:.0%}",
-              with_them[1] > without_them[2])
+    return f"{name}: tuned on follow-ups {with_them[0]:.0%} of new ones are answered, on two whole questions {without_them[0]:.0%}"
+
+
+lab.claim(answered_by("new things"), followed["follow-ups", "new things"][1] > followed["two questions", "new things"][2])
+lab.claim(answered_by("new tasks"), followed["follow-ups", "new tasks"][1] > followed["two questions", "new tasks"][2])
 new = greets["tasks never with one", "new names"]
 silent = greets["tasks never with one", "no system text"]
 lab.claim(f"a system text reaches tasks and names that tuning never had with one ({new[0]:.0%} greeted, without it {silent[0]:.0%})",

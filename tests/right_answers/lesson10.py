@@ -1,0 +1,120 @@
+"""Right answers to the exercises of lesson 10 in other forms than the solution's: each check must accept them."""
+
+RIGHT = {
+    "swapped": [
+        """
+def swapped(rows, i, rng):
+    import dataclasses
+    (turn,) = rows[i].turns
+    others = []
+    for row in rows:
+        if row.task == rows[i].task and row.turns[0].output != turn.output:
+            others.append(row)
+    if not others:
+        return rows[i]
+    return dataclasses.replace(rows[i], turns=(turn._replace(output=rng.choice(others).turns[0].output),))
+""",
+        """
+def swapped(rows, i, rng):
+    # each different answer once, in the order of the alphabet
+    row = rows[i]
+    answers = {other.turns[0].output for other in rows if other.task == row.task}
+    answers = sorted(answers - {row.turns[0].output})
+    if not answers:
+        return row
+    return Row((Turn(row.turns[0].instruction, row.turns[0].input, rng.choice(answers)),), row.task)
+""",
+        """
+def swapped(rows, i, rng):
+    # draw until the answer is another one
+    row = rows[i]
+    pool = [other for other in rows if other.task == row.task]
+    if all(other.turns[0].output == row.turns[0].output for other in pool):
+        return row
+    while True:
+        other = pool[rng.randrange(len(pool))]
+        if other.turns[0].output != row.turns[0].output:
+            return Row((row.turns[0]._replace(output=other.turns[0].output),), task=row.task)
+""",
+    ],
+    "row_losses": [
+        """
+def row_losses(logits, targets):
+    learned = targets != IGNORE
+    log_p = F.log_softmax(logits, dim=-1)  # (B, T, V)
+    picked = log_p.gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (B, T)
+    return -(picked * learned).sum(1) / learned.sum(1)
+""",
+        """
+def row_losses(logits, targets):
+    return torch.stack([F.cross_entropy(one, its, ignore_index=IGNORE) for one, its in zip(logits, targets)])
+""",
+        """
+def row_losses(logits, targets):
+    found = []
+    for b in range(len(targets)):
+        losses = [torch.logsumexp(logits[b, t], 0) - logits[b, t, targets[b, t]]
+                  for t in range(targets.shape[1]) if targets[b, t] != IGNORE]
+        found.append((sum(losses) / len(losses)).item())
+    return torch.tensor(found)
+""",
+        """
+def row_losses(logits, targets):
+    losses = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORE, reduction='none')  # (B, T)
+    return torch.where(targets == IGNORE, torch.nan, losses).nanmean(dim=1)
+""",
+    ],
+    "overlap": [
+        """
+def overlap(one, two):
+    # the whole table
+    n, m = len(one), len(two)
+    if n + m == 0:
+        return 0
+    best = [[0] * (m + 1) for _ in range(n + 1)]
+    for i in range(n):
+        for j in range(m):
+            best[i + 1][j + 1] = best[i][j] + 1 if one[i] == two[j] else max(best[i][j + 1], best[i + 1][j])
+    return 2 * best[n][m] / (n + m)
+""",
+        """
+def overlap(one, two):
+    import functools
+
+    @functools.lru_cache(maxsize=None)
+    def longest(i, j):
+        if i == len(one) or j == len(two):
+            return 0
+        if one[i] == two[j]:
+            return 1 + longest(i + 1, j + 1)
+        return max(longest(i + 1, j), longest(i, j + 1))
+
+    return 2 * longest(0, 0) / (len(one) + len(two)) if one or two else 0.0
+""",
+        """
+def overlap(one, two):
+    # in place, with numpy: before is the old best[j - 1]
+    best = np.zeros(len(two) + 1)
+    for word in one:
+        before = 0
+        for j, other in enumerate(two, 1):
+            old = best[j]
+            best[j] = before + 1 if word == other else max(old, best[j - 1])
+            before = old
+    return best[-1] / max(0.5, (len(one) + len(two)) / 2)
+""",
+        """
+def overlap(one, two):
+    # ends[k]: the earliest place in two where a common subsequence of k words can end
+    ends = [-1]
+    for word in one:
+        for k in reversed(range(len(ends))):
+            place = next((j for j in range(ends[k] + 1, len(two)) if two[j] == word), None)
+            if place is not None and k + 1 == len(ends):
+                ends.append(place)
+            elif place is not None:
+                ends[k + 1] = min(ends[k + 1], place)
+    return 2 * (len(ends) - 1) / ((len(one) + len(two)) or 1)
+""",
+    ],
+}

@@ -1,0 +1,103 @@
+"""Right answers to the exercises of lesson 12 in other forms than the solution's: each check must accept them."""
+
+RIGHT = {
+    "conversation": [
+        """
+def conversation(turns, end):
+    places = []
+    for prompt, answer in turns:
+        places += [(token, False) for token in prompt]
+        if answer is not None:
+            places += [(token, True) for token in answer] + [(end, True)]
+    ids, mask = zip(*places)
+    return ids, mask
+""",
+        """
+def conversation(turns, end):
+    if not turns:
+        return [], []
+    (prompt, answer), *later = turns
+    ids, mask = list(prompt), [0 for _ in prompt]
+    if answer is not None:
+        ids, mask = ids + list(answer) + [end], mask + [1] * (len(answer) + 1)
+    more, its_mask = conversation(later, end)
+    return [ids + more, mask + its_mask]
+""",
+        """
+def conversation(turns, end):
+    ids, mask = torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long)
+    for prompt, answer in turns:
+        said = torch.tensor([] if answer is None else answer + [end], dtype=torch.long)
+        ids = torch.cat([ids, torch.tensor(prompt), said])
+        mask = torch.cat([mask, torch.zeros(len(prompt), dtype=torch.long), torch.ones(len(said), dtype=torch.long)])
+    return ids.tolist(), mask.tolist()
+""",
+    ],
+    "encode_special": [
+        """
+def encode_special(pieces, tokenizer, special):
+    # the project's encode for each piece that is no header
+    ids, mask = [], []
+    for piece in pieces:
+        text, kind = piece
+        if kind == "frame" and text in special:
+            ids.append(special[text])
+            mask.append(0)
+        else:
+            part, its_mask, _ = encode([piece], tokenizer, 10**6)
+            ids.extend(part)
+            mask.extend(its_mask)
+    return ids, mask
+""",
+        """
+def encode_special(pieces, tokenizer, special):
+    def tokens(text, kind):
+        if kind == "answer":
+            return [*tokenizer.encode(text), tokenizer.eos_id]
+        if kind == "frame":
+            return [special[text]] if special.get(text) is not None else tokenizer.encode(text)
+        return tokenizer.encode(text)
+
+    places = [(token, kind == "answer") for text, kind in pieces for token in tokens(text, kind)]
+    return tuple(token for token, _ in places), tuple(learned for _, learned in places)
+""",
+        """
+def encode_special(pieces, tokenizer, special):
+    headers = list(special.items())
+    ids, mask = [], []
+    for text, kind in pieces:
+        number = [i for header, i in headers if header == text and kind == "frame"]
+        part = number or list(tokenizer.encode(text))
+        if kind == "answer":
+            part.append(tokenizer.eos_id)
+        ids.extend(part)
+        mask.extend(1 if kind == "answer" else 0 for _ in part)
+    return [ids, mask]
+""",
+    ],
+    "first_difference": [
+        """
+def first_difference(ids, mask, prompt):
+    import itertools
+    n = mask.index(1)
+    for i, (one, other) in enumerate(itertools.zip_longest(ids[:n], prompt)):
+        if one != other:
+            return i
+""",
+        """
+def first_difference(ids, mask, prompt):
+    end = next(i for i, learned in enumerate(mask) if learned)
+    i = 0
+    while i < end and i < len(prompt) and ids[i] == prompt[i]:
+        i += 1
+    return None if i == end == len(prompt) else i
+""",
+        """
+def first_difference(ids, mask, prompt):
+    expected = ids[: mask.index(1)]
+    if list(expected) == list(prompt):
+        return None
+    return next(n for n in range(len(expected) + 1) if expected[: n + 1] != prompt[: n + 1])
+""",
+    ],
+}

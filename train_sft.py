@@ -222,9 +222,8 @@ def base_model(config, run, documents, encode_all):
 
 
 def tune_copy(config, run, base, tokenizer, first, examples, stage):
-    """A copy of the base with its blocks ("tune") or an adapter ("lora") tuned, and saved -> Assistant"""
+    """A copy of the base, as a whole ("tune") or with an adapter ("lora"), tuned and saved -> Assistant"""
     model, pad, adapter = copy.deepcopy(base), tokenizer.eos_id, stage == "lora"
-    model.wte.requires_grad_(False)  # words that stand in no pair must not be left behind when the others move
     if adapter:
         add_lora(model, config.lora, 2 * config.lora, seed=config.seed)
         n, total = (sum(p.numel() for p in m.parameters() if p.requires_grad) for m in (model, base))
@@ -279,6 +278,7 @@ def main_job(config):
         sizes = [min(len(documents), round(config.replay * len(chapter))) for chapter in chapters]
         chapters = [chapter + replayed(documents, tokenizer, size, base.config.block_size, rng)
                     for chapter, size in zip(chapters, sizes)]
+    base.wte.requires_grad_(bool(free_text))  # the world's words that stand in no pair must not be left behind by others
     models = three_models(Assistant(base, tokenizer, None), tune_copy(config, run, base, tokenizer, *chapters, "tune"))
     if config.lora:
         models["lora"] = tune_copy(config, run, base, tokenizer, *chapters, "lora")

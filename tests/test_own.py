@@ -10,6 +10,7 @@ from helpers import TINY, row_of, run, tiny_model
 
 from data import prepare
 from extras import flags, own, table
+from extras.checkpoint import load_checkpoint
 
 
 def test_the_loss_of_answers_is_the_mean_of_minus_log_probability(byte_tokenizer):
@@ -78,3 +79,12 @@ def test_sizes_are_left_alone_where_a_base_is_there():
     config = flags.train(["--corpus", "text.txt"])
     own.choose_sizes(config, types.SimpleNamespace(reuses=True), [row_of(("a", "", "b"))], ["text"])
     assert config.pretrain_steps == flags.train([]).pretrain_steps
+
+
+def test_the_table_of_tokens_is_tuned_on_your_own_pairs_only(tmp_path):
+    rows = [{"instruction": f"Describe number {i} in a forest.", "output": f"It is a tree, {i} years old."} for i in range(60)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for data, moved in (((), False), (("--data", tmp_path / "mine.jsonl"), True)):
+        run("train_sft.py", *TINY, *data, "--fresh", "--out", tmp_path / "out")
+        before, after = (load_checkpoint(tmp_path / "out" / f"{name}.pt")["model"]["wte.weight"] for name in ("base", "tuned"))
+        assert torch.equal(before, after) != moved

@@ -384,7 +384,7 @@ def test_files_are_mixed_and_the_mixture_is_reported(tmp_path, capsys):
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["mixture"]["taken"] == {"a": 20, "b": 20} and report["audit"]["overlap"] == 0
     assert report["mixture"][f"{tmp_path}/a.jsonl"] == {"rows": 100, "weight": 0.5}
-    assert "40 rows (a 20, b 20)" in capsys.readouterr().out
+    assert "40 rows (a 20, b 20)" in " ".join(capsys.readouterr().out.split())
 
 
 class Parrot:

@@ -81,8 +81,9 @@ def prompt_ids(tokenizer, template, instruction, input=""):
 
 
 def tune(base, tokenizer, rows, seed=0, steps=None, lr=8e-4, batch=32, template="alpaca", lora=0, examples=None):
-    """A copy of the base, tuned -> Assistant. One pass over the rows as in the main job: the world's practice first,
-    some pages of prose replayed throughout. With `steps`, so many batches of the rows as they are. lora: a rank.
+    """A copy of the base, tuned -> Assistant. One pass over the rows much as in the main job: the world's practice first,
+    some pages of prose replayed throughout (half as many, and here the table of tokens is tuned too). With `steps`, so
+    many batches of the rows as they are. lora: a rank.
 
     `examples`, [(ids, mask), ...], takes the place of rows where a lesson makes its own."""
     model, first = copy.deepcopy(base), []

@@ -73,9 +73,15 @@ def without_numbers(text):
     return re.sub(r"\s*\d[\d.,]*\s?%?", " ...", re.sub(r"\s*\([^)]*\d[^)]*\)", "", text))
 
 
+def title(base):
+    """ "seed 9", by the report that the main job left beside the base"""
+    path = base / "report.json"
+    return f"seed {json.loads(path.read_text(encoding='utf-8'))['config']['seed']}" if path.exists() else base.name
+
+
 def table(numbers, bases):
     """Lines of the page."""
-    lines = ["| lesson | claim | refuted by | held | " + " | ".join(f"base {i + 1}" for i in range(len(bases))) + " |"]
+    lines = ["| lesson | claim | refuted by | held | " + " | ".join(map(title, bases)) + " |"]
     lines += ["| --- " * (4 + len(bases)) + "|"]
     found = [stored(base) for base in bases]
     for number in numbers:

@@ -318,7 +318,8 @@ def main(argv=None):
         config.device = parallel.join(config.device)
     torch.set_flush_denormal(True)
     speed.tune_malloc()
-    speed.choose_threads(config.dtype)
+    if config.device == "cpu":
+        speed.choose_threads(config.dtype)
     try:
         main_job(config)
     except KeyboardInterrupt:

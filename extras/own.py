@@ -59,7 +59,7 @@ def expect(model, n_pairs, config):
     parameters = sum(p.numel() for p in model.parameters())
     read = config.pretrain_steps * config.pretrain_batch * config.seq_len
     text = "a base that was made elsewhere" if config.base else f"{read:,} tokens read by {parameters:,} parameters"
-    return (f"Expect, from {text}\n  and {n_pairs:,} pairs: words, rhythm, the format and where to stop; "
+    return (f"Expect, from {text}\n  and {n_pairs:,} pairs: rhythm, the format and, in part, where to stop; "
             "few facts.")
 
 

@@ -75,8 +75,8 @@ def test_the_first_cell_fetches_the_project_once(tmp_path):
 def test_only_what_is_missing_is_installed_and_torch_is_held(tmp_path, monkeypatch):
     (tmp_path / "base.pt").write_text("")
     monkeypatch.setenv("LESSON_OUT", str(tmp_path))
-    asked, find = [], importlib.util.find_spec
-    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None if name == "tiktoken" else find(name))
+    asked, there = [], object()
+    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None if name == "tiktoken" else there)
 
     def run(*command):
         asked.append((command, Path(command[command.index("--constraint") + 1]).read_text()))
@@ -90,7 +90,7 @@ def test_only_what_is_missing_is_installed_and_torch_is_held(tmp_path, monkeypat
     monkeypatch.setattr(start, "run", lambda *command: 1)
     with pytest.raises(SystemExit, match="pip could not install tiktoken"):
         start.ready()
-    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
+    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None if name == "torch" else there)
     with pytest.raises(SystemExit, match="torch is missing in"):
         start.ready()
 

@@ -5,7 +5,7 @@ things change: what the batches hold, and which positions the loss looks at.
 
     python train_sft.py                    the whole story, about two minutes on a laptop CPU
     python train_sft.py --quick            the same in seconds, with a model too small to be good
-    python train_sft.py --lora 8           tune a low-rank adapter as well, and compare
+    python train_sft.py --lora 16          tune a low-rank adapter as well, and compare
     python train_sft.py --data my.jsonl    tune on your own pairs
     python train_sft.py --base gpt2 --data alpaca_data.json --lora 8         the real thing
     torchrun --nproc_per_node=2 train_sft.py                                  the same on several processes

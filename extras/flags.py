@@ -88,7 +88,7 @@ def train_parser(about=""):
     add("--pack", action="store_true", help="several pairs in a row instead of padding")
     add("--recompute", action="store_true", help="gradient checkpointing: less memory, more time")
     add("--lora", type=number(0, 1024), default=0, help="also tune an adapter of this rank")
-    add("--lora-lr", type=number(1e-8, 1), default=5e-3, help="peak learning rate of the adapter")
+    add("--lora-lr", type=number(1e-8, 1), default=3e-3, help="peak learning rate of the adapter")
     return parser
 
 

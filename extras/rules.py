@@ -36,7 +36,8 @@ class Ruled(Assistant):
             for allowed, asked in zip(words, (row.turns[0].instruction for row in rows)):
                 allowed[[*encode(f" {asked}"), *encode(f" {asked[:1].lower()}{asked[1:]}"), link]] = True
             words &= ~marks
-        linked = ended = torch.zeros(len(rows), dtype=torch.bool)  # (B,) each
+        marks, starts, words = (where.to(self.model.device()) for where in (marks, starts, words))
+        linked = ended = words.new_zeros(len(rows))  # (B,) each
         allowed = starts.expand_as(words)  # (B, V), what may be said next
 
         def choose(logits, sampling, generator):

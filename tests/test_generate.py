@@ -191,6 +191,17 @@ def test_the_rules_begin_and_end_as_they_say_and_the_copying_ones_take_only_word
             assert name == "base_rules" or set(ids[1:before]) <= known
 
 
+@pytest.mark.parametrize("copies", (False, True))
+def test_the_rules_compute_where_the_model_is(copies, monkeypatch):
+    """No GPU is needed: tensors on the device "meta" hold no numbers, and refuse to meet those of another device."""
+    rows = [data.Row((Turn(text, output="x"),)) for text in ("the cat?", "the mat")]
+    monkeypatch.setattr(rules, "generate", lambda model, prompts, eos_id, sampling, choose: choose)
+    model, size = assistant().model.to("meta"), TOKENIZER.vocab_size
+    choose = rules.Ruled(model, TOKENIZER, None, copies=copies).generate(rows, None, None)
+    for _ in range(2):
+        assert choose(torch.empty(2, size, device="meta"), None, None).device.type == "meta"
+
+
 def test_begins_right_is_lenient_at_the_end_only():
     right = "The capital of France is Paris."
     for text, expected in ((right, True), (f" {right} And so on", True), ("The capital of France is Paris, I think", True),

@@ -51,9 +51,9 @@ class GPTConfig:
 def rotary_cos_sin(block_size, hs):
     """Cosine and sine of the angle position * 100^(-4i/hs), for i < hs/4 (RoFormer, eq. 15), each (block_size, hs).
 
-    Only half of the pairs turn; the angle of the others is 0 (Black et al. 2022, "GPT-NeoX"): they compare what the words
-    are, wherever they stand, and the model learns to copy sooner. Both are repeated for the two halves, and the sine is
-    negated in the first half, as apply_rotary needs them. The base is 100 instead of 10000: our contexts are short."""
+    Only half of the pairs turn (a quarter in "GPT-NeoX", Black et al. 2022); the angle of the others is 0: they compare
+    what the words are, wherever they stand, and the model learns to copy sooner. Both are repeated for the two halves, and
+    the sine is negated in the first half, as apply_rotary needs them. The base is 100, not 10000: our contexts are short."""
     frequencies = 100.0 ** (-torch.arange(0, hs, 4) / hs)  # (hs/4,)
     frequencies = F.pad(frequencies, (0, hs // 2 - len(frequencies)))  # (hs/2,)
     angles = torch.arange(block_size)[:, None] * frequencies  # (block_size, hs/2)

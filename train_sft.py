@@ -3,11 +3,11 @@
 The one idea: pretraining and instruction tuning are the same loop with the same loss, `train()` below. Only two
 things change: what the batches hold, and which positions the loss looks at.
 
-    python train_sft.py                    the whole story, about two minutes on a laptop CPU
+    python train_sft.py                    the whole story, two to three minutes on two cores
     python train_sft.py --quick            the same in seconds, with a model too small to be good
     python train_sft.py --lora 16          tune a low-rank adapter as well, and compare
     python train_sft.py --data my.jsonl    tune on your own pairs
-    python train_sft.py --base gpt2 --data alpaca_data.json --lora 8         the real thing
+    python train_sft.py --base gpt2 --data alpaca_data.json --lora 8 --out gpt2    the real thing
     torchrun --nproc_per_node=2 train_sft.py                                  the same on several processes
 """
 
@@ -84,7 +84,7 @@ def train(model, batch_at, steps, optimizers, *, start=0, micro_batch=64, dtype=
 
 
 def adamw(parameters, lr):
-    """AdamW for all that is trainable; weight decay only on matrices (GPT-2's habit)."""
+    """AdamW for all that is trainable; weight decay only on matrices (as GPT, Radford et al. 2018)."""
     trainable = [p for p in parameters if p.requires_grad]
     matrices, vectors = [p for p in trainable if p.dim() >= 2], [p for p in trainable if p.dim() < 2]
     groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
@@ -227,7 +227,7 @@ def tune_copy(config, run, base, tokenizer, first, examples, stage):
     if adapter:
         add_lora(model, config.lora, 2 * config.lora, seed=config.seed)
         n, total = (sum(p.numel() for p in m.parameters() if p.requires_grad) for m in (model, base))
-        run.say(f"\n   LoRA, rank {config.lora}: {n:,} numbers are trained, {n / total:.1%} of the base's {total:,}.")
+        run.say(f"\n   LoRA, rank {config.lora}: {n:,} numbers are trained, {n / total:.1%} of the {total:,} of full tuning.")
     model.recompute = config.recompute
     run.say("  " + speed.estimate(model, first + examples, config))
     optimizers = [adamw(model.parameters(), config.lora_lr if adapter else config.tune_lr)]

@@ -841,7 +841,7 @@ def parse_args(argv):
 
 
 def shuffled_instructions(pairs, rng):
-    """Response tuning (Hewitt et al. 2024): the same answers under instructions that do not belong to them."""
+    """Our form of response tuning (Hewitt et al. 2024 use no instructions at all): answers under others' instructions."""
     others = rng.sample(pairs, len(pairs))
     return [row | {"instruction": o["instruction"], "input": o["input"]} for row, o in zip(pairs, others)]
 

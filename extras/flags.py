@@ -111,7 +111,7 @@ def train(argv=None, about=""):
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     there = [*(["cuda"] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else []), "cpu", *gpus]
     if config.device == "auto":
-        config.device = there[0] if config.base else "cpu"  # a GPU was not measured on so small a model
+        config.device = there[0] if config.base else "cpu"  # a GPU gains little on so small a model
     if config.device not in there:
         raise UserError(f"--device {config.device}: not on this machine. There is: {', '.join(there)}.")
     if config.dtype == "auto":

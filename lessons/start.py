@@ -43,7 +43,7 @@ def install(wanted):
 
 def make(base):
     """The main job, whose lines are shown while it runs."""
-    print(f"No {base.name} yet: python train_sft.py makes it, once. About two minutes on two cores of a laptop, longer on less.")
+    print(f"No {base.name} yet: python train_sft.py makes it, once: two to three minutes on two cores.")
     if run(sys.executable, ROOT / "train_sft.py", "--out", base.parent.resolve()) or not base.exists():
         sys.exit("train_sft.py stopped; its last line says why. TROUBLE.md may help.")
     print("The base is ready.")

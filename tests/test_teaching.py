@@ -107,7 +107,7 @@ def test_a_base_that_is_missing_is_made_where_the_lesson_looks(tmp_path, monkeyp
 
     monkeypatch.setattr(start, "run", run)
     start.ready()
-    assert "two minutes" in capsys.readouterr().out
+    assert "two to three minutes" in capsys.readouterr().out
     start.ready()
     assert capsys.readouterr().out == ""
     (tmp_path / "new" / "base.pt").unlink()

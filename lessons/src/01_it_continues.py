@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 1. It continues
 #
-# A language model that has only read text does one thing: it continues. You will train a very small one and watch
-# noise become words, then meet the base model of this project, which has read far more. It knows the capital of
-# France. Asked for it, it does not tell. At the end you measure both on several hundred facts.
+# A language model that has only read text does one thing: it continues. You will train a very small one and watch noise
+# become words, then meet the base model of this project, which has read far more. What will it do when it is asked for
+# the capital of France? At the end you measure it on several hundred facts.
 #
-# About one minute of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
+# Under a minute of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
 # which `python train_sft.py` leaves behind. What you should know before, and five objects that all lessons use, stand
 # on half a page: [START.md](START.md).
 
@@ -47,9 +47,11 @@ print("kinds of pages, in percent:", world.PAGES)
 
 # %% [markdown]
 # *facts* and *texts* tell things, *retold* tells of a text what it says. The rest was put in on purpose, because so
-# small a model cannot learn it from whatever stands in books: *questions* are worksheets without answers, in the words
-# in which the model will later be asked (some ask for invented things); *echoes* say the name of a thing several times;
-# an *index* shows that a word at the start of a line is the same word. So this base has met its questions. It has not met one that was answered.
+# small a model cannot learn it from whatever stands in books: *questions* are worksheets without answers, mostly in
+# words in which the model will later be asked (some ask for invented things); *echoes* say made-up names and lists of
+# words again and again, since so small a model copies only words that it has once copied; an *index* shows that a word
+# at the start of a line is the same word. So this base has met many of its questions (none of the tasks that are held
+# out of tuning), and not one that was answered.
 #
 # A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length, the *vocabulary*. Each
 # token is replaced by its place in that list, its *id*. (Lesson 2 makes a vocabulary.) The space before a word usually
@@ -239,7 +241,8 @@ plt.show()
 #
 # ## All facts
 #
-# One example proves little. Take every fact of the tables that has one right answer, and ask for it in three ways:
+# One example proves little. Take every fact of the tables that is told with *is* and has one right answer, and ask for
+# it in three ways:
 #
 # 1. complete the statement: `The capital of France is`
 # 2. answer the question: `What is the capital of France?`
@@ -331,9 +334,10 @@ plt.show()
 # %% [markdown]
 # Be careful with the meaning of such a zero. These are facts of the tables. Asked about a short text that stands beside
 # the question, the base does begin with the right statement now and then; the main job's table counts that (*begins
-# right*). And in this corpus no question is followed by its answer, so the base had nothing to learn that step from. The web does hold questions with answers, and a large base answers some. What is
-# the same at every size: it continues, and you steer it by choosing what it continues (GPT-2's report, Radford et al.
-# 2019, did translation and summaries that way). After instruction tuning a question is enough.
+# right*). And in this corpus no question is followed by its answer, so the base had nothing to learn that step from.
+# The web does hold questions with answers, and a large base answers some. What is the same at every size: it continues,
+# and you steer it by choosing what it continues (GPT-2's report, Radford et al. 2019, did translation and summaries
+# that way). After instruction tuning a question is enough.
 #
 # ## Two questions to think about
 #
@@ -342,8 +346,8 @@ plt.show()
 #
 # <details><summary>Answers</summary>
 #
-# 1. Facts about numbers are the usual weak place: all look alike, so they are easily mixed up. A base that misses hardly
-# any fact shows little of this in the picture.
+# 1. Many expect numbers, which all look alike: see in the picture whether that is so on your base. One that misses
+# hardly any fact shows little of it.
 # 2. With a large base, yes: a few questions with answers as a pattern to continue (few-shot prompting, Brown et al.
 # 2020). Try it with this one; the lesson does not promise that so small a model picks it up.
 # </details>

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 2. Byte pairs
 #
-# A model reads ids of tokens. Where do the tokens come from? You will build the vocabulary by hand: count neighbours, join
-# the most frequent pair, repeat. Then you will look at the one place where tokens matter most for instruction tuning:
-# the border between the prompt and the answer.
+# A model reads ids of tokens. Where do the tokens come from? You will build the vocabulary by hand: count neighbours,
+# merge (join) the most frequent pair, repeat. Then you will look at the one place where tokens matter most for instruction
+# tuning: the border between the prompt and the answer.
 #
 # Under a minute of computing on a laptop CPU (2 cores), 45 minutes with the exercises. It needs `out/base.pt`, which
 # `python train_sft.py` leaves behind.
@@ -198,10 +198,10 @@ for odd in (" 고양이", " tokenization", " 컴퓨터", " ☃", " " + tokenizer
     print(f"{odd!r:<18}", [tokenizer.token_bytes(i) for i in tokenizer.encode(odd)])
 
 # %% [markdown]
-# (Each line: the text, then its tokens as bytes. Python prints a byte that is no English letter as `\x` and two digits.)
-# 고양이, a cat, is a word of this world and one token. Words from outside fall apart, down to single bytes if need be, and nothing is ever "unknown". The last line
-# matters: the *text* of the end token is ordinary text. The id of the end token is added by hand, so nobody can type
-# it.
+# (Each line: the text, then its tokens as bytes. Python prints a byte that is no printable ASCII character as `\x` and
+# two hexadecimal digits.) 고양이, a cat, is a word of this world and one token. Words from outside fall apart, down to
+# single bytes if need be, and nothing is ever "unknown". The last line matters: the *text* of the end token is ordinary
+# text. The id of the end token is added by hand, so nobody can type it.
 #
 # ## The border
 #

@@ -2,8 +2,8 @@
 # # 3. The GPT, by hand
 #
 # How does a token come to know about the tokens before it? Only by attention. You will compute it by hand, look at it
-# in the base model, make sure that nothing can see the future, turn vectors so that distance counts and not place,
-# and work out the loss at one position with numbers.
+# in the base model, make sure that nothing can see the future, rotate (turn) vectors so that distance counts and not
+# place, and work out the loss at one position with numbers.
 #
 # Under a minute of computing on a laptop CPU (2 cores), 45 minutes with the exercises if you leave 3.3 for another day
 # (10 more). It needs `out/base.pt`, which `python train_sft.py` leaves behind.
@@ -126,8 +126,8 @@ print(f"{weights.shape[0]} layers of {weights.shape[1]} heads; greatest differen
 
 # %% [markdown]
 # The text is `What is the capital of France? The capital of`. The two likeliest next tokens, printed above, are the country
-# that was named and the one that comes after it on worksheets. For both the model has to know ` France`. The last position
-# is the token ` of`. *Predict*: where in the text must some head look from there?
+# that was named and the one that comes after it on worksheets. The last position is the token ` of`. *Predict*: where in
+# the text must some head look from there?
 
 # %%
 heads = [f"layer {i + 1}, head {j + 1}" for i in range(weights.shape[0]) for j in range(weights.shape[1])]
@@ -141,8 +141,9 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Usually some head looks at ` France`. How can ` of` know that this is the place? A head that finds what followed the last
-# time is called an induction head (Olsson et al. 2022). It needs ` France` to carry the mark "I come after ` of`".
+# For both next tokens the model has to know ` France`, and usually some head looks there. How can ` of` know that this is
+# the place? A head that finds what followed the last time is called an induction head (Olsson et al. 2022). It needs
+# ` France` to carry the mark "I come after ` of`".
 #
 # > **Not standard.** In GPT-2 and its like an earlier layer writes that mark. This project adds to every token a part of
 # > the token before it (the *smear* in `model.py`), so that a model of few layers can copy. Other GPTs have no smear.
@@ -236,10 +237,10 @@ print("a change at t moves nothing before t, for every t:", causal)
 # %% [markdown]
 # ## Where, without saying where
 #
-# Dot products do not know positions. Rotary embedding (Su et al. 2021) turns each query and key by an angle that
-# grows with its position. A dot product of two turned vectors depends only on the difference of the angles: on the
-# distance. Different pairs of numbers turn at different speeds, and here, as in GPT-NeoX (Black et al. 2022), only half
-# of the pairs turn at all. The others stay as they are, so they can compare *what* two words are, wherever they stand.
+# Dot products do not know positions. Rotary embedding (Su et al. 2021) turns each query and key by an angle that grows
+# with its position. A dot product of two turned vectors depends only on the difference of the angles: on the distance.
+# Different pairs of numbers turn at different speeds, and here only half of the pairs turn at all (in GPT-NeoX, Black
+# et al. 2022, a quarter). The others stay as they are, so they can compare *what* two words are, wherever they stand.
 #
 # ### Exercise 3.3: turn a vector (rebuild, ★★, 10 minutes)
 #
@@ -339,7 +340,8 @@ line = torch.tensor([[tokenizer.eos_id] + tokenizer.encode("The capital of Italy
 rome = tokenizer.encode(" Rome")[0]
 lab.compare("3: p of Rome", base(line)[0, -1].softmax(-1)[rome].item())
 print(f"its loss: {loss_at(base(line)[0, -1], rome):.3f}")
-#
+
+# %% [markdown]
 # ## Two questions to think about
 #
 # 1. Why is the score divided by the root of the length of q and k?

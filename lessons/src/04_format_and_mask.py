@@ -5,7 +5,7 @@
 # the loss looks only at the answer. You will build the three small functions behind that, look through a batch as
 # with x-rays, and then measure what happens if the mask is missing or sits one place too far left or right.
 #
-# About two minutes of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
+# About one minute of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
 # which `python train_sft.py` leaves behind.
 
 # %%
@@ -34,8 +34,8 @@ rows, splits = lab.load_world()
 # ## The format
 #
 # A model that continues text needs something that says: here the question ends, now an answer follows. Any header will do
-# if it is always the same. The one below is known from Alpaca (Taori et al. 2023). `### Input:` stands only where
-# there is a text that the question is about.
+# if it is always the same. The headers below are Alpaca's (Taori et al. 2023), without Alpaca's opening sentence.
+# `### Input:` stands only where there is a text that the question is about.
 
 # %%
 short = Turn("Name the capital of Italy.", "", "The capital of Italy is Rome.")
@@ -50,8 +50,8 @@ print(prompts[0], "+", answers[0], "+ the end token", [tokenizer.eos_id])
 # %% [markdown]
 # ## The mask
 #
-# One example is `ids = prompt + answer + [end]`. Beside it stands the mask: 1 for what the model should learn to say,
-# 0 for what it only reads.
+# One example is `ids = prompt + answer + [end]`. Beside it stands the mask: 1 for a token that is supervised (learned:
+# the model should say it), 0 for one that it only reads.
 #
 # ### Exercise 4.1: an example with its mask (rebuild, ★, 5 minutes)
 #
@@ -285,9 +285,9 @@ plt.show()
 #
 # *Off* also learns to write headers. What it costs is printed above; it depends on the base and on the number of steps,
 # and the literature goes both ways: Shi et al. (2024, "Instruction Tuning With Loss Over Instructions") find that
-# learning the prompts even helps where answers are short or examples few. The mask is the cleaner contract, and it makes
-# the loss mean what you want to know: how well the model *answers*. (The intervals are a bootstrap: seeds and questions
-# are drawn anew, with replacement, a thousand times.)
+# learning the prompts even helps where long instructions have short answers or examples are few; compare with what it
+# cost here. The mask is the cleaner contract, and it makes the loss mean what you want to know: how well the model
+# *answers*. (The intervals are a bootstrap: seeds and questions are drawn anew, with replacement, a thousand times.)
 #
 # ## Two questions to think about
 #
@@ -307,8 +307,8 @@ plt.show()
 # ## Where this lives in the project
 #
 # `data.py`: `Template`, `render` (pieces of text), `encode` (ids and mask), `shift` (the one place where targets are
-# shifted), `collate`, `show_mask`, and `prepare`, which checks every row: what is learned must be the answer and the
-# end token. `python data.py FILE` shows the x-ray of your own file.
+# shifted), `collate`, and `prepare`, which checks every row: what is learned must be the answer and the end token.
+# `extras/audit.py`: `show_mask`, `audit`. `python data.py FILE` shows the x-ray of your own file.
 
 # %%
 lab.claim(

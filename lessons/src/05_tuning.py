@@ -30,9 +30,9 @@ from train_sft import adamw, train
 # %% [markdown]
 # ## Two kinds of batches
 #
-# In pretraining a batch is a piece of prose and every token is a target. In tuning a batch is some pairs, and only
-# the answers and their end tokens are targets; all other places hold `IGNORE`. Here are two pairs, as the model gets
-# them.
+# In pretraining a batch is a piece of prose and every token is a target. In tuning a batch is some pairs, and only the
+# answers and their end tokens are supervised (learned); all other places hold `IGNORE`. Here are two pairs, as the
+# model gets them.
 
 # %%
 base, tokenizer = lab.load_base()
@@ -163,16 +163,18 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# (The lines differ only in the order of the pairs; the base is the same.) Two things are worth a second look. The
-# number of steps is tiny: nothing that the answers say was learned in it (what the capital of France is stands in the
-# prose, and this question stands in no pair). Tuning brings out what is there. This is the *superficial alignment
+# (The lines differ in the pairs that the seed drew, about a tenth of all, and in their order; the base is the same.) Two
+# things are worth a second look. The number of steps is tiny: the facts that unseen inputs and tasks ask for were not
+# learned in it (what the capital of France is stands in the prose, and in no pair); of an unseen phrasing the answer
+# mostly stands in a pair, asked for in other words. Tuning brings out what is there. This is the *superficial alignment
 # hypothesis* (Zhou et al. 2023, "LIMA"), and a small model shows it well. For large models and richer tasks it is debated:
 # Raghavendra et al. (2024) find that answers to hard problems go on improving with more tuning data, Ghosh et al. (2024)
 # that full tuning can make knowledge worse. (The first answers printed above may be true and answer another question.
 # Lesson 6 comes back to that.)
 #
-# Compare the two columns. To stop and to stop *after the right answer* are two things, and the first alone says little: a
-# base may also stop by itself now and then, since it has read an end token after each passage.
+# Compare the two columns, above all their first line. To stop and to stop *after the right answer* are two things, and
+# the first alone says little: before any tuning this base, with the template, already stops by itself after most
+# questions (it has read an end token after each passage), and answers none of them.
 #
 # ## Which tokens changed?
 #
@@ -269,12 +271,13 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Read the gains from the largest to the smallest. For the *value* there is little to gain: the base, led as far as "The
-# capital of France is", knows how to go on. It would not have gone there. Its doubt about the *name* is the doubt whether to
-# name what was asked for, or to write another question. Lin et al. (2023, "The Unlocking Spell on Base LLMs") report the
-# same kind of thing of large models: tuning moves few tokens, mostly those of form. In this world it is so clear by
-# construction: no page of the prose answers a question, none ends right after a statement, and pages of echoes taught the
-# base to copy a name. Does that mean that a few rules could replace tuning? The next lesson tries it.
+# Read the gains from the largest to the smallest. For the *value* there is hardly anything to gain: the base, led as far as
+# "The capital of France is", knows how to go on (and so short a tuning may even take a little away). It would not have gone
+# there. Its doubt about the *name* is the doubt whether to name what was asked for, or to write another question. Lin et
+# al. (2023, "The Unlocking Spell on Base LLMs") report the same kind of thing of large models: tuning moves few tokens,
+# mostly those of form. In this world it is so clear by construction: no page of the prose answers a question, none ends
+# right after a statement, and pages of echoes taught the base to copy a name. Does that mean that a few rules could replace
+# tuning? The next lesson tries it.
 #
 # ## What stopping is, and the most common bug
 #
@@ -370,7 +373,13 @@ my_loop(mine.model, examples, STEPS, seed=0)
 judged = lab.some(rows, 120, seed=1)
 for name, bot in (("my loop", mine), ("the project's", tuned[0])):
     print(f"{name:<14} {{:.0%}} of tuning questions right ({{:.0%}} to {{:.0%}})".format(*lab.right(bot, judged)))
+print(f"{sum(row.task in world.PRACTICE for row in judged)} of these {len(judged)} are practice about invented things")
+
 # %% [markdown]
+# (Tuning questions are the harder ones: some are practice about invented things, and the others are asked in very many
+# ways, with typing errors, while held-out ones are asked plainly. And the plain loop need not be behind the project's:
+# not every part helps in so few steps.)
+#
 # ## Questions to think about
 #
 # 1. The score in the curve rises within a few steps, and each step shows 32 pairs. What would the curve look like if tuning had to teach the facts as well?
@@ -407,7 +416,7 @@ print(f"right before tuning {first[0]:.1%}, after {STEPS} steps {last[0]:.1%} ({
 lab.claim(f"{STEPS} steps turn a base that answers nothing into one that answers most held-out questions",
           first[0] < 0.05 and last[1] > 0.5,
           "some bases need more steps; look whether the curve still rises at its end.")
-lab.claim("tuning moves the end by far more than all else, the name a little, and the value hardly at all",
+lab.claim("tuning lifts the end by far more than all else, and the name more than the value, which it moves little",
           gains["end"] > 3 + max(gains["name"], gains["is"], gains["value"])
           and gains["name"] > 0.3 + gains["value"] and abs(gains["value"]) < 0.6,
           "a base that is less sure of its facts gains at the value too; look at the four gains.")

@@ -317,21 +317,22 @@ for column, texts in said.items():
     print(f"{column:<14} strict {percent(strictly(texts))}   lenient {percent(leniently(texts))}   by split {cells}")
 
 # %% [markdown]
-# `copy_rule` is the rule of lesson 6, written by somebody who knew the form of the answers. It is a harder baseline than any
-# prompt here. Compare it with the tuned model split by split: what tuning shows lies above the *best* baseline, not above the
-# convenient one.
+# `copy_rule` is the main job's form of lesson 6's second rule, written by somebody who knew the form of the answers. It is a
+# harder baseline than any prompt here. Compare it with the tuned model split by split: what tuning shows lies above the
+# *best* baseline, not above the convenient one.
 #
-# Large bases gain much more from shots: text of the web is full of questions with answers, and this prose keeps them apart. The
-# best known comparisons go across sizes: tuned FLAN-T5 models of a few billion parameters did better on several benchmarks than
-# untuned ones many times their size (Chung et al. 2022); in InstructGPT (Ouyang et al. 2022) people preferred a model of 1.3
-# billion parameters, tuned and trained with rewards, to an untuned one of 175 billion. For a smaller tuned model of this world:
+# Look whether any form gains from shots here. Large bases do, and much: text of the web is full of questions with
+# answers, and this prose keeps them apart. The best known comparisons go across sizes: tuned FLAN-T5 models of a few
+# billion parameters did better on several benchmarks than untuned ones many times their size (Chung et al. 2022); in
+# InstructGPT (Ouyang et al. 2022) people preferred a model of 1.3 billion parameters, tuned and trained with rewards,
+# to an untuned one of 175 billion. For a smaller tuned model of this world:
 # `python train_sft.py --n-layer 2 --n-embd 64 --out small`.
 #
 # ## A leak
 #
-# If test questions stand among the tuning rows, the test measures memory. Such leaks are easily made when pairs are
-# collected from many places. So compare the prompts before you believe a score, and not letter by letter: spacing, capitals
-# and marks change on the way.
+# If test questions stand among the tuning rows, the test measures memory. Such leaks (*test-set contamination*) are easily
+# made when pairs are collected from many places. So compare the prompts before you believe a score, and not letter by
+# letter: spacing, capitals and marks change on the way.
 #
 # <details><summary>Hint</summary>
 #
@@ -418,16 +419,18 @@ plt.show()
 # (These intervals are a bootstrap: seeds and questions are drawn anew, with replacement, a thousand times. Wilson's would
 # count the same question, asked of three seeds, as three.)
 #
-# What the leaked arms answer about people who were never described can only be memory. Compare with the honest questions
-# beside them. If the leak in other words flatters as well, no comparison of prompts would have told you; of large models and
-# known test sets this was shown by Yang et al. (2023, "Rethinking Benchmark and Contamination for Language Models with
-# Rephrased Samples"). This is why the project holds out by input, by phrasing and by task, not row by row.
+# What the leaked arms answer about people who were never described is memory, but for lucky guesses (see the clean bar).
+# Compare with the honest questions beside them. (All arms take equally many steps, so the leaked ones see the honest pairs
+# about a quarter less often.) If the leak in other words flatters as well, no comparison of prompts would have told you; of
+# large models and known test sets this was shown by Yang et al. (2023, "Rethinking Benchmark and Contamination for Language
+# Models with Rephrased Samples"). This is why the project holds out by input, by phrasing and by task, not row by row.
 #
 # ## A judge
 #
 # Where no checker can be written, a person or another model is shown two answers and says which is better. Both have
-# habits. Language models often prefer what comes first (Zheng et al. 2023, "Judging LLM-as-a-Judge") and what is longer
-# (Dubois et al. 2024, "Length-Controlled AlpacaEval"). Against the first helps an order that is drawn anew for each pair.
+# habits. Language models often prefer what comes first (*position bias*; Zheng et al. 2023, "Judging LLM-as-a-Judge") and
+# what is longer (*length bias*; Dubois et al. 2024, "Length-Controlled AlpacaEval"). Against the first helps an order
+# that is drawn anew for each pair.
 #
 # The judge below is *simulated*, so that its habits are known: it sees which answer is right. Of two that are equal in that
 # it takes the longer one, and of two equally long ones the first, each eight times in ten.
@@ -493,8 +496,8 @@ for name, share in duels.items():
 
 # %% [markdown]
 # More questions would only make a biased result more certain: an interval covers chance, never bias. A random order takes
-# away the habit of order. It does nothing against the habit of length: there one compares answers of like length, or corrects
-# for it.
+# away the habit of order (position bias). It does nothing against the habit of length (length bias): there one compares
+# answers of like length, or corrects for it.
 #
 # ## Questions to think about
 #
@@ -539,7 +542,7 @@ def ahead(baseline):
 
 prompt, rule = ahead(leniently(said["best_prompt"])), ahead(strictly(said["copy_rule"]))
 for name, gap in (("best prompt, lenient", prompt), ("copying rule, strict", rule)):
-    print(f"tuned, strict, is ahead of {name}: " + "{:+.1%} (95 %: {:+.1%} to {:+.1%})".format(*gap))
+    print(f"tuned, strict, is ahead of {name}: " + "{:+.1f} points (95 %: {:+.1f} to {:+.1f})".format(*(100 * g for g in gap)))
 lab.claim("in every split the tuned model is far above its base with the same template",
           min(t - b for t, b in zip(tuned, template)) > 0.2)
 lab.claim("over all questions, scored strictly, it is above the base with its best prompt scored leniently, and above "

@@ -51,8 +51,8 @@ print(f"{B.numel() + A.numel()} numbers instead of {(B @ A).numel()}")
 # square matrix of width 128 a correction of rank 8 has an eighth of W's numbers; at width 4096, one 256th.
 #
 # The layer becomes `y = W x + bias + (alpha / rank) B A x`. W and bias are frozen. Alpha sets how strong the correction
-# is; dividing by the rank keeps the strength about the same when you try another rank. A starts random and B at zero,
-# so the first prediction is exactly the base's.
+# is; dividing by the rank is meant to spare you a new learning rate when you try another rank. A starts random and B at
+# zero, so the first prediction is exactly the base's.
 #
 # *Predict.* Why not both at zero? And after the very first step of training, which of the two has moved?
 #
@@ -109,7 +109,7 @@ checks.low_rank(low_rank)
 
 # %% [markdown]
 # (With both at zero nothing would ever move: each one's gradient has the other as a factor. For the same reason only B
-# moves in the first step.)
+# moves in the first step, but for AdamW's weight decay, which shrinks A a little.)
 #
 # ## Into the model
 #
@@ -226,12 +226,13 @@ for rank in (0, 1, 8, 64):
 #
 # Biderman et al. (2024, "LoRA Learns Less and Forgets Less") found in large models what their title says. But whoever
 # turns down the learning rate of *full* tuning also learns less and forgets less. So one rate for each method proves
-# nothing: both must be tried at several rates, and what they learn be plotted against what they forget. Such a line is
-# called a frontier. Is an adapter's line above that of full tuning, or the same line?
+# nothing: both must be tried at several rates, and what they learn be plotted against what they forget. Such a line, up
+# to its best point, is called a frontier (Pareto frontier). Is an adapter's line above that of full tuning, below it,
+# or the same line?
 #
-# *Learned*: held-out questions answered exactly right. *Forgotten*: the rise of the loss on prose that was never read
-# (drawn from the same world with another seed). All runs see the same pairs for the same number of steps; no prose is
-# replayed (the main job does that, and forgets far less).
+# *Learned*: held-out questions answered exactly right. *Forgotten* (catastrophic forgetting): the rise of the loss on
+# prose that was never read (drawn from the same world with another seed). At each seed all methods see the same pairs
+# in the same order, for the same number of steps; no prose is replayed (the main job does that, and forgets far less).
 #
 # *Predict.* At equal forgetting, which answers more: full tuning, rank 16, rank 2, or is there no difference?
 
@@ -300,17 +301,20 @@ for rank in (16, 2):
               f"{np.interp(rise, xs, best_so_far):5.1%}: {100 * above[rank, lr]:+.0f} points")
 
 # %% [markdown]
-# Look first along each line: a lower rate learns less *and* forgets less, whichever the method. So a single dot of an adapter
-# to the left of a single dot of full tuning shows nothing yet. Then look across: the last column tells whether an
-# adapter gets more for the same price (plus) or less (minus). If it is near zero the adapter chooses a place on the
-# frontier and does not leave it; if it is negative it pays more for the same answers. The last cell says what this
-# run shows. It is one base, one small world and few steps; Biderman et al. tuned far larger models for far longer, and on
-# text that lay farther from what they had read.
+# Look first along each line: up to its best rate a lower rate learns less *and* forgets less, whichever the method; past it
+# (look at the highest rate of full tuning) one forgets more and answers less. So a single dot of an adapter to the left of a
+# single dot of full tuning shows nothing yet. Then look across: the last column tells whether an adapter gets more for the
+# same price (plus) or less (minus). If it is within a few points of zero (three seeds tell no more), the adapter lies on the
+# frontier of full tuning; if it is clearly negative, as for the smallest rank here, it pays more for the same answers. Where
+# an adapter's line still rises at its highest rate, its best rate may lie beyond. The last cell says what this run shows. It
+# is one base, one small world and few steps; in the main job (many times the steps, prose replayed) rank 16 answers about as
+# many unseen tasks as full tuning, or more (`bench/RESULTS.md`, section 5); Biderman et al. tuned far larger models for far
+# longer, and on text that lay farther from what they had read.
 #
 # ## Merge
 #
-# While an adapter is separate, one base can carry many of a few kilobytes each. At the end it can be added to W: plain
-# layers again, as fast as the base.
+# While an adapter is separate, one base can carry many of them (compare its trained numbers, printed above, with those
+# of full tuning). At the end it can be added to W: plain layers again, as fast as the base.
 #
 # *Predict.* Merge, then subtract the same correction from W: do you get W back, bit for bit?
 
@@ -360,8 +364,9 @@ for name, (model, lr) in {"full": (copy.deepcopy(base), best_rate), "thrifty": t
 #
 # <details><summary>Answer</summary>
 #
-# The correction is multiplied by alpha / rank. That was 2 and is now a quarter. Move alpha with the rank, or the
-# comparison is about the strength. (The LoRA paper keeps alpha fixed and tunes the learning rate.)
+# The factor alpha / rank was 2 and is now a quarter. The sum has more terms, but in practice that does not make up for it
+# (Kalajdzievski 2023, "rsLoRA", divides by the root of the rank instead). Tune the rate anew, or move alpha with the rank.
+# (The LoRA paper sets alpha to the first rank it tries and leaves it there.)
 #
 # </details>
 #
@@ -386,8 +391,8 @@ lab.claim("an adapter of rank 16, a ninth of the numbers, answers within ten poi
           wide_right > full_right - 0.1)
 lab.claim("for both methods, the lowest rate forgets less and learns less than the next one",
           all(forgot[0] < forgot[1] for forgot, _ in ends.values()) and all(right[0] < right[1] for _, right in ends.values()))
-lab.claim("at no rate is an adapter more than five points above full tuning that forgot as much: it chooses a place on "
-          "the frontier, it does not leave it upwards",
+lab.claim("at no rate is an adapter more than five points above full tuning that forgot as much: none leaves the "
+          "frontier upwards",
           wide_above < 0.05)
 lab.claim("merged and unmerged give the same logits but for rounding, and subtracting does not give all bits back",
           difference < 1e-3 and not torch.equal(back, W))

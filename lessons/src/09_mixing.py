@@ -45,8 +45,9 @@ print(f"{len(KNOWN)} task types to tune on, {len(world.HELD_OUT)} held out: {', 
 #
 # ## What has the base read of the held-out tasks?
 #
-# "Unseen" here means: in no pair. The base has read a lot before. Its prose has six kinds of page. *Predict*: on which of
-# them do held-out tasks turn up, as told facts, as questions, or as words only?
+# "Unseen" here means: in no pair. The base has read a lot before. Its prose has six kinds of page: facts; texts, with what
+# can be said about them; texts told again and again; lists of questions; echoes, which only repeat words; and an index of
+# words. *Predict*: on which of them do held-out tasks turn up, as told facts, as questions, or as words only?
 
 
 # %%
@@ -149,6 +150,9 @@ for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random
 # is drawn five times anew: the task types, the pairs, their order. This is little tuning, so that thirty models fit into
 # the time of a lesson; the main job tunes for more than ten times as many steps.
 #
+# The *unseen inputs* come from all the types that can be tuned on. So with few types in the mixture most of these questions
+# are of types that it does not hold, too. The two curves ask about different tasks: do not compare their heights.
+#
 # *Predict* before you run on: draw the curve on paper, the fraction of *unseen tasks* answered right. Does it start near
 # zero? Where does it level off? How far apart do the five draws lie?
 
@@ -237,7 +241,7 @@ for manner in OPENINGS:
 
 # %% [markdown]
 # The oldest remedy is *replay*: go on showing some of the old. Scialom et al. (2022) kept tuned models able to do their
-# old tasks with one old example among a hundred.
+# old tasks by replaying a hundredth of those tasks' examples.
 #
 # <details><summary>Hint</summary>
 #
@@ -382,8 +386,9 @@ plt.show()
 # At most 2,000 pairs, of your choice: which tasks, how many of each, which phrasings, rows of your own, practice about
 # invented things (`world.PRACTICE`) or none. `checks.try_mixture` tunes the base on them as the main job does (practice
 # first, pages of prose between) and asks questions of five held-out tasks and of unseen inputs. The score to beat is what
-# the cell prints as it stands: 2,000 pairs as they come. When you have chosen, run `checks.try_mixture(mine, final=True)`
-# once: it asks five other held-out tasks and other inputs. A gain that is not there either was luck.
+# the cell prints as it stands: 2,000 pairs as they come. When you have chosen, run it with `final=True`, once for your
+# mixture and once for the cell's own 2,000 pairs: it asks five other held-out tasks and other inputs. A gain that is not
+# there either may have been luck.
 
 # %%
 mine = random.Random(0).sample(rows, 80 if lab.FAST else 2000)

@@ -187,8 +187,8 @@ plt.show()
 # ## Quality against quantity
 #
 # In the first group of arms every model gets the same 40 steps of 16 pairs: it *sees* 640 pairs, the few twice, and
-# half of the many once. So this group compares quality only. In the second group the steps are enough for one full pass over the
-# many; the few are then seen four times. Three seeds, each with other noise.
+# half of the many once. So this group holds the work equal. In the second group the steps are enough for one full pass over
+# the many; the few are then seen four times. Three seeds, each with other noise.
 #
 # **Predict** the order of the nine. Remember that answers are decoded greedily: the likeliest token wins at every place.
 
@@ -250,9 +250,11 @@ bars(summary, list(arms), splits, "Held-out questions (95 % intervals over seeds
 #
 # - *Few against many, all clean*, in each group: does it matter whether pairs are seen again or new ones come? That is LIMA's
 #   question. Where the interval of the difference holds 0, this run cannot tell.
-# - *60 % bad*: does more or less survive than the fraction of pairs that is clean? Errors that disagree with each other are outvoted, because greedy decoding
-#   takes the likeliest token. Errors that are all alike (a full stop and the end, an answer that ends early) are learned like any other rule.
-# - *The full pass*: more steps teach the good pairs better, and the bad ones too. Compare 60 % and 90 %.
+# - *60 % bad*: the other pairs are clean. Is the part of the clean score that survives larger or smaller than the part of the
+#   pairs that is clean? Under greedy decoding, errors that disagree with each other could be outvoted, while errors that are
+#   all alike (a full stop, an early end) compete as one. This run spoils in all three ways at once, so it cannot say which
+#   of them did the harm.
+# - *The full pass*: for which arms, and for which of the two splits, does it help to take twice the steps?
 # - *Filtered*: the filter lets many swapped rows through, as its counts show. What it buys must be compared with *few, clean*: with the trusted pairs that
 #   it was built from one could have tuned at once.
 #
@@ -261,8 +263,9 @@ bars(summary, list(arms), splits, "Held-out questions (95 % intervals over seeds
 # Where do pairs come from if nobody writes them? Self-Instruct (Wang et al. 2023): begin with a few pairs written by people, show some of their instructions to
 # a model, let it continue the list, let it answer the new ones, keep what passes a filter, and tune on that. Alpaca was made so.
 #
-# Our base can do the first step as it is, since it has read lists of questions.
-# 48 pairs are the seed. (The world's pairs stand for pairs by people.) At each draw, three of their instructions are the prompt, and the base samples what comes next.
+# Our base can try the first step as it is, since it has read lists of questions: see how many of its draws give a sentence
+# at all, and how many of the first ten ask something. 48 pairs are the seed. (The world's pairs stand for pairs by people.)
+# At each draw, three of their instructions are the prompt, and the base samples what comes next.
 
 # %%
 single = [row for row in rows if not row.turns[0].input]
@@ -281,8 +284,9 @@ print(f"{DRAWS} draws, {len(proposals)} sentences, {len(set(proposals))} differe
 print(*proposals[:10], sep="\n")
 
 # %% [markdown]
-# Many are copies of each other or of the seed. Self-Instruct keeps an instruction only if its ROUGE-L with all kept ones is
-# below 0.7. ROUGE-L (Lin 2004) counts the longest common *subsequence*, the most words that both lists hold in the same order, gaps allowed.
+# A few are exact copies of each other, more are nearly the same as another one or as the seed. Self-Instruct keeps an
+# instruction only if its ROUGE-L with all kept ones is below 0.7. ROUGE-L (Lin 2004) counts the longest common
+# *subsequence*, the most words that both lists hold in the same order, gaps allowed.
 #
 # <details><summary>Hint</summary>
 #
@@ -397,12 +401,14 @@ for arm, (mean, low, high) in errors.items():
 bars(made_summary, list(sources), questions, "Pairs from a seed of 48, made or written (95 % intervals)")
 
 # %% [markdown]
-# Read the table from the top. Made pairs bring no new fact: the base could have answered the right ones all along. What they can bring is more
-# ways of asking, about more things, and that is what tuning needs. *Right only* shows what a perfect filter
-# would add, and *human* what is still missing: those pairs hold all tasks in many wordings, the made ones only what the base happens to ask.
+# Read the table from the top. Made pairs bring no new fact: the model tuned on the seed alone answered them. What they may
+# bring is more ways of asking, about more things. Take your line as one case: on two of the three bases of `CLAIMS.md` the
+# gain over the seed alone was not there. The pairs were made once, so the intervals do not hold the luck of that draw.
+# *Right only* is what a perfect filter leaves: does it add anything? *Human* shows what is still missing: those pairs were
+# drawn from all tasks that need no text, in all their wordings, the made ones are only what the base happens to ask.
 #
-# The last lines show the price. A made error is a pair like any other, and it is learned. (The seed alone makes some of these errors too: it is what the
-# teacher was tuned on. So compare three rows.) The student cannot see that its
+# The last lines show the price. A made error is a pair like any other, and it is learned. (The seed alone makes many of
+# these errors too: it is what the teacher was tuned on. So compare three rows.) The student cannot see that its
 # teacher guessed, and the filter cannot either: a wrong answer is as well formed as a right one. Self-Instruct's authors found something wrong
 # in nearly half of a sample of their pairs, and tuned on them with profit all the same. But what a model does not know, it cannot make. To
 # learn new facts from made data, the maker must know more than the learner: Alpaca's pairs came from a larger model.

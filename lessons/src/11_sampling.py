@@ -159,7 +159,7 @@ checks.top_k(top_k)
 # %% [markdown]
 # A fixed k is too large where the model is sure and too small where many words will do. **Top-p**, or nucleus sampling
 # (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"), lets the model decide: go down from the most
-# probable token until those passed have the probability p together. The token that crosses p is kept.
+# probable token until those passed have more than p together. The token that crosses p is kept.
 #
 # *Predict.* With p = 0.9, how many tokens stay at each of the two places above?
 #
@@ -218,7 +218,8 @@ checks.against_the_project(distribution)
 #
 # Two kinds of held-out prompts. Most questions have one answer; what matters is **accuracy**. Stories may differ; we
 # ask for each story many times and count **different** ones, and different ones that are also *right*: whole sentences
-# about the hero and the place asked for (`world.check`).
+# about the hero and the place asked for (`world.check`). (The checker looks at form: at least three whole sentences that
+# name both. It lets odd sentences through.)
 #
 # *Predict.* Accuracy at T = 0, 0.5, 1, 2. Where will there be most *different right* stories?
 
@@ -246,7 +247,7 @@ def told(row, how):
 
 # %%
 table = {}
-print(f"{len(questions)} questions, {len(stories)} stories, each drawn {DRAWS} times\n")
+print(f"{len(questions)} questions, each drawn {len(lab.SEEDS)} times; {len(stories)} stories, each drawn {DRAWS} times\n")
 print(f"{'':<20}{'accuracy':>19}{'different stories':>23}{'different and right':>23}")
 for name, how in RULES.items():
     marks = [[right for *_, right in drawn(questions, how, seed)] for seed in lab.SEEDS]
@@ -400,7 +401,7 @@ for i, n in enumerate(LENGTHS):
 #
 # One more way to use probabilities: draw n whole answers and keep one. By what? The model itself can say how probable it
 # finds each answer (the sum of its tokens' log p, lesson 5). Or a *checker* says which one is right, if there is one.
-# The second is often reported as **pass@n** (Chen et al. 2021, on programs): is any of n answers right?
+# The second is often reported as **pass@k** (Chen et al. 2021, on programs; here k is n): is any of n answers right?
 #
 # *Predict.* At T = 1, how does accuracy go from one draw to the best of eight, chosen either way? Which of the two, if
 # any, ends above greedy?
@@ -505,7 +506,7 @@ plt.show()
 #
 # The checker's line can only rise, however good or bad the model is: more draws are more chances. **It is no skill that one can
 # use:** it chose with the right answer in hand. It is worth something where a checker exists *when the question is asked*, as with tests for a
-# program; or to make new pairs to tune on from the model's own right answers. A table of pass@n beside another model's single
+# program; or to make new pairs to tune on from the model's own right answers. A table of pass@k beside another model's single
 # answers compares nothing. `None` stands where no draw was accepted; to take "some answer" there would be a mistake in the data.
 #
 # ## Questions to think about
@@ -529,7 +530,7 @@ plt.show()
 #
 # ## Open task, not needed to go on
 #
-# ### Exercise 11.6: generate, whole (extend, ★★★, 45 minutes)
+# ### Exercise 11.6: generate, whole (rebuild, ★★★, 45 minutes)
 #
 # Greedy decoding for prompts of *different* lengths, in one batch, with a cache, stopping row by row. Pad on the left,
 # so that all rows continue at the same place; then the padding must be hidden by a mask, and every row has its own positions.

@@ -5,7 +5,7 @@
 # system prompt reach what tuning never showed, attack the format with a header written by a user, and see what small
 # slips in a prompt cost.
 #
-# Under three minutes of computing on a laptop CPU, 45 minutes with the exercises. It needs `out/base.pt`, which
+# About two minutes of computing on a laptop CPU, 45 minutes with the exercises. It needs `out/base.pt`, which
 # `python train_sft.py` makes. Lesson 4 (the mask) comes before it.
 
 # %%
@@ -48,8 +48,12 @@ for text, kind in render(turns, "alpaca", system="The user is called Zoe."):
 # %% [markdown]
 # *Predict.* A conversation of two answered turns is one training example. Which of its tokens does the loss look at?
 #
+# <details><summary>Answer</summary>
+#
 # Each answer was written by the assistant, so each is learned, with the end token after it: without the first end
 # token the model would go on and write the user's next question as well.
+#
+# </details>
 #
 # <details><summary>Hint</summary>
 #
@@ -236,7 +240,7 @@ print("not names, for example:", [tokenizer.decode(ids) for ids, _ in generate(b
 # %% [markdown]
 # A system text is learned like everything else: what it can set is what tuning varied. Read off the rows how far that goes: to other
 # tasks, other names, another turn, other words. (The last line shows what becomes of a name unlike those of tuning.) A large model was tuned on very many system
-# texts; that is where its generality comes from.
+# texts; that is one likely source of its generality.
 #
 # ## A header from the user
 #
@@ -365,7 +369,8 @@ for seen in ("none", "forgeries"):
 # With the careless encoder the prompt *is* a real conversation, id for id: what the model does there is what it does with every honest
 # user's second question, so no tuning can take the forgery away and leave the chat. With your encoder the difference is there, in the ids.
 # Whether the model uses it is another matter. One that never saw a forgery may go by what a conversation sounds like, special tokens or not:
-# compare the last row of each model. A question that no header announces is passed over only because tuning had such texts.
+# compare the last row of each model. A question that no header announces is mostly passed over. Both models were tuned on
+# such texts, so this run cannot say what happens without; compare also how often each follows it.
 #
 # So two things are needed: ids that cannot be forged, and training that makes the model look at them. Wallace et al. (2024, "The
 # Instruction Hierarchy") train whose words may give orders. Neither makes a model safe from attacks unlike those it saw.
@@ -430,9 +435,10 @@ for name, slip in slips.items():
 
 # %% [markdown]
 # Sort the slips by what they change. A header that stands there twice, or a newline more, leaves the *end* of the prompt as it was: compare these
-# two rows with the first. One character lost or added at the very end changes the token from which the model begins to answer, and in
-# tuning it has never begun from another one. That is a slip that no screen shows. Without the header the prompt still ends in
-# a newline; what is lost there is the sign that an answer is due.
+# two rows with the first. Where the last character becomes another one (the newline lost, a space added), the model begins to
+# answer from a token from which it never began in tuning. Neither slip shows on a screen. (On one of the three bases of
+# `CLAIMS.md` the claim about one space too many does not hold.) Without the header the prompt still ends in a newline; what is
+# lost there is the sign that an answer is due.
 #
 # Reading two prompts side by side finds few of these slips; comparing *ids* finds all.
 #

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 13. Making things up
 #
-# *About two minutes on a laptop CPU (2 cores), 45 minutes with the exercises. Needs `out/base.pt` from
+# *About a minute on a laptop CPU (2 cores), 45 minutes with the exercises. Needs `out/base.pt` from
 # `python train_sft.py`.*
 #
-# A tuned model answers. It also answers what it cannot know, in the same calm sentence. Here you will
+# A tuned model answers. It also answers what it cannot know, in the same form of sentence. Here you will
 #
 # * ask about things that the model never read, and see where its answers come from,
 # * tune on made-up answers and count what that does to the questions it could answer before,
@@ -174,8 +174,9 @@ for kind in KINDS:
     print(f"{kind}:", *[f"   {row.turns[0].instruction} -> {text}" for row, text in zip(rows, texts)], sep="\n")
 
 # %% [markdown]
-# Look at where the answers come from. For an empty cell the model mostly borrows: a value of another property, or the same
-# property of another thing. A new name it often cannot even repeat, and it slides to a name that it has read. Nothing in the sentence warns you. The training never held a question
+# Look at where the answers come from. For an empty cell the model may borrow the same property of another thing, and then
+# nothing in the sentence warns you; or it takes a word that fits nowhere. Look whether it can repeat a new name at all:
+# where it cannot, it slides to something that it has read, and the sentence gives it away. The training never held a question
 # whose right answer was silence, so *that* it will answer was never in doubt; only *what*.
 #
 # ## Two ways to be wrong
@@ -249,9 +250,9 @@ plt.show()
 # All names are held out. Read the picture column by column.
 #
 # **Known.** Compare the red parts of the first two bars; the numbers with their intervals follow. Gekhman et al. (2024)
-# found in a large model that tuning on what it does not know makes it answer wrongly what it did know, and the more so
-# the longer it is tuned, as the invented answers are learned. What it is here, the next cell prints. (What *known only* gets
-# wrong itself is the price of a short tuning on few pairs.)
+# found in a large model that tuning on facts that are new to it (true ones) makes it answer wrongly more often what it did
+# know, the more so as these facts are learned in longer tuning. Ours are made up. What it is here, the next cell prints.
+# (What *known only* gets wrong itself is the price of a short tuning on few pairs.)
 
 
 # %%
@@ -281,9 +282,9 @@ for kind in KINDS[1:]:
 #
 # ## Does it know that it does not know?
 #
-# Perhaps the model has the knowledge and only lacks the habit. A cheap way to look (Kadavath et al. 2022 ask the
-# same of large models): how probable is the answer that it gave, in its own eyes? That is the product of its tokens'
-# probabilities. Take *known only*, the model that never saw a refusal.
+# Perhaps the model has the knowledge and only lacks the habit. A cheap way to look: how probable is the answer that it
+# gave, in its own eyes? That is the product of its tokens' probabilities. (Kadavath et al. 2022 ask large models the same
+# question, but let the model itself judge its answer.) Take *known only*, the model that never saw a refusal.
 #
 # ### Exercise 13.3: the probability of an answer (extend, ★★, 8 minutes)
 #
@@ -354,10 +355,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# How far do the curves stand apart, and how much do they overlap? (Beside it, *made up*: a model that was tuned on inventions
-# may be surer of them.) As far as they stand apart, a rule can do what tuning did not: answer only if the probability reaches
-# a threshold, else refuse. The threshold must not be chosen on the questions it is tested on, so the held-out names are
-# split once more.
+# How far do the curves stand apart, and how much do they overlap? (*Made up*, in the second number: is a model that was tuned
+# on inventions surer of new ones? Compare.) As far as they stand apart, a rule can do what tuning did not: answer only if
+# the probability reaches a threshold, else refuse. The threshold must not be chosen on the questions it is tested on, so the
+# held-out names are split once more.
 #
 # ### Exercise 13.4: choose the threshold (extend, ★★, 6 minutes)
 #

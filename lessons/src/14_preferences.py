@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 14. After tuning: preferences
 #
-# *About three minutes on a laptop CPU (2 cores), 40 minutes with the exercises. Needs `out/base.pt` from
+# *About a minute and a half on a laptop CPU (2 cores), 40 minutes with the exercises. Needs `out/base.pt` from
 # `python train_sft.py`.*
 #
 # Instruction tuning shows right answers and says: write like this. Often several answers are right, and people like
@@ -48,9 +48,9 @@ for i in range(3):
     print(len(stories[0].answer(i).split()), "words:", stories[0].answer(i))
 
 # %% [markdown]
-# Tuning saw all three about equally often, so a tuned model knows all three. Say that our reader is in a hurry: of two
-# right stories she prefers the **shorter**, and any right story to a wrong one. Half of the heroes and places are for
-# training, the others for the test.
+# Tuning saw all three about equally often, so all three are there to be learned. Say that our reader is in a hurry: of two
+# right stories she prefers the **shorter**, and any right story to a wrong one. Of 64 pairs of a hero and a place, half are
+# for training, the others for the test (the same heroes and places occur in both).
 
 # %%
 random.Random(0).shuffle(stories)
@@ -121,6 +121,8 @@ pairs = {seed: preferences(bot) for seed, bot in tuned.items()}
 print({seed: len(found) for seed, found in pairs.items()}, *pairs[0][0][1:], *pairs[0][-1][1:], sep="\n")
 
 # %% [markdown]
+# (A chosen story may read oddly: the checker looks at form only.)
+#
 # ## The probability of a whole answer
 #
 # DPO needs log p(answer | prompt): the logarithms of the tokens' probabilities, **summed** over the answer and its end
@@ -312,12 +314,12 @@ for name, found in kept.items():
     print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*found))
 
 # %% [markdown]
-# Sampled at temperature 1, the tuned model writes all three forms, and often none. It had seen right stories only, all
-# alike to the loss. Read the first table in two columns: the form that is preferred, and whether stories are *right* at all
-# (the pairs hold the model's own mistakes, so DPO could teach to avoid them; it could also damage right stories).
-# Then read the third line: how much of it does plain tuning on the chosen answers do? It has seen the same preference,
-# without the rejected halves. At last the other questions: nothing in either loss asks to keep them, and what they lose
-# differs much between bases.
+# Sampled at temperature 1, the tuned model may write any of the three forms, and often something that is not right (see
+# *right* in the first line). It had seen right stories only, all alike to the loss. Read the first table in two columns: the
+# form that is preferred, and whether stories are *right* at all (the pairs hold the model's own mistakes, so DPO could teach
+# to avoid them; it could also damage right stories). Then read the third line: how much of it does plain tuning on the
+# chosen answers do? It has seen the same preference, without the rejected halves. At last the other questions: nothing in
+# either loss asks to keep them, and what they lose differs much between bases.
 #
 # Now see *how* DPO learned it.
 
@@ -335,8 +337,8 @@ plt.show()
 # %% [markdown]
 # The loss sees only the *difference* of the two curves. Lowering the rejected answers serves it as well as raising the
 # chosen ones, and there is more room below. Nothing stops the chosen answers from becoming less probable too: Pal et al.
-# (2024, "Smaug") and Razin et al. (2024, "Unintentional Unalignment") describe that in large models, as *likelihood
-# displacement*.
+# (2024, "Smaug") and Razin et al. (2024, "Unintentional Unalignment") describe that in large models; the latter call it
+# *likelihood displacement*.
 #
 # ## Beta, the leash
 #
@@ -379,10 +381,10 @@ fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The margin holds beta as a factor, so compare the distances. (A dot is a seed, the line their mean.) In theory a short leash
-# keeps the model near; after so short a training they may hardly differ. So the lesson claims only that a much larger
-# beta does not take the model further away. Does the leash cost the preference, or save right stories? See the last two
-# panels.
+# The margin holds beta as a factor, so compare the distances. (A dot is a seed, the line their mean.) A short leash should
+# keep the model near. How clearly the distances part after so short a training may differ between bases, so the lesson
+# claims only that a much larger beta does not take the model further away. Does the leash cost the preference, or save
+# right stories? See the last two panels.
 #
 # ## Where this stands
 #

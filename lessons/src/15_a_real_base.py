@@ -5,7 +5,7 @@
 # everywhere, and can one say beforehand what it costs? First you predict seconds and memory with a few formulas. Then you
 # tune that model with what you built by hand (the mask of lesson 4, the loss, the adapter of lesson 8), and compare.
 #
-# *About five minutes of computing on a laptop CPU, about 45 minutes with the exercises. It needs no `out/base.pt`. The
+# *About five minutes of processor time on a laptop CPU, about 45 minutes with the exercises. It needs no `out/base.pt`. The
 # first half needs only the project; the second needs `pip install -r lessons/requirements_real.txt` (280 MB; no other
 # download), 2 GB of disk and about 6 GB of free memory.*
 
@@ -100,7 +100,8 @@ checks.training_flops(training_flops)
 # ## Seconds
 #
 # How many FLOPs does this machine do in a second? Large matrix products show its best. All times here are *core-seconds*:
-# the work of all cores added up, so that other programs disturb little. A clock shows less if several cores help.
+# the work of all cores added up, so that other programs disturb little. A clock shows less if several cores help, and more
+# if other programs take turns on them.
 
 
 # %%
@@ -126,7 +127,8 @@ print(", ".join(f"{dtype}: {rate / 1e9:.0f} GFLOP a core-second" for dtype, rate
 
 # %% [markdown]
 # A real training step has more to do than large products: small matrices, norms, copies, conversions. The fraction of the
-# best rate that it reaches is its **utilisation**. *Predict* it for the tiny model: nearly all, a half, a tenth?
+# best rate that it reaches is its **utilisation** (MFU, model FLOPs utilisation). *Predict* it for the tiny model: nearly
+# all, a half, a tenth?
 #
 # Then the same for a stand-in of Gemma: two blocks with matrices of its sizes and random numbers, frozen as under LoRA,
 # and a quarter of its output matrix; eight short rows, as in tuning.
@@ -249,9 +251,11 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# By the formulas time grows with the square of the width, because a block's matrices do, and about in proportion to the
-# depth. Where the measured line lies below, larger matrices reach a better utilisation than the tiny model's. With the context, attention's T² comes in, in time and in bytes; the formula for bytes leaves it out. Twice the data
-# is twice the time, and no more memory: that holds one batch only.
+# By the formulas a block's matrices grow with the square of the width, the output matrix in proportion to it. So twice the
+# width is here more than twice the time and less than four times; twice the depth is less than twice. Compare with the
+# measured doublings. Where the measured line lies below, the larger matrices have a better utilisation than the tiny
+# model's; where it lies above, a worse one. With the context, attention's T² comes in, in time and in bytes; the formula for
+# bytes leaves it out. Twice the data is twice the time, and no more memory: that holds one batch only.
 #
 # ## The prediction
 #
@@ -560,14 +564,16 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# A bar at 1 is a prediction that came true. Time is what the formulas know least about: attention, conversions of number
-# formats and the optimizer are not in the stand-in, and an answer is made token by token, each time with all weights. The
-# whole process holds more than tuning needs: copies for asking, and what loading left behind. To plan with, it is
-# enough to know whether a run takes a minute or an hour, and whether it fits.
+# A bar at 1 is a prediction that came true, or errors that cancel. Time is what the formulas know least about: attention,
+# conversions of number formats and the optimizer are not in the stand-in, and an answer is made token by token, each time
+# with all weights. (*Asking* was predicted with 48 tokens for every prompt. Most answers are shorter, but all prompts stand
+# in one batch, and it is computed whole until its last answer ends.) The whole process holds more than tuning needs: copies
+# for asking, and what loading left behind. To plan with, it is enough to know whether a run takes a minute or an hour, and
+# whether it fits.
 #
 # ## Questions to think about
 #
-# 1. The base with three examples ended hardly any answer, though each example ended with the end token. Why?
+# 1. The base with three examples ended no answer, or hardly any, though each example ended with the end token. Why?
 #
 # <details><summary>Answer</summary>
 #
@@ -580,8 +586,8 @@ plt.show()
 #
 # <details><summary>Answer</summary>
 #
-# A choice among things that the model can already do (LIMA, Zhou et al. 2023: the superficial alignment hypothesis),
-# rather than new abilities.
+# By the superficial alignment hypothesis (LIMA, Zhou et al. 2023) a choice among things that the model can already do.
+# This run does not test it.
 #
 # </details>
 #
@@ -599,7 +605,8 @@ seconds, memory = (measured[name] / predicted[name] for name in ("core-seconds o
 print(f"tuned stops by itself in {stopped} of {n}; right: tuned {right}, the base's best column with the rule {best}")
 lab.claim("tuning took no less than its FLOPs at the machine's best rate, and less than five times what was predicted",
           bound < measured["core-seconds of tuning"] and seconds < 5)
-lab.claim("the memory of tuning was predicted within a factor of two", 0.5 < memory and memory < 2)
+lab.claim("the bytes that tuning keeps (weights and activations counted, the adapter's states computed) were predicted within "
+          "a factor of two", 0.5 < memory and memory < 2)
 lab.claim("your mask is the project's in every pair", same == len(pairs))
 lab.claim("forty steps on 240 pairs make a base that never stops stop nearly always",
           stopped >= 0.9 * n and not any(columns["base template"]["stopped"]))

@@ -4,8 +4,8 @@
 # *Under a minute of computing on a laptop CPU (2 cores), about 45 minutes with the exercises. Needs `out/base.pt` from
 # `python train_sft.py`.*
 #
-# The loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs have an issue thread of a real
-# project: five are the thread's own bug in small (1, 2, 3, 5 and 8), four are only modelled on a similar one (4, 6, 7 and
+# Often the loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs have an issue thread of a
+# real project: five are the thread's own bug in small (1, 2, 3, 5 and 8), four are only modelled on a similar one (4, 6, 7 and
 # 9), and the last has no thread. The functions stand in `lessons/bugs.py`, under names that say nothing. For each:
 #
 # 1. run the cell that shows the **symptom**;
@@ -125,10 +125,10 @@ for name, f in (("bug 1", bugs.case_1), ("repaired", padded_targets)):
     print(f"{name}: {int((f(targets, end) == end).sum())} end tokens are learned in 4 rows")
 
 # %% [markdown]
-# ## Bug 2. Too much is learned
+# ## Bug 2. A number in the audit
 #
-# The symptom is a number in the audit: what fraction of the targets is learned? *Predict* it for rows whose prompts are
-# longer than their answers.
+# The symptom: what fraction of the targets is learned? *Predict* that number for rows whose prompts are longer than their
+# answers.
 
 
 # %%
@@ -217,7 +217,7 @@ checks.answer_mask(answer_mask)
 x_ray(answer_mask(len(prompt), len(answer)))
 
 # %% [markdown]
-# ## Bug 4. The loss is nan
+# ## Bug 4. A row that is too long
 #
 # A row with a long input is cut to the context. *Predict* what can become of its loss. The mean loss of its learned tokens is:
 
@@ -269,7 +269,8 @@ print(tokenizer.decode(fit(head, context, tail, answer[:-1], 64)))
 # ## Bug 5. The loss depends on the memory you have
 #
 # The same eight answers, in micro-batches of different sizes. The loss of the step should be one number. *Predict*: four
-# answers are short and have a high loss, four are long and have a low one. With which micro-batches is the loss highest?
+# answers are short and have a high loss, four are long and have a low one. With which size is the loss right, and is it too
+# high or too low with the others?
 
 # %%
 token_losses = [torch.full((n,), float(x)) for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))]
@@ -610,7 +611,8 @@ for n, cause in bugs.CAUSES.items():
 #
 # <details><summary>Answer</summary>
 #
-# Perhaps the nan. The others give a smooth falling curve; a leak and an unmasked prompt even a prettier one.
+# Perhaps the nan of bug 4 and the blow-up of bug 8. Bugs 6, 7 and 10 are outside the training loop, and a curve of the
+# others may fall as smoothly as a right one.
 #
 # </details>
 #

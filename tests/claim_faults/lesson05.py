@@ -22,9 +22,9 @@ CLAIMS = [
         "faults": [{"curves": [curve(8, 33)] * 3}, {"curves": [curve(0, 20)] * 3}],
     },
     {
-        "sentence": "tuning moves the end by far more than all else, the name a little, and the value hardly at all",
+        "sentence": "tuning lifts the end by far more than all else, and the name more than the value, which it moves little",
         "condition": "gain in log p of the end 3 nats above all others; name 0.3 above value; value within 0.6 of no change",
-        "refuted_by": "knowledge learned in tuning (the value gains), or no change at the end",
+        "refuted_by": "knowledge learned in tuning (the value gains), a name that gains no more, or no change at the end",
         "faults": [{"gains": GAINS | {"end": 2.0}}, {"gains": GAINS | {"name": 0.1}}, {"gains": GAINS | {"value": 1.5}}],
     },
     {

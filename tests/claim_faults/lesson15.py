@@ -24,9 +24,10 @@ CLAIMS = [
         ],
     },
     {
-        "sentence": "the memory of tuning was predicted within a factor of two",
+        "sentence": "the bytes that tuning keeps (weights and activations counted, the adapter's states computed) were "
+        "predicted within a factor of two",
         "condition": "measured over predicted above 0.5 and below 2",
-        "refuted_by": "half of the memory, or twice as much",
+        "refuted_by": "half of the bytes, or twice as many",
         "faults": [
             {"measured": {"core-seconds of tuning": 65.0, "GB in tuning": 0.9}},
             {"measured": {"core-seconds of tuning": 65.0, "GB in tuning": 4.5}},

@@ -174,7 +174,8 @@ class GPT(nn.Module):
         if positions is None:
             positions = torch.arange(T, device=ids.device)[None]  # (1, T)
         if mask is None:
-            mask = self.causal[:T, :T]
+            start = cache.length if cache else 0
+            mask = self.causal[start : start + T, : start + T]  # (T, S)
         attn_mask, rotary = torch.where(mask, 0.0, -torch.inf), None
         x = self.wte(ids)  # (B, T, C)
         if self.smear is not None:

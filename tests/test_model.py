@@ -312,6 +312,16 @@ def test_a_first_chunk_needs_neither_mask_nor_positions():
     assert close(gpt.hidden(ids, cache=m.KVCache(gpt, 2, 8)), gpt.hidden(ids))
 
 
+@pytest.mark.parametrize("first", (1, 3, 7))
+@torch.no_grad()
+def test_without_a_mask_a_cache_is_causal_too(first):
+    gpt, ids = noisy_gpt(), random_ids(2, 10)
+    cache = m.KVCache(gpt, 2, 10)
+    out = [gpt.hidden(ids[:, :first], cache=cache)]
+    out.append(gpt.hidden(ids[:, first:], positions=torch.arange(first, ids.shape[1])[None], cache=cache))
+    assert close(torch.cat(out, 1), gpt.hidden(ids))
+
+
 @torch.no_grad()
 def test_a_cache_does_not_show_memory_that_was_never_written():
     gpt, ids = noisy_gpt(), random_ids(1, 5)

@@ -54,6 +54,12 @@ def write_it_yourself(*args, **kwargs):
     raise AssertionError("this function does the whole job, so it is switched off here: write it yourself")
 
 
+def generate_it_yourself(*args, **kwargs):
+    """The same body for a generator; it finds no name of this file, since it runs as part of another one."""
+    raise AssertionError("this function does the whole job, so it is switched off here: write it yourself")
+    yield
+
+
 @contextlib.contextmanager
 def refused(names):
     """A Python function gets another body for as long, so that it refuses however it was imported. A function of torch
@@ -65,7 +71,8 @@ def refused(names):
                 owner, name, function = function, "__init__", function.__init__
             if hasattr(function, "__code__") and not function.__closure__:
                 undo.callback(setattr, function, "__code__", function.__code__)
-                function.__code__ = write_it_yourself.__code__
+                generator = inspect.isgeneratorfunction(function)
+                function.__code__ = (generate_it_yourself if generator else write_it_yourself).__code__
             else:
                 own = name in vars(owner)  # a method may be inherited: then there is nothing to put back
                 undo.callback(*((setattr, owner, name, function) if own else (delattr, owner, name)))

@@ -5,7 +5,7 @@
 # the loss looks only at the answer. You will build the three small functions behind that, look through a batch as
 # with x-rays, and then measure what happens if the mask is missing or sits one place too far left or right.
 #
-# About one minute of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
+# A minute and a half of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
 # which `python train_sft.py` leaves behind.
 
 # %%

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13. Making things up
 #
-# *About a minute on a laptop CPU (2 cores), 45 minutes with the exercises. Needs `out/base.pt` from
+# *Under two minutes on a laptop CPU (2 cores), 45 minutes with the exercises. Needs `out/base.pt` from
 # `python train_sft.py`.*
 #
 # A tuned model answers. It also answers what it cannot know, in the same form of sentence. Here you will

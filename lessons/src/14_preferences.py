@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 14. After tuning: preferences
 #
-# *About a minute and a half on a laptop CPU (2 cores), 40 minutes with the exercises. Needs `out/base.pt` from
+# *Under three minutes on a laptop CPU (2 cores), 40 minutes with the exercises. Needs `out/base.pt` from
 # `python train_sft.py`.*
 #
 # Instruction tuning shows right answers and says: write like this. Often several answers are right, and people like

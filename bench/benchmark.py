@@ -86,17 +86,20 @@ def our_model(size, lora=False):
     return model
 
 
-def their_model(size, lora=False):
-    """transformers' GPT-2 of the same shape and activation (its own, approximated, is slower), with our starting weights (it
-    keeps its own positions, which we lack)."""
+def gpt2_of(s):
+    """transformers' GPT-2 of our shape `s` and activation (its own, approximated, is slower on a CPU)."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    s = SIZES[size]
     config = GPT2Config(vocab_size=s["vocab_size"], n_positions=s["block_size"], n_embd=s["n_embd"], n_layer=s["n_layer"],
                         n_head=s["n_head"], resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, use_cache=False, bos_token_id=None,
-                        eos_token_id=None, activation_function="gelu")
+                        eos_token_id=None, activation_function="gelu_new" if s.get("gelu") == "tanh" else "gelu")
+    return GPT2LMHeadModel(config)
+
+
+def their_model(size, lora=False):
+    """transformers' model with our starting weights (it keeps its own positions, which we lack)."""
     torch.manual_seed(0)
-    model = GPT2LMHeadModel(config)
+    model = gpt2_of(SIZES[size])
     ours = {n: w.T if ".c_" in n and w.dim() == 2 else w for n, w in our_model(size).state_dict().items()}
     ours.pop("smear")
     missing, unexpected = model.transformer.load_state_dict(ours, strict=False)

@@ -45,15 +45,7 @@ def ours(shape):
 
 
 def theirs(shape):
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    s = SHAPES[shape]
-    gelu = "gelu_new" if s.get("gelu") == "tanh" else "gelu"
-    sizes = dict(vocab_size=s["vocab_size"], n_positions=s["block_size"])
-    sizes |= {name: s[name] for name in ("n_embd", "n_layer", "n_head")}
-    options = dict(resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, use_cache=False, bos_token_id=0, eos_token_id=0)
-    config = GPT2Config(**sizes, **options, activation_function=gelu)
-    return GPT2LMHeadModel(config)
+    return b.gpt2_of(SHAPES[shape])
 
 
 def their_loop(model, batch_at, steps, optimizer):

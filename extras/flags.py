@@ -111,7 +111,7 @@ def train(argv=None, about=""):
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     there = [*(["cuda"] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else []), "cpu", *gpus]
     if config.device == "auto":
-        config.device = there[0] if config.base else "cpu"  # a GPU gains little on so small a model
+        config.device = there[0] if config.base else "cpu"  # how long a GPU takes for so small a model was not timed
     if config.device not in there:
         raise UserError(f"--device {config.device}: not on this machine. There is: {', '.join(there)}.")
     if config.dtype == "auto":

@@ -80,20 +80,21 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
     done = torch.zeros(B, dtype=torch.bool, device=device)
     start, stop = 0, longest  # the positions that the model reads next
     while True:
-        step_mask = mask[rows, None, start:stop, :stop]  # (rows, 1, T, S)
-        logits = model(ids[rows], None, positions[rows, start:stop], step_mask, cache, last=True)  # (rows, V)
-        logits = logits.new_zeros(B, logits.shape[1]).index_copy(0, rows, logits)  # (B, V)
+        step_mask = mask[:, None, start:stop, :stop]  # (rows, 1, T, S)
+        logits = model(ids, None, positions[:, start:stop], step_mask, cache, last=True)  # (rows, V)
+        if len(rows) < B:
+            logits = logits.new_zeros(B, logits.shape[1]).index_copy(0, rows, logits)  # (B, V)
         chosen = choose(logits, sampling, generator)  # (B,)
         done |= (chosen == eos_id) | (stop - padding[:, 0] >= limit)
         yield chosen
         if stop == size or done.all():
             return
-        ids = chosen[:, None]  # (B, 1)
         start, stop = stop, stop + 1
         going = ~done[rows]
         if 2 * going.sum() < len(rows):  # more than half have ended: they are computed no longer
             cache.keep(going)
-            rows = rows[going]
+            rows, positions, mask = rows[going], positions[going], mask[going]
+        ids = chosen[rows, None]  # (rows, 1)
 
 
 def generate(model, prompts, eos_id, sampling, choose=sample_next):
@@ -144,13 +145,15 @@ class Assistant:
             raise UserError(f"template {self.template}: does not fit in {limit} tokens. Tune with another --template.")
         return ids
 
-    def answers(self, rows, sampling, batch_size=64):
-        """The first question of every row -> [(text, stopped by itself)]. Prompts of similar length go together."""
+    def answers(self, rows, sampling, batch_tokens=8192):
+        """The first question of every row -> [(text, stopped by itself)]. Prompts of similar length go together, as many
+        as have `batch_tokens` tokens with their answers."""
         prompts = [self.prompt(row.turns[:1], row.system) for row in rows]
         order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
         out = [None] * len(rows)
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+        while order:
+            n = max(1, batch_tokens // (len(prompts[order[-1]]) + sampling.max_new_tokens))
+            batch, order = order[-n:], order[:-n]  # the longest that are left
             found = self.generate([rows[i] for i in batch], [prompts[i] for i in batch], sampling)
             for i, (ids, stopped) in zip(batch, found):
                 out[i] = (self.tokenizer.decode(ids), stopped)

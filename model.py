@@ -227,11 +227,10 @@ class KVCache:
         self.kv, self.last = self.kv[:, :, rows], self.last[rows]
 
     def extend(self, layer, k, v):
-        """Append one layer's (B, nh, T, hs) each and return everything so far, (B, nh, S, hs) each."""
-        end = self.length + k.shape[2]
-        keys, values = self.kv[layer]
-        keys[:, :, self.length : end], values[:, :, self.length : end] = k, v
-        return keys[:, :, :end], values[:, :, :end]
+        """Append one layer's keys and values, (B, nh, T, hs) each -> all so far, (2, B, nh, S, hs)."""
+        kept = self.kv[layer, ..., : self.length + k.shape[2], :]  # (2, B, nh, S, hs)
+        kept[..., self.length :, :] = torch.stack((k, v))
+        return kept
 
 
 # ----------------------------------------------------------------------------------------------------------------

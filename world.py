@@ -345,6 +345,7 @@ def retold_page(group, rng):
     return " ".join(f"{case.text} {case.answer()}" for case in rng.choices(group, k=3)) + " " + group[0].text
 
 
+@functools.lru_cache(10_000)
 def words_of(text):
     return " " + " ".join(re.findall(r"[\w*]+", text.lower())) + " "
 

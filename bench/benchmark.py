@@ -16,6 +16,7 @@ What it is not: a test (nothing passes or fails), nor a verdict on the others, w
 import argparse
 import functools
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -240,12 +241,12 @@ def tuning_trl(settings, lora=False):
     return tuning(their_model("S", lora), settings, trl_loop, lora) | {"seconds": trl_loop.seconds}
 
 
-def sampling(decode, prompts):
+def sampling(decode, prompts, tokens=None):
     """Greedy, the median of five after one to warm up."""
     ids, before = random_stream(END, PROMPT * prompts).view(prompts, PROMPT), peak_memory_mb()
     decode(ids)
     seconds = statistics.median(timed(lambda: decode(ids)) for _ in range(5))
-    return {"seconds": seconds, "tokens": ANSWER * prompts, "before_mb": before}
+    return {"seconds": seconds, "tokens": tokens or ANSWER * prompts, "before_mb": before}
 
 
 def decoded(model, ids):
@@ -259,6 +260,26 @@ def decoded(model, ids):
 def sampling_ours(prompts):
     model = our_model("S").eval()
     return sampling(lambda ids: decoded(model, ids), prompts)
+
+
+def lengths(prompts):
+    """How many tokens each answer has, (B,), from 5 to ANSWER: real ones do not all end at the same place."""
+    return torch.randint(5, ANSWER + 1, (prompts,), generator=torch.Generator().manual_seed(0))
+
+
+def sampling_ours_to_ends(prompts):
+    model, ends = our_model("S").eval(), lengths(prompts)
+
+    def decode(ids):
+        step = itertools.count(1)
+
+        def choose(logits, sampling, generator):
+            return logits[:, :END].argmax(-1).masked_fill(ends <= next(step), END)
+
+        steps = list(stream_ids(model, ids.tolist(), END, Sampling(max_new_tokens=ANSWER), choose))
+        assert len(steps) == ends.max()
+
+    return sampling(decode, prompts, ends.sum().item())
 
 
 @torch.inference_mode()
@@ -291,15 +312,17 @@ def sampling_written_out(prompts):
     return sampling(lambda ids: written_out(model, ids), prompts)
 
 
-def sampling_theirs(prompts):
+def sampling_theirs(prompts, ends=None):
     model = their_model("S").eval()
     how = dict(max_new_tokens=ANSWER, do_sample=False, use_cache=True, pad_token_id=END)
+    ends = torch.full((prompts,), ANSWER) if ends is None else ends
+    how["stopping_criteria"] = [lambda ids, scores, **_: ends <= ids.shape[1] - PROMPT]  # (B,)
 
     def decode(ids):
         out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **how)
-        assert out.shape[1] == PROMPT + ANSWER
+        assert out.shape[1] == PROMPT + ends.max()
 
-    return sampling(decode, prompts)
+    return sampling(decode, prompts, ends.sum().item())
 
 
 def growing_step(name, value):
@@ -364,6 +387,10 @@ def contenders(sizes):
             "ours, written out": ("", lambda n=n: sampling_written_out(n)),
             "transformers": ("transformers", lambda n=n: sampling_theirs(n)),
         }
+    parts["sample 64 to their ends"] = {
+        "ours": ("", lambda: sampling_ours_to_ends(64)),
+        "transformers": ("transformers", lambda: sampling_theirs(64, lengths(64))),
+    }
     parts["startup"] = {
         "ours": ("", lambda: pretraining(our_model("S"), functools.partial(train, dtype=DTYPES[-1]), "S", steps=1)),
         "transformers": ("transformers", lambda: pretraining(their_model("S"), their_loop, "S", steps=1)),

@@ -9,6 +9,9 @@ import re
 import shutil
 import textwrap
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
 
 import world
 from data import Row
@@ -31,29 +34,30 @@ def begins_right(task, expected, text):
 
 def score(assistant, rows, sampling):
     """Rows of a held-out split -> how many were right (strictly), began right, and stopped; right also by task."""
-    tasks = {}
-    found = {"n": len(rows), "correct": 0, "interval": None, "begins": 0, "stopped": 0, "tasks": tasks, "answers": []}
+    tasks, answers, begins = {}, [], 0
     for row, (text, stopped) in zip(rows, assistant.answers(rows, sampling)):
-        expected = row.turns[0].output
+        expected, task = row.turns[0].output, tasks.setdefault(row.task, {"n": 0, "correct": 0})
         right = stopped and world.check(row.task, expected, text)
-        task = tasks.setdefault(row.task, {"n": 0, "correct": 0})
+        begins += right or begins_right(row.task, expected, text)
         task["n"] += 1
         task["correct"] += right
-        found["correct"] += right
-        found["begins"] += right or begins_right(row.task, expected, text)
-        found["stopped"] += stopped
-        found["answers"].append((text, stopped, right))
-    found["interval"] = [round(x, 4) for x in wilson(found["correct"], len(rows))]
-    return found
+        answers.append((text, stopped, right))
+    stopped, correct = (sum(answer[i] for answer in answers) for i in (1, 2))
+    return {"n": len(rows), "correct": correct, "interval": [round(x, 4) for x in wilson(correct, len(rows))],
+            "begins": begins, "stopped": stopped, "tasks": tasks, "answers": answers}
 
 
 def score_models(models, splits, sampling):
     """{name: Assistant}, {split: rows} -> {split: {"n", name: score}}, {split: {name: [(text, stopped, right)]}}"""
-    scores, answers = {}, {}
-    for split, rows in splits.items():
-        found = {name: score(assistant, rows, sampling) for name, assistant in models.items()}
-        answers[split] = {name: one.pop("answers") for name, one in found.items()}
-        scores[split] = {"n": len(rows), **found}
+    scores, answers, threads = {}, {}, torch.get_num_threads()
+    # On a CPU models are asked at the same time: a batch of short answers is too little work for several threads.
+    at_once = min(4, threads) if all(one.model.device().type == "cpu" for one in models.values()) else 1
+    with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)) as pool:
+        found = [pool.map(lambda one, rows=rows: score(one, rows, sampling), models.values()) for rows in splits.values()]
+    torch.set_num_threads(threads)  # setting it in one thread sets a part of it in all
+    for (split, rows), columns in zip(splits.items(), found):
+        scores[split] = {"n": len(rows), **dict(zip(models, columns))}
+        answers[split] = {name: scores[split][name].pop("answers") for name in models}
     return scores, answers
 
 
@@ -111,8 +115,7 @@ def side_by_side(models, rows, sampling):
     """Print questions and what every model says to them, in columns that fit the terminal."""
     total = min(shutil.get_terminal_size((80, 24)).columns, 140)
     width = (total - 2 - 3 * (len(models) - 1)) // len(models)
-    answers = [assistant.answers(rows, sampling) for assistant in models.values()]
-    for row, *found in zip(rows, *answers):
+    for row, *found in zip(rows, *(assistant.answers(rows, sampling) for assistant in models.values())):
         columns = [[name.replace("_", " ")] for name in models]
         for column, (text, stopped) in zip(columns, found):
             column += wrap(visible(text.strip()) + ("" if stopped else " ..."), width)

@@ -67,6 +67,39 @@ def test_a_longer_neighbour_in_the_batch_changes_no_answer(position):
     assert [len(ids) + stopped for ids, stopped in alone] == [30, 2, 29, 1, 30] or any(stopped for _, stopped in alone)
 
 
+def test_as_many_rows_go_together_as_have_room_with_their_answers(monkeypatch):
+    b, sizes, real = assistant(block_size=200), [], generate.generate
+    rows = [data.Row((Turn("the cat " * n),)) for n in (1, 9, 30, 2, 25, 8, 3, 4)]
+
+    def spy(model, prompts, *rest):
+        sizes.append([len(prompt) for prompt in prompts])
+        return real(model, prompts, *rest)
+
+    monkeypatch.setattr(generate, "generate", spy)
+    how = generate.Sampling(max_new_tokens=10)
+    found = b.answers(rows, how, batch_tokens=200)
+    assert all(len(batch) == 1 or len(batch) * (max(batch) + 10) <= 200 for batch in sizes) and max(map(len, sizes)) > 1
+    assert found == [b.answers([row], how, batch_tokens=1)[0] for row in rows], "in the order of the rows"
+
+
+@pytest.mark.parametrize("threads", (1, 3))
+def test_models_asked_at_the_same_time_answer_as_they_do_alone(threads):
+    models = {f"m{seed}": assistant(seed=seed) for seed in range(3)}
+    splits = {name: [data.Row((Turn(f"the {word}?", output="x"),), task="") for word in words.split()]
+              for name, words in (("a", "cat sat mat on"), ("b", "on the"))}
+    before, how = torch.get_num_threads(), generate.Sampling(max_new_tokens=12)
+    torch.set_num_threads(threads)
+    try:
+        scores, answers = table.score_models(models, splits, how)
+        assert torch.get_num_threads() == threads, "as before"
+    finally:
+        torch.set_num_threads(before)
+    for split, rows in splits.items():
+        assert list(scores[split]) == ["n", *models] and scores[split]["n"] == len(rows) and list(answers[split]) == list(models)
+        for name, model in models.items():
+            assert [(text, stopped) for text, stopped, _ in answers[split][name]] == model.answers(rows, how)
+
+
 def test_a_thousand_turns_are_trimmed_in_a_moment():
     b = assistant(block_size=150)
     history = [Turn("the cat sat on the mat?", "", "the cat sat.")] * 1000

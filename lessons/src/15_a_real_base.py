@@ -571,6 +571,14 @@ plt.show()
 # for asking, and what loading left behind. To plan with, it is enough to know whether a run takes a minute or an hour, and
 # whether it fits.
 #
+# ## Open task: seconds to an assistant (★★★, an evening, no check)
+#
+# The main job asks this lesson's question in small: 1,000 steps of 2,048 tokens through 922,880 numbers, then the tuning whose
+# FLOPs it prints. How many seconds is that at the best rate that you measured above, in float32 and in bfloat16? How many
+# does it take? Find where the others go. Then make it faster and lose no answers: by what the text holds, by steps, batch,
+# width, vocabulary, schedule or optimizer, or by better code. `bench/RECORD.md` has the rules and what came before you;
+# `python bench/record.py "what you changed"` adds a row, with seeds and held-out tasks that nobody could choose.
+#
 # ## Questions to think about
 #
 # 1. The base with three examples ended no answer, or hardly any, though each example ended with the end token. Why?

@@ -49,15 +49,14 @@ def score(assistant, rows, sampling):
 
 def score_models(models, splits, sampling):
     """{name: Assistant}, {split: rows} -> {split: {"n", name: score}}, {split: {name: [(text, stopped, right)]}}"""
-    scores, answers, threads = {}, {}, torch.get_num_threads()
+    jobs, threads = [(split, name) for split in splits for name in models], torch.get_num_threads()
     # On a CPU models are asked at the same time: a batch of short answers is too little work for several threads.
     at_once = min(4, threads) if all(one.model.device().type == "cpu" for one in models.values()) else 1
     with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)) as pool:
-        found = [pool.map(lambda one, rows=rows: score(one, rows, sampling), models.values()) for rows in splits.values()]
+        found = dict(zip(jobs, pool.map(lambda job: score(models[job[1]], splits[job[0]], sampling), jobs)))
     torch.set_num_threads(threads)  # setting it in one thread sets a part of it in all
-    for (split, rows), columns in zip(splits.items(), found):
-        scores[split] = {"n": len(rows), **dict(zip(models, columns))}
-        answers[split] = {name: scores[split][name].pop("answers") for name in models}
+    answers = {split: {name: found[split, name].pop("answers") for name in models} for split in splits}
+    scores = {split: {"n": len(rows)} | {name: found[split, name] for name in models} for split, rows in splits.items()}
     return scores, answers
 
 

@@ -280,7 +280,7 @@ class Bench:
 
     def answers(self, assistant, rows=None):
         """[(text, stopped by itself)] of the held-out prompts. All are asked at once: reading the weights takes longest."""
-        return assistant.answers(rows or self.heldout, Sampling(), batch_tokens=32_768)  # all at once
+        return assistant.answers(rows or self.heldout, Sampling(), batch_tokens=32_768)
 
     def marks(self, found):
         return marks(found, self.checks)

@@ -301,6 +301,6 @@ def epoch_batches(examples, batch_size, seed):
 
 
 if __name__ == "__main__":
-    from extras.audit import main
+    from common.audit import main
 
     raise SystemExit(main())

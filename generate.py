@@ -22,9 +22,9 @@ from pathlib import Path
 import torch
 
 from data import Row, Tokenizer, Turn, UserError, encode, get_template, render
-from extras import flags, table
-from extras.checkpoint import load_model
-from extras.screen import program
+from common import flags, table
+from common.checkpoint import load_model
+from common.cli import program
 from model import KVCache, merge_lora
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def main(argv=None):
         rows = sum((splits or table.world_splits(tuned.trained_on)).values(), [])
         save_answers(args.save, tuned, args.tuned, rows, sampling)
     elif args.page:
-        from extras import page
+        from common import page
 
         page.of_checkpoints(args.page, models, splits, args.tuned)
     elif args.eval:

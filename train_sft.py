@@ -23,11 +23,12 @@ import torch
 import data
 import world
 from data import Row, Tokenizer, UserError, collate, corpus_batch, epoch_batches, prepare
-from extras import flags, optim, page, rules, speed, table
-from extras.audit import audit, show_mask
-from extras.checkpoint import MADE_WITH, another, digest, fingerprint, load_model, lora_state
-from extras.run import Run
-from extras.screen import program
+from common import flags, muon as optim, page, speed, table
+from extras import rules
+from common.audit import audit, show_mask
+from common.checkpoint import MADE_WITH, another, digest, fingerprint, load_model, lora_state
+from common.run import Run
+from common.cli import program
 from generate import Assistant, Sampling, three_models
 from model import GPT, IGNORE, GPTConfig, add_lora
 

@@ -877,6 +877,6 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    from extras.screen import program
+    from common.cli import program
 
     sys.exit(program(main)())

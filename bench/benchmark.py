@@ -34,9 +34,9 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import train_sft
 from data import Row, Tokenizer, Turn, collate, corpus_batch, epoch_batches, prepare, train_bpe
-from extras.audit import audit
+from common.audit import audit
 from extras.datasets import encode_corpus_to
-from extras.speed import peak_memory_mb, supports_bf16, tune_malloc
+from common.speed import peak_memory_mb, supports_bf16, tune_malloc
 from generate import Sampling, stream_ids
 from model import GPT, IGNORE, GPTConfig, KVCache, add_lora
 from train_sft import adamw, lr_multiplier

@@ -21,7 +21,7 @@ from persons import answered  # noqa: E402
 
 from data import Row, Turn  # noqa: E402
 from extras.chat import FIRST, SURE, sureness  # noqa: E402
-from extras.table import wilson, world_splits  # noqa: E402
+from common.table import wilson, world_splits  # noqa: E402
 from generate import Sampling, load_assistant  # noqa: E402
 
 HERE = Path(__file__).parent

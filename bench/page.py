@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from browser import Browser, answers_in_page  # noqa: E402
 
-from extras import table  # noqa: E402
+from common import table  # noqa: E402
 from generate import Sampling, load_assistant, three_models  # noqa: E402
 
 

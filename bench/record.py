@@ -1,5 +1,5 @@
 """Seconds to an assistant: measures the project as it stands, from nothing to the held-out scores, and adds one row to
-bench/RECORD.md, which has the rules.
+docs/RECORD.md, which has the rules.
 
 What it is: `python train_sft.py --fresh` as whole processes, three seeds, in bfloat16 and in float32 in turn; medians.
 The seeds and ten held-out task types are drawn from the clock, so that nobody can choose settings for them.
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 import world  # noqa: E402
 
-TABLE = Path(__file__).with_name("RECORD.md")
+TABLE = Path(__file__).resolve().parent.parent / "docs" / "RECORD.md"
 SECONDS = ("s bfloat16", "s float32")
 SCORES = ("inputs", "phrasings", "tasks", "words")  # of the tuned model, percent
 COLUMNS = ("date", "what changed", *SECONDS, *SCORES, "copy on tasks", "least on tasks", "record", "machine", "commit",

@@ -11,7 +11,7 @@ import contextlib
 import math
 
 from data import Turn
-from extras.screen import visible
+from common.cli import visible
 from generate import sample_next
 
 with contextlib.suppress(ImportError):  # not on Windows, whose console edits lines by itself

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from data import ALPACA, Row, Template, Turn, UserError
-from extras.audit import prompt_key
-from extras.checkpoint import write_whole
+from common.audit import prompt_key
+from common.checkpoint import write_whole
 
 # As published. What those models have as single control tokens (<|im_start|>, <s>) is ordinary text here, except for
 # the one that ends an answer (<|im_end|>, </s>, <|eot_id|>): that is the tokenizer's eos.

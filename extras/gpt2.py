@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from data import EOS, Tokenizer, UserError
-from extras.checkpoint import GPT2_WORD, save_json, write_whole
+from common.checkpoint import GPT2_WORD, save_json, write_whole
 from model import GPT, GPTConfig
 
 SIZES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")

@@ -11,10 +11,10 @@ import textwrap
 from pathlib import Path
 
 from data import UserError
-from extras.checkpoint import fingerprint, save_json
+from common.checkpoint import fingerprint, save_json
 from extras.datasets import read_json
-from extras.screen import visible
-from extras.table import wilson
+from common.cli import visible
+from common.table import wilson
 
 VERDICTS = ("1", "2", "tie")
 

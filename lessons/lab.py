@@ -21,9 +21,9 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "lessons")) if path not 
 import train_sft  # noqa: E402
 import world  # noqa: E402
 from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
-from extras.checkpoint import build_model, load_checkpoint  # noqa: E402
-from extras.speed import tune_malloc  # noqa: E402
-from extras.table import score  # noqa: E402
+from common.checkpoint import build_model, load_checkpoint  # noqa: E402
+from common.speed import tune_malloc  # noqa: E402
+from common.table import score  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
 from model import add_lora  # noqa: E402
 
@@ -180,7 +180,7 @@ def keep_predictions():
     path.write_text(json.dumps(kept | predictions, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-claims = []  # (text, holds) of this process, for lessons/claims.py
+claims = []  # (text, holds) of this process, for lessons/teaching/claims.py
 UNLUCKY = "a base of another seed, or few questions, can do this; look at the intervals printed above."
 
 

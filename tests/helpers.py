@@ -11,7 +11,7 @@ import torch
 
 import data
 from data import Row, Turn
-from extras.audit import audit
+from common.audit import audit
 from model import GPT, GPTConfig, add_lora
 
 ROOT = Path(__file__).parents[1]

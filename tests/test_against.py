@@ -5,7 +5,7 @@ import random
 
 from helpers import row_of, run
 
-from extras import against
+from extras import overlap as against
 
 
 def test_each_kind_of_match_is_counted_once():

@@ -26,7 +26,7 @@ from helpers import (
 
 import model as m
 from data import Tokenizer, UserError
-from extras.checkpoint import (
+from common.checkpoint import (
     base_state,
     build_model,
     fingerprint,
@@ -316,7 +316,7 @@ def test_no_space_left_is_refused_and_the_old_file_stays(tmp_path, room):
 KILLER = """
 import os, random, signal, sys, time
 import torch
-from extras import checkpoint
+from common import checkpoint
 path = sys.argv[1]
 
 def load():

@@ -6,7 +6,7 @@ import pytest
 from helpers import ROOT
 
 import world
-from extras import flags
+from common import flags
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "bench" / "RESULTS.md").read_text(encoding="utf-8")

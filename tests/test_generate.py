@@ -10,7 +10,8 @@ from helpers import encode_turns
 import data
 import generate
 from data import Turn
-from extras import chat, rules, table
+from common import table
+from extras import chat, rules
 from extras.datasets import TEMPLATES
 from model import GPT, GPTConfig
 

@@ -12,8 +12,9 @@ from helpers import ROOT, TINY, run, tiny_model
 import generate
 import train_sft
 from data import Turn, UserError
-from extras import flags, gpt2, judge
-from extras.checkpoint import load_checkpoint, save_checkpoint
+from common import flags
+from extras import gpt2, judge
+from common.checkpoint import load_checkpoint, save_checkpoint
 from extras.datasets import load_rows, read_documents
 from generate import Assistant
 

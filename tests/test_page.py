@@ -12,7 +12,8 @@ from helpers import ROOT, TINY, run, tiny_model
 
 import train_sft
 from data import Row, Turn, UserError, prepare, render
-from extras import datasets, page, table
+from common import page, table
+from extras import datasets
 from generate import Assistant, Sampling, load_assistant, three_models
 from model import GPT, GPTConfig
 from train_sft import adamw, tune

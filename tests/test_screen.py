@@ -13,10 +13,10 @@ from helpers import ROOT, TINY, run
 
 import train_sft
 from data import UserError
-from extras import flags
-from extras.checkpoint import load_checkpoint, save_checkpoint, save_json
-from extras.run import Run
-from extras.screen import program, visible
+from common import flags
+from common.checkpoint import load_checkpoint, save_checkpoint, save_json
+from common.run import Run
+from common.cli import program, visible
 
 
 def test_control_characters_are_shown():

@@ -16,9 +16,9 @@ from helpers import ROOT, TINY, examples, gradient, run, tiny_model, weights
 import data
 import train_sft
 from data import UserError
-from extras import flags, optim, speed
-from extras.checkpoint import load_checkpoint
-from extras.run import Run
+from common import flags, muon as optim, speed
+from common.checkpoint import load_checkpoint
+from common.run import Run
 from generate import Assistant
 from model import IGNORE
 from train_sft import adamw, train

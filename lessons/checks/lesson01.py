@@ -92,7 +92,7 @@ def begins_with(continuation, value):
     return re.match(r"\s*" + re.escape(value) + r"(?![^\W_])", continuation) is not None
 
 
-@by_hand("checks.lesson01.begins_with", "extras.table.begins_right")
+@by_hand("checks.lesson01.begins_with", "common.table.begins_right")
 def completes(function):
     cases = [
         (" Paris. The teacher", "Paris", True, "the value stands at the beginning"),

@@ -7,7 +7,7 @@ from checks import by_hand
 from data import Row, Turn
 
 
-@by_hand("extras.table.wilson")
+@by_hand("common.table.wilson")
 def wilson_interval(learner):
     def pair(correct, n):
         found = learner(correct, n)
@@ -124,7 +124,7 @@ def row(instruction, context="", output="x"):
     return Row((Turn(instruction, context, output),))
 
 
-@by_hand("extras.audit.prompt_key")
+@by_hand("common.audit.prompt_key")
 def leaked(learner):
     tuning = [
         row("Name the sum of 1 and 2."),

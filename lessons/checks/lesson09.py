@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 from checks import by_hand, called
-from extras.audit import prompt_key
+from common.audit import prompt_key
 
 
 @by_hand()

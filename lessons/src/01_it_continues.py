@@ -24,8 +24,8 @@ import torch
 
 import world
 from data import Row, Turn, corpus_batch, encode_corpus
-from extras.optim import muon_and_adamw
-from extras.table import wilson
+from common.muon import muon_and_adamw
+from common.table import wilson
 from generate import Assistant, Sampling, generate
 from model import GPT, GPTConfig
 from train_sft import adamw, train

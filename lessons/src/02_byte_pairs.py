@@ -26,9 +26,9 @@ import matplotlib.pyplot as plt
 
 import world
 from data import WORD, Row, Tokenizer, Turn, train_bpe
-from extras.audit import show_mask
+from common.audit import show_mask
 from extras.datasets import TEMPLATES
-from extras.table import wilson
+from common.table import wilson
 from generate import Assistant, Sampling
 
 base, tokenizer = lab.load_base()

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 
 import world
-from extras.table import wilson
+from common.table import wilson
 from model import apply_rotary, rotary_cos_sin
 
 base, tokenizer = lab.load_base()

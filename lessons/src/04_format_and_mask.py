@@ -24,7 +24,7 @@ import torch.nn.functional as F
 
 import world
 from data import IGNORE, Turn, collate, prepare, render, shift
-from extras.audit import audit, show_mask
+from common.audit import audit, show_mask
 from generate import Sampling
 
 base, tokenizer = lab.load_base()

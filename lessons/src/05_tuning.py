@@ -23,7 +23,7 @@ import torch
 
 import world
 from data import IGNORE, Turn, collate, epoch_batches, prepare
-from extras.audit import audit
+from common.audit import audit
 from generate import Assistant, Sampling
 from train_sft import adamw, train
 

@@ -26,9 +26,9 @@ import matplotlib.pyplot as plt
 
 import world
 from data import Row, Turn
-from extras.audit import prompt_key
+from common.audit import prompt_key
 from extras.rules import Ruled
-from extras.table import wilson
+from common.table import wilson
 from generate import Assistant, Sampling, generate, three_models
 
 # %% [markdown]

@@ -308,7 +308,7 @@ for rank in (16, 2):
 # frontier of full tuning; if it is clearly negative, as for the smallest rank here, it pays more for the same answers. Where
 # an adapter's line still rises at its highest rate, its best rate may lie beyond. The last cell says what this run shows. It
 # is one base, one small world and few steps; in the main job (many times the steps, prose replayed) rank 16 answers about as
-# many unseen tasks as full tuning, or more (`bench/RESULTS.md`, section 5); Biderman et al. tuned far larger models for far
+# many unseen tasks as full tuning, or more (`docs/RESULTS.md`, section 5); Biderman et al. tuned far larger models for far
 # longer, and on text that lay farther from what they had read.
 #
 # ## Merge

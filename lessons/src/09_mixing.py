@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 
 import world
 from data import Row, Turn
-from extras.audit import prompt_key
+from common.audit import prompt_key
 from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
@@ -92,7 +92,7 @@ for kind, percent in world.PAGES.items():
 # In plain words: the prose tells the facts of the held-out tasks. It asks questions of all other tasks, never one of
 # these, and no page puts any question beside its answer. The words that name the held-out tasks also stand on the pages
 # that only repeat words, and in the index. Without that, so small a model cannot copy them, and unseen tasks are answered
-# far less often (`bench/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and has
+# far less often (`docs/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and has
 # never seen anybody ask.
 #
 # ## A mixture

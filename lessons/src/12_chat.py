@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 
 import world
 from data import EOS, Row, Template, Turn, encode, prepare, render
-from extras.audit import show_mask
+from common.audit import show_mask
 from extras.datasets import TEMPLATES
 from generate import Assistant, Sampling, generate
 

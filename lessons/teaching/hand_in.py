@@ -1,6 +1,6 @@
-"""What build.py does with notebooks that come back from learners: run their checks, count the points. And otter's format.
+"""Notebooks that come back from learners: run their checks and count the points.
 
-    python lessons/build.py --check FILE.ipynb ...    (FAST=1 in front: the same checks, with less data around them)
+    python lessons/teaching/hand_in.py FILE.ipynb ...    (FAST=1: the same checks, with less data around them)
 """
 
 import ast
@@ -132,27 +132,5 @@ def check(path):
     return got == total
 
 
-def otter(cells, name):
-    """A source's cells -> the notebook that `otter assign` reads: a question an exercise, its check as a test."""
-    config = "# ASSIGNMENT CONFIG\nname: {}\ninit_cell: true\nexport_cell: false\ntests:\n  ok_format: false\ngenerate: true"
-    out = [("raw", config.format(name))]
-    exercises = {i: (function, points) for i, function, points in build.exercises(cells)}
-    for i, (kind, text) in enumerate(cells):
-        if i not in exercises:
-            out.append((kind, text))
-            continue
-        function, points = exercises[i]
-        test = f"def test_{function}(env):\n    env['checks'].{function}(env['{function}'])"
-        out += [
-            ("raw", f"# BEGIN QUESTION\nname: {function}\npoints: {points}"),
-            ("raw", "# BEGIN SOLUTION"),
-            ("code", text.replace("### BEGIN SOLUTION", "# BEGIN SOLUTION").replace("### END SOLUTION", "# END SOLUTION")),
-            ("raw", "# END SOLUTION"),
-            ("raw", "# BEGIN TESTS"),
-            ("code", test),
-            ("raw", "# END TESTS"),
-            ("raw", "# END QUESTION"),
-        ]
-    content = build.notebook(out, str, name)
-    content["metadata"]["kernelspec"]["name"] = "python3"
-    return content
+if __name__ == "__main__":
+    sys.exit(int(not all([check(path) for path in sys.argv[1:]])))

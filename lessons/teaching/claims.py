@@ -1,8 +1,8 @@
 """Do the lessons' claims hold on other bases? Runs lessons in full on each, and writes a table: claim x base.
 
-    python lessons/claims.py --bases out other/out third/out              all lessons; writes lessons/CLAIMS.md
-    python lessons/claims.py --bases out other/out --lessons 02 05        some; nothing is written without --write
-    python lessons/claims.py --bases out other/out third/out --stored     only the table, of what was run before
+    python lessons/teaching/claims.py --bases out other/out third/out              all lessons; writes docs/CLAIMS.md
+    python lessons/teaching/claims.py --bases out other/out --lessons 02 05        some; nothing is written without --write
+    python lessons/teaching/claims.py --bases out other/out third/out --stored     only the table, of what was run before
 
 A base is the folder in which `python train_sft.py --seed N --out FOLDER` left its base.pt. What was found is kept there,
 in claims.json, lesson by lesson, so that an interrupted run is not lost.
@@ -19,12 +19,12 @@ from pathlib import Path
 
 import build
 
-sys.path.insert(0, str(build.HERE.parent))  # for the tables in tests/claim_faults
-TABLE = build.HERE / "CLAIMS.md"
+sys.path.insert(0, str(build.HERE.parent))  # for the tables in lessons/checks/claims
+TABLE = build.HERE.parent / "docs" / "CLAIMS.md"
 HEAD = """# The claims, on other bases
 
 Each line: the lesson; its claim, without numbers; what would refute it; on how many of the bases it held (✓ held, ✗ did not,
-in the order of the bases; - not run). `python lessons/claims.py` makes this page; `tests/test_claims.py` shows for each
+in the order of the bases; - not run). `python lessons/teaching/claims.py` makes this page; `tests/test_claims.py` shows for each
 claim a measurement under which it fails.
 
 """
@@ -59,7 +59,7 @@ def stored(base):
 
 def described(number):
     """[(sentence without numbers, what would refute it)] of a lesson's claims, or [] if no table names them yet"""
-    path = build.HERE.parent / "tests" / "claim_faults" / f"lesson{number}.py"
+    path = build.HERE / "checks" / "claims" / f"lesson{number}.py"
     if not path.exists():
         return []
     spec = importlib.util.spec_from_file_location(f"claims{number}", path)

@@ -3,13 +3,13 @@
 What it is: `real_model.py` again and again with one thing changed.
 What it is not: needed to understand it.
 
-    python lessons/real_experiments.py seeds       the base's columns, then tuned with seeds 0, 1, 2
-    python lessons/real_experiments.py steps       asked after 5, 10, 20 and 40 steps of one run (--steps 80: of 80)
-    python lessons/real_experiments.py mask        without the mask: the loss on the prompts too
-    python lessons/real_experiments.py pairs       60 and 120 pairs, the same number of steps
-    python lessons/real_experiments.py families    one family left out of tuning at a time, and asked
-    python lessons/real_experiments.py format      SmolLM2-Instruct in its own format and in others, then tuned to another
-    python lessons/real_experiments.py judge       how far a model can be believed that judges answers
+    python lessons/real/real_experiments.py seeds       the base's columns, then tuned with seeds 0, 1, 2
+    python lessons/real/real_experiments.py steps       asked after 5, 10, 20 and 40 steps of one run (--steps 80: of 80)
+    python lessons/real/real_experiments.py mask        without the mask: the loss on the prompts too
+    python lessons/real/real_experiments.py pairs       60 and 120 pairs, the same number of steps
+    python lessons/real/real_experiments.py families    one family left out of tuning at a time, and asked
+    python lessons/real/real_experiments.py format      SmolLM2-Instruct in its own format and in others, then tuned to another
+    python lessons/real/real_experiments.py judge       how far a model can be believed that judges answers
 """
 
 import argparse
@@ -25,8 +25,8 @@ import world
 from data import Row, Turn, render
 from extras.datasets import load_rows
 from extras.judge import ask_command
-from extras.screen import program
-from extras.table import wilson
+from common.cli import program
+from common.table import wilson
 
 MARKS = ("stopped", "another header", "right", "right, cut by a rule")
 

@@ -10,7 +10,7 @@ import torch
 
 import world
 from data import UserError, get_template
-from extras.speed import supports_bf16
+from common.speed import supports_bf16
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
 QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0,

@@ -2,7 +2,7 @@
 
 import torch
 
-from extras.table import wilson
+from common.table import wilson
 
 GOOD = {
     "facts": [None] * 400,

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from data import EOS, Tokenizer, prepare, train_bpe
-from extras.screen import program, visible
+from common.cli import program, visible
 
 # What the templates and the eos are made of, where it stands in somebody's text.
 MARKS = r"<\|\w+\|>|</?s>|<</?SYS>>|\[/?INST\]|### (?:Instruction|Input|Response):"
@@ -83,7 +83,7 @@ def audit(rows, examples, shortened, too_long, dropped=()):
 
 @program
 def main(argv=None):
-    from extras.against import tell
+    from extras.overlap import tell
     from extras.datasets import TEMPLATES, load_rows
 
     parser = argparse.ArgumentParser(description="Audit files of instruction pairs and show how a model will see them.")

@@ -3,11 +3,11 @@
 What it is: the project's own prompt format, mask, LoRA and training loop, given a model of the transformers library.
 What it is not: a good assistant. It learns to answer and to stop; what it says is often wrong.
 
-    pip install -r requirements.txt -r lessons/requirements_real.txt
-    python lessons/real_model.py                     the story, some minutes on two CPU cores, offline
-    python lessons/real_model.py --model PATH        any GGUF file or folder that transformers reads
-    python lessons/real_model.py --data my.jsonl     other pairs
-    python lessons/real_experiments.py --help        the measurements of REAL_RESULTS.md
+    pip install -r requirements.txt -r lessons/real/requirements_real.txt
+    python lessons/real/real_model.py                     the story, some minutes on two CPU cores, offline
+    python lessons/real/real_model.py --model PATH        any GGUF file or folder that transformers reads
+    python lessons/real/real_model.py --data my.jsonl     other pairs
+    python lessons/real/real_experiments.py --help        the measurements of REAL_RESULTS.md
 
 The one idea is `Summed` below: fifteen lines make a module of somebody else's model that our loop can train.
 """
@@ -26,24 +26,24 @@ import torch.nn.functional as F
 from torch import nn
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent), str(HERE)]
 
 import real_checks  # noqa: E402
 
 import train_sft  # noqa: E402
 from data import UserError, prepare  # noqa: E402
-from extras.audit import show_mask  # noqa: E402
+from common.audit import show_mask  # noqa: E402
 from extras.datasets import load_rows  # noqa: E402
-from extras.screen import program  # noqa: E402
-from extras.speed import peak_memory_mb, supports_bf16, tune_malloc  # noqa: E402
-from extras.table import wilson  # noqa: E402
+from common.cli import program  # noqa: E402
+from common.speed import peak_memory_mb, supports_bf16, tune_malloc  # noqa: E402
+from common.table import wilson  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
 from model import IGNORE, LoRA, add_lora, children_of_type, merge_lora, unmerge_lora  # noqa: E402
 
-OUT = HERE.parent / "out" / "real"
+OUT = HERE.parents[1] / "out" / "real"
 BLOCK = 512  # tokens of a prompt and its answer, at most
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")  # attention's four, as in Llama, Gemma, Qwen and SmolLM
-INSTALL = "Install lessons/requirements_real.txt, or give --model a GGUF file or a folder that transformers reads."
+INSTALL = "Install lessons/real/requirements_real.txt, or give --model a GGUF file or a folder that transformers reads."
 
 # ----------------------------------------------------------------------------------------------------------------
 # Somebody else's model and tokenizer, in the form that the project's parts expect.

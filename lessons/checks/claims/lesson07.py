@@ -1,6 +1,6 @@
 """The claims of lesson 7, and how each can fail (see test_claims.py)."""
 
-from extras.table import wilson
+from common.table import wilson
 from generate import Sampling
 
 SPLITS = ("unseen_inputs", "unseen_phrasings", "unseen_tasks")

@@ -1,13 +1,10 @@
 """Notebooks from sources: src/NN_name.py (percent format) -> NN_name.ipynb (blank) and solutions/NN_name.ipynb (solved).
 
-    python lessons/build.py                      write both, blank ones without outputs (solved ones keep theirs)
-    python lessons/build.py --execute            also run the solved ones and store outputs and pictures
-    python lessons/build.py --execute 04 07      only these lessons
-    python lessons/build.py --nbgrader FOLDER    the instructor's version, with nbgrader's cell metadata
-    python lessons/build.py --otter FOLDER       the instructor's version for otter assign
-    python lessons/build.py --class FOLDER 1 4.2 lessons 1 and 4 for a class: all solved but the second exercise of 4
-    python lessons/build.py --check FILE.ipynb   run the checks of notebooks that were handed in, and count points
-    python lessons/build.py --new 17 name        skeletons of a new lesson: source, checks, answers, faults
+    python lessons/teaching/build.py                      write both, blank ones without outputs (solved ones keep theirs)
+    python lessons/teaching/build.py --execute            also run the solved ones and store outputs and pictures
+    python lessons/teaching/build.py --execute 04 07      only these lessons
+    python lessons/teaching/build.py --nbgrader FOLDER    the instructor's version, with nbgrader's cell metadata
+    python lessons/teaching/build.py --class FOLDER 1 4.2 lessons 1 and 4 for a class: all solved but the second exercise of 4
 
 A source is cells that begin with `# %%` or `# %% [markdown]`. Lines between `### BEGIN SOLUTION` and `### END SOLUTION`
 are what the blank notebook leaves to the learner. The lines from `import sys` to `sys.path` at the beginning of a source
@@ -22,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]  # the folder of the lessons
 PROJECT = "https://github.com/OWNER/NAME"  # where the project can be fetched from; set it once it is known, and build
 START = f'''# The same cell in every lesson: it finds the project or fetches it, and makes ready what is missing.
 import os
@@ -128,134 +125,6 @@ def for_class(folder, wanted):
         print(f"{Path(folder) / source.stem}.ipynb: written")
 
 
-SOURCE = '''# %% [markdown]
-# # {n}. {title}
-#
-# *About a minute on a laptop CPU (2 cores). Needs `out/base.pt` from `python train_sft.py`.*
-#
-# One idea. Say what the learner will see, and what nearly everybody expects instead.
-
-# %%
-import sys
-from pathlib import Path
-
-root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
-sys.path[:0] = [str(root), str(root / "lessons")]
-
-import lab
-from checks import lesson{n} as checks
-
-base, tokenizer = lab.load_base()
-rows, splits = lab.load_world()
-
-# %% [markdown]
-# Ask for a guess before every measurement.
-
-# %%
-lab.predict("what will be measured", ...)
-'''
-EXERCISE = '''
-# %% [markdown]
-# <details><summary>Hint</summary>
-#
-# What to look at, not what to write.
-# </details>
-#
-# ### Exercise {n}.{i}: what it is (rebuild, ★, 5 minutes)
-
-
-# %%
-def {name}(number):
-    """What comes in -> what comes out. {name}(1) -> {answer}"""
-    ### BEGIN SOLUTION
-    return number + {i}
-    ### END SOLUTION
-
-
-# %%
-checks.{name}({name})
-'''
-CLAIM = '''
-# %%
-measured = 0.5
-lab.compare("what will be measured", measured)
-lab.claim("the idea of the lesson, in a sentence, holds in this run", measured > 0.4)
-'''
-CHECKS = '''"""Checks of lesson {n}: what the two functions do."""
-
-from checks import by_hand, called
-
-
-@by_hand()
-def one(function):
-    found = called(function, 1)
-    assert found is not None, "nothing came back; return the number"
-    assert found != 1, "the number is as it was"
-    assert found > 0, f"expected 2, you have {{found}}: added with the wrong sign"
-    assert found == 2, f"expected 2, you have {{found}}"
-    print("right: what it shows")
-
-
-@by_hand()
-def two(function):
-    found = called(function, 1)
-    assert found is not None, "nothing came back; return the number"
-    assert found != 1, "the number is as it was"
-    assert found > 0, f"expected 3, you have {{found}}: added with the wrong sign"
-    assert found == 3, f"expected 3, you have {{found}}"
-    print("right: what it shows")
-'''
-WRONG = '''"""Plausible wrong answers to the exercises of lesson {n}, and what the check must say to each."""
-
-WRONG = {{
-    "one": [
-        ("def one(number):\\n    number + 1", "nothing came back"),
-        ("def one(number):\\n    return number", "as it was"),
-        ("def one(number):\\n    return number - 2", "wrong sign"),
-        ("def one(number):\\n    return number + 9", "expected 2, you have 10"),
-    ],
-    "two": [
-        ("def two(number):\\n    number + 2", "nothing came back"),
-        ("def two(number):\\n    return number", "as it was"),
-        ("def two(number):\\n    return number - 2", "wrong sign"),
-        ("def two(number):\\n    return number + 9", "expected 3, you have 10"),
-    ],
-}}
-'''
-RIGHT = '''"""Right answers to the exercises of lesson {n} in other forms than the solution's: each check must accept them."""
-
-RIGHT = {{
-    "one": ["def one(number):\\n    return 1 + number", "one = lambda number: sum([number, 1])"],
-    "two": ["def two(number):\\n    return 2 + number", "two = lambda number: sum([number, 2])"],
-}}
-'''
-FAULTS = '''"""The claims of lesson {n}, and how each can fail (see test_claims.py)."""
-
-GOOD = {{"measured": 0.5}}
-CLAIMS = [
-    {{
-        "sentence": "the idea of the lesson, in a sentence without numbers",
-        "condition": "measured: above 0.4",
-        "refuted_by": "what would have to come for it to be wrong",
-        "faults": [{{"measured": 0.3}}],
-    }},
-]
-'''
-
-
-def new_lesson(n, name):
-    """Write the five files of a lesson that runs and passes its tests, to be filled. Nothing is overwritten."""
-    exercises = [EXERCISE.format(n=n, i=i, name=word, answer=1 + i) for i, word in ((1, "one"), (2, "two"))]
-    source = SOURCE.format(n=n, title=name.replace("_", " ")) + "".join(exercises) + CLAIM
-    files = {HERE / "src" / f"{n}_{name}.py": source, HERE / "checks" / f"lesson{n}.py": CHECKS.format(n=n)}
-    for folder, text in (("wrong_answers", WRONG), ("right_answers", RIGHT), ("claim_faults", FAULTS)):
-        files[HERE.parent / "tests" / folder / f"lesson{n}.py"] = text.format(n=n)
-    for path, text in files.items():
-        assert not path.exists(), f"{path} is there already"
-        path.write_text(text, encoding="utf-8")
-        print(f"{path}: written")
-
-
 def sources(numbers=()):
     """Paths of the lessons' sources, all or those with these numbers."""
     return [path for path in sorted((HERE / "src").glob("*.py")) if not numbers or path.name[:2] in numbers]
@@ -296,27 +165,13 @@ def main():
     parser.add_argument("--class", dest="lesson", metavar="FOLDER", help="notebooks for a class: only these exercises blank")
     parser.add_argument("--execute", action="store_true", help="run the solved notebooks and store their outputs")
     parser.add_argument("--nbgrader", metavar="FOLDER", help="write the instructor's version for nbgrader there")
-    parser.add_argument("--otter", metavar="FOLDER", help="write the instructor's version for otter assign there")
-    parser.add_argument("--check", nargs="+", metavar="FILE", help="notebooks that were handed in: run their checks")
-    parser.add_argument("--new", nargs=2, metavar=("NUMBER", "NAME"), help="write the skeletons of a new lesson")
     args = parser.parse_args()
-    if args.check:
-        from hand_in import check
-
-        return int(not all([check(path) for path in args.check]))
     if args.lesson:
         return for_class(args.lesson, args.lessons)
-    if args.new:
-        new_lesson(*args.new)
     for source in sources(args.lessons):
         cells, name = read_cells(source.read_text(encoding="utf-8")), source.stem
         if args.nbgrader:
             write(Path(args.nbgrader) / f"{name}.ipynb", notebook(cells, str, name, graded=True))
-        if args.otter:
-            from hand_in import otter
-
-            write(Path(args.otter) / f"{name}.ipynb", otter(cells, name))
-        if args.nbgrader or args.otter:
             continue
         write(HERE / f"{name}.ipynb", notebook(cells, blanked, name))
         path = HERE / "solutions" / f"{name}.ipynb"

@@ -15,7 +15,7 @@ import torch
 
 import world
 from data import Row
-from extras.screen import visible
+from common.cli import visible
 
 
 def wilson(correct, n):

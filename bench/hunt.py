@@ -1,8 +1,8 @@
 """A hunt for what breaks: thousands of damaged files, odd flags, poor environments and killed runs, and what became of them.
 
-    python tests/hunt.py                        all of it, some minutes on one thread
-    python tests/hunt.py --only data flags      some of it
-    python tests/hunt.py --seed 7               other damage than usual
+    python bench/hunt.py                        all of it, some minutes on one thread
+    python bench/hunt.py --only data flags      some of it
+    python bench/hunt.py --seed 7               other damage than usual
 
 A case is fine if it works, or ends in one line that names the mistake. Counted are tracebacks, silent losses (rows read
 are not rows kept and dropped; other weights than were saved), damaged files, hangs over a minute, and the memory held.
@@ -36,9 +36,9 @@ from helpers import TINY, audited  # noqa: E402
 import generate  # noqa: E402
 import train_sft  # noqa: E402
 from data import Tokenizer, UserError, collate, train_bpe  # noqa: E402
-from extras import flags  # noqa: E402
-from extras.audit import show_mask  # noqa: E402
-from extras.checkpoint import build_model, load_checkpoint, take_over  # noqa: E402
+from common import flags  # noqa: E402
+from common.audit import show_mask  # noqa: E402
+from common.checkpoint import build_model, load_checkpoint, take_over  # noqa: E402
 from extras.datasets import TEMPLATES, load_rows  # noqa: E402
 
 LIMIT, WALL = 60, 600  # seconds of computing for a case, and of waiting, where the machine is busy with other things

@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter, defaultdict
 
-from extras.audit import prompt_key
+from common.audit import prompt_key
 
 NEAR = 0.7  # share of common runs of words from which two prompts count as nearly the same (Jaccard)
 

@@ -1,11 +1,6 @@
-"""Text -> tokens -> masked batches: the prompt format with its mask, a byte-pair tokenizer, and the batches.
+"""Text to tokens to masked batches: the prompt format and its mask, byte pairs, batches.
 
-What it is: everything between a conversation and the integers that a model is trained on.
-What it is not: it contains no model and no training. Files are read by `extras/datasets.py`.
-
-    python data.py my_pairs.jsonl            audit a file of instruction pairs and show how a model will see it
-
-The one idea is the mask. A conversation is rendered as text, and the loss looks only at the marked part:
+The one idea is the mask. We render a conversation as text, and only the marked part has a loss:
 
     ### Instruction:
     What is the capital of Italy?
@@ -14,14 +9,20 @@ The one idea is the mask. A conversation is rendered as text, and the loss looks
     The capital of Italy is Rome.<|endoftext|>
     =========================================
 
-In one sentence: for ids = prompt + answer + [eos], the inputs are ids[:-1], the targets ids[1:], and exactly those
-targets that are answer tokens or the eos after them are supervised.
+For ids = prompt + answer + [eos], the inputs are ids[:-1] and the targets are ids[1:]. Exactly the
+targets that belong to the answer or are the eos after it are supervised.
+
+    python data.py my_pairs.jsonl        audit a file of pairs, and see it as the model will
+
+This file contains no model and no training. `extras/datasets.py` reads files.
 """
 
-import heapq
 import random
 import re
+import runpy
+import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,83 +32,122 @@ import torch
 
 from model import IGNORE
 
-
-class UserError(Exception):
-    """A mistake that the user can correct. The message is one line: what, where, and what to do."""
-
-
-# ----------------------------------------------------------------------------------------------------------------
-# The format and the mask: a conversation -> render -> pieces of text -> encode -> ids and mask -> shift -> targets.
+# --------------------------------------------------------------------------------------------------
+# The format and the mask: a conversation -> render -> encode -> ids and mask -> shift -> targets
 
 
 class Turn(NamedTuple):
-    """One question and its answer. `input` is the text that the question is about, "" for none."""
+    """A question and its answer. `input` is the text that the question is about, "" for none."""
 
     instruction: str
     input: str = ""
-    output: str | None = None  # None: still to be answered
+    output: str | None = None  # None: not answered yet
 
 
 @dataclass(frozen=True)
 class Row:
-    """A conversation from a data set, and what is known about it."""
+    """A conversation from a data set, and what we know about it."""
 
-    turns: tuple  # of Turn
-    task: str = ""  # for the report and for mixing
-    where: str = ""  # file:line
-    system: str = ""  # what a chat says before its first turn
-    format: str = ""  # which of extras/datasets.py's formats it was in
-    notes: tuple = ()  # what the audit counts of it: fields that are not read, a placeholder for an input, ...
+    turns: tuple[Turn, ...]
+    task: str = ""  # for the report, and for mixing
+    source: str = ""  # file:line
+    system: str = ""  # the system prompt of a chat
+    format: str = ""  # the file format it came in
+    notes: tuple[str, ...] = ()  # for the audit: fields that are not read, ...
+    check: dict | None = None  # how an answer is judged, see extras/checks.py
 
     @classmethod
-    def from_dict(cls, pair):
-        """{"instruction", "output"} and perhaps "input" and "task", as in Alpaca's files -> Row"""
-        return cls((Turn(pair["instruction"], pair.get("input", ""), pair["output"]),), pair.get("task", ""))
+    def from_dict(cls, pair: dict) -> "Row":
+        """Read {"instruction", "output"}, and "input" and "task" if there, as in Alpaca's files."""
+        turn = Turn(pair["instruction"], pair.get("input", ""), pair["output"])
+        return cls((turn,), pair.get("task", ""))
+
+    @property
+    def key(self) -> str:
+        """The normalized prompt. Two rows with the same key ask the same thing."""
+        prompts = [f"{turn.instruction} {turn.input}" for turn in self.turns]
+        return normalize(self.system + " | ".join(prompts))
+
+
+def normalize(text: str) -> str:
+    """Fold case, spacing and punctuation away, as they don't change what a prompt asks."""
+    text = unicodedata.normalize("NFC", text)
+    return re.sub(r"\W+", " ", text).strip().lower()
 
 
 @dataclass(frozen=True)
 class Template:
-    """What stands around the parts of a turn; {} is the part. `input` stands only where a turn has one, `system` only
-    where the conversation begins with a system text."""
+    """The text around the parts of a turn; {} is the part."""
 
     instruction: str
-    input: str
+    input: str  # used only if the turn has an input
     response: str
     preamble: str = ""
-    preamble_with_input: str = ""  # the same, where the first turn has an input and this differs
-    system: str = "{}\n\n"
+    preamble_with_input: str = ""  # used instead of `preamble` if the first turn has an input
+    system: str = "{}\n\n"  # used only if there is a system prompt
     between: str = "\n\n"  # after the eos of a turn, before the next turn
 
 
-ALPACA = Template("### Instruction:\n{}\n\n", "### Input:\n{}\n\n", "### Response:\n")
+# Nine published formats. Their control tokens (<|im_start|>, <s>) are ordinary text here, except
+# for the one that ends an answer (<|im_end|>, </s>, <|eot_id|>): that is our eos.
+BELOW = "Below is an instruction that describes a task"
+WRITE = "Write a response that appropriately completes the request.\n\n"
+PAIRED = f"{BELOW}, paired with an input that provides further context. {WRITE}"
+HEADER = "<|start_header_id|>{}<|end_header_id|>\n\n"
+ALPACA = "### Instruction:\n{}\n\n", "### Input:\n{}\n\n", "### Response:\n"
+TEMPLATES = {  # instruction, input, response
+    "alpaca": Template(*ALPACA),
+    "alpaca_preamble": Template(*ALPACA, f"{BELOW}. {WRITE}", PAIRED),
+    "plain": Template("Question: {}\n", "Text: {}\n", "Answer: "),
+    "chatml": Template(
+        "<|im_start|>user\n{}", "\n\n{}", "<|im_end|>\n<|im_start|>assistant\n",
+        system="<|im_start|>system\n{}<|im_end|>\n", between="\n",
+    ),
+    "llama2": Template(
+        "{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ",
+        system="<<SYS>>\n{}\n<</SYS>>\n\n", between="<s>[INST] ",
+    ),
+    "llama3": Template(
+        HEADER.format("user") + "{}", "\n\n{}", "<|eot_id|>" + HEADER.format("assistant"),
+        preamble="<|begin_of_text|>", system=HEADER.format("system") + "{}<|eot_id|>", between="",
+    ),
+    "mistral": Template(
+        "{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ", between="[INST] "
+    ),
+    "zephyr": Template(
+        "<|user|>\n{}", "\n\n{}", "</s>\n<|assistant|>\n",
+        system="<|system|>\n{}</s>\n", between="\n",
+    ),
+    "tulu": Template(
+        "<|user|>\n{}", "\n\n{}", "\n<|assistant|>\n", system="<|system|>\n{}\n", between="\n"
+    ),
+}
 
 
-def get_template(name):
-    """A Template by its name. Those of other projects stand in extras/datasets.py."""
-    if name == "alpaca":
-        return ALPACA
-    from extras.datasets import TEMPLATES
+def render(turns: Iterable[Turn], template: str, system: str = "") -> list[tuple[str, str]]:
+    """Render a conversation as pieces of (text, kind).
 
-    if name not in TEMPLATES:
-        raise UserError(f"template {name!r}: unknown. Known: {', '.join(TEMPLATES)}.")
-    return TEMPLATES[name]
+    A kind is frame, system, instruction, input or answer. If the last turn has no output yet, the
+    result is a prompt: it ends where the answer begins."""
+    t = TEMPLATES[template]
+    pieces = []
 
-
-def render(turns, template, system=""):
-    """A conversation -> pieces of text, each with its kind: frame, system, instruction, input or answer.
-
-    If the last turn has no output yet, this is a prompt: it ends where the answer begins."""
-    t, pieces = get_template(template), []
-
-    def fill(pattern, text, kind):
+    def fill(pattern: str, text: str, kind: str) -> None:
         before, after = pattern.split("{}")
         pieces.extend([(before, "frame"), (text, kind), (after, "frame")])
 
     for i, turn in enumerate(turns):
-        opening = (turn.input and t.preamble_with_input) or t.preamble
-        pieces.append((opening if i == 0 else t.between, "frame"))
+        # the text before the instruction
+        if i > 0:
+            pieces.append((t.between, "frame"))
+        elif turn.input and t.preamble_with_input:
+            pieces.append((t.preamble_with_input, "frame"))
+        else:
+            pieces.append((t.preamble, "frame"))
         if system and i == 0:
             fill(t.system, system, "system")
+
+        # the turn itself
         fill(t.instruction, turn.instruction, "instruction")
         if turn.input:
             fill(t.input, turn.input, "input")
@@ -117,190 +157,221 @@ def render(turns, template, system=""):
     return pieces
 
 
-def encode(pieces, tokenizer, block_size, may_shorten=("input",)):
-    """Rendered pieces -> (ids, mask, shortened); mask is 1 where a token belongs to an answer or is the eos after it.
+def encode(pieces, tokenizer, block_size: int, truncatable=("input",)):
+    """Tokenize rendered pieces. Returns (ids, mask, truncated).
 
-    Each piece is tokenized by itself, so no word of a user can melt into a header, nor the prompt into the answer. What
-    does not fit in block_size + 1 tokens (the model reads all but the last) loses the ends of its inputs, never a token
-    of an answer. ids is None where even that is not enough."""
-    parts = [(tokenizer.encode(text) + [tokenizer.eos_id] * (kind == "answer"), kind) for text, kind in pieces]
-    excess = sum(len(part) for part, _ in parts) - (block_size + 1)
-    shortened = excess > 0
-    for kind in may_shorten:
-        for part, its_kind in parts:
-            if its_kind == kind and excess > 0:
-                cut = min(excess, max(len(part) - 1, 0))  # leave one token, so that the header keeps its sense
-                del part[len(part) - cut :]
-                excess -= cut
+    The mask is 1 for tokens of an answer and for the eos after it. Each piece is tokenized by
+    itself, so a user's words can't merge into a header, nor the prompt into the answer. The model
+    reads all tokens but the last, so block_size + 1 fit. If there are more, we truncate the inputs,
+    never an answer; if that is not enough, ids and mask are None."""
+    # tokenize
+    parts = []
+    for text, kind in pieces:
+        ids = tokenizer.encode(text)
+        parts.append((ids + [tokenizer.eos_id] if kind == "answer" else ids, kind))
+
+    # truncate, but leave one token, so that the header before it keeps its sense
+    excess = len(tokenizer.prefix) + sum(len(part) for part, _ in parts) - (block_size + 1)
+    truncated = excess > 0
+    for wanted in truncatable:
+        for part, kind in parts:
+            if kind == wanted and excess > 0:
+                n_cut = min(excess, max(len(part) - 1, 0))
+                del part[len(part) - n_cut :]
+                excess -= n_cut
     if excess > 0:
         return None, None, True
-    ids = [token for part, _ in parts for token in part]
-    mask = [int(kind == "answer") for part, kind in parts for _ in part]
-    return ids, mask, shortened
+
+    # one list of ids, one of the mask
+    ids = list(tokenizer.prefix)
+    mask = [0] * len(ids)
+    for part, kind in parts:
+        ids += part
+        mask += [int(kind == "answer")] * len(part)
+    return ids, mask, truncated
 
 
-def shift(ids, mask):
-    """The one place where targets are shifted: position t learns to predict token t + 1.
+def shift(ids: list[int], mask: list[int]) -> tuple[list[int], list[int]]:
+    """Shift targets by one: position t learns to predict token t + 1. This happens only here.
 
     [5, 6, 7, 8], [0, 0, 1, 1] -> inputs [5, 6, 7], targets [IGNORE, 7, 8]"""
-    return ids[:-1], [token if supervised else IGNORE for token, supervised in zip(ids[1:], mask[1:])]
+    targets = [token if supervised else IGNORE for token, supervised in zip(ids[1:], mask[1:])]
+    return ids[:-1], targets
 
 
-def prepare(rows, tokenizer, template, block_size):
-    """Rows -> (examples, shortened rows, rows that do not fit). An example is (ids, mask).
+def prepare(rows: Iterable[Row], tokenizer, template: str, block_size: int):
+    """Tokenize rows. Returns (examples, truncated rows, rows that don't fit).
 
-    What the mask lets through is checked for every row: it must be the answers, each with its eos, and nothing else."""
-    examples, shortened, too_long = [], [], []
+    An example is (ids, mask). We check of every row that the mask lets through its answers, each
+    with its eos, and nothing else."""
+    examples, truncated, too_long = [], [], []
     for row in rows:
-        ids, mask, cut = encode(render(row.turns, template, row.system), tokenizer, block_size)
+        ids, mask, was_cut = encode(render(row.turns, template, row.system), tokenizer, block_size)
         if ids is None:
             too_long.append(row)
             continue
         supervised = [token for token in shift(ids, mask)[1] if token != IGNORE]
-        answers = [tokenizer.encode(turn.output) + [tokenizer.eos_id] for turn in row.turns]
-        assert supervised == sum(answers, []), f"{row.where}: the mask lets through something else than the answer"
+        answers = []
+        for turn in row.turns:
+            answers += tokenizer.encode(turn.output) + [tokenizer.eos_id]
+        assert supervised == answers, f"{row.source}: the mask is not exactly the answers"
         examples.append((ids, mask))
-        shortened += [row] * cut
-    return examples, shortened, too_long
+        if was_cut:
+            truncated.append(row)
+    return examples, truncated, too_long
 
 
-# ----------------------------------------------------------------------------------------------------------------
-# Byte pairs. Text is first cut into words (a word keeps the space before it), so no token spans two words.
+# --------------------------------------------------------------------------------------------------
+# Byte pairs. Text is first cut into words (a word keeps the space before it); no token spans two.
 
+# letters | digits | other signs | white space; 32 at most, or text without spaces is one long word
 WORD = r" ?[^\W\d_]{1,32}| ?\d{1,32}| ?(?:[^\s\w]|_){1,32}|\s{1,32}(?!\S)|\s{1,32}"
-# letters | digits | other signs | white space: 32 at most, since text without spaces would be one long word
 EOS = "<|endoftext|>"  # end of sequence: after every answer, and after every document of the corpus
 
 
-def train_bpe(text, vocab_size):
-    """Byte-pair encoding (Sennrich et al. 2016; on bytes: GPT-2) -> list of tokens as bytes, ids in order of merging.
+def train_bpe(text: str, vocab_size: int) -> list[bytes]:
+    """Learn byte-pair tokens (Sennrich et al. 2016; on bytes: GPT-2), in the order of their ids.
 
-    Start from the 256 bytes; again and again merge the most frequent pair of neighbours into a new token. Words are
-    counted once, and only those that hold the merged pair are touched. Ties go to the smaller pair of ids."""
-    words = Counter(word[0] for word in re.finditer(WORD, text))
+    Start from the 256 bytes. Then, again and again, merge the most frequent pair of neighbors into
+    a new token. Words are counted once, and only words with the merged pair are touched. Ties go to
+    the smaller pair of ids."""
+    # words as lists of ids, and how often each occurs
+    words = Counter(match[0] for match in re.finditer(WORD, text))
     counts = list(words.values())
-    parts = [list(word.encode()) for word in words]  # every word as a list of token ids
-    pairs = Counter()  # (id, id) -> how often it stands in the text
-    where = defaultdict(set)  # (id, id) -> the words that hold it
+    parts = [list(word.encode()) for word in words]
+
+    # pairs of neighbors: how often they occur, and in which words
+    pairs = Counter()  # (id, id) -> count
+    words_with = defaultdict(set)  # (id, id) -> indices of words
     for w, part in enumerate(parts):
         for pair in zip(part, part[1:]):
             pairs[pair] += counts[w]
-            where[pair].add(w)
-    heap = [(-count, pair) for pair, count in pairs.items()]
-    heapq.heapify(heap)
+            words_with[pair].add(w)
 
     tokens = [bytes([byte]) for byte in range(256)]
-    while len(tokens) < vocab_size - 1 and heap:  # one id is kept for the eos
-        count, pair = heapq.heappop(heap)
-        if count == 0 or -count != pairs[pair]:  # the pair became rarer since it was put here
-            if pairs[pair]:
-                heapq.heappush(heap, (-pairs[pair], pair))
-            continue
-        new = len(tokens)
-        tokens.append(tokens[pair[0]] + tokens[pair[1]])
-        grown = set()
-        for w in where.pop(pair):
-            for neighbours, change in merge(parts[w], pair, new):
-                pairs[neighbours] += change * counts[w]
+    while len(tokens) < vocab_size - 1 and pairs:  # one id is left for the eos
+        # mint a new token
+        most = max(pairs.values())
+        best = min(pair for pair, count in pairs.items() if count == most)
+        new_id = len(tokens)
+        tokens.append(tokens[best[0]] + tokens[best[1]])
+
+        # update the counts of the pairs that go and come
+        for w in words_with.pop(best):
+            for pair, change in merge(parts[w], best, new_id):
+                pairs[pair] += change * counts[w]
                 if change > 0:
-                    where[neighbours].add(w)
-                    grown.add(neighbours)
-        for fresh in grown:
-            heapq.heappush(heap, (-pairs[fresh], fresh))
+                    words_with[pair].add(w)
+                if pairs[pair] == 0:
+                    del pairs[pair]
     return tokens
 
 
-def merge(ids, pair, new):
-    """Replace every `pair` by `new` in place, [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9], and yield what that changes: a
-    pair of neighbours that goes (-1) or comes (1)."""
+def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> Iterator:
+    """Replace every `pair` by `new_id` in place: [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9].
+
+    Yields each pair of neighbors that this removes, with -1, and each that it adds, with 1."""
     i = 0
     while i < len(ids) - 1:
         if (ids[i], ids[i + 1]) == pair:
-            old = ids[max(i - 1, 0) : i + 3]  # the pair and the token on either side
-            ids[i : i + 2] = [new]
-            around = ids[max(i - 1, 0) : i + 2]
-            yield from ((neighbours, -1) for neighbours in zip(old, old[1:]))
-            yield from ((neighbours, 1) for neighbours in zip(around, around[1:]))
+            before = ids[max(i - 1, 0) : i + 3]  # the pair, and the token on either side
+            ids[i : i + 2] = [new_id]
+            after = ids[max(i - 1, 0) : i + 2]
+            yield from ((neighbors, -1) for neighbors in zip(before, before[1:]))
+            yield from ((neighbors, 1) for neighbors in zip(after, after[1:]))
         i += 1
 
 
 class Tokenizer:
-    """Byte-pair tokens, run by tiktoken. `eos_id` is the id of the end-of-sequence token; no text is encoded to it."""
+    """Byte-pair tokens, run by tiktoken. No text is ever encoded to `eos_id`."""
 
-    def __init__(self, tokens, pattern=WORD):
-        self.tokens, self.pattern = tokens, pattern
+    prefix = ()  # ids at the beginning of every prompt; some models have a token for that
+
+    def __init__(self, tokens: list[bytes], pattern: str = WORD):
+        self.tokens = tokens
+        self.pattern = pattern
         self.eos_id = len(tokens)
+        self.start_id = self.eos_id  # a document begins after an eos
         self.vocab_size = len(tokens) + 1
         ranks = {token: i for i, token in enumerate(tokens)}
-        self._bpe = tiktoken.Encoding("bpe", pat_str=pattern, mergeable_ranks=ranks, special_tokens={EOS: self.eos_id})
+        self._bpe = tiktoken.Encoding(
+            "bpe", pat_str=pattern, mergeable_ranks=ranks, special_tokens={EOS: self.eos_id}
+        )
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         return self._bpe.encode_ordinary(text)
 
-    def decode(self, ids):
-        """Bytes that are not UTF-8 become U+FFFD."""
+    def decode(self, ids: list[int]) -> str:
+        """Decode ids. Bytes that are not UTF-8 become U+FFFD."""
         return self._bpe.decode(ids)
 
-    def token_bytes(self, token):
-        """The bytes of one token; some are only a part of a character."""
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of one token; some are only a part of a character."""
         return self._bpe.decode_single_token_bytes(token)
 
-    def state(self):
-        """For a checkpoint: plain strings only."""
-        return {"pattern": self.pattern, "tokens": [token.decode("latin-1") for token in self.tokens]}
+    def state(self) -> dict:
+        """Return plain strings for a checkpoint."""
+        tokens = [token.decode("latin-1") for token in self.tokens]
+        return {"pattern": self.pattern, "tokens": tokens}
 
     @classmethod
-    def from_state(cls, state):
+    def from_state(cls, state: dict) -> "Tokenizer":
         return cls([token.encode("latin-1") for token in state["tokens"]], state["pattern"])
 
 
-# ----------------------------------------------------------------------------------------------------------------
-# Batches. All are functions of (data, seed, step), so a run can be resumed anywhere.
+# --------------------------------------------------------------------------------------------------
+# Batches. Each is a function of (data, seed, step), so a run can be resumed anywhere.
 
 
-def encode_corpus(tokenizer, documents):
-    """Documents -> one stream of ids, an eos after each document. (number of tokens,)"""
-    return torch.tensor([token for text in documents for token in tokenizer.encode(text) + [tokenizer.eos_id]])
+def encode_corpus(tokenizer, documents: Iterable[str]) -> torch.Tensor:
+    """Tokenize documents as one stream, with an eos after each. Returns (number of tokens,)."""
+    stream = []
+    for text in documents:
+        stream += tokenizer.encode(text) + [tokenizer.eos_id]
+    return torch.tensor(stream)
 
 
-def corpus_batch(stream, step, batch_size, seq_len):
-    """Inputs and targets, each (batch_size, seq_len). The stream is read in order: batch 0 is its beginning. Documents
-    may be cut at the edges of a sequence."""
-    sequences = (len(stream) - 1) // seq_len
-    first = (step * batch_size + np.arange(batch_size)) % sequences * seq_len
-    rows = stream[first[:, None] + np.arange(seq_len + 1)]  # (batch_size, seq_len + 1)
+def corpus_batch(stream, step: int, batch_size: int, seq_len: int):
+    """Cut batch `step` out of the stream. Returns inputs and targets, both (batch_size, seq_len).
+
+    The stream is read in order: batch 0 is its beginning. A sequence may begin or end in the middle
+    of a document."""
+    n_sequences = (len(stream) - 1) // seq_len
+    starts = (step * batch_size + np.arange(batch_size)) % n_sequences * seq_len
+    rows = stream[starts[:, None] + np.arange(seq_len + 1)]  # (batch_size, seq_len + 1)
     rows = torch.as_tensor(rows).long()
     return rows[:, :-1], rows[:, 1:]
 
 
-def collate(examples, pad, multiple=1):
-    """Examples -> inputs, targets, each (B, T). Padding stands on the right and is never supervised; T is rounded up."""
+def collate(examples, pad: int, multiple: int = 1):
+    """Pad examples on the right. Returns inputs and targets, both (B, T). Padding has no loss.
+
+    T is rounded up to a multiple, so that a CPU can use its compiled kernels again."""
     shifted = [shift(ids, mask) for ids, mask in examples]
     longest = max(len(inputs) for inputs, _ in shifted)
-    longest += -longest % multiple
-    inputs = torch.full((len(examples), longest), pad)
-    targets = torch.full((len(examples), longest), IGNORE)
+    T = -(-longest // multiple) * multiple
+    inputs = torch.full((len(examples), T), pad)
+    targets = torch.full((len(examples), T), IGNORE)
     for i, (x, y) in enumerate(shifted):
         inputs[i, : len(x)] = torch.tensor(x)
         targets[i, : len(y)] = torch.tensor(y)
     return inputs, targets
 
 
-def epoch_batches(examples, batch_size, seed):
-    """One epoch -> list of batches of examples. Rows of similar length go together, which saves padding. Which of them,
-    and the order of the batches, is drawn anew for every seed."""
+def epoch_batches(examples: list, batch_size: int, seed: int) -> list[list]:
+    """Shuffle one epoch into batches; deterministic for a given seed.
+
+    Rows of similar length go together, which saves padding."""
     rng = random.Random(seed)
     order = rng.sample(examples, len(examples))
-    pool = 8 * batch_size
+    pool_size = 8 * batch_size  # rows that are sorted by length together
     batches = []
-    for start in range(0, len(order), pool):
-        rows = sorted(order[start : start + pool], key=lambda example: len(example[0]))
-        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    for start in range(0, len(order), pool_size):
+        pool = sorted(order[start : start + pool_size], key=lambda example: len(example[0]))
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
     rng.shuffle(batches)
     return batches
 
 
 if __name__ == "__main__":
-    from common.audit import main
-
-    raise SystemExit(main())
+    runpy.run_module("extras.audit", run_name="__main__")  # short for `python -m extras.audit`

@@ -1,246 +1,264 @@
-"""Sampling, and what one does with a trained model: ask it, compare it with its base, score it, chat with it.
+"""Ask a trained model: sampling, side-by-side comparison, chat.
 
-What it is: decoding with a key/value cache, in batches of prompts of any length.
-What it is not: it trains nothing.
+The one idea is the comparison in `three_models()`: the base with the raw prompt, the base with the
+template (the control: a template alone doesn't make an assistant), and the tuned model. All three
+get the same questions and the same sampler.
 
-The one idea is the comparison, `three_models()` below: the base with the raw prompt, the base with the template (the
-control: the template alone does not make an assistant), and the tuned model; same sampler, same questions.
+    python generate.py "What is the capital of France?"     base and tuned, side by side
+    python generate.py                                      chat (/help lists the commands)
 
-    python generate.py "What is the capital of France?"     base and tuned side by side
-    python generate.py                                      chat (/help tells the commands)
-    python generate.py --eval                               the held-out table of out/tuned.pt
-    python generate.py --save answers.json                  answers as JSON, for a judge
-    python generate.py --judge A.pt B.pt --data rows.jsonl  two models blind, side by side: which answer is better?
-    python generate.py --export folder                      a model of GPT-2's shape for the transformers library
+Other commands: python -m extras.evaluate, extras.page, extras.judge; each has --help.
 """
 
 import codecs
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
-from data import Row, Tokenizer, Turn, UserError, encode, get_template, render
-from common import flags, table
-from common.checkpoint import load_model
-from common.cli import program
-from model import KVCache, merge_lora
+from common import chat, flags, table
+from common.checkpoint import base_path, fingerprint, load_model, must_match
+from common.cli import UserError, cli_main
+from data import Row, Turn, encode, render
+from model import KVCache, enable_lora
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Sampling.
+
+GREEDY_BELOW = 1e-6  # a temperature below this is 0
 
 
 @dataclass
 class Sampling:
-    temperature: float = 0.0  # 0 takes the most probable token; 1 samples from the model's own probabilities
-    top_k: int = 0  # sample among the k most probable tokens; 0 for all
-    top_p: float = 1.0  # sample among the most probable tokens that together have this probability
+    temperature: float = 0.0  # 0: always the most probable token; 1: the model's own probabilities
+    top_k: int = 0  # sample among the k most probable tokens; 0: among all
+    top_p: float = 1.0  # sample among the most probable tokens with this total probability
     max_new_tokens: int = 48
     seed: int = 0
 
 
-def sample_next(logits, sampling, generator):
-    """Logits (B, V) -> next ids (B,)."""
-    if sampling.temperature == 0:
+def sample_next(logits: torch.Tensor, sampling: Sampling, generator) -> torch.Tensor:
+    """Choose the next ids (B,) from logits (B, V)."""
+    if sampling.temperature < GREEDY_BELOW:
         return logits.argmax(-1)
-    logits, order = (logits / sampling.temperature).sort(-1, descending=True)  # (B, V) each
-    probabilities = logits.softmax(-1)
+    scaled = logits / sampling.temperature
+    scaled, order = scaled.sort(dim=-1, descending=True, stable=True)  # (B, V) each
+    p = scaled.softmax(-1)
     if sampling.top_k:
-        probabilities[:, sampling.top_k :] = 0
-    before = probabilities.cumsum(-1) - probabilities  # what the more probable tokens have together
-    probabilities[before > sampling.top_p] = 0
-    chosen = torch.multinomial(probabilities, 1, generator=generator)  # (B, 1)
-    return order.gather(-1, chosen)[:, 0]
+        p[:, sampling.top_k :] = 0
+    p_before = p.cumsum(-1) - p  # total probability of the more probable tokens
+    p[p_before > sampling.top_p] = 0
+    rank = torch.multinomial(p, 1, generator=generator)  # (B, 1)
+    return order.gather(-1, rank)[:, 0]
 
 
 @torch.inference_mode()
-def stream_ids(model, prompts, eos_id, sampling, choose=sample_next):
-    """Yields the next id of every prompt, (B,), again and again, until all have ended or the context is full.
+def stream_ids(model, prompts, eos_id, sampling, choose=sample_next) -> Iterator[torch.Tensor]:
+    """Yield the next id of every prompt, (B,), until all have ended or the context is full.
 
-    Prompts are lists of ids. They are padded on the left, so that all continue at the same position; the padding is
-    hidden by the mask, and positions start at each prompt's first token."""
+    Prompts are lists of ids. We pad them on the left, so that all continue at the same slot of the
+    cache. The mask hides the padding, and positions count from each prompt's first token."""
     model.eval()
-    B, longest, limit = len(prompts), max(map(len, prompts)), model.config.block_size
-    assert 0 < longest <= limit, f"a prompt of {longest} tokens does not fit in {limit}"
-    device = model.device()
+    device, limit = model.device(), model.config.block_size
+    B, longest = len(prompts), max(map(len, prompts))
+    assert 0 < longest <= limit, f"a prompt of {longest} tokens doesn't fit in {limit}"
+
+    # pad on the left
     ids = torch.full((B, longest), eos_id)
     for row, prompt in zip(ids, prompts):
         row[longest - len(prompt) :] = torch.tensor(prompt)
     ids = ids.to(device)
     padding = torch.tensor([[longest - len(prompt)] for prompt in prompts], device=device)  # (B, 1)
-    rows = torch.arange(B, device=device)  # those that are still computed
-    size = min(longest + sampling.max_new_tokens, limit + padding.max().item())
-    at = torch.arange(size, device=device)
-    positions = (at - padding).clamp(0, limit - 1)  # (B, size); a row that is full does not stop the others
-    mask = (at >= padding)[:, None] & (at <= at[:, None])  # (B, size, size): not padding, nothing later
-    mask |= torch.eye(size, dtype=torch.bool, device=device)  # padding sees itself: a row of nothing would be NaN
-    cache = KVCache(model, B, size)
+    has_padding = bool(padding.any())
+
+    # positions, and who may look at whom, for all slots that will ever be used
+    total_len = min(longest + sampling.max_new_tokens, limit + int(padding.max()))
+    slots = torch.arange(total_len, device=device)
+    positions = (slots - padding).clamp(0, limit - 1)  # (B, total_len)
+    mask = (slots >= padding)[:, None] & (slots <= slots[:, None])  # (B, total_len, total_len)
+    mask |= torch.eye(total_len, dtype=torch.bool, device=device)  # else padding's softmax is NaN
+
+    cache = KVCache(model, B, total_len)
     generator = torch.Generator(device).manual_seed(sampling.seed)
     done = torch.zeros(B, dtype=torch.bool, device=device)
-    start, stop = 0, longest  # the positions that the model reads next
+    active = torch.arange(B, device=device)  # rows that are still computed
+    start, stop = 0, longest  # the slots that the model reads next
     while True:
-        step_mask = mask[:, None, start:stop, :stop]  # (rows, 1, T, S)
-        logits = model(ids, None, positions[:, start:stop], step_mask, cache, last=True)  # (rows, V)
-        if len(rows) < B:
-            logits = logits.new_zeros(B, logits.shape[1]).index_copy(0, rows, logits)  # (B, V)
-        chosen = choose(logits, sampling, generator)  # (B,)
-        done |= (chosen == eos_id) | (stop - padding[:, 0] >= limit)
-        yield chosen
-        if stop == size or done.all():
+        # one step of the model; a single new token without padding before it needs no mask
+        step_mask = None
+        if has_padding or start == 0:
+            step_mask = mask[:, None, start:stop, :stop]  # (rows, 1, T, S)
+        step_positions = positions[:, start:stop]  # (rows, T)
+        logits = model(ids, None, step_positions, step_mask, cache, last_only=True)  # (rows, V)
+        if len(active) < B:
+            logits = logits.new_zeros(B, logits.shape[1]).index_copy(0, active, logits)  # (B, V)
+
+        # choose
+        next_ids = choose(logits, sampling, generator)  # (B,)
+        done |= (next_ids == eos_id) | (stop - padding[:, 0] >= limit)
+        yield next_ids
+        n_going_on = B - int(done.sum())
+        if stop == total_len or n_going_on == 0:
             return
+
+        # once more than half of the rows have ended, drop them
         start, stop = stop, stop + 1
-        going = ~done[rows]
-        if 2 * going.sum() < len(rows):  # more than half have ended: they are computed no longer
-            cache.keep(going)
-            rows, positions, mask = rows[going], positions[going], mask[going]
-        ids = chosen[rows, None]  # (rows, 1)
+        if 2 * n_going_on < len(active):
+            going_on = ~done[active]
+            cache.keep(going_on)
+            active, positions, mask = active[going_on], positions[going_on], mask[going_on]
+        ids = next_ids[active, None]  # (rows, 1)
 
 
-def generate(model, prompts, eos_id, sampling, choose=sample_next):
-    """For every prompt: (ids of the answer without the eos, whether it stopped by itself)."""
+def generate(model, prompts, eos_id, sampling, choose=sample_next) -> list[tuple[list[int], bool]]:
+    """Answer every prompt. Returns (ids without the eos, whether it stopped by itself) of each."""
     steps = []
-    for chosen in stream_ids(model, prompts, eos_id, sampling, choose):
-        steps.append(chosen)
+    for next_ids in stream_ids(model, prompts, eos_id, sampling, choose):
+        steps.append(next_ids)
         if len(steps) == sampling.max_new_tokens:
             break
     answers = []
     for prompt, ids in zip(prompts, torch.stack(steps, 1).tolist()):
-        ids = ids[: model.config.block_size - len(prompt) + 1]  # what comes after its own context is full is no answer
-        answers.append((ids[: ids.index(eos_id)], True) if eos_id in ids else (ids, False))
+        # drop tokens that were sampled after this row ran out of context
+        ids = ids[: model.config.block_size - len(prompt) + 1]
+        stopped = eos_id in ids
+        answers.append((ids[: ids.index(eos_id)] if stopped else ids, stopped))
     return answers
 
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # A model that can be asked.
+
+BATCH_TOKENS = 8192  # prompts and answers that are computed at once
+MIN_ANSWER = 16  # positions that a prompt must leave free
 
 
 @dataclass
 class Assistant:
-    """A model with its tokenizer and template. `template` None: it is given raw text, to continue."""
+    """A model with its tokenizer and template. Without a template it continues raw text."""
 
-    model: object
-    tokenizer: Tokenizer
+    model: torch.nn.Module
+    tokenizer: object
     template: str | None
-    trained_on: dict | None = None  # what its checkpoint says of that
+    trained_on: dict | None = None  # from its checkpoint
+    lora: bool = True  # False: ask the base below the model's LoRA adapter
 
-    def prompt(self, turns, system=""):
-        """A conversation whose last turn is the question -> ids: as in training, up to where the answer begins.
+    def prompt(self, turns, system: str = "") -> list[int]:
+        """Encode a conversation up to where the answer to its last turn begins, as in training.
 
-        What does not fit loses the oldest turns first, then the ends of the input, the instruction, the system text."""
+        If it's too long, we drop the oldest turns, then truncate the input, the instruction and the
+        system prompt."""
         block_size = self.model.config.block_size
-        limit = block_size - min(16, block_size // 4)  # leave some room for an answer
+        limit = block_size - min(MIN_ANSWER, block_size // 4)
         question = turns[-1]._replace(output=None)
         if self.template is None:
             text = " ".join(filter(None, (system, question.instruction, question.input)))
-            return [self.tokenizer.eos_id] + self.tokenizer.encode(text)[-limit:]  # a document begins after an eos
-        ids, may_shorten = None, ("input", "instruction", "system")
-        for first in reversed(range(len(turns))):  # the question, then with more and more of the turns before it
+            return [self.tokenizer.start_id, *self.tokenizer.encode(text)[-limit:]]
+
+        # the question alone, then with more and more of the turns before it
+        ids, truncatable = None, ("input", "instruction", "system")
+        for first in reversed(range(len(turns))):
             pieces = render([*turns[first:-1], question], self.template, system)
-            longer, _, _ = encode(pieces, self.tokenizer, limit - 1, may_shorten)
+            longer, _, _ = encode(pieces, self.tokenizer, limit - 1, truncatable)
             if longer is None:
                 break
-            ids, may_shorten = longer, ()
+            ids, truncatable = longer, ()
         if ids is None:
-            raise UserError(f"template {self.template}: does not fit in {limit} tokens. Tune with another --template.")
+            remedy = "Tune with another --template."
+            raise UserError(f"template {self.template}: doesn't fit in {limit} tokens. {remedy}")
         return ids
 
-    def answers(self, rows, sampling, batch_tokens=8192):
-        """The first question of every row -> [(text, stopped by itself)]. Prompts of similar length go together, as many
-        as have `batch_tokens` tokens with their answers."""
-        prompts = [self.prompt(row.turns[:1], row.system) for row in rows]
-        order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
-        out = [None] * len(rows)
-        while order:
-            n = max(1, batch_tokens // (len(prompts[order[-1]]) + sampling.max_new_tokens))
-            batch, order = order[-n:], order[:-n]  # the longest that are left
-            found = self.generate([rows[i] for i in batch], [prompts[i] for i in batch], sampling)
-            for i, (ids, stopped) in zip(batch, found):
-                out[i] = (self.tokenizer.decode(ids), stopped)
-        return out
+    def ask(self, turn: Turn, system: str = "", **options) -> tuple[str, bool]:
+        """Answer one turn. Returns (text, stopped by itself). Options are those of Sampling."""
+        return self.answers([Row((turn,), system=system)], Sampling(**options))[0]
 
-    def generate(self, rows, prompts, sampling):
+    def answers(self, rows, sampling: Sampling) -> list[tuple[str, bool]]:
+        """Answer the last turn of every row. Returns (text, stopped by itself) of each."""
+        prompts = [self.prompt(row.turns, row.system) for row in rows]
+        answers = [None] * len(rows)
+        order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
+        while order:
+            # a batch of the longest prompts that are left
+            row_tokens = len(prompts[order[-1]]) + sampling.max_new_tokens
+            n = max(1, BATCH_TOKENS // row_tokens)
+            batch, order = order[-n:], order[:-n]
+            outputs = self.complete([rows[i] for i in batch], [prompts[i] for i in batch], sampling)
+            for i, (ids, stopped) in zip(batch, outputs):
+                answers[i] = (self.tokenizer.decode(ids), stopped)
+        return answers
+
+    def complete(self, rows, prompts, sampling: Sampling):
+        """Generate from prompts, lists of ids. A subclass may look at their rows, too."""
+        self.set_lora()
         return generate(self.model, prompts, self.tokenizer.eos_id, sampling)
 
-    def stream(self, turns, sampling, system="", choose=sample_next):
-        """Yields the answer to the last turn in pieces of text, never half a character."""
-        decoder, eos_id = codecs.getincrementaldecoder("utf-8")(errors="replace"), self.tokenizer.eos_id
+    def stream(self, turns, sampling: Sampling, system: str = "") -> Iterator[tuple[str, float]]:
+        """Yield the answer to the last turn as (text, log-probability), token by token.
+
+        A text is never half a character."""
+        self.set_lora()
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        eos_id = self.tokenizer.eos_id
+        log_p = 0.0
+
+        def choose(logits, sampling, generator):
+            nonlocal log_p
+            next_ids = sample_next(logits, sampling, generator)  # (1,)
+            log_p = logits.log_softmax(-1)[0, next_ids.item()].item()
+            return next_ids
+
         prompt = self.prompt(turns, system)
-        for n, chosen in enumerate(stream_ids(self.model, [prompt], eos_id, sampling, choose)):
-            if chosen.item() == eos_id or n == sampling.max_new_tokens:
+        for n, next_ids in enumerate(stream_ids(self.model, [prompt], eos_id, sampling, choose)):
+            if next_ids.item() == eos_id or n == sampling.max_new_tokens:
                 break
-            yield decoder.decode(self.tokenizer.token_bytes(chosen.item()))
-        yield decoder.decode(b"", final=True)
+            yield decoder.decode(self.tokenizer.token_bytes(next_ids.item())), log_p
+        yield decoder.decode(b"", final=True), log_p
+
+    def set_lora(self) -> None:
+        """Switch the model's adapter on or off, if it has one."""
+        if self.model.lora:
+            enable_lora(self.model, self.lora)
 
 
-def load_assistant(path, device="cpu"):
-    """A checkpoint's path -> Assistant with the template it was tuned with. An adapter finds its base beside it."""
+def load_assistant(path) -> Assistant:
+    """Load a checkpoint with the template it was tuned with. An adapter finds its base."""
     model, tokenizer, content = load_model(path)
-    return Assistant(model.to(device), tokenizer, content["template"], content["trained_on"])
+    return Assistant(model, tokenizer, content["template"], content["trained_on"])
 
 
-def three_models(base, tuned):
-    """Two Assistants -> the three to compare. The middle one is the control."""
-    return {
-        "base_raw": Assistant(base.model, base.tokenizer, None),
-        "base_template": Assistant(base.model, base.tokenizer, tuned.template),
-        "tuned": tuned,
-    }
+def load_three(path) -> dict[str, Assistant]:
+    """Load a tuned model, and its base. Returns the three to compare."""
+    model, tokenizer, content = load_model(path)
+    tuned = Assistant(model, tokenizer, content["template"], content["trained_on"])
+    if model.lora:  # the base is below the adapter
+        return three_models(replace(tuned, template=None, lora=False), tuned)
+    base = load_assistant(base_path(path, content))
+    message = f"{path}: was tuned from another base than {base_path(path, content)}. Tune it again."
+    must_match(content["fingerprint"], fingerprint(base.model), message)
+    return three_models(base, tuned)
 
 
-# ----------------------------------------------------------------------------------------------------------------
-# Command line.
+def three_models(base: Assistant, tuned: Assistant) -> dict[str, Assistant]:
+    """Return the three to compare. The middle one is the control."""
+    base_template = Assistant(base.model, base.tokenizer, tuned.template, lora=base.lora)
+    return {"base_raw": base, "base_template": base_template, "tuned": tuned}
 
 
-@program
+# --------------------------------------------------------------------------------------------------
+# The command line.
+
+
+@cli_main
 def main(argv=None):
-    args = flags.generate(argv, __doc__)
-    sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new, args.seed)
-    splits = None
-    if args.data:
-        from extras.datasets import load_rows
-
-        splits = {Path(args.data).name: load_rows(args.data)[0]}
-    if args.export:
-        from extras.gpt2 import export_gpt2
-
-        model = load_assistant(args.tuned).model
-        merge_lora(model)
-        export_gpt2(model, args.export)
-        print(f"{args.export}: config.json and model.safetensors, for GPT2LMHeadModel.from_pretrained")
-        return
-    if args.judge:
-        from extras import judge
-
-        ask = judge.ask_command(args.judge_command) if args.judge_command else judge.ask_person
-        assistants, (rows,) = [load_assistant(path) for path in args.judge], splits.values()
-        judge.judge(assistants, args.judge, rows, sampling, ask, args.verdicts, args.seed)
-        return
-    models = three_models(load_assistant(args.base), load_assistant(args.tuned))
-    tuned = models["tuned"]
-    if args.template_at_inference:
-        get_template(args.template_at_inference)
-        tuned.template = args.template_at_inference
-    if args.save:
-        from extras.judge import save_answers
-
-        rows = sum((splits or table.world_splits(tuned.trained_on)).values(), [])
-        save_answers(args.save, tuned, args.tuned, rows, sampling)
-    elif args.page:
-        from common import page
-
-        page.of_checkpoints(args.page, models, splits, args.tuned)
-    elif args.eval:
-        from extras import rules
-
-        splits = splits or table.world_splits(tuned.trained_on)
-        table.print_table(table.score_models(rules.with_rules(models), splits, sampling)[0])
-    elif args.question:
-        table.side_by_side(models, [Row((Turn(args.question, args.input),))], sampling)
+    args = flags.parse_generate(argv, __doc__)
+    sampling = Sampling(args.temperature, args.top_k, args.top_p, args.max_new_tokens, args.seed)
+    models = load_three(args.tuned)
+    if args.question:
+        row = Row((Turn(args.question, args.input),))
+        table.print_side_by_side(models, [row], sampling)
     else:
-        from extras.chat import chat
-
-        chat(models, sampling)
+        chat.chat(models, sampling)
 
 
 if __name__ == "__main__":

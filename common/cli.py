@@ -1,49 +1,62 @@
-"""The edge of a program: what it adds is an end in one line instead of a traceback, and text that any terminal can show.
-
-You can skip this: it changes nothing that is computed or written to a file.
-"""
+"""The edge of every program: a mistake ends in one line instead of a traceback, and text that any
+terminal can show."""
 
 import functools
 import os
 import re
 import sys
-
-from data import UserError
-
-
-def visible(text):
-    """Control characters, which would steer the terminal, as escapes that can be read: ESC -> \\x1b."""
-    return re.sub(r"[^\n\t -~\xa0-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]", lambda sign: ascii(sign[0])[1:-1], text)
+from collections.abc import Callable
 
 
-def program(main):
-    """Wraps a main(argv) -> its exit status: 0, or what it returns; 2 after a mistake, 130 after Ctrl-C, 1 where nobody
-    reads on. Letters that the screen lacks become question marks; a closed screen or keyboard is an empty one."""
+class UserError(Exception):
+    """A mistake that the user can correct. The message is one line: what, where, and what to do."""
+
+
+def escape_control_chars(text: str) -> str:
+    r"""Show control characters, which would steer the terminal, as escapes: ESC becomes \x1b."""
+    control = r"[^\n\t -~\xa0-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"
+    return re.sub(control, lambda match: ascii(match[0])[1:-1], text)
+
+
+def open_closed_streams() -> None:
+    """Replace closed standard streams by an empty file; unencodable characters become "?"."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name) or open(os.devnull, mode)
+        setattr(sys, name, stream)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def cli_main(main: Callable) -> Callable:
+    """Decorate main(argv) so that it returns an exit status.
+
+    0 or what main returns; 2 after a mistake of the user, 130 after Ctrl-C, 1 on a broken pipe."""
 
     @functools.wraps(main)
     def run(argv=None):
-        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-            setattr(sys, name, getattr(sys, name) or open(os.devnull, mode))
-            if hasattr(getattr(sys, name), "reconfigure"):
-                getattr(sys, name).reconfigure(errors="replace")
+        open_closed_streams()
         try:
             status = main(argv) or 0
             sys.stdout.flush()
             return status
         except KeyboardInterrupt:
-            said, status = "stopped.", 130
+            status, message = 130, "stopped."
+        except UserError as error:
+            status, message = 2, str(error)
         except OSError as error:
-            sys.stdout = open(os.devnull, "w")  # Python would try once more to write to the old one
+            sys.stdout = open(os.devnull, "w")  # Python would try to flush the old one at exit
             if isinstance(error, BrokenPipeError):
                 return 1
             place = error.filename or "the screen or a file"
-            said, status = f"{place}: {error.strerror or error}. Free some space or choose another place.", 2
-        except (UserError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "alloc" not in str(error):  # torch's way to say that memory is short
+            reason = error.strerror or error
+            status, message = 2, f"{place}: {reason}. Free some space or choose another path."
+        except (MemoryError, RuntimeError) as error:
+            # PyTorch reports failed allocations as a RuntimeError.
+            if isinstance(error, RuntimeError) and "alloc" not in str(error):
                 raise
-            short = "not enough memory. Choose a smaller model, --micro-batch or file."
-            said, status = str(error) if isinstance(error, UserError) else short, 2
-        print("error:", visible(" ".join(said.split())), file=sys.stderr)
+            remedy = "Choose a smaller model, --micro-batch or file."
+            status, message = 2, f"not enough memory. {remedy}"
+        print("error:", escape_control_chars(" ".join(message.split())), file=sys.stderr)
         return status
 
     return run

@@ -1,146 +1,193 @@
-"""The flags of train_sft.py and generate.py: what it adds is their defaults, ranges and help texts, in one place.
-
-You can skip this, or read it with --help: each flag is named once, here.
-"""
+"""The flags of train_sft.py and generate.py. All settings of a run are decided here, in
+`parse_train`, from the defaults, a preset, the base that is used again, and what you typed."""
 
 import argparse
 import contextlib
+from pathlib import Path
 
 import torch
 
 import world
-from data import UserError, get_template
+from common.checkpoint import inherit_config
+from common.cli import UserError
 from common.speed import supports_bf16
+from data import TEMPLATES
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
-QUICK = {"n_layer": 2, "n_embd": 64, "pretrain_steps": 60, "tune_epochs": 0.1, "replay": 0.0,
-         "out": "out/quick"}  # a look must not leave its base to the real run
-NEW_BASE = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "smear", "pretrain_steps", "pretrain_lr")
+QUICK = {
+    "n_layer": 2,
+    "n_embd": 64,
+    "pretrain_steps": 60,
+    "tune_epochs": 0.1,
+    "replay": 0.0,
+    "out": "out/quick",
+}
+NEW_BASE = (  # flags that only make sense if a base is pretrained
+    "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "smear", "pretrain_steps",
+    "pretrain_batch", "pretrain_lr", "corpus",
+)  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
+    """Reports mistakes as UserError."""
+
+    def __init__(self, about: str):
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=about, formatter_class=formatter, allow_abbrev=False)
+
     def error(self, message):
-        raise UserError(message)
+        raise UserError(f"{message}. --help lists all flags.")
 
+    def parse_given(self, argv) -> dict:
+        """Return only the flags that were typed."""
+        unset = argparse.Namespace(**{action.dest: None for action in self._actions})
+        values = vars(self.parse_args(argv, unset))
+        return {name: value for name, value in values.items() if value is not None}
 
-class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    pass
+    def defaults(self) -> dict:
+        return {a.dest: a.default for a in self._actions if a.dest != "help"}
 
 
 def number(low, high):
-    """The type of a flag: a number of low's type, from low to high."""
+    """Make the type of a flag: a number of low's type, from low to high."""
 
-    def parse(text):
-        with contextlib.suppress(ValueError):
-            if low <= (value := type(low)(text)) <= high:
+    def parse(text: str):
+        with contextlib.suppress(ValueError, OverflowError):
+            value = type(low)(text)
+            if low <= value <= high:
                 return value
         raise argparse.ArgumentTypeError(f"{text}: choose from {low} to {high}")
 
     return parse
 
 
-def task_names(text):
+def task_names(text: str) -> list[str]:
     for name in text.split(","):
         if name not in world.TASKS:
-            raise argparse.ArgumentTypeError(f"{name}: no such task. Known: {', '.join(world.TASKS)}")
+            known = ", ".join(world.TASKS)
+            raise argparse.ArgumentTypeError(f"{name}: no such task. Known: {known}")
+    if set(text.split(",")) >= set(world.TASKS):
+        raise argparse.ArgumentTypeError("every task is held out. Leave some to tune on")
     return text.split(",")
 
 
-def train_parser(about=""):
-    parser = Parser(description=about, formatter_class=Help)
+def train_parser(about: str = "") -> Parser:
+    parser = Parser(about)
+
     add = parser.add_argument_group("data and files").add_argument
-    add("--out", default="out", help="folder for checkpoints, the report and the log")
-    add("--corpus", metavar="FILE", help="pretrain on this text file instead of the built-in world")
-    add("--data", metavar="FILE", action="append", default=[], help="tune on these pairs, or a folder of world.py's; "
-        "FILE:0.3 is three of ten rows, FILE:1:500 at most 500 of a task; give it again, to mix")
-    add("--base", metavar="MODEL", help="gpt2, gpt2-medium, gpt2-large, gpt2-xl (fetched once), or such weights")
-    add("--template", default="alpaca", help="prompt format; extras/datasets.py has more of them")
-    add("--hold-out", metavar="TASKS", type=task_names, default=",".join(world.HELD_OUT), help="tasks never tuned on")
-    add("--fresh", action="store_true", help="pretrain again even if out/base.pt is there")
-    add("--resume", action="store_true", help="continue a run that was interrupted")
-    add("--save-every", type=number(1, 10**7), default=250, help=argparse.SUPPRESS)  # steps; for tests of --resume
+    add("--out", default=None, help="folder of the results (out)")
+    add("--corpus", metavar="FILE", help="pretrain on this text instead of the built-in world")
+    add("--data", metavar="FILE", action="append", default=[], help="tune on these pairs; "
+        "FILE:0.3 takes three of ten rows, FILE:1:500 at most 500 of a task; repeat it to mix")
+    add("--base", metavar="MODEL", help="gemma, a .gguf file, GPT-2's folder, or base.pt")
+    add("--template", default="alpaca", choices=TEMPLATES, help="prompt format (alpaca)")
+    add("--hold-out", metavar="TASKS", type=task_names, default=list(world.HELD_OUT),
+        help="tasks of the world that are never tuned on, separated by commas")
+    add("--fresh", action="store_true", default=False, help="pretrain again")
+    add("--resume", action="store_true", default=False, help="continue an interrupted run")
+    add("--save-every", type=number(1, 10**7), default=250, help=argparse.SUPPRESS)  # for tests
 
     add = parser.add_argument_group("machine").add_argument
-    add("--seed", type=number(0, 2**31), default=0, help="of the weights, the data and their order")
-    add("--device", default="auto", help="cpu, cuda, mps, or auto: the CPU, and with --base a GPU if there is one")
-    add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matrix products in training")
-    add("--quick", action="store_true", help="tiny settings for a look at everything in seconds, in out/quick")
+    add("--seed", type=number(0, 2**31), default=0, help="of weights, data and their order (0)")
+    add("--device", default="auto", help="cpu, cuda, mps, or auto: the CPU, but for --base a GPU")
+    add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of products")
+    add("--quick", action="store_true", default=False, help="tiny settings, in out/quick")
 
-    add = parser.add_argument_group("size of a new base model").add_argument
-    add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens")
-    add("--block-size", type=number(16, 8192), default=128, help="longest context in tokens")
-    add("--n-layer", type=number(1, 96), default=3, help="transformer blocks")
-    add("--n-head", type=number(1, 96), default=2, help="attention heads")
-    add("--n-embd", type=number(8, 8192), default=128, help="width of the residual stream")
-    add("--smear", type=number(0, 1), default=1, help="1: every token is shown the one before it; 0: not, as in GPT-2")
+    add = parser.add_argument_group("size of a new base").add_argument
+    add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens (2560)")
+    add("--block-size", type=number(16, 8192), default=128, help="longest context (128)")
+    add("--n-layer", type=number(1, 96), default=3, help="transformer blocks (3)")
+    add("--n-head", type=number(1, 96), default=2, help="attention heads (2)")
+    add("--n-embd", type=number(8, 8192), default=128, help="width (128)")
+    add("--smear", type=number(0, 1), default=1, help="1: token shift; 0: none, as in GPT-2 (1)")
 
     add = parser.add_argument_group("pretraining").add_argument
-    add("--pretrain-steps", type=number(1, 10**7), default=1000, help="optimizer steps")
-    add("--pretrain-batch", type=number(1, 4096), default=16, help="sequences in a batch")
-    add("--pretrain-lr", type=number(1e-8, 1), default=6e-3, help="peak learning rate; Muon's moves with it")
+    add("--pretrain-steps", type=number(1, 10**7), default=1000, help="optimizer steps (1000)")
+    add("--pretrain-batch", type=number(1, 4096), default=16, help="sequences in a batch (16)")
+    add("--pretrain-lr", type=number(1e-8, 1.0), default=6e-3, help="peak learning rate (0.006)")
 
     add = parser.add_argument_group("tuning").add_argument
-    add("--tune-epochs", type=number(0.001, 1000), default=1.0, help="how often every pair is seen")
-    add("--tune-batch", type=number(1, 4096), default=32, help="pairs in a batch")
-    add("--tune-lr", type=number(1e-8, 1), default=8e-4, help="peak learning rate")
-    add("--replay", type=number(0.0, 10.0), default=0.6, help="documents of the corpus among the pairs, for each pair")
-    add("--micro-batch", type=number(1, 4096), default=64, help="rows at once; fewer need less memory")
-    add("--pack", action="store_true", help="several pairs in a row instead of padding")
-    add("--recompute", action="store_true", help="gradient checkpointing: less memory, more time")
-    add("--lora", type=number(0, 1024), default=0, help="also tune an adapter of this rank")
-    add("--lora-lr", type=number(1e-8, 1), default=3e-3, help="peak learning rate of the adapter")
+    add("--tune-epochs", type=number(0.001, 1000.0), default=1.0, help="passes over the pairs (1)")
+    add("--tune-batch", type=number(1, 4096), default=32, help="pairs in a batch (32)")
+    add("--tune-lr", type=number(1e-8, 1.0), default=8e-4, help="peak learning rate (0.0008)")
+    add("--replay", type=number(0.0, 10.0), default=0.6, help="corpus documents per pair (0.6)")
+    add("--micro-batch", type=number(1, 4096), default=64, help="rows computed at once (64)")
+    add("--pack", action="store_true", default=False, help="pack pairs into rows, no padding")
+    add("--lora", type=number(0, 1024), default=0, help="also tune a LoRA adapter of this rank")
+    add("--lora-lr", type=number(1e-8, 1.0), default=3e-3, help="its peak learning rate (0.003)")
     return parser
 
 
-def train(argv=None, about=""):
-    """The flags as a namespace; `device` and `dtype` become ones that this machine has. `given`: what was typed."""
-    config, asked = vars(train_parser(about).parse_args(argv)), train_parser()
-    asked.set_defaults(**dict.fromkeys(config))
-    given = {name: value for name, value in vars(asked.parse_args(argv)).items() if value is not None}
-    config = argparse.Namespace(**config | (QUICK if "quick" in given else {}) | given, given=given)
-    get_template(config.template)
-    wrong = [name for name in NEW_BASE if config.base and name in config.given]
-    if wrong:
-        flag = wrong[0].replace("_", "-")
-        raise UserError(f"--{flag}: is of a new base, and --base {config.base} is none. Leave one of them out.")
-    if config.n_embd % (2 * config.n_head):
-        raise UserError(f"--n-embd {config.n_embd}: must be a multiple of {2 * config.n_head}, twice --n-head.")
-    if config.block_size % 16:
-        raise UserError(f"--block-size {config.block_size}: must be a multiple of 16.")
+def parse_train(argv=None, about: str = "") -> argparse.Namespace:
+    """Decide all settings. `given` has the flags that were typed."""
+    parser = train_parser(about)
+    given = parser.parse_given(argv)
+    preset = QUICK if "quick" in given else {}
+    settings = parser.defaults() | {"out": "out"} | preset | given
+    config = argparse.Namespace(**settings, given=given)
     config.seq_len = min(SEQ_LEN, config.block_size)
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    there = [*(["cuda"] if gpus else []), *(["mps"] if torch.backends.mps.is_available() else []), "cpu", *gpus]
-    if config.device == "auto":
-        config.device = there[0] if config.base else "cpu"  # how long a GPU takes for so small a model was not timed
-    if config.device not in there:
-        raise UserError(f"--device {config.device}: not on this machine. There is: {', '.join(there)}.")
+    check_flags(config)
+
+    # a base that is there already brings its own settings
+    config.base_file = str(Path(config.out) / "base.pt")
+    config.reuse_base = Path(config.base_file).exists() and not config.fresh
+    if config.reuse_base:
+        inherited = inherit_config(config.base_file, given)
+        vars(config).update({k: v for k, v in inherited.items() if k not in given})
+
+    # "auto" becomes what this machine has
+    config.device = choose_device(config)
     if config.dtype == "auto":
         config.dtype = "bfloat16" if supports_bf16(config.device) else "float32"
     return config
 
 
-def generate(argv=None, about=""):
-    parser = Parser(description=about, formatter_class=Help)
+def check_flags(config) -> None:
+    """Refuse flags that contradict each other."""
+    unused = [name for name in NEW_BASE if config.base and name in config.given]
+    if unused:
+        flag = unused[0].replace("_", "-")
+        raise UserError(f"--{flag}: has no effect with --base {config.base}. Leave one out.")
+    if config.resume and config.fresh:
+        raise UserError("--fresh: contradicts --resume. Leave one of them out.")
+    multiple = 2 * config.n_head
+    if config.n_embd % multiple:
+        reason = f"must be a multiple of {multiple}, 2 * --n-head"
+        raise UserError(f"--n-embd {config.n_embd}: {reason}.")
+    if config.block_size % 16:
+        raise UserError(f"--block-size {config.block_size}: must be a multiple of 16.")
+
+
+def choose_device(config) -> str:
+    """Return the device to use; "auto" is the CPU, but for a base from elsewhere a GPU."""
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    devices = ["cuda"] * bool(gpus) + ["mps"] * torch.backends.mps.is_available() + ["cpu", *gpus]
+    if config.device == "auto":
+        return devices[0] if config.base else "cpu"
+    if config.device not in devices:
+        known = ", ".join(devices)
+        raise UserError(f"--device {config.device}: not on this machine. There is: {known}.")
+    return config.device
+
+
+def generate_parser(about: str = "") -> Parser:
+    parser = Parser(about)
     add = parser.add_argument
-    add("question", nargs="?", help="ask this of the base and of the tuned model; without it: chat")
-    add("--input", default="", help="the text that the question is about (the ### Input: part)")
-    add("--tuned", default="out/tuned.pt", help="a tuned checkpoint or an adapter")
-    add("--base", default="out/base.pt", help="the base checkpoint to compare it with")
-    add("--eval", action="store_true", help="print the held-out table of --tuned")
-    add("--data", help="with --eval or --save: ask the prompts of this file (JSON Lines) instead")
-    add("--save", metavar="FILE", help="write the tuned model's answers as JSON, for a person or a model to judge")
-    add("--page", metavar="FILE", help="write one HTML file in which both models answer, with their held-out table")
-    add("--template-at-inference", help="ask with another template than the one tuned with, to see the mismatch")
-    add("--judge", nargs=2, metavar=("A", "B"), help="compare two checkpoints blind on --data")
-    add("--judge-command", metavar="CMD", help="a program that judges: reads a pair as JSON, prints 1, 2 or tie")
-    add("--verdicts", default="verdicts.jsonl", help="with --judge: where verdicts are kept, to continue later")
-    add("--export", metavar="FOLDER", help="write --tuned, of GPT-2's shape, for transformers (LoRA merged)")
-    add("--temperature", type=number(0.0, 10.0), default=0.0, help="0 takes the most probable token")
-    add("--top-k", type=number(0, 10**6), default=0, help="sample among the k most probable tokens; 0: all")
-    add("--top-p", type=number(1e-6, 1), default=1.0, help="sample among the tokens that have this probability together")
-    add("--max-new", type=number(1, 4096), default=48, help="longest answer in tokens")
-    add("--seed", type=number(0, 2**31), default=0, help="seed of the sampling")
-    args = parser.parse_args(argv)
-    if args.judge and not args.data:
-        raise UserError("--judge: needs prompts. Give --data FILE.")
+    add("question", nargs="?", help="ask base and tuned model; without it, chat")
+    add("--input", default="", help="the text that the question is about")
+    add("--tuned", default="out/tuned.pt", help="a tuned checkpoint or adapter (out/tuned.pt)")
+    add("--temperature", type=number(0.0, 10.0), default=0.0, help="0: most probable token (0)")
+    add("--top-k", type=number(0, 10**6), default=0, help="sample among the k likeliest; 0: all")
+    add("--top-p", type=number(1e-6, 1.0), default=1.0, help="sample among this probability (1)")
+    add("--max-new-tokens", type=number(1, 4096), default=48, help="longest answer (48)")
+    add("--seed", type=number(0, 2**31), default=0, help="of the sampling (0)")
+    return parser
+
+
+def parse_generate(argv=None, about: str = "") -> argparse.Namespace:
+    args = generate_parser(about).parse_args(argv)
+    if args.input and not args.question:
+        raise UserError("--input: needs a question about it. In the chat, use /input TEXT.")
+    if args.question is not None and not args.question.strip():
+        raise UserError("the question is empty. Leave it out to chat.")
     return args

@@ -1,10 +1,10 @@
-"""One run of the main job: what it adds is the progress bar, the log, the report, stopping by Ctrl-C, and --resume.
+"""One run of the main job: the screen, the log, the report, Ctrl-C and --resume.
 
-You can skip this: `train()` works without it. `Run.stage()` makes the on_step that goes into `train()`.
-"""
+`train()` works without it. `Run.track()` makes the on_step that goes into `train()`."""
 
 import contextlib
 import json
+import os
 import platform
 import signal
 import sys
@@ -17,173 +17,323 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from data import Row, Turn, UserError
-from common.audit import prompt_key
-from common.checkpoint import check_weights, load_checkpoint, save_checkpoint, save_json, take_over
-from common.cli import visible
+from common import checkpoint
+from common.audit import audit, show_mask
+from common.cli import UserError, escape_control_chars
 from common.speed import peak_memory_mb
-from generate import Sampling
+from data import Turn
 
-SHOWN = "What is the capital of France?"
-BAR = "{desc} {percentage:3.0f} % |{bar}| {postfix}, {remaining} left"
+PROBE = Turn("What is the capital of France?")  # shown on the way, and at the end
+PROBES = 8  # times it is shown in a stage
+PROBE_TOKENS = 16
+LOG_EVERY = 10  # steps
+BAR = "{desc} {percentage:3.0f}% |{bar}| {postfix} {remaining} left"
+NOT_COMPARED = ("resume", "fresh", "out", "device", "given", "base_file", "reuse_base")
 
 
 class Run:
-    """Where one run writes: the screen, the log, the report, and what is needed to continue after a stop."""
+    """Where one run writes, and what it needs to continue after a stop.
+
+    Everything is checked first. Nothing is written before `start()`."""
 
     def __init__(self, config):
-        self.config, self.out, self.start = config, Path(config.out), time.perf_counter()
-        self.rank = dist.get_rank() if dist.is_initialized() else 0  # of several processes the first speaks and writes
-        machine = f"{config.device}, {platform.machine()}, {torch.get_num_threads()} threads, "
-        machine += f"torch {torch.__version__}, Python {platform.python_version()}"
-        self.report = {"config": vars(config), "stages": {}, "machine": machine}
-        self.log("", "a" if config.resume else "w")
-        self.same = {k: v for k, v in vars(config).items() if k not in ("resume", "fresh", "out", "device", "given")}
-        self.resume_file, self.partial, self.shown = self.out / "resume.pt", None, Turn(SHOWN)
-        if config.resume and self.resume_file.exists():
-            self.partial = load_checkpoint(self.resume_file)
-            if self.partial.get("config") != self.same:
-                remedy = "Give the same flags, or --fresh without --resume."
-                raise UserError(f"{self.resume_file}: made with other settings. {remedy}")
-        elif config.resume and not (self.out / "base.pt").exists():
-            raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
-        self.base_file = self.out / "base.pt"
-        self.reuses = self.base_file.exists() and not self.starts_over()
-        if self.reuses:
-            take_over(config, load_checkpoint(self.base_file), self.base_file)
-        given = ", ".join(f"{name}={value}" for name, value in config.given.items()) or "as it is"
-        self.say_wrapped(f"Configuration: {given}")
-        self.say_wrapped(f"Machine: {machine}")
+        self.config = config
+        self.out = Path(config.out)
+        self.resume_file = self.out / "resume.pt"
+        self.start_time = time.perf_counter()
+        self.rank = dist.get_rank() if dist.is_initialized() else 0  # rank 0 prints and saves
+        threads = torch.get_num_threads()
+        self.machine = (
+            f"{config.device}, {platform.machine()}, {threads} thread{'s' * (threads > 1)}, "
+            f"torch {torch.__version__}, Python {platform.python_version()}"
+        )
+        self.report = {"config": vars(config), "stages": {}, "machine": self.machine}
+        self.probe = PROBE
+        self.fixed = {k: v for k, v in vars(config).items() if k not in NOT_COMPARED}
+        self.resume_state = self.load_resume_state()
 
-    def say(self, text=""):
+        # a stop in pretraining leaves no base; --resume then pretrains on
+        pretraining = self.resume_state and self.resume_state.get("stage") == "pretrain"
+        self.reuse_base = config.reuse_base and not pretraining
+
+    def load_resume_state(self) -> dict | None:
+        """Load the state of an interrupted run, if this one shall continue it."""
+        if not self.resume_file.exists():
+            if self.config.resume and not self.config.reuse_base:
+                raise UserError(f"{self.resume_file}: nothing to resume. Run without --resume.")
+            return None
+        if not self.config.resume:
+            if self.config.fresh:
+                return None
+            remedy = "Continue with --resume, or start over with --fresh."
+            raise UserError(f"{self.resume_file}: a run was interrupted here. {remedy}")
+        state = checkpoint.load_checkpoint(self.resume_file)
+        remedy = "Give the same flags, or --fresh without --resume."
+        message = f"{self.resume_file}: made with other settings. {remedy}"
+        checkpoint.must_match(state.get("config"), self.fixed, message)
+        return state
+
+    # ----------------------------------------------------------------------------------------------
+    # The screen and the log.
+
+    def print(self, text: str = "") -> None:
         if self.rank == 0:
             tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
 
-    def say_wrapped(self, text):
-        self.say(textwrap.fill(visible(text), 80, subsequent_indent="  ", break_on_hyphens=False))
+    def print_wrapped(self, text: str) -> None:
+        text = escape_control_chars(text)
+        self.print(textwrap.fill(text, 80, subsequent_indent="  ", break_on_hyphens=False))
 
-    def log(self, text, mode="a"):
-        """A text into log.jsonl."""
+    def start(self) -> None:
+        """Make the folder, lock it, and begin the log. From here on, files change."""
+        if self.rank > 0:
+            return
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            if self.rank == 0:
-                with open(self.out / "log.jsonl", mode, encoding="utf-8") as file:
-                    file.write(text)
+            self.lock = lock_folder(self.out)
+            log = self.out / "log.jsonl"
+            kept = []
+            if log.exists() and (self.config.resume or self.reuse_base):
+                kept = [record for record in read_log(log) if self.keeps(record)]
+            lines = [json.dumps(record) + "\n" for record in kept]
+            checkpoint.atomic_write(log, lambda file: file.write("".join(lines).encode()))
         except OSError as error:
-            raise UserError(f"{self.out}/log.jsonl: cannot be written: {error.strerror}. Choose another --out.") from None
+            remedy = "Choose another --out."
+            raise UserError(f"{self.out}: can't be written: {error.strerror}. {remedy}") from None
 
-    def wait(self):
-        """Until all processes are here."""
+    def keeps(self, record: dict) -> bool:
+        """Does a record of an earlier run still hold? That of the base that is used again does."""
+        return self.config.resume or record["stage"] == "pretrain"
+
+    def log(self, **record) -> None:
+        """Add a line to log.jsonl."""
+        if self.rank == 0:
+            with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
         if dist.is_initialized():
             dist.barrier()
 
-    def starts_over(self):
-        """Is a base.pt that is there to be ignored?"""
-        pretraining = self.partial and self.partial.get("stage") == "pretrain"
-        return pretraining or (self.config.fresh and not self.config.resume)
+    # ----------------------------------------------------------------------------------------------
+    # A stage of training.
 
     @contextlib.contextmanager
-    def stage(self, name, assistant, optimizers):
-        """Around one call of pretrain() or tune(): gives it keywords for train(), with an on_step that logs, saves and
-        stops, and eight times on the way shows what the assistant says."""
-        model, tokens, several = assistant.model, 0, dist.is_initialized()
-        first = self.restore(name, model, optimizers)
-        options = {"start": first, "micro_batch": self.config.micro_batch, "dtype": self.config.dtype}
+    def track(self, stage: str, assistant, optimizers, data_hash: str):
+        """Wrap one call of pretrain() or tune(). Yields keywords for train().
+
+        Its on_step logs, saves, stops after Ctrl-C, and shows some answers on the way."""
+        model = assistant.model
+        first = self.restore(stage, model, optimizers, data_hash)
+        options = {
+            "start": first,
+            "micro_batch": self.config.micro_batch,
+            "dtype": self.config.dtype,
+        }
+        several = dist.is_initialized()
         if several:
             from extras import parallel
 
             options["backward"] = parallel.backward
-        bar = tqdm(initial=first, desc=name, file=sys.stdout, mininterval=0.5, ncols=78, leave=False, bar_format=BAR,
-                   disable=self.rank > 0 or None)  # None: shown on a terminal only
+        disable = True if self.rank > 0 else None  # None: only on a terminal
+        bar = tqdm(initial=first, desc=stage, file=sys.stdout, mininterval=0.5, ncols=78,
+                   leave=False, bar_format=BAR, disable=disable)  # fmt: skip
+        n_tokens = 0
+        interrupted = []
 
-        def show(step):
-            text, stopped = assistant.answers([Row((self.shown,))], Sampling(max_new_tokens=16))[0]
-            self.say(f"  step {step:>5}: {text!r:.54}{' and stops' if stopped else ' ...'}")
-            record = {"stage": name, "step": step, "prompt": self.shown.instruction, "answer": text, "stopped": stopped}
-            self.log(json.dumps(record) + "\n")
+        def show(step: int) -> None:
+            """Show how the model answers the probe now."""
+            text, stopped = assistant.ask(self.probe, max_new_tokens=PROBE_TOKENS)
+            end = " and stops" if stopped else " ..."
+            self.print(f"  step {step:>5}: {text!r:.54}{end}")
+            prompt = self.probe.instruction
+            self.log(stage=stage, step=step, prompt=prompt, answer=text, stopped=stopped)
 
-        def on_step(done, steps, loss, new_tokens):
-            nonlocal tokens, start
-            tokens += new_tokens
-            speed = round(tokens / (time.perf_counter() - start))
+        def save(step: int) -> None:
+            state = {
+                "step": step,
+                "model": model.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                "threads": torch.get_num_threads(),
+            }
+            about = {"stage": stage, "config": self.fixed, "data_hash": data_hash}
+            checkpoint.save_checkpoint(self.resume_file, **about, state=state)
+
+        def on_step(step: int, steps: int, loss: float, new_tokens: int) -> None:
+            nonlocal n_tokens, start
+            # the bar and the log
+            n_tokens += new_tokens
+            speed = round(n_tokens / (time.perf_counter() - start))
             bar.total = steps
-            bar.set_postfix_str(f"loss {loss:.3f}, {speed:,} tokens/s", refresh=False)
+            bar.set_postfix_str(f"loss {loss:.3f}, {speed:,} tokens/s,", refresh=False)
             bar.update()
-            if done % 10 == 1 or done == steps:
+            if step % LOG_EVERY == 1 or step == steps:
                 lr = optimizers[0].param_groups[0]["lr"]
-                record = {"stage": name, "step": done - 1, "loss": loss, "lr": lr, "tokens_per_second": speed}
-                self.log(json.dumps(record) + "\n")
-            stopping = parallel.total(len(pressed), model.device()) if several else pressed  # all at one step
-            if self.rank == 0 and (stopping or done % self.config.save_every == 0):
-                states = [optimizer.state_dict() for optimizer in optimizers]
-                state = {"step": done, "model": model.state_dict(), "optimizers": states, "threads": torch.get_num_threads()}
-                save_checkpoint(self.resume_file, stage=name, config=self.same, state=state)
+                self.log(stage=stage, step=step - 1, loss=loss, lr=lr, tokens_per_second=speed)
+
+            # save, and stop if asked to; all processes at the same step
+            stopping = bool(interrupted)
+            if several:
+                stopping = parallel.total(len(interrupted), model.device()) > 0
+            if self.rank == 0 and (stopping or step % self.config.save_every == 0):
+                save(step)
             if stopping:
                 raise KeyboardInterrupt
-            if done == steps or done % max(1, steps // 8) == 0:
-                pause = time.perf_counter()
-                show(done)
-                start += time.perf_counter() - pause  # showing is not training
 
-        self.say(visible(f"  {' '.join(self.shown.instruction.split()):.76}"))
+            # show an answer; don't count sampling as training time
+            if step == steps or step % max(1, steps // PROBES) == 0:
+                pause = time.perf_counter()
+                show(step)
+                start += time.perf_counter() - pause
+
+        self.print(escape_control_chars(f"  {' '.join(self.probe.instruction.split()):.76}"))
         show(first)
-        start, pressed = time.perf_counter(), []
-        handler = signal.signal(signal.SIGINT, lambda *_: pressed.append("Ctrl-C"))  # first the step is finished
+        start = time.perf_counter()
+        # after Ctrl-C, finish the current step
+        handler = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
         try:
             yield options | {"on_step": on_step}
         finally:
             bar.close()
             signal.signal(signal.SIGINT, handler)
-        if pressed:  # after the last step
+        if interrupted:  # after the last step
             raise KeyboardInterrupt
         seconds = time.perf_counter() - start
-        speed = round(tokens / seconds)
-        self.report["stages"][name] = {"seconds": round(seconds, 2), "tokens": tokens, "tokens_per_second": speed}
-        self.say(f"  measured: {seconds:.0f} s, {speed:,} tokens/s")
+        speed = round(n_tokens / seconds)
+        about = {"seconds": round(seconds, 2), "tokens": n_tokens, "tokens_per_second": speed}
+        self.report["stages"][stage] = about
+        self.print(f"  {seconds:.0f} s, {speed:,} tokens/s")
 
-    def restore(self, name, model, optimizers):
-        """The step to start from: that of the stop, if it was in this stage, with everything as it was; else 0."""
-        if not self.partial or self.partial.get("stage") != name:
+    def restore(self, stage: str, model, optimizers, data_hash: str) -> int:
+        """Restore the state of a stop in this stage. Returns the step to start from."""
+        if not self.resume_state or self.resume_state.get("stage") != stage:
             return 0
+        changed = self.config.corpus if stage == "pretrain" else ", ".join(self.config.data)
+        remedy = "Put the old one back, or start over with --fresh."
+        message = f"{changed or 'the built-in world'}: changed since the run was stopped. {remedy}"
+        checkpoint.must_match(self.resume_state.get("data_hash"), data_hash, message)
         try:
-            state = self.partial["state"]
-            check_weights(state["model"], model.state_dict())
+            state = self.resume_state["state"]
+            checkpoint.check_weights(state["model"], model.state_dict())
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
-            torch.set_num_threads(int(state["threads"]))  # the same bits as without the stop
+            torch.set_num_threads(int(state["threads"]))  # for the same bits
             return int(state["step"])
         except Exception:
-            raise UserError(f"{self.resume_file}: damaged. Delete it and run again without --resume.") from None
+            remedy = "Delete it and run again without --resume."
+            raise UserError(f"{self.resume_file}: damaged. {remedy}") from None
 
-    def save_model(self, name, model, tokenizer, template, trained_on, **content):
+    # ----------------------------------------------------------------------------------------------
+    # The data, the checkpoints, the report.
+
+    def show_data(self, tokenizer, prepared, rows, dropped, splits) -> None:
+        """Show one example with its mask, then the audit of all."""
+        examples, truncated, too_long = prepared
+        if not examples:
+            remedy = "Use shorter rows, or --fresh and a larger --block-size."
+            raise UserError(f"no row fits in the context. {remedy}")
+        self.print("\n2. One pair as the model sees it. Only the marked tokens have a loss:\n")
+        self.print(show_mask(tokenizer, *examples[0], color=sys.stdout.isatty()) + "\n")
+
+        # the audit, and held-out prompts that are in the tuning data
+        results = audit(rows, examples, truncated, too_long, dropped)
+        keys = {row.key for row in rows}
+        overlap = sum(row.key in keys for split in splits.values() for row in split)
+        for line in (*results.lines(), f"{overlap} held-out prompts are in the tuning data"):
+            self.print(escape_control_chars(f"  {line}"))
+        self.report["audit"] = results.to_dict() | {"overlap": overlap}
+
+    def save_base(self, model, tokenizer, corpus_hash: str) -> None:
+        """Save a base that was just pretrained, with the settings that made it."""
+        made_with = {name: getattr(self.config, name) for name in checkpoint.BASE_SETTINGS}
+        made_with["corpus_hash"] = corpus_hash
+        self.save_model(self.config.base_file, model, tokenizer, None, made_with)
         if self.rank == 0:
-            content = content or {"model": model.state_dict()}
-            content |= {"trained_on": trained_on, "template": template, "torch": str(torch.__version__)}
-            save_checkpoint(self.out / f"{name}.pt", config=asdict(model.config), tokenizer=tokenizer.state(), **content)
-            if name == "base":
-                self.resume_file.unlink(missing_ok=True)
+            self.resume_file.unlink(missing_ok=True)
 
-    def tell_audit(self, found, rows, splits):
-        """An Audit on the screen and in the report."""
-        trained_on = {prompt_key(row) for row in rows}
-        overlap = sum(prompt_key(row) in trained_on for split in splits.values() for row in split)
-        for line in (*found.lines(), f"{overlap} of the held-out prompts stand in the tuning data"):
-            self.say(visible(f"  {line}"))
-        counted = {reason: len(where) for reason, where in found.dropped.items()}
-        counts = {"trimmed": len(found.trimmed), "dropped": counted, "overlap": overlap}
-        self.report["audit"] = vars(found) | counts
+    def save_tuned(self, assistant, base_model, data_hash: str) -> None:
+        """Save a tuned model, or an adapter. Both name their base and its fingerprint."""
+        config, model = self.config, assistant.model
+        trained_on = {
+            "seed": config.seed,
+            "hold_out": config.hold_out,
+            "data": config.data or "world",
+            "data_hash": data_hash,
+        }
+        content = {
+            "base": os.path.relpath(config.base_file, self.out).replace(os.sep, "/"),
+            "fingerprint": checkpoint.fingerprint(base_model),
+        }
+        if model.lora:
+            content |= {"lora": model.lora, "adapter": checkpoint.lora_state(model)}
+        name = "lora.pt" if model.lora else "tuned.pt"
+        arguments = (model, assistant.tokenizer, assistant.template, trained_on)
+        self.save_model(self.out / name, *arguments, **content)
 
-    def finish(self, scores, losses):
-        """Write the report; nothing is left to resume."""
-        seconds, memory = round(time.perf_counter() - self.start, 1), peak_memory_mb()
-        self.report |= {"held_out": scores, "corpus_loss": losses, "seconds": seconds, "peak_memory_mb": memory}
-        save_json(self.out / "report.json", self.report)
+    def save_model(self, path, model, tokenizer, template, trained_on, **content) -> None:
+        if self.rank > 0:
+            return
+        if "adapter" not in content:
+            content["model"] = model.state_dict()
+        content |= {
+            "config": asdict(model.config),
+            "tokenizer": tokenizer.state(),
+            "template": template,
+            "trained_on": trained_on,
+            "torch": str(torch.__version__),
+        }
+        checkpoint.save_checkpoint(path, **content)
+
+    def save_report(self, scores: dict, losses: dict) -> None:
+        """Write report.json. Nothing is left to resume."""
+        self.report["held_out"] = scores
+        self.report["corpus_loss"] = losses
+        self.report["seconds"] = round(time.perf_counter() - self.start_time, 1)
+        self.report["peak_memory_mb"] = peak_memory_mb()
+        checkpoint.save_json(self.out / "report.json", self.report)
         self.resume_file.unlink(missing_ok=True)
-        self.say(f"\n{seconds:.0f} s in all, {memory} MB at most. Written to the folder {self.out}:")
-        self.say("base.pt, tuned.pt, report.json, log.jsonl; page.html, to be opened in a browser")
+
+    def print_files(self) -> None:
+        """Say what was written, and what to do next."""
+        seconds, memory = self.report["seconds"], self.report["peak_memory_mb"]
+        names = ("base.pt", "tuned.pt", "lora.pt", "report.json", "log.jsonl", "page.html")
+        files = ", ".join(name for name in names if (self.out / name).exists())
+        self.print_wrapped(f"{seconds:.0f} s, {memory} MB at most. In {self.out}: {files}.")
         ask = "python generate.py"
         if str(self.out) != "out":
-            ask += f" --base {self.out}/base.pt --tuned {self.out}/tuned.pt"
-        self.say(f"Try next, with a question in quotes or, to chat, without:\n  {ask}")
+            ask += f" --tuned {self.out}/tuned.pt"
+        self.print(f"Open {self.out}/page.html in a browser, or chat:\n  {ask}")
+
+
+def read_log(path) -> list[dict]:
+    """Read log.jsonl. Lines that are no records, as after a power cut, are skipped."""
+    records = []
+    for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and {"stage", "step"} <= set(record):
+            records.append(record)
+    return records
+
+
+def lock_folder(folder: Path):
+    """Lock a folder for this process. Returns the open file; the system unlocks it at the end."""
+    file = open(folder / ".lock", "w")
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        remedy = "Wait for it, or choose another --out."
+        raise UserError(f"{folder}: another run is writing there. {remedy}") from None
+    return file

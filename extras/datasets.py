@@ -15,30 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data import ALPACA, Row, Template, Turn, UserError
-from common.audit import prompt_key
-from common.checkpoint import write_whole
-
-# As published. What those models have as single control tokens (<|im_start|>, <s>) is ordinary text here, except for
-# the one that ends an answer (<|im_end|>, </s>, <|eot_id|>): that is the tokenizer's eos.
-BELOW = "Below is an instruction that describes a task"
-WRITE = "Write a response that appropriately completes the request.\n\n"
-PAIRED = f"{BELOW}, paired with an input that provides further context. {WRITE}"
-START, END = "<|start_header_id|>{}<|end_header_id|>\n\n", "<|eot_id|>"
-TEMPLATES = {  # instruction, input, response
-    "alpaca": ALPACA,
-    "alpaca_preamble": Template(ALPACA.instruction, ALPACA.input, ALPACA.response, f"{BELOW}. {WRITE}", PAIRED),
-    "plain": Template("Question: {}\n", "Text: {}\n", "Answer: "),
-    "chatml": Template("<|im_start|>user\n{}", "\n\n{}", "<|im_end|>\n<|im_start|>assistant\n",
-                       system="<|im_start|>system\n{}<|im_end|>\n", between="\n"),
-    "llama2": Template("{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ", between="<s>[INST] ",
-                       system="<<SYS>>\n{}\n<</SYS>>\n\n"),
-    "llama3": Template(START.format("user") + "{}", "\n\n{}", END + START.format("assistant"), between="",
-                       preamble="<|begin_of_text|>", system=START.format("system") + "{}" + END),
-    "mistral": Template("{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ", between="[INST] "),
-    "zephyr": Template("<|user|>\n{}", "\n\n{}", "</s>\n<|assistant|>\n", system="<|system|>\n{}</s>\n", between="\n"),
-    "tulu": Template("<|user|>\n{}", "\n\n{}", "\n<|assistant|>\n", system="<|system|>\n{}\n", between="\n"),
-}
+from common.cli import UserError
+from data import Row, Turn
+from common.checkpoint import atomic_write as write_whole
 
 # ----------------------------------------------------------------------------------------------------------------
 # Rows. In whatever format, a row is read as messages, (role, text), and these as turns.
@@ -335,10 +314,10 @@ def load_mixture(names, seed):
         mixture[path] = {"rows": len(rows), "weight": weight}
         for reason, places in left_out.items():
             dropped[reason] += places
-    prompts = sorted({prompt_key(row) for rows, _, _ in files for row in rows})
+    prompts = sorted({row.key for rows, _, _ in files for row in rows})
     held_out = set() if splits else set(random.Random(seed).sample(prompts, min(200, len(prompts) // 10)))
-    test = [row for rows, _, _ in files for row in rows if prompt_key(row) in held_out]
-    mixed = mix([([row for row in rows if prompt_key(row) not in held_out], *how) for rows, *how in files], seed)
+    test = [row for rows, _, _ in files for row in rows if row.key in held_out]
+    mixed = mix([([row for row in rows if row.key not in held_out], *how) for rows, *how in files], seed)
     if not mixed:
         raise UserError(f"--data {' '.join(names)}: no row is left at this weight. Choose a larger one.")
     mixture["taken"] = dict(Counter(row.task for row in mixed).most_common(50))

@@ -1,39 +1,35 @@
-"""Judging: what it adds is `generate.py --judge A.pt B.pt`, blind, by a person or a program, and answers as a file.
+"""Compare two models blind: a person or a program says which answer is better.
 
-You can skip this: the built-in world has exact checkers. It is for data where only a reader can tell what is better.
-"""
+    python -m extras.judge A.pt B.pt --data rows.jsonl                 you judge
+    python -m extras.judge A.pt B.pt --data rows.jsonl --command CMD   a program judges
 
-import hashlib
+The built-in world has exact checkers. This is for data where only a reader can tell."""
+
 import json
 import random
 import subprocess
+import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
-from data import UserError
-from common.checkpoint import fingerprint, save_json
-from extras.datasets import read_json
-from common.cli import visible
+from common.checkpoint import hash_tensors
+from common.cli import UserError, cli_main, escape_control_chars
+from common.flags import Parser
 from common.table import wilson
+from extras.datasets import load_rows
+from generate import Sampling, load_assistant
 
 VERDICTS = ("1", "2", "tie")
 
 
-def save_answers(path, assistant, name, rows, sampling):
-    """In the form that AlpacaEval and other judges read."""
-    prompts = ["\n\n".join(filter(None, row.turns[0][:2])) for row in rows]
-    texts = [text for text, _ in assistant.answers(rows, sampling)]
-    lines = [{"instruction": prompt, "output": text, "generator": name} for prompt, text in zip(prompts, texts)]
-    save_json(path, lines)
-    print(f"{len(lines)} answers are in {path}")
-
-
-def ask_person(pair):
-    """Show two answers in an order that says nothing of where they come from -> "1", "2", "tie" or "quit"."""
-    pair = {name: visible(text) for name, text in pair.items()}
+def ask_person(pair: dict) -> str:
+    """Show two answers in random order. Returns "1", "2", "tie" or "quit"."""
+    pair = {name: escape_control_chars(text) for name, text in pair.items()}
     print(f"\n> {pair['instruction']}" + (f" [{pair['input']}]" if pair["input"] else ""))
     for number in "12":
-        print(textwrap.fill(pair[f"output_{number}"], 90, initial_indent=f"{number}) ", subsequent_indent="   "))
+        text = pair[f"output_{number}"]
+        print(textwrap.fill(text, 80, initial_indent=f"{number}) ", subsequent_indent="   "))
     while True:
         try:
             verdict = input("Which is better? 1, 2, tie or quit: ").strip()
@@ -43,61 +39,99 @@ def ask_person(pair):
             return verdict
 
 
-def ask_command(command):
-    """Any program can be the judge: it reads the pair as JSON and prints 1, 2 or tie."""
+def ask_command(command: str) -> Callable:
+    """Let any program judge: it reads the pair as JSON and prints 1, 2 or tie."""
 
-    def ask(pair):
-        done = subprocess.run(command, shell=True, input=json.dumps(pair), capture_output=True, encoding="utf-8", errors="replace")
-        if done.stdout.strip() not in VERDICTS:
-            said = (done.stdout or done.stderr).strip()[:60]
-            raise UserError(f"--judge-command {command}: said {said!r}. It must print 1, 2 or tie.")
-        return done.stdout.strip()
+    def ask(pair: dict) -> str:
+        how = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
+        done = subprocess.run(command, shell=True, input=json.dumps(pair), **how)
+        verdict = done.stdout.strip()
+        if verdict not in VERDICTS:
+            message = (done.stdout or done.stderr).strip()[:60]
+            raise UserError(f"--command {command}: said {message!r}. It must print 1, 2 or tie.")
+        return verdict
 
     return ask
 
 
-def identity(assistant, sampling):
-    """Tells one way to answer from another: weights, template, sampling."""
-    weights = fingerprint(assistant.model, assistant.model.state_dict())
-    return hashlib.sha256(f"{weights} {assistant.template} {sampling}".encode()).hexdigest()[:16]
+def identity(assistant, sampling) -> str:
+    """Hash a way to answer: weights, template, sampling."""
+    weights = [weight.float() for _, weight in sorted(assistant.model.state_dict().items())]
+    return hash_tensors(*weights, f"{assistant.template} {sampling}")
 
 
-def read_verdicts(path):
-    """[{"instruction", "input", "models", "better", ...}, ...], none if there is no such file."""
-    verdicts = list(read_json(path)) if Path(path).exists() and Path(path).stat().st_size else []
-    for number, verdict in verdicts:
+def read_verdicts(path) -> list[dict]:
+    """Read verdicts, [{"instruction", "input", "models", "better", ...}, ...]."""
+    verdicts = []
+    lines = Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []
+    for number, line in enumerate(lines, 1):
         try:
-            texts = [verdict["instruction"], verdict["input"], verdict["better"], *verdict["models"]]
-            assert all(isinstance(text, str) for text in texts)
-        except (AssertionError, KeyError, TypeError):
-            raise UserError(f"{path}:{number}: no verdict of --judge. Delete that line or choose other --verdicts.") from None
-    return [verdict for _, verdict in verdicts]
+            verdict = json.loads(line)
+            texts = [verdict["instruction"], verdict["input"], verdict["better"]]
+            if not all(isinstance(text, str) for text in [*texts, *verdict["models"]]):
+                raise ValueError
+        except (ValueError, KeyError, TypeError):
+            remedy = "Delete that line or choose other --verdicts."
+            raise UserError(f"{path}:{number}: not a verdict. {remedy}") from None
+        verdicts.append(verdict)
+    return verdicts
 
 
-def judge(assistants, names, rows, sampling, ask, path, seed):
-    """Two assistants answer; `ask` says of every pair which is better. Verdicts are added to a JSON Lines file, so one
-    can stop and continue; they count for these two models only. Equal answers are ties unasked. Prints the share of the
-    decided pairs that the first won."""
+def judge(assistants, names, rows, sampling, ask: Callable, path, seed: int) -> None:
+    """Let two assistants answer and `ask` judge each pair. Prints who wins.
+
+    Verdicts are added to a JSON Lines file, so you can stop and continue. They count for these two
+    models only. Equal answers are ties without asking."""
+    # what is judged already
     models = [identity(assistant, sampling) for assistant in assistants]
-    verdicts = [verdict for verdict in read_verdicts(path) if sorted(verdict["models"]) == sorted(models)]
+    verdicts = [v for v in read_verdicts(path) if sorted(v["models"]) == sorted(models)]
     known = {(verdict["instruction"], verdict["input"]) for verdict in verdicts}
-    rows = [row for row in rows if row.turns[0][:2] not in known]
+    rows = [row for row in rows if row.turns[-1][:2] not in known]
+
+    # judge the rest, in random order: people prefer a position, and models even more
     rng = random.Random(f"{seed} {len(known)}")
-    answers = [[text for text, _ in assistant.answers(rows, sampling)] for assistant in assistants]
+    answers = []
+    for assistant in assistants:
+        answers.append([text for text, _ in assistant.answers(rows, sampling)])
     for row, *texts in zip(rows, *answers):
-        order = rng.sample((0, 1), 2)  # who is shown first: people, and models more so, prefer a position
-        pair = {"instruction": row.turns[0].instruction, "input": row.turns[0].input}
+        order = rng.sample((0, 1), 2)
+        pair = {"instruction": row.turns[-1].instruction, "input": row.turns[-1].input}
         pair |= {f"output_{n + 1}": texts[i] for n, i in enumerate(order)}
         verdict = "tie" if texts[0] == texts[1] else ask(pair)
         if verdict == "quit":
             break
         better = verdict if verdict == "tie" else models[order[int(verdict) - 1]]
-        verdicts.append(pair | {"models": models, "shown_first": names[order[0]], "better": better})
+        about = {"models": models, "shown_first": names[order[0]], "better": better}
+        verdicts.append(pair | about)
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(verdicts[-1], ensure_ascii=False) + "\n")
+
+    # the result
     wins = [sum(verdict["better"] == model for verdict in verdicts) for model in models]
-    decided, ties = sum(wins), sum(verdict["better"] == "tie" for verdict in verdicts)
-    print(f"{len(verdicts)} pairs: {names[0]} better {wins[0]}, {names[1]} better {wins[1]}, ties {ties}")
+    ties = sum(verdict["better"] == "tie" for verdict in verdicts)
+    decided = sum(wins)
+    pairs = f"{len(verdicts)} pairs"
+    print(f"{pairs}: {names[0]} better {wins[0]}, {names[1]} better {wins[1]}, ties {ties}")
     if decided:
-        interval = "{:.0%} to {:.0%}".format(*wilson(wins[0], decided))
-        print(f"{names[0]} wins {wins[0] / decided:.0%} of the decided ones ({interval})")
+        low, high = wilson(wins[0], decided)
+        share = f"{wins[0] / decided:.0%} of the decided pairs ({low:.0%} to {high:.0%})"
+        print(f"{names[0]} wins {share}")
+
+
+@cli_main
+def main(argv=None):
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("models", nargs=2, metavar="CHECKPOINT", help="two tuned checkpoints")
+    add("--data", metavar="FILE", required=True, help="prompts to ask")
+    add("--command", metavar="CMD", help="a program that judges")
+    add("--verdicts", default="verdicts.jsonl", help="file of verdicts (verdicts.jsonl)")
+    args = parser.parse_args(argv)
+    assistants = [load_assistant(path) for path in args.models]
+    rows, _ = load_rows(args.data)
+    ask = ask_command(args.command) if args.command else ask_person
+    judge(assistants, args.models, rows, Sampling(), ask, args.verdicts, seed=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,9 @@
-"""Packing: what it adds is several pairs in one row of a tuning batch, instead of padding (`--pack`).
+"""Packing: several pairs in one row of a tuning batch, instead of padding (`--pack`).
 
-You can skip this: the gradient is the same as with padding. Each pair has positions of its own from 0 on and sees only
-itself, so it is as if it were alone in its row.
-"""
+The gradient is the same as with padding. Each pair counts positions from 0 and sees only itself, so
+it is as if it were alone in its row."""
+
+from collections.abc import Callable
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -11,30 +12,50 @@ from data import shift
 from model import IGNORE
 
 
-def pack(examples, block_size):
-    """Examples -> lists of examples that fit in one row of block_size tokens together: the longest first, each where
-    there is room."""
-    rows = []  # [free tokens, examples]
+def pack(examples: list, block_size: int) -> list[list]:
+    """Group examples into rows of at most block_size tokens: longest first, each where it fits."""
+    groups = []
+    room = []  # free tokens of each group
     for example in sorted(examples, key=lambda example: len(example[0]), reverse=True):
         size = len(example[0]) - 1
-        row = next((row for row in rows if row[0] >= size), None)
-        if row is None:
-            rows.append(row := [block_size, []])
-        row[0] -= size
-        row[1].append(example)
-    return [examples for _, examples in rows]
+        fits = [i for i, free in enumerate(room) if free >= size]
+        if fits:
+            i = fits[0]
+        else:
+            i = len(groups)
+            groups.append([])
+            room.append(block_size)
+        groups[i].append(example)
+        room[i] -= size
+    return groups
 
 
-def collate_packed(examples, pad, block_size):
-    """Examples -> inputs, targets, positions, each (B, T), and mask (B, 1, T, T): as collate, with many in one row."""
-    rows = [[shift(ids, mask) for ids, mask in row] for row in pack(examples, block_size)]
+def collate_packed(examples: list, pad: int, block_size: int):
+    """Collate with many examples in one row.
 
-    def joined(part, padding):
-        """part(n, inputs, targets) of the n-th example of a row, end to end -> (B, T)"""
-        lists = [[token for n, example in enumerate(row) for token in part(n, *example)] for row in rows]
-        return pad_sequence([torch.tensor(one) for one in lists], batch_first=True, padding_value=padding)
+    Returns inputs, targets and positions, each (B, T), and a mask (B, 1, T, T)."""
+    columns = {"inputs": [], "targets": [], "positions": [], "owner": []}
+    for group in pack(examples, block_size):
+        row = {name: [] for name in columns}
+        for n, (ids, mask) in enumerate(group):
+            inputs, targets = shift(ids, mask)
+            row["inputs"] += inputs
+            row["targets"] += targets
+            row["positions"] += range(len(inputs))
+            row["owner"] += [n] * len(inputs)  # which example a token belongs to
+        for name, values in row.items():
+            columns[name].append(torch.tensor(values))
 
-    inputs, targets = joined(lambda n, x, y: x, pad), joined(lambda n, x, y: y, IGNORE)
-    positions, owner = joined(lambda n, x, y: range(len(x)), 0), joined(lambda n, x, y: [n] * len(x), -1)
+    padding = {"inputs": pad, "targets": IGNORE, "positions": 0, "owner": -1}
+    batch = {}
+    for name, rows in columns.items():
+        batch[name] = pad_sequence(rows, batch_first=True, padding_value=padding[name])  # (B, T)
+    owner = batch["owner"]
     same_example = owner[:, None, :] == owner[:, :, None]  # (B, T, T)
-    return inputs, targets, positions, same_example.tril().unsqueeze(1)
+    mask = same_example.tril().unsqueeze(1)  # (B, 1, T, T)
+    return batch["inputs"], batch["targets"], batch["positions"], mask
+
+
+def packer(block_size: int) -> Callable:
+    """Make a collate function for `tune`."""
+    return lambda examples, pad, multiple: collate_packed(examples, pad, block_size)

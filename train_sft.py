@@ -13,21 +13,20 @@ below. Only two things change: what the batches contain, and which tokens the lo
 import copy
 import math
 import os
-import random
 import sys
+from dataclasses import replace
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # before torch: waiting threads yield their core
 import torch
 
-import world
 from common import flags, sources, speed, table
-from common.checkpoint import hash_examples, hash_tensors, load_model, must_match
+from common.checkpoint import hash_examples
 from common.cli import UserError, cli_main
 from common.muon import muon_and_adamw
 from common.run import Run
 from data import collate, corpus_batch, epoch_batches, prepare
 from generate import Assistant, Sampling, three_models
-from model import GPT, IGNORE, GPTConfig, add_lora
+from model import GPT, IGNORE, LORA_TARGETS, GPTConfig, add_lora
 
 # --------------------------------------------------------------------------------------------------
 # The training loop. Both stages use it.
@@ -119,14 +118,13 @@ def pretrain(model, stream, steps, optimizers, batch_size=8, seq_len=128, **opti
     train(model, batch_at, steps, optimizers, **options)
 
 
-def tune(model, chapters, steps, optimizers, batch_size=32, seed=0, pad=0, collate=collate,
+def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, collate=collate,
          **options) -> None:  # fmt: skip
     """Train on pairs: a batch is a few conversations; only answers and their eos are supervised."""
     batches = []
     epoch = 0
     while len(batches) < steps:
-        for examples in chapters:
-            batches += epoch_batches(examples, batch_size, seed + epoch)
+        batches += epoch_batches(examples, batch_size, seed + epoch)
         epoch += 1
 
     def batch_at(step):
@@ -136,145 +134,95 @@ def tune(model, chapters, steps, optimizers, batch_size=32, seed=0, pad=0, colla
 
 
 # --------------------------------------------------------------------------------------------------
-# What the main job puts into them.
+# The main job: pretrain, tune, evaluate.
 
 VAL_BATCHES = 8
 
 
-def load_pairs(config, run: Run) -> sources.Pairs:
-    """Load the pairs of --data, or make those of the built-in world."""
-    if not config.data:
-        return sources.world_pairs(config)
-    from extras.datasets import load_mixture
-
-    rows, dropped, splits, mixture = load_mixture(config.data, config.seed)
-    run.report["mixture"] = mixture
-    run.print_wrapped(f"Pairs: {', '.join(config.data)}, {len(rows):,} rows")
-    return sources.Pairs(rows, splits, dropped)
-
-
-def load_corpus(config, run: Run):
-    """Load documents to pretrain on, and a function that tokenizes all of them as one stream."""
-    if not config.corpus:
-        return sources.world_corpus(config)
-    from extras.datasets import open_corpus
-
-    return open_corpus(config.corpus, run)
-
-
 @torch.inference_mode()
-def val_loss(model, val_tokens, batch_size=8, seq_len=128) -> float:
+def val_loss(assistant: Assistant, tokens, batch_size=8, seq_len=128) -> float:
     """Compute the loss on held-back text, in nats per token: how well it still knows its corpus."""
+    assistant.set_lora()
+    model, device = assistant.model, assistant.model.device()
+    n_batches = (len(tokens) - 1) // seq_len // batch_size
     total = count = 0
-    for step in range(VAL_BATCHES):
-        inputs, targets = corpus_batch(val_tokens, step, batch_size, seq_len)
-        total += model(inputs.to(model.device()), targets.to(model.device())).item()
+    for step in range(min(VAL_BATCHES, max(1, n_batches))):
+        inputs, targets = corpus_batch(tokens, step, batch_size, seq_len)
+        total += model(inputs.to(device), targets.to(device)).item()
         count += targets.numel()
     return total / count
 
 
-def with_replay(examples, documents, tokenizer, block_size, ratio, rng) -> list:
-    """Add `ratio` documents of the corpus per example, every token supervised.
+def pretrain_base(config, run: Run, corpus: sources.Corpus) -> Assistant:
+    """Pretrain a new base on the corpus, and save it."""
+    run.print("\n1. Pretraining: a new base reads text and learns to continue it.")
+    tokenizer = sources.train_tokenizer(corpus.documents, config)
+    torch.manual_seed(config.seed)
+    shape = ("block_size", "n_layer", "n_head", "n_embd", "smear")
+    sizes = {name: getattr(config, name) for name in shape}
+    model = GPT(GPTConfig(tokenizer.vocab_size, **sizes)).to(config.device)
+    base = Assistant(model, tokenizer, None)
 
-    Tuning then forgets less of what the base knows (Scialom et al. 2022)."""
-    n = min(len(documents), round(ratio * len(examples)))
-    replay = []
-    for text in rng.sample(documents, n):
-        ids = [tokenizer.start_id, *tokenizer.encode(text), tokenizer.eos_id][: block_size + 1]
-        replay.append((ids, [1] * len(ids)))
-    return examples + replay
-
-
-# --------------------------------------------------------------------------------------------------
-# The main job: pretrain, tune, evaluate.
-
-
-def base_model(config, run: Run, documents, encode_all):
-    """Return the base and its validation tokens. A base that is there already is used again."""
-    if run.reuse_base:
-        run.print(f"\n1. Base: {config.base_file} is used again (--fresh starts over).")
-        model, tokenizer, content = load_model(config.base_file)
-    elif config.base:
-        from extras.gpt2 import load_base
-
-        model, tokenizer = load_base(config.base)
-    else:
-        run.print("\n1. Pretraining: a new base reads text and learns to continue it.")
-        tokenizer = sources.train_tokenizer(documents, config)
-        torch.manual_seed(config.seed)
-        shape = ("block_size", "n_layer", "n_head", "n_embd", "smear")
-        sizes = {name: getattr(config, name) for name in shape}
-        model = GPT(GPTConfig(tokenizer.vocab_size, **sizes))
-    base = Assistant(model.to(config.device), tokenizer, None)
-
-    # the corpus, in tokens of this base
-    tokens = encode_all(tokenizer)
-    corpus_hash = hash_tensors(tokens)
-    train_tokens, val_tokens = sources.split_off_validation(config, tokens)
-    if run.reuse_base:
-        text = config.corpus or "the built-in world"
-        remedy = f"Give --fresh to make {config.base_file} anew, or another --out."
-        message = f"{text}: {config.base_file} was made from another text. {remedy}"
-        must_match(content["trained_on"].get("corpus_hash"), corpus_hash, message)
-    elif not config.base:
-        n_weights = sum(p.numel() for p in model.parameters())
-        run.print(f"  {n_weights:,} weights, {len(train_tokens):,} tokens of text")
-        optimizers = muon_and_adamw(model, config.pretrain_lr, adamw)
-        sizes = (config.pretrain_batch, config.seq_len)
-        with run.track("pretrain", base, optimizers, corpus_hash) as options:
-            pretrain(model, train_tokens, config.pretrain_steps, optimizers, *sizes, **options)
-    if not run.reuse_base:
-        run.save_base(model, tokenizer, corpus_hash)
-    return base, val_tokens
+    corpus.tokenize(tokenizer, config.seq_len)
+    n_weights = sum(p.numel() for p in model.parameters())
+    run.print(f"  {n_weights:,} weights, {len(corpus.train_tokens):,} tokens of text")
+    optimizers = muon_and_adamw(model, config.pretrain_lr, adamw)
+    sizes = (config.pretrain_batch, config.seq_len)
+    with run.track("pretrain", base, optimizers, corpus.hash) as options:
+        pretrain(model, corpus.train_tokens, config.pretrain_steps, optimizers, *sizes, **options)
+    run.save_base(base, corpus.hash)
+    return base
 
 
-def tune_copy(config, run: Run, base: Assistant, chapters, lora: int = 0) -> Assistant:
-    """Tune a copy of the base, all of it or a LoRA adapter of that rank, and save it."""
-    model = copy.deepcopy(base.model)
+def tune_base(config, run: Run, base: Assistant, examples: list, lora: int = 0) -> Assistant:
+    """Tune a copy of the base, or a LoRA adapter of that rank, and save it."""
+    # A large base is not copied: its adapter can be switched off.
+    model = base.model if config.adapter_only else copy.deepcopy(base.model)
     stage, lr = "tune", config.tune_lr
     if lora:
         stage, lr = "lora", config.lora_lr
-        add_lora(model, lora, 2 * lora, seed=config.seed)
+        targets = getattr(model, "lora_targets", LORA_TARGETS)
+        add_lora(model, lora, 2 * lora, targets, seed=config.seed)
         n_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        run.print(f"\n  LoRA of rank {lora}: {n_trained:,} weights are trained")
+        run.print(f"  LoRA of rank {lora}: {n_trained:,} weights are trained")
     optimizers = [adamw(model.parameters(), lr)]
     tuned = Assistant(model, base.tokenizer, config.template)
 
-    batches = sum(math.ceil(len(examples) / config.tune_batch) for examples in chapters)
-    steps = max(1, int(config.tune_epochs * batches))
-    data_hash = hash_examples(chapters)
+    n_batches = math.ceil(len(examples) / config.tune_batch)
+    steps = max(1, int(config.tune_epochs * n_batches))
+    data_hash = hash_examples(examples)
     with run.track(stage, tuned, optimizers, data_hash) as options:
         if config.pack:
             from extras.packing import packer
 
             options["collate"] = packer(model.config.block_size)
         sizes = (config.tune_batch, config.seed, base.tokenizer.eos_id)
-        tune(model, chapters, steps, optimizers, *sizes, **options)
+        tune(model, examples, steps, optimizers, *sizes, **options)
     run.save_tuned(tuned, base.model, data_hash)
     return tuned
 
 
-def evaluate(config, run: Run, models: dict, splits: dict, val_tokens) -> None:
-    """Ask held-out questions, measure the cost of tuning, and write report and page."""
-    run.print("\n4. Did it work? Questions that were never tuned on:\n")
-    scores, answers = table.score_models(models, splits, Sampling())
+def evaluate(config, run: Run, models: dict, pairs: sources.Pairs, val_tokens) -> None:
+    """Ask held-out questions, measure the cost of tuning, and write the report and the page."""
+    run.print("\n4. Did it work? Held-out questions, answered right:\n")
+    scores, answers = table.score_models(models, pairs.splits, Sampling())
     table.print_table(scores)
-    goes_on = table.continues_with_question(answers, splits)
-    run.report["base_goes_on"] = goes_on
 
-    # the cost of tuning
-    losses = {}
-    for name, assistant in models.items():
-        if name == "base_template":
-            continue
-        losses[name] = val_loss(assistant.model, val_tokens, config.pretrain_batch, config.seq_len)
+    # does the base continue questions with questions, and what did tuning cost?
+    goes_on = table.continues_with_question(answers, pairs.splits)
+    run.report["base_goes_on"] = goes_on
     run.print(f"\n  The base continues a question with another question: {goes_on:.0%}")
+    losses = {}
+    for name, column in (("base", "base_raw"), ("tuned", "tuned"), ("lora", "lora")):
+        if column in models:
+            sizes = (config.pretrain_batch, config.seq_len)
+            losses[name] = val_loss(models[column], val_tokens, *sizes)
     text = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-    run.print(f"  Loss on text that nobody trained on: {text}")
+    run.print(f"  The cost of tuning, as loss on text that was held back: {text}")
 
     run.print("\n5. Side by side, all held out:")
-    table.print_side_by_side(models, table.shown_rows(splits), Sampling())
-    run.save_report(scores, losses)
+    table.print_side_by_side(models, table.shown_rows(pairs.splits), Sampling())
+    run.finish(models, pairs, scores, answers, losses)
 
 
 def main_job(config) -> None:
@@ -282,32 +230,42 @@ def main_job(config) -> None:
     run = Run(config)
 
     # Load the data first: a mistake in a file should show before minutes of work.
-    pairs = load_pairs(config, run)
-    documents, encode_all = load_corpus(config, run)
+    pairs = sources.load_pairs(config)
+    corpus = sources.load_corpus(config)
     run.start()
-    base, val_tokens = base_model(config, run, documents, encode_all)
 
-    # Tokenize the pairs, and mix some of the corpus in.
-    practice = [row for row in pairs.rows if row.task in world.PRACTICE]
-    others = [row for row in pairs.rows if row.task not in world.PRACTICE]
-    block_size, rng = base.model.config.block_size, random.Random(config.seed)
-    chapters = []
-    for rows in (practice, others):
-        prepared = prepare(rows, base.tokenizer, config.template, block_size)
-        if rows is others:
-            run.show_data(base.tokenizer, prepared, rows, pairs.dropped, pairs.splits)
-        replay = (documents, base.tokenizer, block_size, config.replay, rng)
-        chapters.append(with_replay(prepared[0], *replay))
+    # The base: used again, read from a file, or pretrained here.
+    if run.reuse_base or config.base:
+        run.print(f"\n1. The base is {config.base_file}.")
+        model, tokenizer = sources.load_base(config)
+        base = Assistant(model, tokenizer, None)
+        corpus.tokenize(tokenizer, config.seq_len)
+        run.check_base(corpus)
+    else:
+        base = pretrain_base(config, run, corpus)
+
+    # Tokenize the pairs, and mix in a share of what the base knows already.
+    block_size = base.model.config.block_size
+    prepared = prepare(pairs.rows, base.tokenizer, config.template, block_size)
+    run.show_data(base.tokenizer, prepared, pairs)
+    examples = sources.with_replay(config, prepared[0], pairs, corpus, base.tokenizer, block_size)
 
     # Tune. With the world's pairs the embeddings stay frozen: tokens that occur in no pair would
     # drift apart from those that do.
     run.print("\n3. Tuning: the same loop, other batches.")
     base.model.wte.requires_grad_(bool(config.data))
-    models = three_models(base, tune_copy(config, run, base, chapters))
-    if config.lora:
-        models["lora"] = tune_copy(config, run, base, chapters, config.lora)
+    tuned = tune_base(config, run, base, examples, config.lora * config.adapter_only)
+    models = three_models(replace(base, lora=False), tuned)
+    run.print_contrast(models)
+    if config.lora and not config.adapter_only:
+        models["lora"] = tune_base(config, run, base, examples, config.lora)
 
-    evaluate(config, run, models, pairs.splits, val_tokens)
+    if run.rank == 0:
+        evaluate(config, run, models, pairs, corpus.val_tokens)
+
+
+# --------------------------------------------------------------------------------------------------
+# The command line.
 
 
 @cli_main

@@ -16,7 +16,7 @@ import torch
 
 from common.cli import UserError
 from data import TEMPLATES, WORD, Tokenizer
-from model import GPT, LORA_TARGETS, GPTConfig, add_lora
+from model import GPT, GPTConfig, add_lora, children_of_type
 
 FORMAT = 3
 ADAPTER = (".lora_A", ".lora_B")  # endings of the names of an adapter's own weights
@@ -198,16 +198,19 @@ def load_model(path):
         require(type(about.get("seed", 0)) is int)
         require(all(type(name) is str for name in about.get("hold_out", ())))
         require(content["template"] is None or content["template"] in TEMPLATES)
-        if "adapter" in content and content["base"] == "gemma":
-            tokenizer = None
-        else:
-            tokenizer = build_tokenizer(content)
+        in_file = content["tokenizer"] is None  # the tokenizer is in the base's own file
+        tokenizer = None if in_file else build_tokenizer(content)
     except Exception:
         remedy = "Delete it and run again."
         raise UserError(f"{path}: its tokenizer or template is damaged. {remedy}") from None
 
     if "adapter" not in content:
         model = build_model(content, path)
+    elif in_file:
+        from gemma.load import load_gemma
+
+        model, tokenizer = load_gemma(str(content["base"]))
+        load_adapter(model, content, path, content["base"])
     else:
         base = base_path(path, content)
         model = build_model(load_checkpoint(base), base)
@@ -239,7 +242,8 @@ def load_adapter(model, content: dict, path="the adapter", base="its base") -> N
     try:
         rank, alpha, targets = (content["lora"][name] for name in ("rank", "alpha", "targets"))
         require(type(rank) is int and 0 < rank <= 1024 and math.isfinite(alpha))
-        require(set(targets) <= set(LORA_TARGETS))
+        linear = {name for _, name, _ in children_of_type(model, torch.nn.Linear)}
+        require(set(targets) <= linear)
         add_lora(model, rank, alpha, tuple(targets))
         check_weights(content["adapter"], lora_state(model))
         model.load_state_dict(content["adapter"], strict=False)

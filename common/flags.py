@@ -20,8 +20,10 @@ QUICK = {
     "pretrain_steps": 60,
     "tune_epochs": 0.1,
     "replay": 0.0,
-    "out": "out/quick",
 }
+GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 8, "replay": 0.0}
+OWN_DATA = {"replay": 1.0, "min_rows": 6400}  # rows to see at least, so that few pairs are learned
+OWN_DATA_GEMMA = {"replay": 0.5, "min_rows": 600}
 NEW_BASE = (  # flags that only make sense if a base is pretrained
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "smear", "pretrain_steps",
     "pretrain_batch", "pretrain_lr", "corpus",
@@ -122,16 +124,14 @@ def parse_train(argv=None, about: str = "") -> argparse.Namespace:
     """Decide all settings. `given` has the flags that were typed."""
     parser = train_parser(about)
     given = parser.parse_given(argv)
-    preset = QUICK if "quick" in given else {}
-    settings = parser.defaults() | {"out": "out"} | preset | given
+    settings = parser.defaults() | {"min_rows": 0} | choose_preset(given) | given
     config = argparse.Namespace(**settings, given=given)
     config.seq_len = min(SEQ_LEN, config.block_size)
+    choose_files(config)
     check_flags(config)
 
     # a base that is there already brings its own settings
-    config.base_file = str(Path(config.out) / "base.pt")
-    config.reuse_base = Path(config.base_file).exists() and not config.fresh
-    if config.reuse_base:
+    if config.reuse_base and not config.base:
         inherited = inherit_config(config.base_file, given)
         vars(config).update({k: v for k, v in inherited.items() if k not in given})
 
@@ -140,6 +140,51 @@ def parse_train(argv=None, about: str = "") -> argparse.Namespace:
     if config.dtype == "auto":
         config.dtype = "bfloat16" if supports_bf16(config.device) else "float32"
     return config
+
+
+def is_gemma(base: str | None) -> bool:
+    """Is this base read by gemma/, and tuned with an adapter only?"""
+    return base == "gemma" or str(base).endswith(".gguf")
+
+
+def choose_preset(given: dict) -> dict:
+    """Return the settings that differ from the defaults for this kind of run."""
+    gemma = is_gemma(given.get("base"))
+    preset = QUICK if "quick" in given else {}
+    if gemma:
+        preset = preset | GEMMA
+    if "data" in given and "corpus" not in given:
+        preset = preset | (OWN_DATA_GEMMA if gemma else OWN_DATA)
+    if "tune_epochs" in given:
+        preset = preset | {"min_rows": 0}
+    return preset
+
+
+def choose_files(config) -> None:
+    """Decide the folder of the results, and the file of the base.
+
+    Own pairs get a folder of their own and take the base from the folder above, so that they never
+    replace the results of the main job."""
+    config.adapter_only = is_gemma(config.base)
+    home = Path("out/quick" if config.quick else "out")
+    if config.adapter_only:
+        home = home / "gemma"
+    elif config.base:
+        home = home / Path(config.base).stem
+    out = home
+    if config.data:
+        out = home / Path(config.data[0].split(":")[0]).stem
+    if config.out:
+        home = out = Path(config.out)
+    elif config.corpus:
+        home = out
+    config.out = str(out)
+
+    # the base: from elsewhere, or the one of the folder
+    config.base_file = str(home / "base.pt")
+    if config.adapter_only or str(config.base).endswith(".pt"):
+        config.base_file = config.base
+    config.reuse_base = Path(config.base_file).exists() and not config.fresh
 
 
 def check_flags(config) -> None:

@@ -17,13 +17,14 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from common import checkpoint
+from common import checkpoint, table
 from common.audit import audit, show_mask
 from common.cli import UserError, escape_control_chars
 from common.speed import peak_memory_mb
 from data import Turn
 
 PROBE = Turn("What is the capital of France?")  # shown on the way, and at the end
+LEARNED = "your_pairs"  # a split of pairs that were tuned on
 PROBES = 8  # times it is shown in a stage
 PROBE_TOKENS = 16
 LOG_EVERY = 10  # steps
@@ -229,7 +230,7 @@ class Run:
     # ----------------------------------------------------------------------------------------------
     # The data, the checkpoints, the report.
 
-    def show_data(self, tokenizer, prepared, rows, dropped, splits) -> None:
+    def show_data(self, tokenizer, prepared, pairs) -> None:
         """Show one example with its mask, then the audit of all."""
         examples, truncated, too_long = prepared
         if not examples:
@@ -239,18 +240,29 @@ class Run:
         self.print(show_mask(tokenizer, *examples[0], color=sys.stdout.isatty()) + "\n")
 
         # the audit, and held-out prompts that are in the tuning data
-        results = audit(rows, examples, truncated, too_long, dropped)
-        keys = {row.key for row in rows}
-        overlap = sum(row.key in keys for split in splits.values() for row in split)
+        results = audit(pairs.rows, examples, truncated, too_long, pairs.dropped)
+        keys = {row.key for row in pairs.rows}
+        held_out = [row for name, split in pairs.splits.items() if name != LEARNED for row in split]
+        overlap = sum(row.key in keys for row in held_out)
         for line in (*results.lines(), f"{overlap} held-out prompts are in the tuning data"):
             self.print(escape_control_chars(f"  {line}"))
         self.report["audit"] = results.to_dict() | {"overlap": overlap}
 
-    def save_base(self, model, tokenizer, corpus_hash: str) -> None:
+    def check_base(self, corpus) -> None:
+        """Refuse a base that was pretrained on another text than this run's."""
+        if self.config.base:
+            return
+        base = self.config.base_file
+        made_with = checkpoint.load_checkpoint(base)["trained_on"]
+        remedy = f"Give --fresh to make {base} anew, or another --out."
+        message = f"{corpus.name}: {base} was made from another text. {remedy}"
+        checkpoint.must_match(made_with.get("corpus_hash"), corpus.hash, message)
+
+    def save_base(self, base, corpus_hash: str) -> None:
         """Save a base that was just pretrained, with the settings that made it."""
         made_with = {name: getattr(self.config, name) for name in checkpoint.BASE_SETTINGS}
         made_with["corpus_hash"] = corpus_hash
-        self.save_model(self.config.base_file, model, tokenizer, None, made_with)
+        self.save_model(self.config.base_file, base.model, base.tokenizer, None, made_with)
         if self.rank == 0:
             self.resume_file.unlink(missing_ok=True)
 
@@ -263,10 +275,10 @@ class Run:
             "data": config.data or "world",
             "data_hash": data_hash,
         }
-        content = {
-            "base": os.path.relpath(config.base_file, self.out).replace(os.sep, "/"),
-            "fingerprint": checkpoint.fingerprint(base_model),
-        }
+        base = config.base_file
+        if not config.adapter_only:  # a path, seen from the folder of the results
+            base = os.path.relpath(base, self.out).replace(os.sep, "/")
+        content = {"base": base, "fingerprint": checkpoint.fingerprint(base_model)}
         if model.lora:
             content |= {"lora": model.lora, "adapter": checkpoint.lora_state(model)}
         name = "lora.pt" if model.lora else "tuned.pt"
@@ -280,15 +292,20 @@ class Run:
             content["model"] = model.state_dict()
         content |= {
             "config": asdict(model.config),
-            "tokenizer": tokenizer.state(),
+            "tokenizer": None if self.config.adapter_only else tokenizer.state(),
             "template": template,
             "trained_on": trained_on,
             "torch": str(torch.__version__),
         }
         checkpoint.save_checkpoint(path, **content)
 
-    def save_report(self, scores: dict, losses: dict) -> None:
-        """Write report.json. Nothing is left to resume."""
+    def print_contrast(self, models: dict) -> None:
+        """Print the probe, what the base says, and what the tuned model says."""
+        if self.rank == 0:
+            table.print_contrast(models, self.probe)
+
+    def finish(self, models, pairs, scores, answers, losses) -> None:
+        """Write the report and the page. Nothing is left to resume."""
         self.report["held_out"] = scores
         self.report["corpus_loss"] = losses
         self.report["seconds"] = round(time.perf_counter() - self.start_time, 1)
@@ -296,16 +313,17 @@ class Run:
         checkpoint.save_json(self.out / "report.json", self.report)
         self.resume_file.unlink(missing_ok=True)
 
-    def print_files(self) -> None:
-        """Say what was written, and what to do next."""
+        # say what was written, and what to do next
         seconds, memory = self.report["seconds"], self.report["peak_memory_mb"]
         names = ("base.pt", "tuned.pt", "lora.pt", "report.json", "log.jsonl", "page.html")
         files = ", ".join(name for name in names if (self.out / name).exists())
         self.print_wrapped(f"{seconds:.0f} s, {memory} MB at most. In {self.out}: {files}.")
         ask = "python generate.py"
         if str(self.out) != "out":
-            ask += f" --tuned {self.out}/tuned.pt"
+            tuned = "lora.pt" if self.config.adapter_only else "tuned.pt"
+            ask += f" --tuned {self.out}/{tuned}"
         self.print(f"Open {self.out}/page.html in a browser, or chat:\n  {ask}")
+        self.print_contrast(models)
 
 
 def read_log(path) -> list[dict]:

@@ -1,16 +1,22 @@
-"""Where the pairs and the text of a run come from: the built-in world, or your own files."""
+"""Where the pairs, the text and the base of a run come from.
 
+By default that is the built-in world. Everything else is opened only if a flag names it."""
+
+import math
+import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import world
+from common.checkpoint import hash_tensors, load_model
 from common.cli import UserError
 from common.table import world_rows
-from data import TEMPLATES, Row, Tokenizer, encode_corpus, train_bpe
+from data import TEMPLATES, Row, Tokenizer, encode_corpus, prepare, train_bpe
 
 VAL_TOKENS = 20_000  # held back from the end of the corpus, for the validation loss
 WORLD_TOKENS = 2_068_000  # tokens of the built-in world's corpus at size 1
 HEADER_COUNT = 300  # times the tokenizer sees the template, so that a header is few tokens
+N_ASKED = 100  # questions of a kind that are asked after tuning on your own pairs
 
 
 @dataclass
@@ -20,6 +26,26 @@ class Pairs:
     rows: list[Row]
     splits: dict[str, list[Row]]
     dropped: dict[str, list[str]] = field(default_factory=dict)  # reason -> [file:line]
+    replay: list[Row] = field(default_factory=list)  # other pairs, to mix in
+
+
+@dataclass
+class Corpus:
+    """Documents, and a function that tokenizes all of them as one stream."""
+
+    name: str
+    documents: list[str]
+    encode_all: Callable
+
+    def tokenize(self, tokenizer, seq_len: int) -> None:
+        """Tokenize, and hold the end back. Sets train_tokens, val_tokens and hash."""
+        tokens = self.encode_all(tokenizer)
+        if len(tokens) < 3 * seq_len:
+            reason = f"{len(tokens)} tokens are fewer than three times {seq_len}"
+            raise UserError(f"{self.name}: {reason}. Add text.")
+        n_val = max(seq_len + 1, min(VAL_TOKENS, len(tokens) // 20))
+        self.train_tokens, self.val_tokens = tokens[:-n_val], tokens[-n_val:]
+        self.hash = hash_tensors(tokens)
 
 
 def world_pairs(config) -> Pairs:
@@ -28,11 +54,11 @@ def world_pairs(config) -> Pairs:
     return Pairs([Row.from_dict(pair) for pair in built.pairs], world_rows(built))
 
 
-def world_corpus(config) -> tuple[list[str], Callable]:
-    """Make the world's documents, as many as will be read, and a function that tokenizes them."""
+def world_corpus(config) -> Corpus:
+    """Make the world's documents, as many as will be read."""
     n_tokens = config.pretrain_steps * config.pretrain_batch * config.seq_len + VAL_TOKENS
     documents = world.build(config.seed, config.hold_out, n_tokens / WORLD_TOKENS).corpus
-    return documents, lambda tokenizer: encode_corpus(tokenizer, documents)
+    return Corpus("the built-in world", documents, lambda t: encode_corpus(t, documents))
 
 
 def train_tokenizer(documents: list[str], config) -> Tokenizer:
@@ -43,10 +69,87 @@ def train_tokenizer(documents: list[str], config) -> Tokenizer:
     return Tokenizer(train_bpe(text, config.vocab_size))
 
 
-def split_off_validation(config, tokens):
-    """Split the corpus into training and validation tokens."""
-    if len(tokens) < 3 * config.seq_len:
-        reason = f"{len(tokens)} tokens are fewer than three times {config.seq_len}"
-        raise UserError(f"{config.corpus}: {reason}. Add text.")
-    n_val = max(config.seq_len + 1, min(VAL_TOKENS, len(tokens) // 20))
-    return tokens[:-n_val], tokens[-n_val:]
+def own_pairs(own: Pairs, known: Pairs) -> Pairs:
+    """Tune on your own pairs, with a share of the pairs that the base is usually tuned on.
+
+    Afterwards we ask three kinds of questions: your own pairs (are they learned?), those of your
+    prompts that were held out, and the usual held-out ones (what was forgotten?)."""
+    learned = []
+    for row in own.rows[:N_ASKED]:
+        learned.append(replace(row, check={"same": [row.turns[-1].output]}))
+    usual = [row for split in known.splits.values() for row in split]
+    usual = random.Random(0).sample(usual, min(N_ASKED, len(usual)))
+    splits = {"your_pairs": learned, "your_held_out": [], "other_questions": usual}
+    splits["your_held_out"] = [row for split in own.splits.values() for row in split]
+    splits = {name: rows for name, rows in splits.items() if rows}
+    return Pairs(own.rows, splits, own.dropped, known.rows)
+
+
+def with_replay(config, examples, pairs: Pairs, corpus: Corpus, tokenizer, block_size) -> list:
+    """Mix in `config.replay` examples per pair of what the base knows: documents of its corpus, and
+    with your own pairs, other pairs. Tuning then forgets less (Scialom et al. 2022).
+
+    Few pairs are repeated until there are `config.min_rows`."""
+    rng = random.Random(config.seed)
+    examples = examples * max(1, math.ceil(config.min_rows / len(examples)))
+    n_replay = round(config.replay * len(examples))
+
+    # other pairs, half of it if there are documents, too
+    n_pairs = 0
+    if pairs.replay:
+        n_pairs = n_replay // 2 if corpus.documents else n_replay
+        rows = rng.sample(pairs.replay, min(n_pairs, len(pairs.replay)))
+        examples = examples + prepare(rows, tokenizer, config.template, block_size)[0]
+
+    # documents, every token supervised
+    n_documents = min(len(corpus.documents), n_replay - n_pairs)
+    replay = []
+    for text in rng.sample(corpus.documents, n_documents):
+        ids = [tokenizer.start_id, *tokenizer.encode(text), tokenizer.eos_id][: block_size + 1]
+        replay.append((ids, [1] * len(ids)))
+    return examples + replay
+
+
+def load_pairs(config) -> Pairs:
+    """Load the pairs of --data, or those that the base is usually tuned on."""
+    if config.adapter_only:
+        from gemma import pairs as gemma_pairs
+
+        known = gemma_pairs.load_pairs()
+    else:
+        known = world_pairs(config)
+    if not config.data:
+        return known
+    from extras.datasets import load_mixture
+
+    rows, dropped, splits = load_mixture(config.data, config.seed)
+    own = Pairs(rows, splits, dropped)
+    return own if config.corpus else own_pairs(own, known)
+
+
+def load_corpus(config) -> Corpus:
+    """Load the documents that the base was, or will be, pretrained on."""
+    if config.adapter_only:
+        from gemma import pairs as gemma_pairs
+
+        return gemma_pairs.load_corpus()
+    if config.corpus:
+        from extras.corpus import open_corpus
+
+        return Corpus(config.corpus, *open_corpus(config.corpus, config.out))
+    return world_corpus(config)
+
+
+def load_base(config):
+    """Load a base that exists already. Returns (model, tokenizer)."""
+    if config.adapter_only:
+        from gemma.load import load_gemma
+
+        model, tokenizer = load_gemma(config.base, config.device)
+    elif config.reuse_base:
+        model, tokenizer, _ = load_model(config.base_file)
+    else:
+        from extras.gpt2 import load_gpt2
+
+        model, tokenizer = load_gpt2(config.base)
+    return model.to(config.device), tokenizer

@@ -16,6 +16,7 @@ from dataclasses import replace
 import torch
 
 import world
+from common import checks
 from common.cli import escape_control_chars
 from data import Row
 
@@ -35,7 +36,9 @@ def check(row: Row, text: str) -> bool | None:
     """Is `text` a right answer to the last turn of the row? None if nothing can tell."""
     if row.check is None:
         return None
-    return world.check(row.check["world"], row.turns[-1].output, text)
+    if "world" in row.check:
+        return world.check(row.check["world"], row.turns[-1].output, text)
+    return checks.judge(row.check, text)
 
 
 def begins_right(row: Row, text: str) -> bool:
@@ -110,7 +113,7 @@ def score_models(models: dict, splits: dict[str, list[Row]], sampling) -> tuple[
     # Small models on a CPU are asked at the same time: a batch of short answers is too little work
     # for several threads. A model with an adapter is shared by its columns, so they take turns.
     threads = torch.get_num_threads()
-    shared = any(not assistant.lora for assistant in models.values())
+    shared = any(assistant.model.lora and not assistant.lora for assistant in models.values())
     on_cpu = all(assistant.model.device().type == "cpu" for assistant in models.values())
     at_once = min(AT_ONCE, threads) if on_cpu and not shared else 1
 

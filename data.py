@@ -20,7 +20,6 @@ This file contains no model and no training. `extras/datasets.py` reads files.
 import random
 import re
 import runpy
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -61,18 +60,6 @@ class Row:
         """Read {"instruction", "output"}, and "input" and "task" if there, as in Alpaca's files."""
         turn = Turn(pair["instruction"], pair.get("input", ""), pair["output"])
         return cls((turn,), pair.get("task", ""))
-
-    @property
-    def key(self) -> str:
-        """The normalized prompt. Two rows with the same key ask the same thing."""
-        prompts = [f"{turn.instruction} {turn.input}" for turn in self.turns]
-        return normalize(self.system + " | ".join(prompts))
-
-
-def normalize(text: str) -> str:
-    """Fold case, spacing and punctuation away, as they don't change what a prompt asks."""
-    text = unicodedata.normalize("NFC", text)
-    return re.sub(r"\W+", " ", text).strip().lower()
 
 
 @dataclass(frozen=True)
@@ -224,8 +211,20 @@ def prepare(rows: Iterable[Row], tokenizer, template: str, block_size: int):
 # --------------------------------------------------------------------------------------------------
 # Byte pairs. Text is first cut into words (a word keeps the space before it); no token spans two.
 
-# letters | digits | other signs | white space; 32 at most, or text without spaces is one long word
-WORD = r" ?[^\W\d_]{1,32}| ?\d{1,32}| ?(?:[^\s\w]|_){1,32}|\s{1,32}(?!\S)|\s{1,32}"
+# Python cuts the words to train on, tiktoken those to encode. Their \w, \d and \s differ, so the
+# classes are spelled out. A letter is any other character: the combining marks of Hindi, Thai and
+# Arabic belong to their word. At most 32 characters, or text without spaces is one long word.
+SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+SIGN = (
+    "!-/:-@\\[-`{-~"  # ASCII
+    "\xa1-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb\xbf\xd7\xf7"  # Latin-1, without letters and digits
+    "\u060c\u061b\u061f\u0964\u0965"  # Arabic, Hindi
+    "\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u22ff"  # quotes, currencies, mathematics
+    "\u3001-\u3011\uff01-\uff0f\uff1a-\uff20"  # Chinese, Japanese
+)
+LETTERS = f" ?[^0-9{SIGN}{SPACE}]{{1,32}}"
+SPACES = f"[{SPACE}]{{1,32}}(?![^{SPACE}])|[{SPACE}]{{1,32}}"  # not the space before a word
+WORD = f"{LETTERS}| ?[0-9]{{1,32}}| ?[{SIGN}]{{1,32}}|{SPACES}"
 EOS = "<|endoftext|>"  # end of sequence: after every answer, and after every document of the corpus
 
 
@@ -233,8 +232,7 @@ def train_bpe(text: str, vocab_size: int) -> list[bytes]:
     """Learn byte-pair tokens (Sennrich et al. 2016; on bytes: GPT-2), in the order of their ids.
 
     Start from the 256 bytes. Then, again and again, merge the most frequent pair of neighbors into
-    a new token. Words are counted once, and only words with the merged pair are touched. Ties go to
-    the smaller pair of ids."""
+    a new token. Ties go to the smaller pair of ids."""
     # words as lists of ids, and how often each occurs
     words = Counter(match[0] for match in re.finditer(WORD, text))
     counts = list(words.values())
@@ -270,7 +268,7 @@ def train_bpe(text: str, vocab_size: int) -> list[bytes]:
 def merge(ids: list[int], pair: tuple[int, int], new_id: int) -> Iterator:
     """Replace every `pair` by `new_id` in place: [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9].
 
-    Yields each pair of neighbors that this removes, with -1, and each that it adds, with 1."""
+    Yields each pair of neighbors that goes, with -1, and each that comes, with 1."""
     i = 0
     while i < len(ids) - 1:
         if (ids[i], ids[i + 1]) == pair:
@@ -334,8 +332,7 @@ def encode_corpus(tokenizer, documents: Iterable[str]) -> torch.Tensor:
 def corpus_batch(stream, step: int, batch_size: int, seq_len: int):
     """Cut batch `step` out of the stream. Returns inputs and targets, both (batch_size, seq_len).
 
-    The stream is read in order: batch 0 is its beginning. A sequence may begin or end in the middle
-    of a document."""
+    The stream is read in order. A sequence may begin or end in the middle of a document."""
     n_sequences = (len(stream) - 1) // seq_len
     starts = (step * batch_size + np.arange(batch_size)) % n_sequences * seq_len
     rows = stream[starts[:, None] + np.arange(seq_len + 1)]  # (batch_size, seq_len + 1)
@@ -346,7 +343,7 @@ def corpus_batch(stream, step: int, batch_size: int, seq_len: int):
 def collate(examples, pad: int, multiple: int = 1):
     """Pad examples on the right. Returns inputs and targets, both (B, T). Padding has no loss.
 
-    T is rounded up to a multiple, so that a CPU can use its compiled kernels again."""
+    T is rounded up to a multiple, so that a CPU can reuse its compiled kernels."""
     shifted = [shift(ids, mask) for ids, mask in examples]
     longest = max(len(inputs) for inputs, _ in shifted)
     T = -(-longest // multiple) * multiple

@@ -20,8 +20,9 @@ import torch
 from common import chat, flags, table
 from common.checkpoint import base_path, fingerprint, load_model, must_match
 from common.cli import UserError, cli_main
+from common.lora import enable_lora
 from data import Row, Turn, encode, render
-from model import KVCache, enable_lora
+from model import KVCache
 
 # --------------------------------------------------------------------------------------------------
 # Sampling.

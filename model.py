@@ -1,4 +1,4 @@
-"""A GPT in one file: the transformer, its cache for decoding, and LoRA.
+"""A GPT in one file: the transformer, and its cache for decoding.
 
 The one idea: every token is a vector. Block after block adds what attention finds in the tokens
 before it, and what an MLP makes of that. A product with the table of all tokens then says how
@@ -8,12 +8,8 @@ This is GPT-2's architecture (Radford et al. 2019: pre-norm blocks, GELU, tied e
 aids that so small a model needs to learn to copy: rotary positions (Su et al. 2021, "RoFormer") and
 a token shift, which adds to every token the one before it. Three config fields make it GPT-2.
 
-Shapes: B rows of a batch, T positions, C = n_embd, V = vocab_size, nh = n_head, hs = C / nh,
-S = positions attended to.
-
-    model = GPT(GPTConfig(vocab_size=1024))
-    logits = model(ids)              # (B, T) -> (B, T, V)
-    loss = model(ids, targets)       # summed over all targets that are not IGNORE
+Shapes: B rows of a batch, T positions, S positions attended to, C = n_embd, V = vocab_size,
+nh = n_head, hs = C / nh.
 """
 
 import math
@@ -24,6 +20,8 @@ import torch.nn.functional as F
 from torch import nn
 
 IGNORE = -100  # a target without a loss; PyTorch's cross_entropy skips it by default
+LOSS_ROWS = 512  # rows of logits at a time
+LOSS_MULTIPLE = 128  # rows are padded to a multiple of this
 
 
 @dataclass
@@ -56,11 +54,11 @@ class GPTConfig:
 
 
 def rotary_cos_sin(block_size: int, hs: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine of the angle position * 100^(-4i/hs), for i < hs/4 (RoFormer, eq. 15).
+    """Cosine and sine of position * 100^(-4i/hs), i < hs/4 (RoFormer, eq. 15), (block_size, hs).
 
-    Returns two tensors of (block_size, hs). Only half of the pairs turn (as in "GPT-NeoX", Black et
-    al. 2022). The others have angle 0: they compare words regardless of their positions, and the
-    model learns to copy sooner. The base is 100, not 10000, since our contexts are short."""
+    Only half of the pairs turn (as in "GPT-NeoX", Black et al. 2022). The others have angle 0: they
+    compare words regardless of positions, and the model learns to copy sooner. The base is 100, not
+    10000, since our contexts are short."""
     frequencies = 100.0 ** (-torch.arange(0, hs, 4) / hs)  # (hs/4,)
     frequencies = F.pad(frequencies, (0, hs // 2 - len(frequencies)))  # (hs/2,)
     angles = torch.arange(block_size)[:, None] * frequencies  # (block_size, hs/2)
@@ -70,10 +68,10 @@ def rotary_cos_sin(block_size: int, hs: int) -> tuple[torch.Tensor, torch.Tensor
 
 
 def apply_rotary(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotate every pair (a, b) = (x[i], x[i + hs/2]) by its position's angle.
+    """Rotate every pair (a, b) = (x[i], x[i + hs/2]) to (a cos - b sin, b cos + a sin).
 
-    The result is (a cos - b sin, b cos + a sin). The dot product of two vectors rotated like this
-    depends only on the distance of their positions. x (B, nh, T, hs), cos and sin (B, 1, T, hs)."""
+    A dot product of two rotated vectors depends only on the distance of their positions.
+    x (B, nh, T, hs); cos, sin (B or 1, 1, T, hs)."""
     cos, sin = cos.type_as(x), sin.type_as(x)
     swapped = x.roll(x.shape[-1] // 2, dims=-1)  # swap the two halves
     return torch.addcmul(x * cos, swapped, sin)  # x cos + swapped sin
@@ -96,8 +94,7 @@ def attend(q, k, v, attn_mask) -> torch.Tensor:
 class Attention(nn.Module):
     def __init__(self, config: GPTConfig, layer: int):
         super().__init__()
-        self.n_head = config.n_head
-        self.layer = layer
+        self.n_head, self.layer = config.n_head, layer
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd)  # queries, keys, values at once
         self.c_proj = nn.Linear(config.n_embd, config.n_embd)
 
@@ -143,25 +140,21 @@ class Block(nn.Module):
         return x + self.mlp(self.ln_2(x))
 
 
-LOSS_ROWS = 512  # rows of logits at a time; the full logits (B * T, V) would need too much memory
-LOSS_MULTIPLE = 128  # oneDNN compiles new kernels for every shape, so we have few of them
-
-
-def summed_loss(x, targets, wte, rows=LOSS_ROWS) -> torch.Tensor:
+def summed_loss(x, targets, wte) -> torch.Tensor:
     """Sum -log p(target) over the supervised positions. Logits are computed only there.
 
     x (B, T, C), targets (B, T), wte (V, C)."""
-    # keep the supervised positions, padded to a multiple
+    # keep the supervised positions; oneDNN compiles kernels for every shape, so have few shapes
     supervised = (targets.flatten() != IGNORE).nonzero()[:, 0]  # (n,) indices among the B * T
     padding = -len(supervised) % LOSS_MULTIPLE
     x = x.flatten(0, 1).index_select(0, F.pad(supervised, (0, padding)))  # (n, C)
     targets = F.pad(targets.flatten()[supervised], (0, padding), value=IGNORE)  # (n,)
 
-    # cross-entropy, a few rows at a time
-    total = 0
-    for h, t in zip(x.split(rows), targets.split(rows)):
-        total = total + F.cross_entropy(F.linear(h, wte), t, reduction="sum")
-    return total
+    # cross-entropy, a few rows at a time: all logits (n, V) would need too much memory
+    loss = 0
+    for h, t in zip(x.split(LOSS_ROWS), targets.split(LOSS_ROWS)):
+        loss = loss + F.cross_entropy(F.linear(h, wte), t, reduction="sum")
+    return loss
 
 
 class GPT(nn.Module):
@@ -179,16 +172,14 @@ class GPT(nn.Module):
         self.ln_f = nn.LayerNorm(config.n_embd)
         self.apply(self._init)
 
-        # constants: who may look at whom, and the rotary angles
+        # constants: no looking ahead, and the rotary angles
         cos, sin = rotary_cos_sin(config.block_size, config.head_size)
         causal = torch.ones(config.block_size, config.block_size, dtype=torch.bool).tril()
-        self.register_buffer("causal", causal, persistent=False)  # no looking ahead
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        for name, buffer in (("causal", causal), ("cos", cos), ("sin", sin)):
+            self.register_buffer(name, buffer, persistent=False)
 
     def _init(self, module: nn.Module) -> None:
-        """Initialize one module. nn.Module.apply() visits children first, so the cases of MLP and
-        Attention override the generic one of their linear layers."""
+        """Initialize a module. apply() visits children first, so MLP and Attention override."""
         if isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.1)
         if isinstance(module, nn.Linear):  # keep the size of a signal at any width
@@ -201,11 +192,10 @@ class GPT(nn.Module):
             module.c_proj.weight.data.copy_(0.5 * value.T)
 
     def shift_mix(self, x, positions, cache):
-        """Add smear * x[t - 1] to x[t] (the token shift of RWKV, Peng et al. 2023). x (B, T, C).
+        """Add smear * x[t - 1] to x[t], (B, T, C): the token shift of RWKV (Peng et al. 2023).
 
-        To continue "Ann ... Ann", a model looks for the position *after* an earlier Ann. With each
-        token's predecessor at hand, that takes one layer of attention. Without it, it takes two,
-        which are learned much later (Olsson et al. 2022, "smeared keys")."""
+        To continue "Ann ... Ann", a model looks for the position *after* an earlier Ann. If a token
+        knows its predecessor, that takes one layer of attention, not two (Olsson et al. 2022)."""
         before = cache.last if cache else torch.zeros_like(x[:, :1])  # (B, 1, C)
         previous = torch.cat((before, x[:, :-1]), dim=1)  # (B, T, C)
         if cache:
@@ -218,10 +208,9 @@ class GPT(nn.Module):
 
         positions (B, T), default 0, 1, 2, ...; mask (B, 1, T, S), True where attention is allowed,
         default causal; cache: a KVCache of the positions before, extended here."""
+        # where the tokens are, and which of them may look where
         T = ids.shape[1]
         assert T <= self.config.block_size, f"{T} tokens don't fit in {self.config.block_size}"
-
-        # where the tokens are, and which of them may look where
         if positions is None:
             positions = torch.arange(T, device=ids.device)[None]  # (1, T)
         if mask is None and T > 1:  # a single token may look at everything before it
@@ -261,14 +250,12 @@ class GPT(nn.Module):
 
 
 class KVCache:
-    """Keys and values of the positions that were already read, so that each is computed once.
+    """Keys and values of the positions that were read already, so that each is computed once.
 
-    `kv` has of every layer the keys and the values, both (B, n_kv_head, size, hs). `last` has the
-    last embedding for the token shift, (B, 1, C)."""
+    kv: of every layer [keys, values], (B, n_kv_head, size, hs); last: for the shift, (B, 1, C)."""
 
     def __init__(self, model: nn.Module, batch_size: int, size: int):
-        c = model.config
-        like = model.wte.weight
+        c, like = model.config, model.wte.weight
         shape = (batch_size, c.n_kv_head, size, c.head_size)
         self.kv = [[like.new_empty(shape), like.new_empty(shape)] for _ in range(c.n_layer)]
         self.last = like.new_zeros(batch_size, 1, c.n_embd)
@@ -285,72 +272,3 @@ class KVCache:
         for stored, new in zip(self.kv[layer], (k, v)):
             stored[:, :, self.length : end] = new
         return [stored[:, :, :end] for stored in self.kv[layer]]
-
-
-# --------------------------------------------------------------------------------------------------
-# LoRA (Hu et al. 2021): keep W, train a small correction, y = W x + (alpha / rank) B A x
-#
-#     x ──> W (out, in), frozen ───────────────────────────────────────────> + ──> y
-#     └───> A (rank, in), random ──> B (out, rank), zero ──> alpha / rank ───┘
-
-
-class LoRA(nn.Module):
-    """Wraps a linear layer. B starts at zero, so training starts at exactly the old layer."""
-
-    def __init__(self, linear: nn.Linear, rank: int, alpha: float, generator=None):
-        super().__init__()
-        self.linear = linear.requires_grad_(False)
-        self.scale = alpha / rank
-        self.enabled = True
-        A = torch.empty(rank, linear.in_features)
-        A.normal_(std=linear.in_features**-0.5, generator=generator)
-        self.lora_A = nn.Parameter(A)
-        self.lora_B = nn.Parameter(torch.zeros(linear.out_features, rank))
-        self.to(linear.weight.device)
-
-    def forward(self, x):
-        y = self.linear(x)
-        if not self.enabled:
-            return y
-        return y + F.linear(F.linear(x, self.lora_A), self.lora_B * self.scale)
-
-    def merge(self) -> nn.Linear:
-        """Add the correction to W for good. Returns the plain linear layer."""
-        self.linear.weight.data += self.scale * (self.lora_B @ self.lora_A).detach()
-        return self.linear
-
-
-LORA_TARGETS = ("c_attn", "c_proj", "c_fc")  # every linear layer of a block
-
-
-def children_of_type(model: nn.Module, kind: type) -> list[tuple[nn.Module, str, nn.Module]]:
-    """List all (parent, name, child) where the child is of that type."""
-    matches = []
-    for parent in model.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, kind):
-                matches.append((parent, name, child))
-    return matches
-
-
-def add_lora(model, rank: int, alpha: float, targets=LORA_TARGETS, seed: int = 0) -> None:
-    """Freeze the model and wrap its linear layers called `targets`. Now only A and B train."""
-    model.requires_grad_(False)
-    generator = torch.Generator().manual_seed(seed)  # its own, so earlier draws change nothing
-    for parent, name, linear in children_of_type(model, nn.Linear):
-        if name in targets:
-            setattr(parent, name, LoRA(linear, rank, alpha, generator))
-    model.lora = {"rank": rank, "alpha": alpha, "targets": list(targets)}
-
-
-def enable_lora(model: nn.Module, enabled: bool) -> None:
-    """Switch all LoRA layers on or off. Off, the model is its base."""
-    for _, _, lora in children_of_type(model, LoRA):
-        lora.enabled = enabled
-
-
-def merge_lora(model: nn.Module) -> None:
-    """Merge and unwrap every LoRA layer. The result is a plain model again."""
-    for parent, name, lora in children_of_type(model, LoRA):
-        setattr(parent, name, lora.merge())
-    model.lora = None

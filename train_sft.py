@@ -22,11 +22,12 @@ import torch
 from common import flags, sources, speed, table
 from common.checkpoint import hash_examples
 from common.cli import UserError, cli_main
+from common.lora import LORA_TARGETS, add_lora
 from common.muon import muon_and_adamw
 from common.run import Run
 from data import collate, corpus_batch, epoch_batches, prepare
 from generate import Assistant, Sampling, three_models
-from model import GPT, IGNORE, LORA_TARGETS, GPTConfig, add_lora
+from model import GPT, IGNORE, GPTConfig
 
 # --------------------------------------------------------------------------------------------------
 # The training loop. Both stages use it.
@@ -136,23 +137,6 @@ def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, colla
 # --------------------------------------------------------------------------------------------------
 # The main job: pretrain, tune, evaluate.
 
-VAL_BATCHES = 8
-
-
-@torch.inference_mode()
-def val_loss(assistant: Assistant, tokens, batch_size=8, seq_len=128) -> float:
-    """Compute the loss on held-back text, in nats per token: how well it still knows its corpus."""
-    assistant.set_lora()
-    model, device = assistant.model, assistant.model.device()
-    n_batches = (len(tokens) - 1) // seq_len // batch_size
-    total = count = 0
-    for step in range(min(VAL_BATCHES, max(1, n_batches))):
-        inputs, targets = corpus_batch(tokens, step, batch_size, seq_len)
-        total += model(inputs.to(device), targets.to(device)).item()
-        count += targets.numel()
-    return total / count
-
-
 def pretrain_base(config, run: Run, corpus: sources.Corpus) -> Assistant:
     """Pretrain a new base on the corpus, and save it."""
     run.print("\n1. Pretraining: a new base reads text and learns to continue it.")
@@ -202,7 +186,7 @@ def tune_base(config, run: Run, base: Assistant, examples: list, lora: int = 0) 
     return tuned
 
 
-def evaluate(config, run: Run, models: dict, pairs: sources.Pairs, val_tokens) -> None:
+def evaluate(config, run: Run, models: dict, pairs, corpus) -> None:
     """Ask held-out questions, measure the cost of tuning, and write the report and the page."""
     run.print("\n4. Did it work? Held-out questions, answered right:\n")
     scores, answers = table.score_models(models, pairs.splits, Sampling())
@@ -215,8 +199,7 @@ def evaluate(config, run: Run, models: dict, pairs: sources.Pairs, val_tokens) -
     losses = {}
     for name, column in (("base", "base_raw"), ("tuned", "tuned"), ("lora", "lora")):
         if column in models:
-            sizes = (config.pretrain_batch, config.seq_len)
-            losses[name] = val_loss(models[column], val_tokens, *sizes)
+            losses[name] = corpus.val_loss(models[column], config)
     text = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
     run.print(f"  The cost of tuning, as loss on text that was held back: {text}")
 
@@ -261,7 +244,7 @@ def main_job(config) -> None:
         models["lora"] = tune_base(config, run, base, examples, config.lora)
 
     if run.rank == 0:
-        evaluate(config, run, models, pairs, corpus.val_tokens)
+        evaluate(config, run, models, pairs, corpus)
 
 
 # --------------------------------------------------------------------------------------------------

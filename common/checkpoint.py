@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from common.cli import UserError
+from common.lora import add_lora, children_of_type
 from data import TEMPLATES, WORD, Tokenizer
-from model import GPT, GPTConfig, add_lora, children_of_type
+from model import GPT, GPTConfig
 
 FORMAT = 3
 ADAPTER = (".lora_A", ".lora_B")  # endings of the names of an adapter's own weights

@@ -7,12 +7,15 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import torch
+
 import world
 from common.checkpoint import hash_tensors, load_model
 from common.cli import UserError
 from common.table import world_rows
-from data import TEMPLATES, Row, Tokenizer, encode_corpus, prepare, train_bpe
+from data import TEMPLATES, Row, Tokenizer, corpus_batch, encode_corpus, prepare, train_bpe
 
+VAL_BATCHES = 8
 VAL_TOKENS = 20_000  # held back from the end of the corpus, for the validation loss
 WORLD_TOKENS = 2_068_000  # tokens of the built-in world's corpus at size 1
 HEADER_COUNT = 300  # times the tokenizer sees the template, so that a header is few tokens
@@ -46,6 +49,23 @@ class Corpus:
         n_val = max(seq_len + 1, min(VAL_TOKENS, len(tokens) // 20))
         self.train_tokens, self.val_tokens = tokens[:-n_val], tokens[-n_val:]
         self.hash = hash_tensors(tokens)
+
+    @torch.inference_mode()
+    def val_loss(self, assistant, config) -> float:
+        """Compute the loss on the held-back text, in nats per token.
+
+        It tells how well a model still knows its corpus."""
+        assistant.set_lora()
+        model, device = assistant.model, assistant.model.device()
+        batch_size, seq_len = config.pretrain_batch, config.seq_len
+        n_batches = (len(self.val_tokens) - 1) // seq_len // batch_size
+        total = count = 0
+        for step in range(min(VAL_BATCHES, max(1, n_batches))):
+            batch = corpus_batch(self.val_tokens, step, batch_size, seq_len)
+            inputs, targets = (part.to(device) for part in batch)
+            total += model(inputs, targets).item()
+            count += targets.numel()
+        return total / count
 
 
 def world_pairs(config) -> Pairs:

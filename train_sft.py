@@ -24,6 +24,7 @@ from common.checkpoint import hash_examples
 from common.cli import UserError, cli_main
 from common.lora import LORA_TARGETS, add_lora
 from common.muon import muon_and_adamw
+from common.pairs import Corpus, train_tokenizer, with_replay
 from common.run import Run
 from data import collate, corpus_batch, epoch_batches, prepare
 from generate import Assistant, Sampling, three_models
@@ -137,10 +138,10 @@ def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, colla
 # --------------------------------------------------------------------------------------------------
 # The main job: pretrain, tune, evaluate.
 
-def pretrain_base(config, run: Run, corpus: sources.Corpus) -> Assistant:
+def pretrain_base(config, run: Run, corpus: Corpus) -> Assistant:
     """Pretrain a new base on the corpus, and save it."""
     run.print("\n1. Pretraining: a new base reads text and learns to continue it.")
-    tokenizer = sources.train_tokenizer(corpus.documents, config)
+    tokenizer = train_tokenizer(corpus.documents, config)
     torch.manual_seed(config.seed)
     shape = ("block_size", "n_layer", "n_head", "n_embd", "smear")
     sizes = {name: getattr(config, name) for name in shape}
@@ -231,7 +232,7 @@ def main_job(config) -> None:
     block_size = base.model.config.block_size
     prepared = prepare(pairs.rows, base.tokenizer, config.template, block_size)
     run.show_data(base.tokenizer, prepared, pairs)
-    examples = sources.with_replay(config, prepared[0], pairs, corpus, base.tokenizer, block_size)
+    examples = with_replay(config, prepared[0], pairs, corpus, base.tokenizer, block_size)
 
     # Tune. With the world's pairs the embeddings stay frozen: tokens that occur in no pair would
     # drift apart from those that do.

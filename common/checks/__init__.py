@@ -16,18 +16,18 @@ SENTENCE_END = r"[.!?]+[\"'”)]*(?:\s|$)"
 AFTER_A_NUMBER = "is as and so of because since in if when now altogether left".split()
 
 
-def choose(answer, names):
+def choose(answer: str, names: list) -> bool:
     """Require the first of the names and none of the others."""
     return says(answer, names[0]) and not any(says(answer, name) for name in names[1:])
 
 
-def same(answer, texts):
+def same(answer: str, texts: list) -> bool:
     """Compare the whole answer, or its part after a colon, with the right ones, without marks."""
     allowed = [normal(text) for text in texts]
     return normal(answer) in allowed or normal(answer.rpartition(":")[2]) in allowed
 
 
-def number(answer, wanted):
+def number(answer: str, wanted: dict) -> bool:
     """Require the value after the last "=", beside no numbers but given ones, with a known unit."""
     tail = plain(answer).rpartition("=")[2]
     numbers = {float(digits) for digits in re.findall(r"(?<![\d.])\d+(?:\.\d+)?", tail)}
@@ -40,7 +40,7 @@ def number(answer, wanted):
     return "units" not in wanted or unit in ["", *AFTER_A_NUMBER, *wanted["units"]]
 
 
-def yes_no(answer, wanted):
+def yes_no(answer: str, wanted: str) -> bool | None:
     """Read yes or no at the beginning, or else a denial. None if a "but" may turn it round."""
     words = normal(first_sentence(answer)).split()
     if words[:1] in (["yes"], ["no"]):
@@ -50,24 +50,24 @@ def yes_no(answer, wanted):
     return wanted == ("no" if {"no", "not", "never"} & set(words) else "yes")
 
 
-def words(answer, low_high):
+def words(answer: str, low_high: list) -> bool:
     """Count the words between spaces."""
     return low_high[0] <= len(answer.split()) <= low_high[1]
 
 
-def sentences(answer, low_high):
+def sentences(answer: str, low_high: list) -> bool:
     """Count the sentences. A full stop within a number or an address ends none."""
     parts = [part for part in re.split(SENTENCE_END, answer) if part.strip()]
     return low_high[0] <= len(parts) <= low_high[1]
 
 
-def lines(answer, low_high):
+def lines(answer: str, low_high: list) -> bool:
     """Count the lines. A line that is repeated makes no poem."""
     texts = [normal(line) for line in answer.splitlines() if line.strip()]
     return low_high[0] <= len(texts) <= low_high[1] and len(set(texts)) == len(texts)
 
 
-def list_of(answer, wanted):
+def list_of(answer: str, wanted: dict) -> bool | None:
     """Count different members. None if one is neither among the right ones nor the wrong ones."""
     names = list_members(answer)
     known = set(list_members("\n".join(wanted["of"])))
@@ -97,7 +97,7 @@ CONDITIONS = {  # name: (function of the answer and the value, an example of the
 }
 
 
-def judge(check, answer):
+def judge(check: dict | None, answer: str) -> bool | None:
     """Judge an answer. Returns True, False, or None where the check is empty or cannot tell.
 
     An answer that begins with a question is wrong, unless the check has "question": true.
@@ -111,7 +111,7 @@ def judge(check, answer):
     return False if False in verdicts else None if None in verdicts else True
 
 
-def fits(value, example):
+def fits(value: object, example: object) -> bool:
     """Tell whether a value has the form of the example. The first field of a dict is required."""
     if isinstance(example, dict) and isinstance(value, dict):
         known = value.keys() <= example.keys() and next(iter(example)) in value
@@ -125,7 +125,7 @@ def fits(value, example):
     return type(value) is type(example)
 
 
-def validate(check, where):
+def validate(check: dict, where: str) -> None:
     """Raise a UserError if a check cannot be read. `where` is its place, as "heldout.jsonl:3"."""
     if not isinstance(check, dict):
         raise UserError(f"{where}: write a check like {{\"has\": [\"Paris\"]}}, not {check!r:.40}.")

@@ -1,6 +1,6 @@
 """Judge code: what it adds is running a model's Python or SQL, safely enough for a small model.
 
-You can skip this: only two checks of `extras/checks.py` need it. Python runs in a
+You can skip this: only two checks of `common/checks/` need it. Python runs in a
 process of its own, without imports, files or endless loops. SQL can only read a database in memory.
 """
 
@@ -16,7 +16,7 @@ SECONDS = 5
 INSTRUCTIONS = 10**6  # of SQLite, after which a query is ended
 
 
-def code_in(answer, start):
+def code_in(answer: str, start: str) -> str:
     """Take the code out of Markdown, or begin at the first match of the regular expression."""
     fenced = re.search(r"```\w*\n(.*?)(?:```|$)", answer, re.S) or re.search(r"`([^`]+)`", answer)
     code = fenced[1] if fenced else answer
@@ -24,7 +24,7 @@ def code_in(answer, start):
     return code[first.start() :] if first else code
 
 
-def python(answer, test):
+def python(answer: str, test: str) -> bool:
     """Run the code and then the test, in a process of its own, if it asks for nothing outside."""
     # The code ends before a line that begins with neither a space nor another function.
     code = re.split(r"\n(?!def |[\s#@])", code_in(answer, "^def "))[0]
@@ -48,13 +48,13 @@ def python(answer, test):
         return False
 
 
-def right_rows(database, wanted):
+def right_rows(database: sqlite3.Connection, wanted: dict) -> list[tuple]:
     """Set up the tables of a check and return the rows of its query."""
     database.executescript(wanted["setup"])
     return database.execute(wanted["query"]).fetchall()
 
 
-def sql(answer, wanted):
+def sql(answer: str, wanted: dict) -> bool:
     """Compare the rows that the query finds with the right ones. Their order does not count."""
     database = sqlite3.connect(":memory:")
     expected = right_rows(database, wanted)
@@ -70,7 +70,7 @@ def sql(answer, wanted):
     return sorted(rows, key=repr) == sorted(expected, key=repr)
 
 
-def find_mistake(name, value):
+def find_mistake(name: str, value: str | dict) -> str:
     """Return the error of a test or a query that can never be run, "" for none."""
     try:
         if name == "python":

@@ -1,6 +1,6 @@
 """Read English answers: what it adds is words without marks, numbers, lists and "I don't know".
 
-You can skip this: only the checks of free answers in `extras/checks.py` need it.
+You can skip this: only the checks of free answers in `common/checks/` need it.
 """
 
 import re
@@ -35,7 +35,7 @@ FUNCTION_WORDS = set((  # they say little by themselves
 STEM = 5  # the first letters of a word, in which "swimming" and "swimmer" are alike
 
 
-def plain(text):
+def plain(text: str) -> str:
     """Lower the case and write numbers in digits: "Forty-two isn't 1,000" -> "42 is not 1000"."""
     text = text.lower().replace("’", "'").replace("can't", "cannot").replace("cannot", "can not")
     text = re.sub(r"n't\b", " not", text)
@@ -44,13 +44,13 @@ def plain(text):
     return NAMES.sub(lambda match: str(SPELLED[match[0]]), text)
 
 
-def normal(text):
+def normal(text: str) -> str:
     """Drop marks and double spaces as well: "Is the shop closed?" -> "is the shop closed"."""
     marks = r"(?<!\w)\.|\.(?!\w)|[^\w\s'.@]|_"  # dots and @ within an address or a number stay
     return " ".join(re.sub(marks, " ", plain(text)).split())
 
 
-def says(answer, wanted):
+def says(answer: str, wanted: str) -> bool:
     """Tell whether one of "this|or that" is in the answer as whole words that are not denied."""
     words = "|".join(re.escape(normal(text)) for text in wanted.split("|"))
 
@@ -63,32 +63,32 @@ def says(answer, wanted):
     return False
 
 
-def first_sentence(answer):
+def first_sentence(answer: str) -> str:
     """Return the text up to the first full stop, question mark or line end, with its mark."""
     return re.match(r"[^.!?\n]*[.!?\n]?", answer.strip())[0]
 
 
-def says_unknown(answer):
+def says_unknown(answer: str) -> bool:
     """Tell whether an answer begins with not knowing, or nobody's knowing, and guesses nothing."""
     begins = UNKNOWN.search(normal(first_sentence(answer)))
     return bool(begins) and not GUESS.search(normal(answer))
 
 
-def within(answer, vocabulary):
+def within(answer: str, vocabulary: str) -> bool | None:
     """Require words of the vocabulary. None if there are others, which may be right or wrong."""
     known = {word[:STEM] for word in normal(vocabulary).replace("'s", "").split()}
     words = set(normal(answer).replace("'s", "").split()) - FUNCTION_WORDS
     return True if {word[:STEM] for word in words} <= known else None
 
 
-def singular(name):
+def singular(name: str) -> str:
     """Drop the article and the ending of a plural: "the cherries" -> "cherry"."""
     name = re.sub(r"^(an?|the|some) ", "", name)
     name = re.sub(r"ies$", "y", name)
     return re.sub(r"(?<=[cs]h)es$|(?<=[oxs])es$|(?<![su])s$", "", name)
 
 
-def list_members(answer):
+def list_members(answer: str) -> list[str]:
     """Split a list in lines or with commas: "Two:\\n1. Red\\n2. Blue" -> ["red", "blue"]."""
     # An introduction is no member, and what follows a name in its line describes it.
     texts = [line.strip() for line in answer.splitlines() if line.strip()]

@@ -22,7 +22,7 @@ import re
 import runpy
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +53,7 @@ class Row:
     system: str = ""  # the system prompt of a chat
     format: str = ""  # the file format it came in
     notes: tuple[str, ...] = ()  # for the audit: fields that are not read, ...
-    check: dict | None = None  # how an answer is judged, see extras/checks.py
+    check: dict | None = field(default=None, compare=False)  # how an answer is judged
 
     @classmethod
     def from_dict(cls, pair: dict) -> "Row":

@@ -1,76 +1,143 @@
-"""The audit: what it adds is a look at the data before training: what is kept, dropped and why, how it is masked.
+"""Look at the data before training: count the rows and tokens, and show the mask.
 
-You can skip this: it counts, and changes nothing. `python data.py FILE` runs it on a file of pairs.
+It changes nothing. `python -m extras.audit FILE` audits a file of pairs.
 """
 
 import re
+import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from data import EOS
-from common.cli import cli_main, escape_control_chars
+from common.cli import escape_control_chars
+from data import EOS, Row, Tokenizer
 
-# What the templates and the eos are made of, where it stands in somebody's text.
-MARKS = r"<\|\w+\|>|</?s>|<</?SYS>>|\[/?INST\]|### (?:Instruction|Input|Response):"
+# The marks of the templates and of the eos, if they appear in a user's text.
+CONTROL_TOKENS = re.compile(
+    r"<\|\w+\|>|</?s>|<</?SYS>>|\[/?INST\]|### (?:Instruction|Input|Response):"
+)
+TOO_LONG = "does not fit in the context"
+REPEATED = "repeats the prompt of an earlier row"
+LOOKS_SPECIAL = "contains text that looks like a control token; it stays text"
 
 
-def show_mask(tokenizer, ids, mask, color):
-    """Every token as the model sees it. Supervised ones are green, or [in brackets] without colors."""
-    out = []
-    for token, supervised in zip(ids, mask):
-        text = EOS if token == tokenizer.eos_id else escape_control_chars(tokenizer.decode([token])).replace("\n", "\\n\n")
-        if color:
-            out.append(f"\033[{'32;7' if supervised else '2'}m{text}\033[0m")
-        else:
-            out.append(f"[{text}]" if supervised else text)
-    return "".join(out)
+# Punctuation that makes no other prompt: ASCII's at the end of a word, quotes and other scripts'
+# anywhere. All other signs stay: "5 - 3" and "5 + 3" are two prompts.
+PUNCTUATION = re.compile(r"""(?<=\S)[.,;:!?]+(?=\s|$)|["'‘’“”„«»¿¡…،؛؟।。、，；：！？]""")
+
+
+def normalize(text: str) -> str:
+    """Fold away what doesn't change a prompt: case, spaces, punctuation at the end of a word and
+    the form of an accent (one character or two, Unicode's NFC and NFD)."""
+    text = unicodedata.normalize("NFC", text.casefold())
+    words = PUNCTUATION.sub(" ", text).split()
+    return " ".join(words or text.split())
+
+
+def prompt_key(row: Row) -> str:
+    """Normalize the prompt of a row. Rows with the same key ask the same thing."""
+    prompts = [f"{turn.instruction} {turn.input}" for turn in row.turns]
+    return normalize(" | ".join(filter(None, [row.system, *prompts])))
 
 
 @dataclass
 class Audit:
-    rows: int  # read, the dropped ones included
+    """The counts of one data set. Rows are named by their source, file:line."""
+
+    rows: int  # all, with the dropped ones
     kept: int
-    trimmed: list  # where inputs were shortened
-    dropped: dict  # reason -> [where]
+    truncated: list[str]  # rows whose input was truncated
+    dropped: dict[str, list[str]]  # reason -> rows
     tokens: int
-    learned: int  # supervised tokens
-    answers: int  # of the rows kept: their assistant turns
-    ends: int  # supervised eos
-    formats: Counter
-    notes: Counter
+    n_supervised: int  # tokens
+    answers: int  # assistant turns of the rows kept
+    n_eos: int  # supervised eos; equal to `answers`
+    formats: dict[str, int]
+    notes: dict[str, int]  # what is odd -> number of rows
 
-    def to_dict(self):
-        counted = {reason: len(places) for reason, places in self.dropped.items()}
-        return vars(self) | {"trimmed": len(self.trimmed), "dropped": counted}
+    def to_dict(self) -> dict:
+        """Return the counts for the report, without the names of the rows."""
+        dropped = {reason: len(sources) for reason, sources in self.dropped.items()}
+        return vars(self) | {"truncated": len(self.truncated), "dropped": dropped}
 
-    def lines(self):
-        """What a person wants to know, one fact a line."""
+    def lines(self) -> Iterator[str]:
+        """Describe the data, one fact a line."""
+        # rows and tokens
         known = ", ".join(f"{name} {n}" for name, n in self.formats.items() if name)
         formats = f" (formats: {known})" if known else ""
-        yield f"{self.kept} of {self.rows} rows kept, {len(self.trimmed)} of them with a shortened input{formats}"
-        share = 100 * self.learned / max(1, self.tokens)
-        yield f"{self.learned:,} of {self.tokens:,} tokens are supervised ({share:.0f} %): the answers with their eos"
-        yield f"{self.answers:,} answers (assistant turns), {self.ends:,} supervised eos"
-        for reason, places in self.dropped.items():
-            shown = ", ".join(filter(None, places[:3]))  # rows of the built-in world have no place
-            yield f"{len(places)} dropped, {reason}" + (f": {shown}{' ...' * (len(places) > 3)}" if shown else "")
-        yield from (f"{n} {note}" for note, n in self.notes.items() if n)
+        yield f"{self.kept} of {self.rows} rows kept, {len(self.truncated)} truncated{formats}"
+        share = self.n_supervised / max(1, self.tokens)
+        yield f"{self.n_supervised:,} of {self.tokens:,} tokens are supervised ({share:.0%})"
+        yield f"{self.answers:,} answers (assistant turns), {self.n_eos:,} supervised eos"
+
+        # each reason, with the first sources; rows of the built-in world have none
+        for reason, sources in self.dropped.items():
+            examples = ", ".join(filter(None, sources[:3]))
+            more = ", ..." if len(sources) > 3 else ""
+            yield f"{len(sources)} dropped, {reason}" + (f": {examples}{more}" if examples else "")
+        for note, n in self.notes.items():
+            yield f"{note} (rows: {n})"
 
 
-def audit(rows, examples, shortened, too_long, dropped=()):
-    """What prepare() gave, and {reason: [where]} of rows that were left out before -> Audit"""
-    dropped, notes, seen = dict(dropped), Counter(), set()
+def audit(
+    rows: list[Row],
+    examples: list[tuple[list[int], list[int]]],
+    truncated: list[Row],
+    too_long: list[Row],
+    dropped: dict[str, list[str]] | None = None,
+) -> Audit:
+    """Count what prepare() returned for these rows. `dropped` has the rows that were never read."""
+    # rows
+    dropped = dict(dropped or {})
     if too_long:
-        dropped["does not fit in the context"] = [row.source for row in too_long]
-    for row in rows:
-        key, texts = row.key, "\n".join([row.system, *(text for turn in row.turns for text in turn)])
-        notes["repeat the prompt of an earlier row"] += key in seen
-        notes["hold text that looks like a control token; it stays text"] += re.search(MARKS, texts) is not None
-        notes.update(row.notes)
-        seen.add(key)
-    n_rows, formats = len(examples) + sum(map(len, dropped.values())), Counter(row.format for row in rows)
-    tokens, learned = sum(len(ids) for ids, _ in examples), sum(sum(mask) for _, mask in examples)
+        dropped[TOO_LONG] = [row.source for row in too_long]
+    n_dropped = sum(len(sources) for sources in dropped.values())
     answers = sum(len(row.turns) for row in rows) - sum(len(row.turns) for row in too_long)
-    ends = sum(token == ids[-1] for ids, mask in examples for token, on in zip(ids, mask) if on)  # the last is an eos
-    trimmed = [row.source for row in shortened]
-    return Audit(n_rows, len(examples), trimmed, dropped, tokens, learned, answers, ends, formats, notes)
+
+    # tokens; the last one of an example is always an eos
+    tokens = n_supervised = n_eos = 0
+    for ids, mask in examples:
+        tokens += len(ids)
+        n_supervised += sum(mask)
+        n_eos += sum(mask[i] for i, token in enumerate(ids) if token == ids[-1])
+
+    return Audit(
+        rows=len(examples) + n_dropped,
+        kept=len(examples),
+        truncated=[row.source for row in truncated],
+        dropped=dropped,
+        tokens=tokens,
+        n_supervised=n_supervised,
+        answers=answers,
+        n_eos=n_eos,
+        formats=Counter(row.format for row in rows),
+        notes=count_notes(rows),
+    )
+
+
+def count_notes(rows: list[Row]) -> Counter:
+    """Count the odd things: those that the reader noted, repeated prompts, control tokens."""
+    notes = Counter()
+    keys = set()
+    for row in rows:
+        texts = [row.system, *(text for turn in row.turns for text in turn)]
+        if prompt_key(row) in keys:
+            notes[REPEATED] += 1
+        if any(CONTROL_TOKENS.search(text) for text in texts):
+            notes[LOOKS_SPECIAL] += 1
+        notes.update(row.notes)
+        keys.add(prompt_key(row))
+    return notes
+
+
+def show_mask(tokenizer: Tokenizer, ids: list[int], mask: list[int], color: bool) -> str:
+    """Show every token. Supervised ones are green, or [in brackets] without color."""
+    parts = []
+    for token, supervised in zip(ids, mask):
+        text = EOS if token == tokenizer.eos_id else tokenizer.decode([token])
+        text = escape_control_chars(text).replace("\n", "\\n\n")
+        if color:
+            parts.append(f"\033[{'32;7' if supervised else '2'}m{text}\033[0m")
+        else:
+            parts.append(f"[{text}]" if supervised else text)
+    return "".join(parts)

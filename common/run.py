@@ -18,7 +18,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from common import checkpoint, table
-from common.audit import audit, show_mask
+from common.audit import audit, prompt_key, show_mask
 from common.cli import UserError, escape_control_chars
 from common.speed import peak_memory_mb
 from data import Turn
@@ -241,12 +241,12 @@ class Run:
 
         # the audit, and held-out prompts that are in the tuning data
         results = audit(pairs.rows, examples, truncated, too_long, pairs.dropped)
-        keys = {row.key for row in pairs.rows}
+        keys = {prompt_key(row) for row in pairs.rows}
         held_out = [row for name, split in pairs.splits.items() if name != LEARNED for row in split]
-        overlap = sum(row.key in keys for row in held_out)
+        overlap = sum(prompt_key(row) in keys for row in held_out)
         for line in (*results.lines(), f"{overlap} held-out prompts are in the tuning data"):
             self.print(escape_control_chars(f"  {line}"))
-        self.report["audit"] = results.to_dict() | {"overlap": overlap}
+        self.report["audit"] = vars(results) | {"overlap": overlap}
 
     def check_base(self, corpus) -> None:
         """Refuse a base that was pretrained on another text than this run's."""

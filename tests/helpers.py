@@ -12,7 +12,8 @@ import torch
 import data
 from data import Row, Turn
 from common.audit import audit
-from model import GPT, GPTConfig, add_lora
+from common.lora import add_lora
+from model import GPT, GPTConfig
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data import EOS, Row, UserError, render
 from common import table
-from extras import rules
 from common.checkpoint import lora_state, write_whole
+from data import EOS, Row, UserError, render
+from extras import rules
 from extras.datasets import TEMPLATES
 from generate import Sampling
 from world import build

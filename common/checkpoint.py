@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from common.cli import UserError
+from common.cli import UserError, require
 from common.lora import add_lora, children_of_type
 from data import TEMPLATES, WORD, Tokenizer
 from model import GPT, GPTConfig
@@ -37,12 +37,6 @@ BASE_SETTINGS = (  # the flags that make a base; a later run takes them from its
 
 # --------------------------------------------------------------------------------------------------
 # Files.
-
-
-def require(condition: bool) -> None:
-    """Like assert, but also with `python -O`: for checks of what a file says."""
-    if not condition:
-        raise ValueError
 
 
 def atomic_write(path, write) -> None:

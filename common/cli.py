@@ -12,6 +12,12 @@ class UserError(Exception):
     """A mistake that the user can correct. The message is one line: what, where, and what to do."""
 
 
+def require(condition: bool) -> None:
+    """Raise ValueError if it is false. Unlike assert, this also works with `python -O`."""
+    if not condition:
+        raise ValueError
+
+
 def escape_control_chars(text: str) -> str:
     r"""Show control characters, which would steer the terminal, as escapes: ESC becomes \x1b."""
     control = r"[^\n\t -~\xa0-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"

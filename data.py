@@ -81,34 +81,24 @@ BELOW = "Below is an instruction that describes a task"
 WRITE = "Write a response that appropriately completes the request.\n\n"
 PAIRED = f"{BELOW}, paired with an input that provides further context. {WRITE}"
 HEADER = "<|start_header_id|>{}<|end_header_id|>\n\n"
+USER, ASSISTANT = HEADER.format("user") + "{}", "<|eot_id|>" + HEADER.format("assistant")
 ALPACA = "### Instruction:\n{}\n\n", "### Input:\n{}\n\n", "### Response:\n"
 TEMPLATES = {  # instruction, input, response
     "alpaca": Template(*ALPACA),
     "alpaca_preamble": Template(*ALPACA, f"{BELOW}. {WRITE}", PAIRED),
     "plain": Template("Question: {}\n", "Text: {}\n", "Answer: "),
-    "chatml": Template(
-        "<|im_start|>user\n{}", "\n\n{}", "<|im_end|>\n<|im_start|>assistant\n",
-        system="<|im_start|>system\n{}<|im_end|>\n", between="\n",
-    ),
-    "llama2": Template(
-        "{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ",
-        system="<<SYS>>\n{}\n<</SYS>>\n\n", between="<s>[INST] ",
-    ),
-    "llama3": Template(
-        HEADER.format("user") + "{}", "\n\n{}", "<|eot_id|>" + HEADER.format("assistant"),
-        preamble="<|begin_of_text|>", system=HEADER.format("system") + "{}<|eot_id|>", between="",
-    ),
-    "mistral": Template(
-        "{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ", between="[INST] "
-    ),
-    "zephyr": Template(
-        "<|user|>\n{}", "\n\n{}", "</s>\n<|assistant|>\n",
-        system="<|system|>\n{}</s>\n", between="\n",
-    ),
-    "tulu": Template(
-        "<|user|>\n{}", "\n\n{}", "\n<|assistant|>\n", system="<|system|>\n{}\n", between="\n"
-    ),
-}
+    "chatml": Template("<|im_start|>user\n{}", "\n\n{}", "<|im_end|>\n<|im_start|>assistant\n",
+                       system="<|im_start|>system\n{}<|im_end|>\n", between="\n"),
+    "llama2": Template("{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ", between="<s>[INST] ",
+                       system="<<SYS>>\n{}\n<</SYS>>\n\n"),
+    "llama3": Template(USER, "\n\n{}", ASSISTANT, preamble="<|begin_of_text|>", between="",
+                       system=HEADER.format("system") + "{}<|eot_id|>"),
+    "mistral": Template("{}", "\n\n{}", " [/INST] ", preamble="<s>[INST] ", between="[INST] "),
+    "zephyr": Template("<|user|>\n{}", "\n\n{}", "</s>\n<|assistant|>\n",
+                       system="<|system|>\n{}</s>\n", between="\n"),
+    "tulu": Template("<|user|>\n{}", "\n\n{}", "\n<|assistant|>\n",
+                     system="<|system|>\n{}\n", between="\n"),
+}  # fmt: skip
 
 
 def render(turns: Iterable[Turn], template: str, system: str = "") -> list[tuple[str, str]]:
@@ -125,12 +115,8 @@ def render(turns: Iterable[Turn], template: str, system: str = "") -> list[tuple
 
     for i, turn in enumerate(turns):
         # the text before the instruction
-        if i > 0:
-            pieces.append((t.between, "frame"))
-        elif turn.input and t.preamble_with_input:
-            pieces.append((t.preamble_with_input, "frame"))
-        else:
-            pieces.append((t.preamble, "frame"))
+        preamble = (turn.input and t.preamble_with_input) or t.preamble
+        pieces.append((t.between if i else preamble, "frame"))
         if system and i == 0:
             fill(t.system, system, "system")
 

@@ -1,8 +1,7 @@
 """Ask a trained model: sampling, side-by-side comparison, chat.
 
 The one idea is the comparison in `three_models()`: the base with the raw prompt, the base with the
-template (the control: a template alone doesn't make an assistant), and the tuned model. All three
-get the same questions and the same sampler.
+template (the control: a template alone doesn't make an assistant), and the tuned model.
 
     python generate.py "What is the capital of France?"     base and tuned, side by side
     python generate.py                                      chat (/help lists the commands)
@@ -58,8 +57,8 @@ def sample_next(logits: torch.Tensor, sampling: Sampling, generator) -> torch.Te
 def stream_ids(model, prompts, eos_id, sampling, choose=sample_next) -> Iterator[torch.Tensor]:
     """Yield the next id of every prompt, (B,), until all have ended or the context is full.
 
-    Prompts are lists of ids. We pad them on the left, so that all continue at the same slot of the
-    cache. The mask hides the padding, and positions count from each prompt's first token."""
+    We pad the prompts on the left, so that all continue at the same slot of the cache. The mask
+    hides the padding, and positions count from each prompt's first token."""
     model.eval()
     device, limit = model.device(), model.config.block_size
     B, longest = len(prompts), max(map(len, prompts))

@@ -34,16 +34,20 @@ class Corpus:
     name: str
     documents: list[str]
     encode_all: Callable
+    pretrains: bool = True  # False: all of it is held back, to measure the loss
 
     def tokenize(self, tokenizer, seq_len: int) -> None:
         """Tokenize, and hold the end back. Sets train_tokens, val_tokens and hash."""
         tokens = self.encode_all(tokenizer)
+        self.hash = hash_tensors(tokens)
+        if not self.pretrains:
+            self.val_tokens = tokens
+            return
         if len(tokens) < 3 * seq_len:
             reason = f"{len(tokens)} tokens are fewer than three times {seq_len}"
             raise UserError(f"{self.name}: {reason}. Add text.")
         n_val = max(seq_len + 1, min(VAL_TOKENS, len(tokens) // 20))
         self.train_tokens, self.val_tokens = tokens[:-n_val], tokens[-n_val:]
-        self.hash = hash_tensors(tokens)
 
     @torch.inference_mode()
     def val_loss(self, assistant, config) -> float:
@@ -52,10 +56,11 @@ class Corpus:
         It tells how well a model still knows its corpus."""
         assistant.set_lora()
         model, device = assistant.model, assistant.model.device()
-        batch_size, seq_len = config.pretrain_batch, config.seq_len
-        n_batches = (len(self.val_tokens) - 1) // seq_len // batch_size
+        seq_len = config.seq_len
+        n_sequences = (len(self.val_tokens) - 1) // seq_len
+        batch_size = min(config.pretrain_batch, n_sequences)
         total = count = 0
-        for step in range(min(VAL_BATCHES, max(1, n_batches))):
+        for step in range(min(VAL_BATCHES, n_sequences // batch_size)):
             batch = corpus_batch(self.val_tokens, step, batch_size, seq_len)
             inputs, targets = (part.to(device) for part in batch)
             total += model(inputs, targets).item()

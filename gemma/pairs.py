@@ -54,4 +54,4 @@ def load_pairs(part: str = PART) -> Pairs:
 def load_corpus() -> Corpus:
     """Load a page of prose that was written for this: does the model still know its language?"""
     text = (HERE / "prose.txt").read_text(encoding="utf-8")
-    return Corpus("gemma/prose.txt", [], lambda tokenizer: encode_corpus(tokenizer, [text]))
+    return Corpus("gemma/prose.txt", [], lambda t: encode_corpus(t, [text]), pretrains=False)

@@ -105,6 +105,7 @@ def test_the_command_prints_both(tmp_path, monkeypatch, capsys):
     assert audit.main(arguments) == 0
     output = capsys.readouterr().out
     assert "2 unique prompts" in output and "1   50.0%  exact" in output
+    monkeypatch.delitem(sys.modules, "extras.audit")
     monkeypatch.setattr(sys, "argv", ["data.py", *arguments])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(ROOT / "data.py"), run_name="__main__")

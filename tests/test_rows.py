@@ -98,7 +98,7 @@ def test_rows_of_all_formats_in_one_file_become_their_turns(tmp_path):
 
 
 def test_system_task_and_check_are_read(tmp_path):
-    check = {"has": "o"}
+    check = {"has": ["o"]}
     row, _ = read_one(tmp_path, PAIR | {"system": "S", "category": "sums", "check": check})
     assert (row.system, row.task, row.check, row.notes) == ("S", "sums", check, ())
     row, _ = read_one(tmp_path, messages(("system", "S"), *TWO_PAIRS))

@@ -193,6 +193,12 @@ class Assistant:
         self.set_lora()
         return generate(self.model, prompts, self.tokenizer.eos_id, sampling)
 
+    @torch.inference_mode()
+    def logits(self, ids: list[int]) -> torch.Tensor:
+        """Compute the logits of the next token after each of these T tokens, (T, V)."""
+        self.set_lora()
+        return self.model(torch.tensor([ids], device=self.model.device()))[0]
+
     def stream(self, turns, sampling: Sampling, system: str = "") -> Iterator[tuple[str, float]]:
         """Yield the answer to the last turn as (text, log-probability), token by token.
 

@@ -206,7 +206,7 @@ def evaluate(config, run: Run, models: dict, pairs, corpus) -> None:
 
     run.print("\n5. Side by side, all held out:")
     table.print_side_by_side(models, table.shown_rows(pairs.splits), Sampling())
-    run.finish(models, pairs, scores, answers, losses)
+    run.finish(models, pairs, scores, answers, losses, Sampling())
 
 
 def main_job(config) -> None:

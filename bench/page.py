@@ -1,13 +1,16 @@
-"""The page, measured: how fast it answers, and how often just as the full weights do.
+"""Measure the page: its speed, and how often it answers as the full weights do.
 
-What it is: out/page.html is opened in a headless Chromium that has one core. Counted are the milliseconds from opening
-until every model has answered the first question (and how long the page's thread was at work), tokens a second, and, of
-all held-out questions and all models, the greedy answers that are the same letters as generate.py's.
+What it is: out/page.html is opened in a headless Chromium that has one core. Counted are the
+milliseconds from opening until every model has answered the first question (and how long the page's
+thread was at work), tokens per second, and, of all held-out questions and all models, the greedy
+answers that are the same letters as generate.py's.
 What it is not: a test of other browsers.
 
-    python bench/page.py [out]             needs Chromium, and out/ as the main job leaves it
+    python bench/page.py [out]                   needs Chromium, and out/ as the main job leaves it
+    python bench/page.py [out] --picture FILE    only write README's picture, docs/minsft.png
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -22,37 +25,75 @@ from browser import Browser, answers_in_page  # noqa: E402
 from common import table  # noqa: E402
 from generate import Sampling, load_assistant, three_models  # noqa: E402
 
+N_OPENINGS = 5
+PICTURE_WIDTH = 860  # pixels
+MARGIN = 16
+ANSWERED = "performance.getEntriesByName('answered').length"
 
-def main():
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else "out").resolve()
-    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])  # one core, for the browser, too
-    browser = Browser()
+
+def measure_speed(browser, file):
+    """Print the time to the first answers and the tokens per second. Medians of some openings."""
     first, rates, busy = [], [], []
-    for _ in range(5):
-        browser.open(out / "page.html")
+    for _ in range(N_OPENINGS):
+        browser.open(file)
         browser.call("Performance.enable", timeDomain="threadTicks")
-        browser.wait("performance.getEntriesByName('answered').length")
-        found = browser.call("Performance.getMetrics")["metrics"]
-        busy.append(1000 * next(one["value"] for one in found if one["name"] == "ThreadTime"))
+        browser.wait(ANSWERED)
+        metrics = browser.call("Performance.getMetrics")["metrics"]
+        busy += [1000 * metric["value"] for metric in metrics if metric["name"] == "ThreadTime"]
         first.append(browser.run("performance.getEntriesByName('answered')[0].startTime"))
-        rates.append(int(browser.run("document.getElementById('speed').textContent").split()[-3]))
-    cost = statistics.median(busy)  # every opening is a new process, so this is its whole life
-    print(f"first answers after {statistics.median(first):.0f} ms ({cost:.0f} ms of the processor), all models drawn at once: "
-          f"{statistics.median(rates):.0f} tokens/s")
-    steps = """(() => { const start = performance.now(), ids = Array(100).fill(1); stream(models.tuned, ids).next();
+        rates.append(int(browser.run("speed.textContent").split()[-4]))
+
+    # Every opening is a new process, so the thread's time is that of its whole life.
+    print(f"first answers after {statistics.median(first):.0f} ms, {statistics.median(busy):.0f} ms"
+          f" of the processor; {statistics.median(rates):.0f} tokens/s while it draws")
+    alone = """(() => {
+        const start = performance.now();
+        stream(models.tuned, Array(100).fill(1)).next();
         return 100000 / (performance.now() - start) })()"""
-    print(f"one model alone: {statistics.median(browser.run(steps) for _ in range(5)):.0f} tokens/s")
+    rates = [browser.run(alone) for _ in range(N_OPENINGS)]
+    print(f"one model alone: {statistics.median(rates):.0f} tokens/s")
+
+
+def compare_answers(browser, out):
+    """Print how many answers of the page are those of the full weights."""
     models = three_models(load_assistant(out / "base.pt"), load_assistant(out / "tuned.pt"))
     if (out / "lora.pt").exists():
         models["lora"] = load_assistant(out / "lora.pt")
-    rows = [row for split in table.world_splits(models["tuned"].trained_on).values() for row in split]
+    splits = table.world_splits(models["tuned"].trained_on)
+    rows = [row for split in splits.values() for row in split]
     for name, assistant in models.items():
-        expected, found = assistant.answers(rows, Sampling()), []
+        expected, in_page = assistant.answers(rows, Sampling()), []
         for start in range(0, len(rows), 20):
             script = answers_in_page(rows[start : start + 20], name, assistant.template)
-            found += json.loads(browser.run(f"(async () => JSON.stringify({script}))()"))
-        same = sum(tuple(one) == other for one, other in zip(found, expected))
-        print(f"{name}: {same} of {len(rows)} answers are those of the full weights ({same / len(rows):.1%})", flush=True)
+            in_page += json.loads(browser.run(f"(async () => JSON.stringify({script}))()"))
+        same = sum(tuple(one) == other for one, other in zip(in_page, expected))
+        print(f"{name}: {same} of {len(rows)} answers are those of the full weights "
+              f"({same / len(rows):.1%})", flush=True)
+
+
+def take_picture(browser, page, file):
+    """Write the page's first view, from the title to the examples, as a picture."""
+    browser.open(page, width=PICTURE_WIDTH)
+    browser.wait(ANSWERED)
+    bottom = browser.run("examples.getBoundingClientRect().bottom")
+    browser.picture(file, (0, 0, PICTURE_WIDTH, round(bottom) + MARGIN))
+    print(f"{file}: {os.path.getsize(file):,} bytes")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", nargs="?", default="out", type=Path, help="the folder of a run")
+    parser.add_argument("--picture", metavar="FILE", help="only write a picture of the page")
+    args = parser.parse_args()
+    page = args.out.resolve() / "page.html"
+    if args.picture:
+        browser = Browser()
+        take_picture(browser, page, args.picture)
+    else:
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])  # one core, for the browser, too
+        browser = Browser()
+        measure_speed(browser, page)
+        compare_answers(browser, args.out)
     browser.close()
 
 

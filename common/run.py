@@ -17,9 +17,10 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from common import checkpoint, table
+from common import checkpoint, page, table
 from common.audit import audit, prompt_key, show_mask
 from common.cli import UserError, escape_control_chars
+from common.log import read_log
 from common.speed import peak_memory_mb
 from data import Turn
 
@@ -95,7 +96,7 @@ class Run:
             self.lock = lock_folder(self.out)
             log = self.out / "log.jsonl"
             kept = []
-            if log.exists() and (self.config.resume or self.reuse_base):
+            if self.config.resume or self.reuse_base:
                 kept = [record for record in read_log(log) if self.keeps(record)]
             lines = [json.dumps(record) + "\n" for record in kept]
             checkpoint.atomic_write(log, lambda file: file.write("".join(lines).encode()))
@@ -304,7 +305,7 @@ class Run:
         if self.rank == 0:
             table.print_contrast(models, self.probe)
 
-    def finish(self, models, pairs, scores, answers, losses) -> None:
+    def finish(self, models, pairs, scores, answers, losses, sampling) -> None:
         """Write the report and the page. Nothing is left to resume."""
         self.report["held_out"] = scores
         self.report["corpus_loss"] = losses
@@ -312,6 +313,9 @@ class Run:
         self.report["peak_memory_mb"] = peak_memory_mb()
         checkpoint.save_json(self.out / "report.json", self.report)
         self.resume_file.unlink(missing_ok=True)
+        built_in = not self.config.data and not self.config.adapter_only
+        about = (models, pairs.splits, scores, answers, pairs.rows, self.out, sampling, built_in)
+        page.write(self.out / "page.html", *about)
 
         # say what was written, and what to do next
         seconds, memory = self.report["seconds"], self.report["peak_memory_mb"]
@@ -324,19 +328,6 @@ class Run:
             ask += f" --tuned {self.out}/{tuned}"
         self.print(f"Open {self.out}/page.html in a browser, or chat:\n  {ask}")
         self.print_contrast(models)
-
-
-def read_log(path) -> list[dict]:
-    """Read log.jsonl. Lines that are no records, as after a power cut, are skipped."""
-    records = []
-    for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and {"stage", "step"} <= set(record):
-            records.append(record)
-    return records
 
 
 def lock_folder(folder: Path):

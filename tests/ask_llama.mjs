@@ -1,5 +1,6 @@
 // Greedy answers of llama.cpp: node ask_llama.mjs BASE.gguf ADAPTER.gguf-or-"" PROMPTS.json
-// -> a line of JSON: for each prompt its tokens and the ids of the answer. Needs `npm i node-llama-cpp`.
+// -> a line of JSON: for each prompt its tokens and the ids of the answer; for prompts that do not end
+// like one ("### Response:\n"), the tokens alone. Needs `npm i node-llama-cpp`.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -17,9 +18,12 @@ for (const prompt of JSON.parse(readFileSync(file, "utf8"))) {
   await sequence.clearHistory();
   const tokens = model.tokenize(prompt, false);
   const ids = [];
-  for await (const id of sequence.evaluate([model.tokens.bos, ...tokens], { temperature: 0 })) {
-    if (id === model.tokens.eos || ids.length === 24) break;
-    ids.push(id);
+  const start = [model.tokens.bos, ...tokens];
+  if (prompt.endsWith("### Response:\n")) {
+    for await (const id of sequence.evaluate(start, { temperature: 0 })) {
+      if (id === model.tokens.eos || ids.length === 24) break;
+      ids.push(id);
+    }
   }
   answers.push({ tokens, ids });
 }

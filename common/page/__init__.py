@@ -1,10 +1,7 @@
-"""The page of a run: what it adds is one HTML file, out/page.html, in which base and tuned model answer in the browser.
+"""The page of a run: one HTML file, out/page.html, in which base and tuned model answer.
 
-You can skip this: it trains nothing. It packs the weights, and writes as tables what report.json, log.jsonl and the
-answers say; page.js lets the models answer. All text from data and models stays text: `element` escapes it.
-
-    python generate.py --page FILE         the page of two checkpoints; the main job writes out/page.html by itself
-"""
+It has tables of report.json, log.jsonl and the answers, and the weights for model.js. `element`
+escapes all text of data and models."""
 
 import base64
 import hashlib
@@ -13,199 +10,183 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from common import table
-from common.checkpoint import lora_state, write_whole
-from data import EOS, Row, UserError, render
-from extras import rules
-from extras.datasets import TEMPLATES
-from generate import Sampling
-from world import build
+from common.chat import N_FIRST, THRESHOLD
+from common.checkpoint import atomic_write
+from common.log import last_records, read_log
+from common.page.trace import trace_all
+from common.page.weights import count_weights, pack_models
+from data import TEMPLATES, render
 
 LIMIT = 4_000_000  # bytes of a page
-LONGEST = 1000  # letters of a text in the list of questions, and of a pair in part 3
+MAX_CHARS = 1000  # of a text in the list of questions, and of a pair in part 3
+N_PAIRS = 8
 
-
-def pack(state, bits):
-    """{name: weight} -> (what the page reads, {name: weight as the page will have it}).
-
-    A matrix becomes whole numbers of so many bits, times a scale for each of its rows; a vector stays as it is."""
-    tensors, raw, kept, half = [], [], {}, 2 ** (bits - 1)
-    for name, weight in state.items():
-        weight = kept[name] = weight.detach().cpu().float()
-        tensors.append([name, list(weight.shape)])
-        if weight.dim() == 1:
-            raw.append(weight.numpy().tobytes())
-            continue
-        scale = (weight.abs().amax(1, keepdim=True) / (half - 1)).clamp(min=1e-20)  # (rows, 1)
-        numbers = (weight / scale).round()  # (rows, columns)
-        kept[name], numbers = numbers * scale, numbers.numpy().astype("int16").reshape(-1, 1) + half
-        raw += [scale.numpy().tobytes(), np.packbits(numbers >> np.arange(bits) & 1, bitorder="little").tobytes()]
-    return {"tensors": tensors, "bits": bits, "bytes": base64.b64encode(b"".join(raw)).decode()}, kept
-
-
-def pack_models(models, room):
-    """The base in as many bits, 8 to 14, as there is room for in so many letters, and of the tuned models what they add
-    to it: an adapter's A and B, or the difference of the weights. {} if there is no room."""
-    base = models["base_raw"].model.state_dict()
-    tuned = {name: models[name].model for name in ("tuned", "lora") if name in models}
-    if sum(map(torch.numel, base.values())) > room:  # a number takes more than one letter
-        return {}
-    for bits in range(14, 7, -1):
-        packed = {}
-        packed["base"], kept = pack(base, bits)
-        for name, model in tuned.items():
-            state = lora_state(model) or {key: weight.cpu() - kept[key] for key, weight in model.state_dict().items()}
-            packed[name], _ = pack(state, 12 if model.lora else 7)
-            packed[name]["scale"] = model.lora["alpha"] / model.lora["rank"] if model.lora else 1
-        if len(json.dumps(packed)) < room:
-            return packed
-    return {}
-
-
-@torch.inference_mode()
-def trace(models, row):
-    """What part 2 shows of one question, for models too big for the page: for every token of the tuned answer its rank
-    under the base, and the five most probable tokens of both."""
-    tuned = models["tuned"]
-    prompt, eos_id = tuned.prompt(row.turns[:1], row.system), tuned.tokenizer.eos_id
-    ((answer, stopped),) = tuned.generate([row], [prompt], Sampling())
-    answer += [eos_id] * stopped
-    ids, found = torch.tensor([prompt + answer[:-1]], device=tuned.model.device()), [{"id": token} for token in answer]
-    for name, model in (("tuned", tuned.model), ("base", models["base_raw"].model)):
-        p = model(ids)[0, len(prompt) - 1 :].float().softmax(1).cpu()  # (answer, V)
-        for token, its in zip(found, p):
-            token[name] = [(other, its[other].item()) for other in its.topk(5).indices.tolist()]
-            token["rank"] = 1 + (its > its[token["id"]]).sum().item()  # the base comes last: what stays is its rank
-    return found
+# --------------------------------------------------------------------------------------------------
+# HTML. What is made here can be read without JavaScript.
 
 
 class Markup(str):
-    """Text that is HTML already. What is made of it from here on, parts 3 to 6, needs no JavaScript."""
+    """Text that is HTML already."""
 
 
-def element(name, *children, **attributes):
-    """<name attribute="...">children</name>, with all escaped that is not Markup. class_ stands for class."""
-    given = "".join(f' {k.rstrip("_").replace("_", "-")}="{html.escape(str(v))}"' for k, v in attributes.items())
-    inside = "".join(child if isinstance(child, Markup) else html.escape(str(child)) for child in children)
-    return Markup(f"<{name}{given}>{inside}</{name}>")
+def element(name: str, *children, **attributes) -> Markup:
+    """Make <name attribute="...">children</name>, escaping all but Markup. class_ means class."""
+    pairs = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()]
+    start = "".join(f' {key}="{html.escape(str(value))}"' for key, value in pairs)
+    texts = [child if isinstance(child, Markup) else html.escape(str(child)) for child in children]
+    return Markup(f"<{name}{start}>{''.join(texts)}</{name}>")
 
 
-def table_of(head, rows, **attributes):
-    """A table that scrolls where it is wider than the page."""
-    rows = [[element("th", first, scope="row"), *(element("td", cell) for cell in rest)] for first, *rest in rows]
-    head = element("thead", element("tr", *(element("th", text.replace("_", " "), scope="col") for text in head)))
-    body = element("tbody", *(element("tr", *cells) for cells in rows))
-    return element("div", element("table", head, body, **attributes), class_="wide", tabindex=0)
+def spaced(name: str) -> str:
+    """Write a name with spaces: base_raw becomes base raw."""
+    return name.replace("_", " ")
 
 
-def pair_of(row, template):
-    """One pair, a span for every piece; page.js divides them into tokens."""
-    pieces = [(text + EOS * (kind == "answer"), kind) for text, kind in render(row.turns, template, row.system)]
-    return element("li", element("pre", *(element("span", text, class_=kind) for text, kind in pieces)))
+def table_of(head: list, rows: list, **attributes) -> Markup:
+    """Make a table that scrolls if it is wider than the page. The first cell of a row names it."""
+    names = [element("th", spaced(name), scope="col") for name in head]
+    lines = []
+    for first, *cells in rows:
+        cells = [element("td", cell) for cell in cells]
+        lines.append(element("tr", element("th", first, scope="row"), *cells))
+    parts = element("thead", element("tr", *names)), element("tbody", *lines)
+    return element("div", element("table", *parts, **attributes), class_="wide", tabindex=0)
 
 
-def share_of(found):
-    """A share with its interval: a bar up to the share, a line from the lower to the upper end."""
-    share, stopped = (100 * found[key] / found["n"] for key in ("correct", "stopped"))
-    low, high = (100 * end for end in found["interval"])
-    drawing = Markup(f'<rect width="{share:.1f}" height="6"/><path d="M{low:.1f} 3H{high:.1f}"/>')
-    picture = element("svg", drawing, viewBox="0 0 100 6", preserveAspectRatio="none", aria_hidden="true")
-    said = [element("small", text) for text in (f"{low:.0f} to {high:.0f} %", f"{stopped:.0f} % stopped")]
-    return Markup(element("b", f"{share:.1f} %") + picture + "".join(said))
+def render_pair(row, template: str, eos: str) -> Markup:
+    """Render a pair with a span for every piece. page.js divides them into tokens."""
+    spans = []
+    for text, kind in render(row.turns, template, row.system):
+        spans.append(element("span", text + eos * (kind == "answer"), class_=kind))
+    return element("li", element("small", spaced(row.task)), element("pre", *spans))
 
 
-def held_out_of(scores):
+def render_share(score: dict, n: int) -> Markup:
+    """Render the share of right answers as a bar, and its interval as a line over the bar."""
+    stopped = element("small", f"{score['stopped'] / n:.0%} stopped")
+    if not score["judged"]:  # no check knows the right answers
+        return stopped
+    share = 100 * score["correct"] / score["judged"]
+    low, high = (100 * end for end in score["interval"])
+    bar = Markup(f'<rect width="{share:.1f}" height="6"/><path d="M{low:.1f} 3H{high:.1f}"/>')
+    size = {"viewBox": "0 0 100 6", "preserveAspectRatio": "none", "aria_hidden": "true"}
+    interval = element("small", f"{low:.0f} to {high:.0f}%")
+    return Markup(element("b", f"{share:.1f}%") + element("svg", bar, **size) + interval + stopped)
+
+
+def render_scores(scores: dict) -> Markup:
+    """Render the held-out table: splits down, models across."""
     names = [name for name in next(iter(scores.values()), {}) if name != "n"]
-    rows = [[f"{split.replace('_', ' ')} ({found['n']})", *(share_of(found[name]) for name in names)]
-            for split, found in scores.items()]
+    rows = []
+    for split, score in scores.items():
+        title = html.escape(spaced(split)) + element("small", f"{score['n']} questions")
+        rows.append([Markup(title), *(render_share(score[name], score["n"]) for name in names)])
     return table_of(["", *names], rows, class_="scores")
 
 
-def questions_of(splits, answers):
-    """Every held-out question, the answer that was expected, and what every column said."""
+def render_questions(splits: dict, answers: dict) -> Markup:
+    """Render every held-out question, its expected answer, and the answer of every model."""
     rows = []
-    for split, asked in splits.items():
-        for row, *said in zip(asked, *answers[split].values()):
-            instruction, text, expected = (part[:LONGEST] for part in row.turns[0])
-            about = element("q", text) + element("small", f"{split.replace('_', ' ')}, {row.task}")
-            said = [(text.strip()[:LONGEST] + " …" * (not stopped), right) for text, stopped, right in said]
-            cells = [element("span", text, class_="ok") if right else text for text, right in said]
-            rows.append([Markup(html.escape(instruction) + about), expected, *cells])
-    return table_of(["question", "expected", *next(iter(answers.values()), {})], rows, id="questions")
+    for split, members in splits.items():
+        for row, *columns in zip(members, *answers[split].values()):
+            question, text, expected = (part[:MAX_CHARS] for part in row.turns[0])
+            about = element("q", text) + element("small", f"{spaced(split)}, {row.task}")
+            cells = [Markup(html.escape(question) + about), expected]
+            for answer, stopped, right in columns:
+                answer = answer.strip()[:MAX_CHARS] + " …" * (not stopped)
+                mark = {True: "right", False: "wrong", None: "unjudged"}[right]
+                cells.append(element("span", answer, class_=mark))
+            rows.append(cells)
+    head = ["question", "expected", *next(iter(answers.values()), {})]
+    return table_of(head, rows, id="questions")
 
 
-def curve_of(name, log):
-    """The loss of one stage as a drawing."""
-    points = [(record["step"], record["loss"]) for record in log if record["stage"] == name and "loss" in record]
-    (first, loss), (last, low), top = points[0], points[-1], max(loss for _, loss in points)
-    line = " ".join(f"{30 + 280 * step / max(1, last):.1f},{150 - 140 * loss / top:.1f}" for step, loss in points)
-    drawing = Markup(f'<path d="M30 10V150H310"/><polyline points="{line}"/><path class="now"/>')
-    marks = [element("text", text, x=x, y=y) for x, y, text in ((4, 16, f"{top:.1f}"), (14, 152, 0), (288, 165, last))]
-    said = f"{name}: loss {loss:.2f} at step {first}, {low:.2f} at step {last}"
-    data = {"data_stage": name, "data_last": max(1, last), "aria_label": said}
-    picture = element("svg", drawing, *marks, viewBox="0 0 320 170", role="img", **data)
-    return element("figure", element("figcaption", said), picture)
+def render_steps(log: list) -> Markup:
+    """Render how the model continued one prompt along the way."""
+    rows = []
+    for record in log:
+        if "answer" in record:
+            answer = record["answer"] + " …" * (not record["stopped"])
+            rows.append([record["stage"], record["step"], record["prompt"], answer])
+    return table_of(["stage", "step", "prompt", "answer"], rows, id="steps")
 
 
-def came_of(log):
-    """The curves of all stages in the log; the table of how the same prompt was continued on the way."""
-    log = {(record["stage"], record["step"], "loss" in record): record for record in log}.values()  # the last of each
-    stages = dict.fromkeys(record["stage"] for record in log if "loss" in record)
-    curves, keys = "".join(curve_of(name, log) for name in stages), ("stage", "step", "prompt", "answer", "stopped")
-    rows = [[record[key] for key in keys] for record in log if "answer" in record]
-    return curves or "No losses are logged beside the tuned checkpoint.", table_of(keys, rows, id="steps")
-
-
-def run_of(report):
-    """What report.json says of the machine, the time and the losses."""
-    keys, stages = ("seconds", "tokens", "tokens_per_second"), report["stages"] | {"in all": report}
-    rows = [[name, *(f"{found[key]:,}" if key in found else "" for key in keys)] for name, found in stages.items()]
+def render_run(report: dict) -> str:
+    """Render what report.json says about the machine, the time and the losses."""
+    keys = ["seconds", "tokens", "tokens_per_second"]
+    rows = []
+    for stage, record in (report["stages"] | {"in all": report}).items():
+        rows.append([stage, *(f"{record[key]:,}" if key in record else "" for key in keys)])
     losses = ", ".join(f"{name} {loss:.3f}" for name, loss in report["corpus_loss"].items())
-    about = f"{report['machine']}, {report['peak_memory_mb']} MB of memory at most; validation loss in nats: {losses}."
-    return element("p", about) + table_of(["stage", *keys], rows)
+    about = f"{report['machine']}. Peak memory: {report['peak_memory_mb']} MB. "
+    loss = f"Loss per token (nats) on plain text that was not trained on: {losses}."
+    return element("p", about + loss) + table_of(["stage", *keys], rows)
 
 
-def of_checkpoints(path, models, splits, tuned):
-    """The page of three_models(). `splits` None: the built-in world's; `tuned`: where that checkpoint lies."""
-    trained_on, splits = models["tuned"].trained_on, splits or table.world_splits(models["tuned"].trained_on)
-    rows = [row for split in splits.values() for row in split]
-    if trained_on.get("data") == "world":
-        rows = [Row.from_dict(pair) for pair in build(trained_on["seed"], trained_on["hold_out"], size=0).pairs]
-    found = table.score_models(rules.with_rules(models), splits, Sampling())
-    write(path, models, splits, *found, rows, Path(tuned).parent)
+# --------------------------------------------------------------------------------------------------
 
 
-def write(path, models, splits, scores, answers, rows, folder):
-    """Write the page of these Assistants. `scores` and `answers` are table.score_models's, `rows` pairs to show in
-    part 3; report.json and log.jsonl are shown if the folder has them."""
-    base, tuned, here = models["base_raw"].model, models["tuned"], Path(__file__).parent
-    if base.config != tuned.model.config or models["base_raw"].tokenizer.tokens != tuned.tokenizer.tokens:
-        raise UserError(f"{path}: base and tuned are of different sizes or tokens. Give --base the base of --tuned.")
-    files = [Path(folder) / name for name in ("report.json", "log.jsonl")]
-    report, log = (file.read_text(encoding="utf-8") if file.exists() else "" for file in files)
-    short = [row for row in rows if sum(map(len, sum(row.turns, (row.system,)))) <= LONGEST]
-    pairs, shown = short[:: max(1, len(short) // 8)][:8], table.shown_rows(splits or {"": rows})
-    parts = {name: (here / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    for name in ("css", "js"):
-        parts[f"hash_{name}"] = base64.b64encode(hashlib.sha256(parts[name].encode()).digest()).decode()
-    parts["size"] = f"{sum(weight.numel() for weight in base.parameters()):,}"
-    parts["pairs"] = "".join(pair_of(row, tuned.template) for row in pairs)
-    parts["held_out"], parts["questions"] = held_out_of(scores), questions_of(splits, answers)
-    parts["curves"], parts["steps"] = came_of(map(json.loads, log.splitlines()))
-    parts["run"] = run_of(json.loads(report)) if report else "No report.json lies beside it."
-    parts["report"] = html.escape(report)
-    data = {
-        "config": vars(base.config), "tokens": tuned.tokenizer.state()["tokens"], "eos": EOS,
-        "template": tuned.template, "templates": {name: vars(template) for name, template in TEMPLATES.items()},
-        "pairs": [{"turns": [turn._asdict() for turn in row.turns], "system": row.system} for row in pairs],
+def read_report(folder) -> dict:
+    """Read report.json, if it is there and whole."""
+    try:
+        return json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def script_data(tuned, pairs: list, shown: list, log: list, sampling, built_in: bool) -> dict:
+    """Collect what page.js needs beside the models."""
+    return {
+        "template": tuned.template,
+        "templates": {name: vars(template) for name, template in TEMPLATES.items()},
+        "eos": tuned.tokenizer.decode([tuned.tokenizer.eos_id]),
+        "eos_id": tuned.tokenizer.eos_id,
+        "pairs": [{"turns": [turn._asdict() for turn in row.turns], "system": row.system}
+                  for row in pairs],
         "examples": [row.turns[0]._asdict() for row in shown],
+        "losses": [(r["stage"], r["step"], r["loss"]) for r in log if "loss" in r],
+        "max_new": sampling.max_new_tokens,
+        "n_first": N_FIRST,
+        "threshold": THRESHOLD if built_in else 0,
     }
-    text = "".join(parts.values()) + json.dumps(data).replace("<", "\\u003c")
-    data["models"] = pack_models(models, LIMIT - len(text.encode(errors="replace")))
-    data["traces"] = [] if data["models"] else [trace(models, row) for row in shown]
-    parts["data"] = json.dumps(data).replace("<", "\\u003c")
-    page = re.sub(r"<!--(\w+)-->", lambda name: parts[name[1]], parts["html"])
-    write_whole(path, lambda file: file.write(page.encode(errors="replace")))
+
+
+def write(path, models, splits, scores, answers, rows, folder, sampling, built_in=False) -> None:
+    """Write the page.
+
+    models: {"base_raw": Assistant, "tuned": ..., perhaps "lora"}, all with one tokenizer. splits:
+    {name: held-out rows}. scores, answers: from table.score_models, with the same greedy sampling.
+    rows: pairs to show, the first of them first. folder: where report.json and log.jsonl are.
+    built_in: it is the built-in world, for which THRESHOLD was measured.
+    Raises UserError if the file cannot be written."""
+    base, tuned, here = models["base_raw"], models["tuned"], Path(__file__).parent
+
+    # Choose what to show.
+    short = [row for row in rows if len(row.system) + len("".join(sum(row.turns, ()))) <= MAX_CHARS]
+    pairs = short[:: max(1, len(short) // N_PAIRS)][:N_PAIRS]
+    shown = table.shown_rows(splits or {"": rows})
+    log = last_records(read_log(Path(folder) / "log.jsonl"))
+    data = script_data(tuned, pairs, shown, log, sampling, built_in)
+    report = read_report(folder)
+
+    # Fill in what needs no JavaScript.
+    names = ["page.html", "page.css", "model.js", "page.js"]
+    page, css, *scripts = [(here / name).read_text(encoding="utf-8") for name in names]
+    report_text = json.dumps(report, ensure_ascii=False, indent=1)
+    parts = {"css": css, "js": "".join(scripts), "report": html.escape(report_text)}
+    for name in ("css", "js"):
+        digest = hashlib.sha256(parts[name].encode()).digest()
+        parts[f"hash_{name}"] = base64.b64encode(digest).decode()
+    parts["size"] = f"{count_weights(base.model):,}"
+    parts["pairs"] = "".join(render_pair(row, tuned.template, data["eos"]) for row in pairs)
+    parts["scores"], parts["questions"] = render_scores(scores), render_questions(splits, answers)
+    parts["steps"] = render_steps(log)
+    parts["run"] = render_run(report) if report else ""
+
+    # Add the models, or, if they are too big, traces of their answers.
+    room = LIMIT - len(("".join(parts.values()) + json.dumps(data)).encode(errors="replace"))
+    data |= pack_models(models, room) or trace_all(base, tuned, shown, sampling)
+    parts["data"] = json.dumps(data).replace("<", "\\u003c")  # no text can end the script element
+    page = re.sub(r"<!--(\w+)-->", lambda match: parts[match[1]], page)
+    atomic_write(path, lambda file: file.write(page.encode(errors="replace")))

@@ -1,450 +1,439 @@
-// What runs in the page: the tokenizer, the prompt and the GPT of data.py, model.py and generate.py once more, by the
-// same names, so that the models answer without a network. It trains nothing, and reads one token at a time.
-"use strict"; const data = JSON.parse(document.getElementById("data").textContent);
 
-// Text -> tokens. A token is a string with one letter for each of its bytes, as in a checkpoint.
-// What \w and \s mean in Python; here \w knows English only.
-const LETTER = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}", SPACE = "\\p{White_Space}";
-const WORD = new RegExp(` ?(?:(?![_\\p{Nd}])[${LETTER}])+| ?\\p{Nd}+| ?(?:[^${SPACE}${LETTER}]|_)+|`
-  + `[${SPACE}]+(?![^${SPACE}])|[${SPACE}]+`, "gu");
+// -------------------------------------------------------------------------------------------------
+// The page. All text of data or models goes in as text: element() never makes markup of it.
 
-class Tokenizer {
-  constructor(tokens) {
-    [this.tokens, this.eosId] = [tokens, tokens.length];
-    this.ranks = new Map(tokens.map((token, id) => [token, id]));
-  }
-
-  encode(text) { return (text.match(WORD) ?? []).flatMap((word) => this.encodeWord(new TextEncoder().encode(word))); }
-
-  // Start from the bytes; again and again merge the two neighbours that make the token of the lowest id.
-  encodeWord(bytes) {
-    const rank = (part) => this.ranks.get(part) ?? Infinity, whole = String.fromCharCode(...bytes), parts = [...whole];
-    if (this.ranks.has(whole)) return [rank(whole)];
-    for (;;) {
-      const pairs = parts.slice(1).map((part, i) => rank(parts[i] + part)), lowest = Math.min(...pairs);
-      if (lowest === Infinity) return parts.map(rank);
-      const i = pairs.indexOf(lowest);
-      parts.splice(i, 2, parts[i] + parts[i + 1]);
-    }
-  }
-
-  // The text of each token, "" where it ends within a character; the last piece is what is left of such a one.
-  pieces(ids) {
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    const bytes = (id) => Uint8Array.from(this.tokens[id] ?? data.eos, (letter) => letter.charCodeAt(0));
-    return [...ids.map((id) => decoder.decode(bytes(id), { stream: true })), decoder.decode()];
-  }
-  decode(ids) { return this.pieces(ids).join(""); }
-}
-
-const tokenizer = new Tokenizer(data.tokens);
-
-// A conversation -> pieces of text, each with its kind -> tokens.
-function render(turns, template, system = "") {
-  const t = data.templates[template], pieces = [];
-  const fill = (pattern, text, kind) => {
-    const [before, after] = pattern.split("{}");
-    pieces.push([before, "frame"], [text, kind], [after, "frame"]);
-  };
-  turns.forEach((turn, i) => {
-    pieces.push([i ? t.between : (turn.input && t.preamble_with_input) || t.preamble, "frame"]);
-    if (system && !i) fill(t.system, system, "system");
-    fill(t.instruction, turn.instruction, "instruction");
-    if (turn.input) fill(t.input, turn.input, "input");
-    pieces.push([t.response, "frame"]);
-    if (turn.output !== null) pieces.push([turn.output, "answer"]);
-  });
-  return pieces;
-}
-
-// -> [[ids, kind], ...]. Each piece is tokenized by itself, so no word of a user can melt into a header. What does not
-// fit in `limit` tokens loses the end of the input, then of the instruction.
-function encode(pieces, limit = Infinity) {
-  const parts = pieces.map(([text, kind]) => [tokenizer.encode(text), kind]);
-  for (const [ids, kind] of parts) if (kind === "answer") ids.push(tokenizer.eosId);
-  let excess = parts.reduce((sum, [ids]) => sum + ids.length, 0) - limit;
-  for (const shortened of ["input", "instruction"])
-    for (const [ids, kind] of parts) {
-      const cut = kind === shortened ? Math.max(0, Math.min(excess, ids.length - 1)) : 0;
-      ids.length -= cut;
-      excess -= cut;
-    }
-  return parts;
-}
-
-// A question as a model gets it. Without a template it is raw text; a document begins after an eos.
-function promptParts(turn, template) {
-  const limit = data.config.block_size - Math.min(16, Math.floor(data.config.block_size / 4)); // room for an answer
-  if (template) return encode(render([{ ...turn, output: null }], template), limit);
-  const ids = tokenizer.encode([turn.instruction, turn.input].filter(Boolean).join(" "));
-  return [[[tokenizer.eosId], "frame"], [ids.slice(-limit), "instruction"]];
-}
-
-// The weights. A matrix is kept as whole numbers of a few bits, times a scale for each of its rows.
-function unpack(packed) {
-  const letters = atob(packed.bytes), raw = new Uint8Array(letters.length), weights = {}, half = 2 ** (packed.bits - 1);
-  for (let i = 0; i < raw.length; i++) raw[i] = letters.charCodeAt(i);
-  const view = new DataView(raw.buffer);
-  let at = 0;
-  for (const [name, [rows, columns]] of packed.tensors) {
-    const scale = new Float32Array(rows).map((_, i) => view.getFloat32(at + 4 * i, true));
-    at += 4 * rows;
-    let buffer = 0, have = 0; // bits that were read and not used yet
-    const number = (_, i) => {
-      for (; have < packed.bits; have += 8) buffer |= raw[at++] << have;
-      const value = (buffer & (2 * half - 1)) - half;
-      buffer >>= packed.bits;
-      have -= packed.bits;
-      return value * scale[Math.floor(i / columns)];
-    };
-    weights[name] = columns ? new Float32Array(rows * columns).map(number) : scale; // a vector is kept as it is
-  }
-  return weights;
-}
-
-// The weights of a tuned model: those of the base and what tuning added, whole matrices W or an adapter's A and B.
-function addTo(base, packed) {
-  const added = unpack(packed), weights = { ...base };
-  for (const [name, [, rank]] of packed.tensors.filter(([name]) => !name.endsWith("lora_A"))) {
-    const its = name.replace("lora_B", "weight"), B = added[name], A = added[name.replace("lora_B", "lora_A")];
-    const inputs = A.length / rank; // A (rank, inputs), B (outputs, rank)
-    weights[its] = base[its].map((value, i) => {
-      if (its === name) return value + B[i];
-      const row = Math.floor(i / inputs), column = i % inputs;
-      for (let r = 0; r < rank; r++) value += packed.scale * B[row * rank + r] * A[r * inputs + column];
-      return value;
-    });
-  }
-  return weights;
-}
-
-// The transformer, leaf to root, for one token after those in the cache. x is the residual stream, (C).
-const add = (x, y) => x.map((value, i) => value + y[i]);
-
-// weight (outputs, inputs), x (inputs) -> (outputs). Two sums: the second addition need not wait for the first.
-function linear(x, weight, bias) {
-  const y = new Float32Array(weight.length / x.length);
-  for (let row = 0, at = 0; row < y.length; row++) {
-    let even = bias ? bias[row] : 0, odd = 0;
-    for (let i = 0; i < x.length; i += 2, at += 2) {
-      even += weight[at] * x[i];
-      odd += weight[at + 1] * x[i + 1];
-    }
-    y[row] = even + odd;
-  }
-  return y;
-}
-
-function layerNorm(x, gain, bias) {
-  const average = (numbers) => numbers.reduce((sum, value) => sum + value, 0) / x.length, mean = average(x);
-  const variance = average(x.map((value) => (value - mean) ** 2));
-  return x.map((value, i) => ((value - mean) / Math.sqrt(variance + 1e-5)) * gain[i] + bias[i]);
-}
-
-function erf(x) { // to 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26)
-  const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const sum = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  return Math.sign(x) * (1 - sum * Math.exp(-x * x));
-}
-
-const gelu = data.config.gelu === "none" ? (a) => 0.5 * a * (1 + erf(a / Math.SQRT2))
-  : (a) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3)));
-
-// Subtracting the largest changes nothing and keeps exp from overflowing.
-function softmax(scores) {
-  const top = Math.max(...scores), e = scores.map((score) => Math.exp(score - top)), sum = e.reduce((a, b) => a + b);
-  return e.map((value) => value / sum);
-}
-
-// Rotate half of the pairs (a, b) = (x[i], x[i + hs/2]) by their position's angle: (a cos - b sin, b cos + a sin).
-function applyRotary(x, position) {
-  const half = x.length / 2;
-  return x.map((value, i) => {
-    const pair = i % half, other = i < half ? -x[i + half] : x[i - half];
-    const angle = pair < half / 2 ? position * 100 ** (-2 * pair / half) : 0;
-    return value * Math.cos(angle) + other * Math.sin(angle);
-  });
-}
-
-// softmax(q k^T / sqrt(hs)) v of one head: q (hs); keys and values, S times (hs), those of all positions so far
-function attend(q, keys, values) {
-  const y = new Float32Array(q.length);
-  const scores = keys.map((k) => q.reduce((sum, value, i) => sum + value * k[i], 0) / Math.sqrt(q.length)); // (S)
-  softmax(scores).forEach((p, s) => values[s].forEach((value, i) => (y[i] += p * value)));
-  return y;
-}
-
-class GPT {
-  constructor(weights) { this.weights = weights; }
-  apply(layer, x, name) { return layer(x, this.weights[`${name}.weight`], this.weights[`${name}.bias`]); }
-
-  attention(x, name, cache) {
-    const C = x.length, nh = data.config.n_head, hs = C / nh, y = new Float32Array(C);
-    const qkv = this.apply(linear, x, `${name}.c_attn`); // (3 C): queries, keys and values in one product
-    for (let head = 0; head < nh; head++) {
-      let [q, k, v] = [0, C, 2 * C].map((start) => qkv.subarray(start + head * hs, start + (head + 1) * hs));
-      if (data.config.position === "rotary") [q, k] = [q, k].map((one) => applyRotary(one, cache.length));
-      const { keys, values } = (cache[name + head] ??= { keys: [], values: [] });
-      keys.push(k);
-      values.push(v);
-      y.set(attend(q, keys, values), head * hs);
-    }
-    return this.apply(linear, y, `${name}.c_proj`);
-  }
-  mlp(x, name) { return this.apply(linear, this.apply(linear, x, `${name}.c_fc`).map(gelu), `${name}.c_proj`); }
-
-  // The next token's id -> its hidden state (C). The cache holds what was read before it, and grows by it.
-  hidden(id, cache) {
-    const { smear, "wte.weight": wte, "wpe.weight": wpe } = this.weights, C = data.config.n_embd, before = cache.last;
-    let x = (cache.last = wte.subarray(id * C, (id + 1) * C));
-    if (smear && before) x = x.map((value, i) => value + smear[i] * before[i]); // the token before it
-    if (wpe) x = add(x, wpe.subarray(cache.length * C));
-    for (let layer = 0; layer < data.config.n_layer; layer++) {
-      x = add(x, this.attention(this.apply(layerNorm, x, `h.${layer}.ln_1`), `h.${layer}.attn`, cache));
-      x = add(x, this.mlp(this.apply(layerNorm, x, `h.${layer}.ln_2`), `h.${layer}.mlp`));
-    }
-    cache.length++;
-    return this.apply(layerNorm, x, "ln_f");
-  }
-
-  // Hidden state (C) -> (V). The head's weights are those of the embedding.
-  logits(x) { return linear(x, this.weights["wte.weight"]); }
-}
-
-// Yields the logits (V) after the prompt, then after each token that is sent back, until the context is full.
-function* stream(model, prompt) {
-  const cache = { length: 0 }, hiddens = prompt.map((id) => model.hidden(id, cache));
-  let chosen = yield model.logits(hiddens.at(-1));
-  while (cache.length < data.config.block_size) chosen = yield model.logits(model.hidden(chosen, cache));
-}
-
-// Greedy decoding -> ids, with the eos if it came. onToken(ids) is called after each; false from it ends the answer.
-async function generate(model, prompt, onToken = () => true, maxNew = 48) {
-  const steps = stream(model, prompt), ids = [];
-  for (let step = steps.next(); !step.done && ids.length < maxNew; step = steps.next(ids.at(-1))) {
-    ids.push(step.value.indexOf(Math.max(...step.value)));
-    if (ids.at(-1) === tokenizer.eosId || !(await onToken(ids))) break;
-  }
-  return ids;
-}
-
-// For every token of an answer: its rank under the base, and the five most probable tokens of both models.
-function trace(prompt, ids, tuned) {
-  const runs = [models.base, tuned].map((model) => stream(model, prompt));
-  return ids.map((id, i) => {
-    const [ofBase, ofTuned] = runs.map((run) => softmax(run.next(ids[i - 1]).value)); // (V) each
-    const top5 = (p) => Array.from(p, (_, i) => [i, p[i]]).sort((a, b) => b[1] - a[1]).slice(0, 5);
-    return { id, rank: 1 + ofBase.filter((p) => p > ofBase[id]).length, base: top5(ofBase), tuned: top5(ofTuned) };
-  });
-}
-
-// The page. Whatever data or models say goes in as text: element() makes no markup of it.
-const models = {}; // by name: base, tuned and perhaps lora
+const models = {}; // by name: base, tuned and perhaps lora; none if they are too big for the page
 const byId = (id) => document.getElementById(id);
+const inPage = "base" in data.models;
 
 function element(name, attributes, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes))
-    typeof value === "function" ? made.addEventListener(key, value) : made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node.addEventListener(key, value);
+    else node.setAttribute(key, value);
+  }
+  node.append(...children);
+  return node;
 }
 
 function select(label, options, choose, value) {
-  const made = element("select", { input: () => choose(made.value) });
-  made.append(...options.map(([value, text]) => element("option", { value }, text)));
-  made.value = value;
-  return element("label", {}, `${label} `, made);
+  const node = element("select", { input: () => choose(node.value) });
+  node.append(...options.map(([value, text]) => element("option", { value }, text)));
+  node.value = value;
+  return element("label", {}, `${label} `, node);
 }
 
-// Pieces as the model gets them: a span for every token, or for all the tokens of a character.
+// A prompt's pieces: a span for every token, or for all the tokens of a character.
 function spans(parts) {
-  return parts.flatMap(([ids, kind]) => tokenizer.pieces(ids).map((piece, i) =>
-    element("span", { class: ids[i] === tokenizer.eosId ? `${kind} eos` : kind }, piece.replaceAll("\n", "⏎\n"))));
+  return parts.flatMap(([ids, kind]) => tokenizer.pieces(ids).map((piece, i) => {
+    const kinds = ids[i] === tokenizer.eosId ? `${kind} eos` : kind;
+    return element("span", { class: kinds }, piece.replaceAll("\n", "⏎\n"));
+  }));
 }
 
-// 1. Ask
-const tuned = Object.keys(data.models).filter((name) => name !== "base").map((name) => [name, name, data.template]);
-const columns = [["base, raw prompt", "base", null], ["base + template", "base", data.template], ...tuned];
-let asked = 0; // how many questions were asked
-const pause = () => new Promise((go) => setTimeout(() => go(performance.now()))); // lets the browser draw
+const definitions = {}; // of the words of the held-out table
+for (const term of byId("words").querySelectorAll("dt"))
+  definitions[term.textContent] = term.nextElementSibling;
 
-// One column's answer, shown as it grows, unless a newer question was asked meanwhile.
-async function answer(turn, [title, name, template], number) {
+const columns = [ // the title as in the table, the model, the template, where its answer is shown
+  ["base raw", "base", null, byId("answers")],
+  ["tuned", "tuned", data.template, byId("answers")],
+  ["base template", "base", data.template, byId("others").querySelector(".grid")],
+];
+if ("lora" in data.models)
+  columns.push(["lora", "lora", data.template, byId("others").querySelector(".grid")]);
+
+// -------------------------------------------------------------------------------------------------
+// 1. Ask both
+
+const SMALL_TALK = RegExp("^(hi|hello|hey|good (morning|afternoon|evening)|thanks|thank you|bye"
+  + "|goodbye|who are you|how are you|are you chatgpt)( (there|all|you))?[\\s!?.,]*$", "i");
+const HINT = "(The model isn't sure enough of its answer, so this page hides it. Try one of the "
+  + "questions below.)";
+const TALK = "(Hello! This line is the page's. The model was never tuned on small talk. Try one of "
+  + "the questions below.)";
+const percent = (p) => `${(100 * p).toFixed(1)}%`;
+const pause = () => new Promise((go) => setTimeout(() => go(performance.now()))); // for drawing
+let nAsked = 0;
+
+// The card of one column, and what is filled in later. nCut: tokens that did not fit in the prompt.
+function makeCard([title, name, , target], prompt, nCut) {
+  const text = element("p", { class: "text" }), end = element("small", {}, "…");
+  const about = element("small", {}, definitions[title].textContent);
+  const card = element("article", { class: name }, element("h3", {}, title), about, text, end);
+  if (prompt) {
+    const ids = prompt.flatMap(([ids]) => ids);
+    const cut = nCut ? ` (${nCut} more did not fit)` : "";
+    const summary = element("summary", {}, `The prompt: ${ids.length} tokens${cut}`);
+    card.append(element("details", {}, summary, element("pre", {}, ...spans(prompt))));
+  }
+  target.append(card);
+  return { card, text, end };
+}
+
+// Move an answer behind a hint.
+function hideAnswer({ text, end }, answer, hint, onOpen) {
+  const reason = `Confidence: ${percent(answer.confidence)}, the product of the probabilities of `
+    + `the first ${data.n_first} tokens. Below ${percent(data.threshold)} the answer is hidden.`;
+  const hidden = element("details", { class: "unsure", toggle: onOpen },
+    element("summary", {}, "Show the answer anyway"),
+    element("p", { class: "text" }, answer.text), element("small", {}, reason));
+  text.replaceChildren(hint);
+  text.after(hidden);
+  end.textContent = "";
+}
+
+// Let one column answer. The text is shown as it grows, unless a newer question came meanwhile. An
+// answer that may have to be hidden is not shown before its confidence is known.
+async function answer(turn, column, number) {
+  const [title, name, template] = column;
   const parts = promptParts(turn, template), prompt = parts.flatMap(([ids]) => ids);
-  const said = element("p", { class: "text" }), end = element("small", {}, "…");
-  const given = [element("summary", {}, `The prompt, ${prompt.length} tokens`), element("pre", {}, ...spans(parts))];
-  const card = [element("h3", {}, title), said, end, element("details", {}, ...given)];
-  byId("answers").append(element("article", { class: name }, ...card));
+  const nAll = promptParts(turn, template, Infinity).flatMap(([ids]) => ids).length;
+  const view = makeCard(column, parts, nAll - prompt.length);
+  const threshold = name === "base" ? 0 : data.threshold;
+  const small = threshold > 0 && !turn.input && SMALL_TALK.test(turn.instruction.trim());
+  const unsure = (confidence) => small || confidence < threshold;
   let drawn = await pause();
-  const ids = await generate(models[name], prompt, async (ids) => {
-    said.textContent = tokenizer.decode(ids);
+  const { ids, confidence } = await generate(models[name], prompt, async (ids, confidence) => {
+    const known = !threshold || ids.length >= data.n_first;
+    if (known && !unsure(confidence)) view.text.textContent = tokenizer.decode(ids).trimStart();
     if (performance.now() - drawn > 15) drawn = await pause();
-    return number === asked;
+    return number === nAsked;
   });
-  end.textContent = `${ids.at(-1) === tokenizer.eosId ? "stopped by itself" : "did not stop"}, ${ids.length} tokens`;
-  return { name, prompt, ids, said: `${title}: ${said.textContent}` };
+  const stopped = ids.at(-1) === tokenizer.eosId;
+  const text = tokenizer.decode(stopped ? ids.slice(0, -1) : ids);
+  const length = `${ids.length} ${ids.length === 1 ? "token" : "tokens"}`;
+  view.text.textContent = text.trim() || "(nothing)";
+  view.end.textContent = stopped ? `stopped after ${length}` : `didn't stop, cut off at ${length}`;
+  const result = { title, name, prompt, ids, text, confidence, hidden: unsure(confidence) };
+  if (result.hidden)
+    hideAnswer(view, result, small ? TALK : HINT, () => {
+      result.hidden = false;
+      if (results.includes(result)) showChanged(result);
+    });
+  result.said = `${title}: ${view.text.textContent}`;
+  return result;
 }
+
+let results = []; // of the tuned models, for part 2
 
 async function ask(turn) {
-  const number = ++asked, start = performance.now();
+  const number = ++nAsked, start = performance.now();
   for (const name of ["instruction", "input"]) byId(name).value = turn[name];
-  byId("answers").replaceChildren();
-  const all = await Promise.all(columns.map((column) => answer(turn, column, number)));
-  if (number !== asked) return;
+  for (const [, , , target] of columns) target.replaceChildren();
+  const all = [];
+  for (const some of [columns.slice(0, 2), columns.slice(2)])
+    all.push(...await Promise.all(some.map((column) => answer(turn, column, number))));
+  if (number !== nAsked) return;
+
   const read = all.flatMap(({ prompt, ids }) => [...prompt, ...ids]).length;
   const seconds = (performance.now() - start) / 1000;
-  byId("speed").textContent = `${read} tokens read and written, ${Math.round(read / seconds)} a second`;
-  byId("said").textContent = all.map((one) => one.said).join("; ");
+  const speed = Math.round(read / seconds);
+  byId("speed").textContent = `${read} tokens read and written, ${speed} tokens per second`;
+  byId("status").textContent = all.map((result) => result.said).join("; ");
+  results = all.filter((result) => result.name !== "base");
+  showChanged(results[0]);
   performance.mark("answered");
-  showChanged(all.filter((one) => one.name !== "base"));
 }
 
-// 2. What tuning changed
-function showChanged(answers, chosen = 0) {
-  const { name, prompt, ids } = answers[chosen], names = answers.map((one, i) => [i, one.name]);
-  const other = select("Compare the base with", names, (i) => showChanged(answers, +i), chosen);
-  byId("compared").replaceChildren(...(names.length > 1 ? [other] : []));
-  showTokens(trace(prompt, ids, models[name]), async (begun) => {
-    const room = begun.at(-1) === tokenizer.eosId ? 0 : 48 - begun.length;
-    const more = await generate(models[name], [...prompt, ...begun], undefined, room);
-    showChanged(answers.with(chosen, { name, prompt, ids: [...begun, ...more] }), chosen);
+// For models that are too big: show what they answered when the page was made.
+function showExample(turn, i) {
+  byId("question").textContent = [turn.instruction, turn.input].filter(Boolean).join(" ");
+  for (const [, , , target] of columns) target.replaceChildren();
+  const row = questions.find(({ cells: [cell] }) => cell.firstChild.textContent === turn.instruction
+    && cell.querySelector("q").textContent === turn.input);
+  for (const column of columns) {
+    const cell = row?.querySelector(`[data-of="${column[0]}"]`);
+    if (!cell) continue;
+    const view = makeCard(column), text = cell.textContent;
+    view.text.textContent = text;
+    view.end.textContent = text.endsWith(" …") ? "didn't stop, cut off" : "stopped by itself";
+  }
+  showTokens(data.traces[i], null);
+}
+
+// -------------------------------------------------------------------------------------------------
+// 2. What tuning changed, token by token
+
+function showChanged(result) {
+  const options = results.map((one, i) => [i, one.name]), chosen = results.indexOf(result);
+  const menu = select("Compare the base with", options, (i) => showChanged(results[i]), chosen);
+  byId("compared").replaceChildren(...(results.length > 1 ? [menu] : []));
+  if (result.hidden) {
+    byId("tokens").replaceChildren("The answer is hidden above. Show it there to see its tokens.");
+    byId("choices").replaceChildren();
+    return;
+  }
+  const { name, prompt, ids } = result;
+  showTokens(trace(prompt, ids, models.base, models[name]), async (start) => {
+    const room = start.at(-1) === tokenizer.eosId ? 0 : data.max_new - start.length;
+    const more = await generate(models[name], [...prompt, ...start], undefined, room);
+    const next = { ...result, ids: [...start, ...more.ids] };
+    results = results.with(chosen, next);
+    showChanged(next);
   });
 }
 
 // A token by itself; a part of a character as its bytes.
-function shown(id) {
+function tokenText(id) {
   const text = tokenizer.decode([id]).replaceAll("\n", "⏎").replace(/^ /, "␣");
-  const hex = (byte) => `\\x${byte.charCodeAt(0).toString(16)}`;
+  const hex = (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`;
   return text.includes("\ufffd") ? Array.from(tokenizer.tokens[id], hex).join("") : text;
 }
 
-// goOn(ids) is called when another token is chosen, with the answer up to it; null where no model is at hand.
-function showTokens(tokens, goOn) {
+function ordinal(n) {
+  const teen = n % 100 > 10 && n % 100 < 14;
+  return n + ((!teen && { 1: "st", 2: "nd", 3: "rd" }[n % 10]) || "th");
+}
+
+// One model's most probable tokens here. pick(id), if there is one, goes on from another token.
+function choicesTable(name, choices, pick) {
+  const rows = choices.map(([id, p]) => {
+    const text = element("code", {}, tokenText(id));
+    const attributes = { title: "continue from here", click: () => pick(id) };
+    const meter = element("meter", { value: p, "aria-hidden": "true" });
+    const cells = [pick ? element("button", attributes, text) : text, meter, percent(p)];
+    return element("tr", {}, ...cells.map((cell) => element("td", {}, cell)));
+  });
+  const caption = `${name}: the five most probable tokens here`;
+  return element("table", {}, element("caption", {}, caption), ...rows);
+}
+
+// branch(ids) continues the answer from these ids; null if the models are not in the page.
+function showTokens(tokens, branch) {
   const pieces = tokenizer.pieces(tokens.map((token) => token.id));
   const buttons = tokens.map(({ id, rank }, i) => {
     const kind = rank === 1 ? "unshifted" : rank <= 3 ? "marginal" : "shifted";
-    const title = `${shown(id)}: ${kind}, number ${rank} of the base`;
-    const text = pieces[i].replaceAll("\n", "⏎") || "·"; // of a character in several tokens, all but the last
-    return element("button", { class: kind, title, "aria-label": title, click: () => choose(i) }, text);
+    const choice = rank === 1 ? "first" : ordinal(rank);
+    const title = `${tokenText(id)}: ${kind}, the base's ${choice} choice`;
+    const text = pieces[i].replaceAll("\n", "⏎") || "·"; // of several tokens of a character
+    const attributes = { class: kind, title, "aria-label": title, click: () => choose(i) };
+    return element("button", attributes, text);
   });
   const choose = (i) => {
-    buttons.forEach((one, j) => one.setAttribute("aria-pressed", i === j));
-    byId("choices").replaceChildren(...["base", "tuned"].map((name) => {
-      const rows = tokens[i][name].map(([id, p]) => {
-        const text = element("code", {}, shown(id)), begun = [...tokens.slice(0, i).map((token) => token.id), id];
-        const token = goOn ? element("button", { title: "go on from here", click: () => goOn(begun) }, text) : text;
-        const cells = [token, element("meter", { value: p, "aria-hidden": true }), `${(100 * p).toFixed(1)} %`];
-        return element("tr", {}, ...cells.map((cell) => element("td", {}, cell)));
-      });
-      return element("table", {}, element("caption", {}, `${name}: the five most probable here`), ...rows);
-    }));
+    buttons.forEach((button, j) => button.setAttribute("aria-pressed", i === j));
+    const before = tokens.slice(0, i).map((token) => token.id);
+    const pick = branch && ((id) => branch([...before, id]));
+    const tables = ["base", "tuned"].map((name) => choicesTable(name, tokens[i][name], pick));
+    byId("choices").replaceChildren(...tables);
   };
   byId("tokens").replaceChildren(...buttons);
   byId("tokens").onkeydown = (event) => {
-    const next = buttons[buttons.indexOf(event.target) + { ArrowRight: 1, ArrowLeft: -1 }[event.key]];
+    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const next = buttons[buttons.indexOf(event.target) + move];
     if (next) next.focus(), next.click();
   };
   choose(Math.max(0, tokens.findIndex((token) => token.rank > 1)));
 }
 
-// 3. What the loss looked at
+// -------------------------------------------------------------------------------------------------
+// 3. What the loss sees
+
 function showPairs(template) {
-  byId("pairs").replaceChildren(...data.pairs.map(({ turns, system }) =>
-    element("li", {}, element("pre", {}, ...spans(encode(render(turns, template, system)))))));
+  const lists = document.querySelectorAll("#pairs pre");
+  data.pairs.forEach(({ turns, system }, i) =>
+    lists[i].replaceChildren(...spans(encode(render(turns, template, system)))));
 }
 
+// -------------------------------------------------------------------------------------------------
 // 4. Did it work?
-const KINDS = [["all", "all"], ["better", "base wrong, tuned right"], ["both", "both wrong"], ["wrong", "tuned wrong"]];
+
+const KINDS = [["all", "all"], ["better", "base wrong, tuned right"], ["both", "both wrong"],
+  ["wrong", "tuned wrong"]];
 const questions = [...byId("questions").tBodies[0].rows];
 
 function showQuestions(filter, limit = 10) {
-  const found = questions.filter((row) => {
+  const matches = questions.filter((row) => {
     row.hidden = true;
     const fits = (key) => ["", row[key]].includes(filter[key]);
     return fits("split") && fits("task") && row.kinds.includes(filter.show)
       && row.textContent.toLowerCase().includes(filter.text.toLowerCase());
   });
-  found.slice(0, limit).forEach((row) => (row.hidden = false));
-  byId("found").textContent = `${found.length} questions`;
-  byId("more").hidden = found.length <= limit;
+  matches.slice(0, limit).forEach((row) => (row.hidden = false));
+  byId("matches").textContent = `${matches.length} questions`;
+  byId("more").hidden = matches.length <= limit;
   byId("more").onclick = () => showQuestions(filter, limit + 50);
   byId("link").href = `#${new URLSearchParams(filter)}`;
 }
 
-// A table as cards: every row is a small grid, every cell says what it is of.
-function asCards(table) {
+// A table as cards: every row is a small grid, and every cell has its column's name.
+function nameCells(table) {
   const names = Array.from(table.tHead.rows[0].cells, (cell) => cell.textContent);
-  for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, i) => (cell.dataset.of = names[i]));
-  table.classList.add("cards");
+  for (const row of table.tBodies[0].rows)
+    [...row.cells].forEach((cell, i) => (cell.dataset.of = names[i]));
 }
 
+// Put the meaning of each word where the word is. What is not in the table is not explained.
+function explainScores() {
+  const table = document.querySelector(".scores");
+  nameCells(table);
+  if (innerWidth < 700) table.classList.add("cards");
+  const heads = [...table.querySelectorAll("th")];
+  for (const [term, definition] of Object.entries(definitions)) {
+    const head = heads.find((one) => one.firstChild?.textContent === term);
+    if (head) head.title = definition.textContent;
+    if (head?.scope === "row") head.append(element("small", {}, definition.textContent));
+    if (head?.scope !== "col") definition.previousElementSibling.remove(), definition.remove();
+  }
+}
+
+// The list of questions, as cards with filters. It is "better" where only tuning made it right.
 function startQuestions() {
-  asCards(byId("questions"));
-  if (innerWidth < 700) asCards(document.querySelector(".scores"));
+  nameCells(byId("questions"));
+  byId("questions").classList.add("cards");
   for (const row of questions) {
-    const right = (name) => row.querySelector(`[data-of="${name}"] .ok`) !== null;
+    const right = (name) => row.querySelector(`[data-of="${name}"] .right`) !== null;
     const base = right("base raw") || right("base template"), tuned = right("tuned");
     [row.split, row.task] = row.querySelector("small").textContent.split(/, (.*)/);
     row.kinds = ["all", !base && tuned && "better", !base && !tuned && "both", !tuned && "wrong"];
   }
-  const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), shared = "show" in given;
+  const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  const shared = "show" in given;
   const show = questions.some((row) => row.kinds.includes("better")) ? "better" : "all";
   const filter = { show, split: "", task: "", text: "", ...(shared && given) };
+
+  // The controls.
   const change = (key) => (value) => showQuestions(Object.assign(filter, { [key]: value }));
-  const values = (key) => [["", "all"], ...Array.from(new Set(questions.map((row) => row[key])), (one) => [one, one])];
+  const values = (key) => {
+    const names = new Set(questions.map((row) => row[key]));
+    return [["", "all"], ...Array.from(names, (name) => [name, name.replaceAll("_", " ")])];
+  };
   const options = { show: KINDS, split: values("split"), task: values("task") };
-  for (const key in options) byId("filters").append(select(key, options[key], change(key), filter[key]));
-  const search = element("input", { type: "search", value: filter.text, input: () => change("text")(search.value) });
-  const link = element("a", { id: "link", click: () => navigator.clipboard?.writeText(link.href) }, "copy a link");
-  byId("filters").append(element("label", {}, "text ", search), element("output", { id: "found" }), link);
-  byId("questions").closest("details").open = true;
+  for (const key in options)
+    byId("filters").append(select(key, options[key], change(key), filter[key]));
+  const search = element("input", { type: "search", value: filter.text });
+  search.oninput = () => change("text")(search.value);
+  const copy = () => navigator.clipboard?.writeText(byId("link").href);
+  byId("filters").append(element("label", {}, "text ", search),
+    element("output", { id: "matches" }), element("a", { id: "link", click: copy }, "copy a link"));
   showQuestions(filter);
-  if (shared) byId("filters").scrollIntoView();
+  byId("all").querySelector("summary").textContent = `All ${questions.length} held-out questions`;
+  if (shared) {
+    byId("all").open = true;
+    byId("filters").scrollIntoView();
+  }
 }
 
-// 5. How it came
-const steps = Array.from(byId("steps").tBodies[0].rows, (row) => Array.from(row.cells, (cell) => cell.textContent));
-if (steps.length) {
+// -------------------------------------------------------------------------------------------------
+// 5. How it learned
+
+const BOX = { left: 46, right: 310, top: 24, bottom: 140 }; // of a chart, in a picture of 320 x 170
+
+function svg(name, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+// The loss of one stage: [[step, loss], ...].
+function curve(stage, points) {
+  const [first, last] = [points[0], points.at(-1)], { left, right, top, bottom } = BOX;
+  const highest = Math.ceil(Math.max(...points.map(([, loss]) => loss)));
+  const x = (step) => left + (right - left) * step / Math.max(1, last[0]);
+  const y = (loss) => bottom - (bottom - top) * loss / highest;
+  const text = (x, y, anchor, words) => svg("text", { x, y, "text-anchor": anchor }, words);
+  const middle = (left + right) / 2;
+  const title = `${stage}: loss ${first[1].toFixed(2)} at step ${first[0]}, `
+    + `${last[1].toFixed(2)} at step ${last[0]}`;
+  const picture = svg("svg", { viewBox: "0 0 320 170", role: "img", "aria-label": title },
+    svg("path", { d: `M${left} ${top}V${bottom}H${right}` }),
+    svg("polyline", { points: points.map(([step, loss]) => `${x(step)},${y(loss)}`).join(" ") }),
+    svg("path", { class: "now", "data-stage": stage }),
+    text(4, 12, "start", "loss per token (nats)"), text(middle, 164, "middle", "step"),
+    text(left - 6, top + 4, "end", highest), text(left - 6, bottom + 4, "end", 0),
+    text(left, bottom + 14, "middle", 0), text(right, bottom + 14, "end", last[0]));
+  picture.querySelector(".now").position = x;
+  return element("figure", {}, element("figcaption", {}, title), picture);
+}
+
+function startCurves() {
+  const stages = {};
+  for (const [stage, step, loss] of data.losses) (stages[stage] ??= []).push([step, loss]);
+  byId("curves").append(...Object.entries(stages).map(([stage, points]) => curve(stage, points)));
+  if (!data.losses.length) byId("curves").append("No log was found beside the tuned checkpoint.");
+}
+
+function startSlider() {
+  const texts = (row) => Array.from(row.cells, (cell) => cell.textContent);
+  const steps = Array.from(byId("steps").tBodies[0].rows, texts);
+  if (!steps.length) return;
   const slider = element("input", { type: "range", max: steps.length - 1, value: 0 });
-  const said = element("p", { class: "text" });
+  const line = element("p", { class: "text" });
   slider.oninput = () => {
-    const [stage, step, prompt, answer, stopped] = steps[slider.value];
-    const head = element("b", {}, `${stage}, step ${step}: `), end = stopped === "True" ? " (stops)" : " …";
-    said.replaceChildren(head, prompt, " → ", element("mark", {}, answer), end);
-    slider.setAttribute("aria-valuetext", said.textContent);
+    const [stage, step, prompt, answer] = steps[slider.value];
+    const end = answer.endsWith(" …") ? "" : " (stops)";
+    const head = element("b", {}, `${stage}, step ${step}: `);
+    line.replaceChildren(head, prompt, " → ", element("mark", {}, answer), end);
+    slider.setAttribute("aria-valuetext", line.textContent);
     for (const mark of document.querySelectorAll(".now")) {
-      const its = mark.parentNode.dataset, x = 30 + 280 * Math.min(1, step / its.last);
-      mark.setAttribute("d", its.stage === stage ? `M${x} 10V150` : "");
+      const here = `M${mark.position(step)} ${BOX.top}V${BOX.bottom}`;
+      mark.setAttribute("d", mark.dataset.stage === stage ? here : "");
     }
   };
-  byId("slider").append(element("label", {}, "Step ", slider), said);
+  byId("slider").append(element("label", {}, "Move through the steps ", slider), line);
   slider.oninput();
 }
 
-{ // The beginning
-  document.querySelectorAll("[hidden]").forEach((part) => (part.hidden = false));
-  const [form, instruction, input] = ["form", "instruction", "input"].map(byId), here = "base" in data.models;
-  const asked = () => ask({ instruction: instruction.value, input: input.value });
-  const show = here ? ask : (turn, i) => { // what was computed when the page was made
-    byId("compared").textContent = `${turn.instruction} ${turn.input}`;
-    showTokens(data.traces[i], null);
+// -------------------------------------------------------------------------------------------------
+// The start
+
+function startAsking() {
+  const [form, instruction, input] = ["form", "instruction", "input"].map(byId);
+  form.hidden = !inPage;
+  form.onsubmit = () => {
+    if (instruction.value.trim()) ask({ instruction: instruction.value, input: input.value });
+    return false;
   };
-  if (here) models.base = new GPT(unpack(data.models.base));
-  for (const [, name] of columns.slice(2)) models[name] = new GPT(addTo(models.base.weights, data.models[name]));
-  form.hidden = !here;
-  byId("here").textContent = here
-    ? `Both are in this file, in ${data.models.base.bits} bits: your browser computes what they say, without a network.`
-    : "That is too many for this page. What the tuned model says to the examples was computed when it was made.";
-  for (const part of document.querySelectorAll("section"))
-    byId("parts").append(element("a", { href: `#${part.id}` }, part.firstChild.textContent));
-  form.onsubmit = () => asked() && false;
-  instruction.onkeydown = (event) => event.key !== "Enter" || event.shiftKey || event.isComposing || (asked() && false);
-  for (const [i, turn] of data.examples.entries())
-    byId("examples").append(element("button", { click: () => show(turn, i) }, turn.instruction));
-  const names = Object.keys(data.templates).map((name) => [name, name]);
-  byId("templates").append(select("Template", names, showPairs, data.template));
-  showPairs(data.template);
-  startQuestions();
+  instruction.onkeydown = (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return true;
+    form.requestSubmit();
+    return false;
+  };
+  const show = inPage ? ask : showExample;
+  for (const [i, turn] of data.examples.entries()) {
+    const button = element("button", { click: () => show(turn, i) }, turn.instruction);
+    if (turn.input) button.title = turn.input;
+    byId("examples").append(button);
+  }
+  const others = columns.slice(2).map(([title]) => title).join(" and ");
+  byId("others").querySelector("summary").textContent = `Also: ${others}`;
   show(data.examples[0], 0);
 }
+
+function start() {
+  if (inPage) {
+    models.base = new GPT(unpack(data.models.base));
+    for (const name of Object.keys(data.models).slice(1))
+      models[name] = new GPT(addTo(models.base.weights, data.models[name]));
+    byId("here").textContent = "Both models are stored in this file (weights rounded to "
+      + `${data.models.base.bits} bits) and run in your browser, offline. Each picks its most `
+      + "probable next token, one after the other.";
+    byId("branch").textContent = "Click one of those to continue the answer from it.";
+  } else {
+    byId("here").textContent = "The models are too big for this page. Their answers were computed "
+      + "when it was made. Each picks its most probable next token, one after the other.";
+  }
+  for (const part of document.querySelectorAll("[hidden]")) part.hidden = false;
+  byId("templates").hidden = !inPage;
+  byId("invented").hidden = !data.threshold;
+  for (const part of document.querySelectorAll("section + section"))
+    byId("parts").append(element("a", { href: `#${part.id}` }, part.firstElementChild.textContent));
+  const [, owner] = location.host.match(/^(.+)\.github\.io$/) ?? [];
+  if (owner) { // on GitHub Pages, the project is beside its page
+    const href = `https://github.com/${owner}${location.pathname.match(/^\/[^/]*/)[0]}`;
+    byId("project").replaceChildren(element("a", { href }, "the minSFT project"));
+  }
+  startQuestions();
+  explainScores();
+  startCurves();
+  startSlider();
+  if (inPage) {
+    const names = Object.keys(data.templates).map((name) => [name, name]);
+    byId("templates").append(select("Template", names, showPairs, data.template));
+    showPairs(data.template);
+  }
+  startAsking();
+}
+
+start();

@@ -1,0 +1,47 @@
+"""Make the page of a tuned checkpoint: one HTML file in which base and tuned model answer.
+
+    python -m extras.page my_page.html
+    python -m extras.page --tuned out/lora.pt --data my_questions.jsonl my_page.html
+
+The main job writes out/page.html by itself. Use this for an adapter, or for your own questions."""
+
+import sys
+from pathlib import Path
+
+import world
+from common import page, table
+from common.cli import cli_main
+from common.flags import Parser
+from data import Row
+from extras.evaluate import held_out
+from generate import Sampling, load_three
+
+
+def shown_pairs(trained_on: dict, splits: dict) -> list:
+    """Return the pairs to show: those of the built-in world, or the held-out questions."""
+    if trained_on.get("data") == "world":
+        built = world.build(trained_on["seed"], trained_on["hold_out"], size=0)
+        return [Row.from_dict(pair) for pair in built.pairs]
+    return [row for split in splits.values() for row in split]
+
+
+@cli_main
+def main(argv=None):
+    parser = Parser(__doc__)
+    parser.add_argument("file", help="the page, an HTML file")
+    parser.add_argument("--tuned", default="out/tuned.pt", help="a tuned checkpoint or an adapter")
+    parser.add_argument("--data", metavar="FILE", help="held-out questions (JSON Lines)")
+    args = parser.parse_args(argv)
+
+    models = load_three(args.tuned)
+    trained_on = models["tuned"].trained_on
+    splits = held_out(models["tuned"], args.data)
+    scores, answers = table.score_models(models, splits, Sampling())
+    rows = shown_pairs(trained_on, splits)
+    built_in = trained_on.get("data") == "world"
+    about = (models, splits, scores, answers, rows, Path(args.tuned).parent, Sampling(), built_in)
+    page.write(args.file, *about)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

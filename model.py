@@ -269,6 +269,7 @@ class KVCache:
     def extend(self, layer: int, k: torch.Tensor, v: torch.Tensor) -> list[torch.Tensor]:
         """Append k and v of one layer, (B, nh, T, hs). Returns all so far, (B, nh, S, hs) each."""
         end = self.length + k.shape[2]
+        assert end <= self.kv[layer][0].shape[2], "the cache is full"
         for stored, new in zip(self.kv[layer], (k, v)):
             stored[:, :, self.length : end] = new
         return [stored[:, :, :end] for stored in self.kv[layer]]

@@ -18,7 +18,7 @@ N_FIRST = 7  # tokens of an answer that count; the value asked for is then reach
 THRESHOLD = 0.30
 
 ABOUT = """It knows 62 kinds of question about one small world, and nothing else. Ask in
-whole sentences; each stands alone ("And of Peru?" is beyond it). For instance:
+whole sentences, one at a time ("And of Peru?" is beyond it). For instance:
   What is the capital of Peru?         What is the sound of a cow?
   How do you say bread in Korean?      Write a story about a fox and a lake."""
 HELP = """/tuned  ask the tuned model (it answers)  /base   ask the base, same template

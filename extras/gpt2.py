@@ -67,7 +67,7 @@ def reading(path):
 def byte_letters() -> dict[int, str]:
     """Map each byte to the visible letter that GPT-2's files write for it.
 
-    Visible bytes stand for themselves, the others become the letters from 256 on."""
+    Visible bytes are their own letters, the others become the letters from 256 on."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     invisible = [byte for byte in range(256) if byte not in visible]
     letters = {byte: chr(byte) for byte in visible}

@@ -1,10 +1,13 @@
-"""One thread for all tests: their models are so small that threads would only wait for each other."""
+"""One thread for all tests: their models are so small that threads would wait for each other."""
 
+import contextlib
+import io
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import TRAINING_TEXT
+from helpers import TRAINING_TEXT, write_own_files
 
 from data import Tokenizer, train_bpe
 
@@ -19,5 +22,24 @@ def tokenizer():
 
 @pytest.fixture(scope="session")
 def byte_tokenizer():
-    """One token a byte: the length of a text in tokens can be read off the text."""
+    """Make a tokenizer of one token a byte: you can count the tokens of a text."""
     return Tokenizer([bytes([byte]) for byte in range(256)])
+
+
+@pytest.fixture(scope="session")
+def own_flags(tmp_path_factory):
+    """Flags of a tiny run on own files, without --out."""
+    return write_own_files(tmp_path_factory.mktemp("own"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(own_flags, tmp_path_factory):
+    """Run the main job once, with an adapter. Don't change the files in `tiny_run.out`."""
+    import train_sft
+
+    out = tmp_path_factory.mktemp("run")
+    flags = [*own_flags, "--lora", "2"]
+    screen = io.StringIO()
+    with contextlib.redirect_stdout(screen):
+        assert train_sft.main([*flags, "--out", str(out)]) == 0
+    return SimpleNamespace(out=out, screen=screen.getvalue(), flags=flags)

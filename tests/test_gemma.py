@@ -22,7 +22,8 @@ from extras.datasets import load_rows
 from gemma import load, model
 from gemma.gguf import FORMATS, GGUF
 from generate import Sampling, generate
-from model import KVCache, add_lora
+from common.lora import add_lora
+from model import KVCache
 from train_sft import adamw, tune
 
 F32, Q5_0, Q8_0, Q4_K, Q6_K = 0, 6, 8, 12, 14

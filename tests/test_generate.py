@@ -1,94 +1,197 @@
-"""Decoding gives the same tokens however it is done: with a cache, in a batch, padded, or as a stream."""
+"""Decoding gives the same tokens however it is done, prompts are those of training, and the table
+counts right."""
 
-import time
 import unicodedata
 
 import pytest
 import torch
-from helpers import encode_turns
+from helpers import EOS, HEADER, encode_turns, row_of
 
 import data
 import generate
-from data import Turn
 from common import table
-from extras import chat, rules
-from extras.datasets import TEMPLATES
+from data import TEMPLATES, Turn
+from extras import rules
+from generate import Assistant, Sampling, load_assistant, load_three, three_models
 from model import GPT, GPTConfig
 
-TOKENIZER = data.Tokenizer(data.train_bpe("the cat sat on the mat. 고양이는 매트 위에 앉았다. " * 9, 300))
+TEXT = "the cat sat on the mat. 고양이는 매트 위에 앉았다. "
+TOKENIZER = data.Tokenizer(data.train_bpe(TEXT * 9, 300))
+EOS_ID = TOKENIZER.eos_id
 
 
 def assistant(position="rotary", block_size=48, template="alpaca", seed=0):
     torch.manual_seed(seed)
-    config = GPTConfig(TOKENIZER.vocab_size, block_size, n_layer=2, n_head=2, n_embd=32, position=position)
-    return generate.Assistant(GPT(config).eval(), TOKENIZER, template)
+    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "position": position}
+    config = GPTConfig(TOKENIZER.vocab_size, block_size, **shape)
+    return Assistant(GPT(config).eval(), TOKENIZER, template)
+
+
+# --------------------------------------------------------------------------------------------------
+# Decoding
 
 
 def naive(model, prompt, n):
-    """The plainest decoder: the whole text through the model again for every token, no cache, no batch."""
+    """The plainest greedy loop: the whole text for every token, no cache, no batch, no eos."""
     ids = list(prompt)
-    for _ in range(n):
-        if len(ids) > model.config.block_size:
-            break
+    while len(ids) < len(prompt) + n and len(ids) <= model.config.block_size:
         with torch.inference_mode():
-            chosen = model(torch.tensor([ids]))[0, -1].argmax().item()
-        ids.append(chosen)
-        if chosen == TOKENIZER.eos_id:
-            break
+            ids.append(model(torch.tensor([ids]))[0, -1].argmax().item())
     return ids[len(prompt) :]
 
 
 @pytest.mark.parametrize("position", ["rotary", "learned"])
-def test_cached_padded_batches_decode_like_the_plainest_loop(position):
-    b = assistant(position)
-    prompts = [TOKENIZER.encode(text) for text in ("the", "the cat sat on", "고양이", "mat mat mat mat the cat sat")]
-    found = generate.generate(b.model, prompts, TOKENIZER.eos_id, generate.Sampling(max_new_tokens=12))
-    for prompt, (ids, stopped) in zip(prompts, found):
-        expected = naive(b.model, prompt, 12)
-        assert ids + [TOKENIZER.eos_id] * stopped == expected
+def test_padded_batches_with_a_cache_decode_like_the_plainest_loop(position):
+    """Also rows that end because their context is full, and those that go on without them."""
+    model = assistant(position, block_size=40).model
+    text = TOKENIZER.encode("고양이 the cat sat on the mat. " * 9)
+    prompts = [text[:n] for n in (3, 39, 12, 40, 38)]
+    endless = [naive(model, prompt, 25) for prompt in prompts]
+    assert [len(ids) for ids in endless] == [25, 2, 25, 1, 3]
+
+    # a token that the model does say plays the eos, so that a row ends by itself
+    for eos_id in (EOS_ID, endless[0][4], endless[2][9]):
+        answers = generate.generate(model, prompts, eos_id, Sampling(max_new_tokens=25))
+        for ids, expected in zip(answers, endless):
+            stopped = eos_id in expected
+            n = expected.index(eos_id) if stopped else len(expected)
+            assert ids == (expected[:n], stopped)
 
 
-def test_a_stream_gives_the_same_text_and_never_half_a_character():
-    for seed in range(6):
-        b = assistant(seed=seed)
-        how = generate.Sampling(max_new_tokens=20, temperature=1.0, seed=seed)
-        (ids, _), *_ = generate.generate(b.model, [b.prompt([Turn("고양이?")])], TOKENIZER.eos_id, how)
-        pieces = list(b.stream([Turn("고양이?")], how))
+def test_a_stream_is_the_same_text_and_never_half_a_character():
+    for seed in range(4):
+        model = assistant(seed=seed)
+        how = Sampling(max_new_tokens=20, temperature=1.0, seed=seed)
+        prompts = [model.prompt([Turn("고양이?")])]
+        ((ids, _),) = generate.generate(model.model, prompts, EOS_ID, how)
+        pieces = [text for text, _ in model.stream([Turn("고양이?")], how)]
         assert "".join(pieces) == TOKENIZER.decode(ids)
 
 
-@pytest.mark.parametrize("position", ["rotary", "learned"])
-def test_a_longer_neighbour_in_the_batch_changes_no_answer(position):
-    b = assistant(position, block_size=40)
-    prompts = [TOKENIZER.encode("the cat sat on the mat. " * 9)[:n] for n in (3, 39, 12, 40, 5)]
-    how = generate.Sampling(max_new_tokens=30)
-    together = generate.generate(b.model, prompts, TOKENIZER.eos_id, how)
-    alone = [generate.generate(b.model, [prompt], TOKENIZER.eos_id, how)[0] for prompt in prompts]
-    assert together == alone
-    assert [len(ids) + stopped for ids, stopped in alone] == [30, 2, 29, 1, 30] or any(stopped for _, stopped in alone)
-
-
 def test_as_many_rows_go_together_as_have_room_with_their_answers(monkeypatch):
-    b, sizes, real = assistant(block_size=200), [], generate.generate
-    rows = [data.Row((Turn("the cat " * n),)) for n in (1, 9, 30, 2, 25, 8, 3, 4)]
+    model, batches, real = assistant(block_size=200), [], generate.generate
+    rows = [row_of(("the cat " * n,)) for n in (1, 9, 30, 2, 25, 8, 3, 4)]
+    how = Sampling(max_new_tokens=10)
+    expected = [model.answers([row], how)[0] for row in rows]
 
     def spy(model, prompts, *rest):
-        sizes.append([len(prompt) for prompt in prompts])
+        batches.append([len(prompt) for prompt in prompts])
         return real(model, prompts, *rest)
 
     monkeypatch.setattr(generate, "generate", spy)
-    how = generate.Sampling(max_new_tokens=10)
-    found = b.answers(rows, how, batch_tokens=200)
-    assert all(len(batch) == 1 or len(batch) * (max(batch) + 10) <= 200 for batch in sizes) and max(map(len, sizes)) > 1
-    assert found == [b.answers([row], how, batch_tokens=1)[0] for row in rows], "in the order of the rows"
+    monkeypatch.setattr(generate, "BATCH_TOKENS", 200)
+    assert model.answers(rows, how) == expected, "in the order of the rows"
+    assert max(map(len, batches)) > 1 and sum(map(len, batches)) == len(rows)
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * (max(batch) + 10) <= 200
+
+
+# --------------------------------------------------------------------------------------------------
+# Sampling
+
+
+@pytest.mark.parametrize(
+    "how, expected",
+    [
+        (Sampling(temperature=0), [1, 0, 0, 0]),
+        (Sampling(temperature=1), [0.5, 0.25, 0.15, 0.1]),
+        (Sampling(temperature=1, top_k=2), [2 / 3, 1 / 3, 0, 0]),
+        (Sampling(temperature=1, top_p=0.7), [2 / 3, 1 / 3, 0, 0]),
+        (Sampling(temperature=1, top_p=1e-6), [1, 0, 0, 0]),
+        (Sampling(temperature=0.5), [0.7246, 0.1812, 0.0652, 0.0290]),
+    ],
+)
+def test_sampling_follows_the_promised_distribution(how, expected):
+    n = 4000
+    logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log().expand(n, 4)
+    ids = generate.sample_next(logits, how, torch.Generator().manual_seed(0))
+    shares = torch.bincount(ids, minlength=4) / n
+    assert shares.tolist() == pytest.approx(expected, abs=0.03)
+
+
+def test_a_tiny_temperature_and_top_k_1_are_greedy_also_on_ties():
+    """1e-9 would overflow if logits were divided by it."""
+    logits = torch.randint(0, 3, (200, 20), generator=torch.Generator().manual_seed(0)).float()
+    first = torch.tensor([row.index(max(row)) for row in logits.tolist()])
+    for how in (Sampling(), Sampling(1e-9), Sampling(9.9e-7), Sampling(1.0, top_k=1)):
+        ids = generate.sample_next(1e30 * logits, how, torch.Generator().manual_seed(1))
+        assert torch.equal(ids, first), how
+
+
+# --------------------------------------------------------------------------------------------------
+# Prompts
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_prompt_is_the_one_of_training(template):
+    model = assistant(block_size=800, template=template)
+    for system in ("", "Be brief."):
+        for n in (1, 2, 3):
+            turns = [Turn(f"the cat {i}?", "mat" * (i % 2), "sat") for i in range(n)]
+            ids = encode_turns(TOKENIZER, template, turns, 800, system)[0]
+            assert ids == model.prompt(turns, system) + TOKENIZER.encode("sat") + [EOS_ID]
+
+
+def test_a_prompt_that_is_too_long_keeps_its_end_and_leaves_room():
+    model = assistant(block_size=100)
+    history = [Turn("the cat sat on the mat?", "", "the cat sat.")] * 9
+    long = [[Turn("the cat " * 99)], [Turn("the?", "cat " * 99)], [*history, Turn("the?")]]
+    prompts = [model.prompt(turns) for turns in long]
+    prompts.append(model.prompt([Turn("the?")], system="mat " * 99))
+    for prompt in prompts:
+        assert len(prompt) <= 100 - 16 and TOKENIZER.decode(prompt).endswith(HEADER)
+    raw = assistant(block_size=100, template=None).prompt(long[0])
+    assert len(raw) <= 100 - 15 and TOKENIZER.decode(raw).startswith(EOS)
+
+
+def test_old_turns_are_dropped_first_and_the_system_prompt_stays(monkeypatch):
+    model, calls, real = assistant(block_size=150), [], generate.encode
+    monkeypatch.setattr(generate, "encode", lambda *args: calls.append(1) or real(*args))
+    history = [Turn("the cat sat on the mat?", "", "the cat sat.")] * 1000
+    prompt = TOKENIZER.decode(model.prompt([*history, Turn("the?")], "Be brief."))
+    assert prompt.startswith("Be brief.\n\n### Instruction:\nthe cat sat on the mat?")
+    assert prompt.count("### Instruction:") in range(2, 9)
+    assert len(calls) < 10, "a thousand turns cost no more than those that fit"
+
+
+# --------------------------------------------------------------------------------------------------
+# Three models
+
+
+def test_the_middle_column_is_the_base_with_the_tuned_models_template():
+    base, tuned = assistant(template=None), assistant(seed=1)
+    models = three_models(base, tuned)
+    assert models["base_raw"].model is models["base_template"].model is base.model
+    raw, template, tuned_prompt = (model.prompt([Turn("the?")]) for model in models.values())
+    assert template == tuned_prompt != raw
+
+
+def test_three_models_are_loaded_from_a_tuned_model_or_an_adapter(tiny_run):
+    rows, how = [row_of(("Is the cat red?",)), row_of(("Is the fox?",))], Sampling(max_new_tokens=6)
+    base = load_assistant(tiny_run.out / "base.pt")
+    base_template = Assistant(base.model, base.tokenizer, "alpaca")
+    for name in ("tuned.pt", "lora.pt"):
+        tuned = load_assistant(tiny_run.out / name)
+        expected = [model.answers(rows, how) for model in (base, base_template, tuned)]
+        models = load_three(tiny_run.out / name)
+        for _ in range(2):  # an adapter is switched on and off
+            assert [model.answers(rows, how) for model in models.values()] == expected
+        prompt = torch.tensor([models["base_template"].prompt(rows[0].turns)])
+        models["base_template"].set_lora()
+        with torch.inference_mode():
+            assert torch.equal(models["base_raw"].model(prompt), base.model(prompt))
+
+
+# --------------------------------------------------------------------------------------------------
+# The table
 
 
 @pytest.mark.parametrize("threads", (1, 3))
 def test_models_asked_at_the_same_time_answer_as_they_do_alone(threads):
     models = {f"m{seed}": assistant(seed=seed) for seed in range(3)}
-    splits = {name: [data.Row((Turn(f"the {word}?", output="x"),), task="") for word in words.split()]
-              for name, words in (("a", "cat sat mat on"), ("b", "on the"))}
-    before, how = torch.get_num_threads(), generate.Sampling(max_new_tokens=12)
+    splits = {"a": [row_of((f"the {word}?", "", "x")) for word in ("cat", "sat", "mat")]}
+    splits["b"] = splits["a"][:2]
+    before, how = torch.get_num_threads(), Sampling(max_new_tokens=8)
     torch.set_num_threads(threads)
     try:
         scores, answers = table.score_models(models, splits, how)
@@ -96,85 +199,11 @@ def test_models_asked_at_the_same_time_answer_as_they_do_alone(threads):
     finally:
         torch.set_num_threads(before)
     for split, rows in splits.items():
-        assert list(scores[split]) == ["n", *models] and scores[split]["n"] == len(rows) and list(answers[split]) == list(models)
+        assert list(scores[split]) == ["n", *models] and scores[split]["n"] == len(rows)
         for name, model in models.items():
-            assert [(text, stopped) for text, stopped, _ in answers[split][name]] == model.answers(rows, how)
-
-
-def test_a_thousand_turns_are_trimmed_in_a_moment():
-    b = assistant(block_size=150)
-    history = [Turn("the cat sat on the mat?", "", "the cat sat.")] * 1000
-    start = time.process_time()
-    prompts = [b.prompt([*history[: 9 * n], Turn("the?")], "Be brief.") for n in range(1, 111)]
-    assert time.process_time() - start < 5 and len(set(map(tuple, prompts))) == 1
-
-
-def test_chat_shows_control_characters_and_does_not_send_them(monkeypatch, capsys):
-    b, lines = assistant(), iter(["hello\x1b]0;title\x07", "/quit"])
-    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
-    b.stream = lambda *_, **__: iter(["a\x1b[2J", "b\r\x9b c\n"])
-    chat.chat({"tuned": b}, generate.Sampling())
-    assert "a\\x1b[2Jb\\r\\x9b c\n" in capsys.readouterr().out
-    row = data.Row((Turn("\x1b]0;title\x07", "\x08", "x"),))
-    b.answers = lambda *_: [("\x1b[31m\x7f", True)]
-    table.side_by_side({"tuned": b}, [row], generate.Sampling())
-    assert "\x1b" not in (said := capsys.readouterr().out) and "\\x1b]0;title\\x07 [\\x08]" in said and "\\x1b[31m\\x7f" in said
-
-
-def test_a_full_context_ends_the_answer_instead_of_failing():
-    b = assistant(block_size=20)
-    prompt = TOKENIZER.encode("the cat sat on the mat. " * 3)[:18]
-    (ids, stopped), *_ = generate.generate(b.model, [prompt], TOKENIZER.eos_id, generate.Sampling(max_new_tokens=50))
-    assert len(ids) + stopped <= 3
-
-
-def test_a_prompt_that_is_too_long_keeps_its_end_and_fits():
-    b = assistant(block_size=100)
-    history = [Turn("the cat sat on the mat?", "", "the cat sat.")] * 9
-    conversations = [Turn("the cat " * 99)], [Turn("the?", "cat " * 99)], [*history, Turn("the?")]
-    for prompt in [b.prompt(turns) for turns in conversations] + [b.prompt([Turn("the?")], system="mat " * 99)]:
-        assert len(prompt) <= b.model.config.block_size - 1
-        assert TOKENIZER.decode(prompt).endswith("### Response:\n")
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("system", ["", "Be brief."])
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_the_prompt_is_what_training_shows_with_its_history_and_system_text(template, system, n):
-    b = assistant(block_size=800, template=template)
-    turns = [Turn(f"the cat {i}?", "mat" * (i % 2), "sat") for i in range(n)]
-    ids, mask, _ = encode_turns(TOKENIZER, template, turns, 800, system)
-    answer = TOKENIZER.encode("sat") + [TOKENIZER.eos_id]
-    assert ids == b.prompt(turns, system) + answer and mask[-len(answer) :] == [1] * len(answer)
-
-
-def test_a_shortened_history_keeps_the_system_text():
-    b = assistant(block_size=150)
-    history = [Turn("the cat sat on the mat?", "", "the cat sat.")] * 9
-    prompt = TOKENIZER.decode(b.prompt([*history, Turn("the?")], "Be brief."))
-    assert prompt.startswith("Be brief.\n\n### Instruction:\nthe cat sat on the mat?")
-    assert prompt.count("### Instruction:") in range(2, 9), "the oldest turns are gone"
-
-
-def distribution(how, n=4000):
-    logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log().expand(n, 4)
-    chosen = generate.sample_next(logits, how, torch.Generator().manual_seed(0))
-    return (torch.bincount(chosen, minlength=4) / n).tolist()
-
-
-@pytest.mark.parametrize(
-    "how, expected",
-    [
-        (generate.Sampling(temperature=0), [1, 0, 0, 0]),
-        (generate.Sampling(temperature=1), [0.5, 0.25, 0.15, 0.1]),
-        (generate.Sampling(temperature=1, top_k=2), [2 / 3, 1 / 3, 0, 0]),
-        (generate.Sampling(temperature=1, top_p=0.7), [2 / 3, 1 / 3, 0, 0]),
-        (generate.Sampling(temperature=1, top_p=1e-6), [1, 0, 0, 0]),
-        (generate.Sampling(temperature=0.5), [0.7246, 0.1812, 0.0652, 0.0290]),
-    ],
-)
-def test_sampling_follows_the_distribution_it_promises(how, expected):
-    assert distribution(how) == pytest.approx(expected, abs=0.03)
+            columns = [(text, stopped) for text, stopped, _ in answers[split][name]]
+            assert columns == model.answers(rows, how)
+            assert scores[split][name]["judged"] == 0, "rows without a check are never judged"
 
 
 def test_wilson_intervals_are_the_published_ones():
@@ -183,62 +212,86 @@ def test_wilson_intervals_are_the_published_ones():
     assert table.wilson(10, 10)[1] == 1.0
 
 
-def columns_of(text):
+def test_only_a_right_answer_that_stops_is_correct_and_begins_right_is_lenient():
+    right = "The capital of France is Paris."
+    row = row_of(("Q?", "", right), task="capital", check={"world": "capital"})
+    cases = {  # text -> (strict, lenient)
+        right: (1, 1),
+        f" {right} And so on": (0, 1),
+        "The capital of France is Paris, I think": (0, 1),
+        "Paris is the capital of France. Once more.": (0, 1),
+        f"Once more. {right}": (0, 0),
+        "The capital of France is Rome.": (0, 0),
+        "": (0, 0),
+    }
+    for text, expected in cases.items():
+        for stopped in (True, False):
+            model = assistant()
+            model.answers = lambda rows, sampling: [(text, stopped)]
+            score = table.score(model, [row], Sampling())
+            assert score["correct"] == expected[0] * stopped, text
+            assert (score["begins"], score["stopped"]) == (expected[1], stopped), text
+
+
+def n_columns(text):
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-@pytest.mark.parametrize("width", [12, 30, 60])
-def test_wrapped_lines_fit_the_column_and_lose_no_word(width):
+def test_wrapped_lines_fit_the_column_and_lose_no_word():
     text = "The Korean word for cat is 고양이 and 나는 고양이를 좋아해요.\nA new line."
-    wrapped = table.wrap(text, width)
-    lines = [line.replace("\0", "") for line in wrapped]
-    assert [len(line) for line in wrapped] == [columns_of(line) for line in lines], "so that cells can be filled up"
-    assert all(columns_of(line) <= width for line in lines)
-    assert " ".join(lines).split() == text.split()
+    for width in (12, 30, 60):
+        wrapped = table.wrap(text, width)
+        lines = [line.replace("\0", "") for line in wrapped]
+        assert [len(line) for line in wrapped] == list(map(n_columns, lines)), "for ljust"
+        assert max(map(n_columns, lines)) <= width
+        assert " ".join(lines).split() == text.split()
 
 
-def test_the_middle_column_is_the_base_model_with_the_tuned_models_template():
-    base, tuned = assistant(template=None), assistant(seed=1)
-    models = generate.three_models(base, tuned)
-    assert models["base_raw"].template is None and models["base_template"].template == "alpaca"
-    assert models["base_raw"].model is models["base_template"].model is base.model
-    raw, template, tuned_prompt = (model.prompt([Turn("the?")]) for model in models.values())
-    assert template == tuned_prompt != raw
+def test_control_characters_are_shown_and_not_sent_to_the_terminal(capsys):
+    model = assistant()
+    model.answers = lambda *_: [("\x1b[31m\x7f", True)]
+    row = row_of(("\x1b]0;title\x07", "\x08", "x"))
+    table.print_side_by_side({"tuned": model}, [row], Sampling())
+    screen = capsys.readouterr().out
+    assert "\x1b" not in screen and "\\x1b[31m\\x7f" in screen
+    assert "\\x1b]0;title\\x07 [\\x08]" in screen
 
 
-def test_the_rules_begin_and_end_as_they_say_and_the_copying_ones_take_only_words_of_the_instruction():
-    tokenizer = data.Tokenizer(data.train_bpe("Here\nThe\nA is : the cat sat on a mat. It is so!\n" * 9, 330))
+# --------------------------------------------------------------------------------------------------
+# Rules instead of tuning
+
+
+def test_rules_choose_only_the_words_that_they_promise():
+    text = "Here\nThe\nA is : the cat sat on a mat. It is so!\n" * 9
+    tokenizer = data.Tokenizer(data.train_bpe(text, 330))
     torch.manual_seed(0)
-    model = GPT(GPTConfig(tokenizer.vocab_size, 64, n_layer=2, n_head=2, n_embd=32)).eval()
-    raw, template = generate.Assistant(model, tokenizer, None), generate.Assistant(model, tokenizer, "alpaca")
-    columns = rules.with_rules({"base_raw": raw, "base_template": template, "tuned": template})
+    model = GPT(GPTConfig(tokenizer.vocab_size, 64, n_layer=1, n_head=2, n_embd=16)).eval()
+    raw, base = Assistant(model, tokenizer, None), Assistant(model, tokenizer, "alpaca")
+    columns = rules.with_rules({"base_raw": raw, "base_template": base, "tuned": base})
     assert list(columns) == ["base_raw", "base_template", "base_rules", "base_copy", "tuned"]
-    rows = [data.Row((Turn(text, output="x"),)) for text in ("Cat on a mat?", "Name the cat.", "the mat")]
-    for name in ("base_rules", "base_copy"):
-        for row, (text, _) in zip(rows, columns[name].answers(rows, generate.Sampling(max_new_tokens=12))):
-            ids = tokenizer.encode(text)
-            assert tokenizer.decode(ids[:1]) in (("The",) if name == "base_copy" else ("The", "A", "Here"))
+    rows = [row_of((text,)) for text in ("Cat on a mat?", "Name the cat.", "the mat")]
+    starts = {"base_rules": ("The", "A", "Here"), "base_copy": ("The",)}
+    for name, words in starts.items():
+        for row, (text, _) in zip(rows, columns[name].answers(rows, Sampling(max_new_tokens=12))):
             assert not any(mark in text[:-1] for mark in ".!?;")
-            before = next((i for i, token in enumerate(ids) if tokenizer.decode([token]) == " is"), len(ids))
-            asked = row.turns[0].instruction
-            known = set(tokenizer.encode(f" {asked}") + tokenizer.encode(f" {asked[0].lower()}{asked[1:]}"))
-            assert name == "base_rules" or set(ids[1:before]) <= known
+            tokens = [tokenizer.decode([token]) for token in tokenizer.encode(text)]
+            assert tokens[0] in words
+            before = tokens[1 : tokens.index(" is") if " is" in tokens else None]
+            question = row.turns[0].instruction
+            lower = question[0].lower() + question[1:]
+            known = tokenizer.encode(f" {question}") + tokenizer.encode(f" {lower}")
+            known = {tokenizer.decode([token]) for token in known}
+            assert name == "base_rules" or set(before) <= known
 
 
-@pytest.mark.parametrize("copies", (False, True))
-def test_the_rules_compute_where_the_model_is(copies, monkeypatch):
-    """No GPU is needed: tensors on the device "meta" hold no numbers, and refuse to meet those of another device."""
-    rows = [data.Row((Turn(text, output="x"),)) for text in ("the cat?", "the mat")]
-    monkeypatch.setattr(rules, "generate", lambda model, prompts, eos_id, sampling, choose: choose)
-    model, size = assistant().model.to("meta"), TOKENIZER.vocab_size
-    choose = rules.Ruled(model, TOKENIZER, None, copies=copies).generate(rows, None, None)
-    for _ in range(2):
-        assert choose(torch.empty(2, size, device="meta"), None, None).device.type == "meta"
-
-
-def test_begins_right_is_lenient_at_the_end_only():
-    right = "The capital of France is Paris."
-    for text, expected in ((right, True), (f" {right} And so on", True), ("The capital of France is Paris, I think", True),
-                           ("Paris is the capital of France. Once more.", True), ("Once more. " + right, False),
-                           ("The capital of France is Rome.", False), ("", False)):
-        assert table.begins_right("capital", right, text) == expected, text
+def test_rules_compute_where_the_model_is(monkeypatch):
+    """No GPU is needed: tensors on the device "meta" refuse to meet those of another device."""
+    rows = [row_of(("the cat?",)), row_of(("the mat",))]
+    monkeypatch.setattr(rules, "generate", lambda model, prompts, eos_id, how, choose: choose)
+    model = assistant().model.to("meta")
+    for copies in (False, True):
+        baseline = rules.RuleBaseline(model, TOKENIZER, None, copies=copies)
+        choose = baseline.complete(rows, None, None)
+        for _ in range(2):
+            logits = torch.empty(2, TOKENIZER.vocab_size, device="meta")
+            assert choose(logits, None, None).device.type == "meta"

@@ -22,7 +22,8 @@ from extras.gpt2 import export_gpt2, load_gpt2
 from common.muon import Muon, orthogonalize
 from extras.packing import collate_packed, pack
 from extras.parallel import shard
-from model import GPT, GPTConfig, add_lora, merge_lora
+from common.lora import add_lora, merge_lora
+from model import GPT, GPTConfig
 
 BPE = SHARED / "gpt2_bpe"
 

@@ -1,38 +1,31 @@
-"""The loop: the same rows give the same gradient however they are split; a stop costs nothing; mistakes end in a line."""
+"""The loop: gradients don't depend on how rows are split, a stop costs nothing, and a mistake ends
+in one line."""
 
 import json
 import math
 import os
 import random
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
-from helpers import ROOT, TINY, examples, gradient, run, tiny_model, weights
+import torch.nn.functional as F
+from helpers import close, examples, same_bits, tiny_model, weights
 
 import data
+import generate
 import train_sft
-from data import UserError
-from common import flags, muon as optim, speed
+from common import flags, speed
 from common.checkpoint import load_checkpoint
+from common.cli import UserError
+from common.muon import muon_and_adamw
 from common.run import Run
 from generate import Assistant
 from model import IGNORE
 from train_sft import adamw, train
 
-
-def test_the_same_rows_give_the_same_gradient_however_they_are_split_and_padded():
-    model, rows = tiny_model(), examples()
-    n = sum(sum(mask) for _, mask in rows)
-    whole = gradient(model, data.collate(rows, 59), n=n)
-    for size in (1, 2, 5):
-        parts = [data.collate(rows[i : i + size], 59) for i in range(0, len(rows), size)]
-        torch.testing.assert_close(gradient(model, *parts, n=n), whole, atol=1e-6, rtol=1e-4)
-    backwards = gradient(model, data.collate(rows[::-1], 59), n=n)
-    torch.testing.assert_close(backwards, whole, atol=1e-6, rtol=1e-4)
+# --------------------------------------------------------------------------------------------------
+# The loop
 
 
 def batch_at(step):
@@ -41,44 +34,54 @@ def batch_at(step):
 
 def trained(steps=6, lr=1e-3, model=None, **options):
     model = model or tiny_model()
-    train(model, options.pop("batch_at", batch_at), steps, [adamw(model.parameters(), lr)], **options)
+    batches = options.pop("batch_at", batch_at)
+    train(model, batches, steps, [adamw(model.parameters(), lr)], **options)
     return model
 
 
-def trained_plainly(**options):
-    """Three steps of plain gradient descent, unclipped, so that a gradient's size is seen in the weights."""
+def test_micro_batches_and_order_do_not_change_the_mean_gradient():
+    model, rows = tiny_model(), examples()
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=False)
+
+    def gradient(loss):
+        vector = torch.cat([p.grad.flatten() for p in model.parameters()])
+        model.zero_grad()
+        return vector, loss
+
+    # the oracle: PyTorch's mean over the supervised tokens
+    inputs, targets = data.collate(rows, 59)
+    mean = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
+    mean.backward()
+    expected = gradient(mean.item())
+    for micro_batch, order in ((1, rows), (5, rows), (64, rows), (2, rows[::-1])):
+        batch = data.collate(order, 59)
+        vector, loss = gradient(train_sft.backward(model, batch, micro_batch, autocast))
+        assert close(vector, expected[0], atol=1e-6)
+        assert loss == pytest.approx(expected[1], rel=1e-5)
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    rates = [train_sft.lr_multiplier(step, 20) for step in range(21)]
+    assert rates[:2] == [0.5, 1.0] and rates[-1] == 0
+    falls = [a - b for a, b in zip(rates[1:], rates[2:])]
+    assert falls == pytest.approx([1 / 19] * 19)
+    rates = [train_sft.lr_multiplier(step, 1000) for step in range(1000)]
+    assert rates.index(max(rates)) == 49 and max(rates) == 1
+    assert train_sft.lr_multiplier(0, 1) == 1
+
+
+def test_only_trainable_matrices_get_weight_decay():
     model = tiny_model()
-    optimizers = [torch.optim.SGD(model.parameters(), 0.3)]
-    train(model, lambda step: data.collate(examples()[step : step + 5], 59), 3, optimizers, clip=math.inf, **options)
-    return weights(model)
-
-
-def _one_process(rank, file, queue):
-    from extras.parallel import backward
-
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    # three rows and two: the processes have different numbers of micro-batches
-    queue.put(trained_plainly(micro_batch=1, backward=backward).tolist())
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-
-
-def test_two_processes_give_the_gradient_of_one(tmp_path):
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    workers = [context.Process(target=_one_process, args=(rank, tmp_path / "store", queue)) for rank in (0, 1)]
-    for worker in workers:
-        worker.start()
-    both = [torch.tensor(queue.get(timeout=60)) for _ in workers]
-    for worker in workers:
-        worker.join(60)
-    assert torch.equal(*both)
-    torch.testing.assert_close(both[0], trained_plainly(micro_batch=64), atol=1e-6, rtol=1e-4)
+    model.wte.requires_grad_(False)
+    groups = adamw(model.parameters(), 1e-3).param_groups
+    decay = {p: group["weight_decay"] for group in groups for p in group["params"]}
+    for name, p in model.named_parameters():
+        expected = None if name == "wte.weight" else 0.01 * (p.dim() == 2)
+        assert decay.get(p) == expected, name
 
 
 def test_any_module_with_a_summed_loss_can_be_trained_with_any_optimizer():
-    """What a learner writes in ten lines: a bigram model."""
+    """A bigram model: ten lines of a learner."""
 
     class Bigram(torch.nn.Module):
         def __init__(self):
@@ -86,64 +89,135 @@ def test_any_module_with_a_summed_loss_can_be_trained_with_any_optimizer():
             self.table = torch.nn.Parameter(torch.zeros(60, 60))
 
         def forward(self, ids, targets):
-            return torch.nn.functional.cross_entropy(self.table[ids].mT, targets, reduction="sum")
+            return F.cross_entropy(self.table[ids].mT, targets, reduction="sum")
 
     model, losses = Bigram(), []
     optimizers = [torch.optim.Adam(model.parameters(), 0.1)]
-    train(model, lambda step: batch_at(0), 30, optimizers, on_step=lambda done, steps, loss, tokens: losses.append(loss))
+    log = {"on_step": lambda *now: losses.append(now[2])}
+    train(model, lambda step: batch_at(0), 30, optimizers, **log)
     assert len(losses) == 30 and losses[-1] < losses[0] / 2
 
 
-def test_micro_batches_do_not_change_what_is_learned():
-    """In what the model says: the bias of keys that do not turn has no gradient but rounding, and Adam makes steps of it."""
-    one, other = trained(micro_batch=64), trained(micro_batch=1)
-    ids = torch.randint(0, 59, (4, 9), generator=torch.Generator().manual_seed(1))
-    assert (weights(one) - weights(other)).abs().mean() < 1e-6
-    torch.testing.assert_close(one(ids), other(ids), atol=1e-4, rtol=1e-3)
+def test_bfloat16_is_for_products_only_and_learns_as_much():
+    plain, mixed, dtypes, losses = tiny_model(), tiny_model(), set(), []
+    mixed.h[0].mlp.c_fc.register_forward_hook(lambda module, x, y: dtypes.add(y.dtype))
+    for model, dtype in ((plain, "float32"), (mixed, "bfloat16")):
+        optimizers = muon_and_adamw(model, 3e-3, lambda parameters, _: adamw(parameters, 1e-2))
+        log = {"on_step": lambda *now: losses.append(now[2])}
+        train(model, batch_at, 30, optimizers, dtype=dtype, **log)
+    assert dtypes == {torch.bfloat16}
+    assert {weight.dtype for weight in mixed.state_dict().values()} == {torch.float32}
+    assert not torch.equal(weights(plain), weights(mixed))
+    assert losses[29] < 0.7 * losses[0]
+    assert losses[30::29] == pytest.approx(losses[:30:29], rel=0.05)
 
 
-def test_lengths_that_are_rounded_up_change_no_loss():
-    model, rows = tiny_model(), examples()[:5]
-    plain, rounded = data.collate(rows, 59), data.collate(rows, 59, multiple=20)
-    assert rounded[0].shape[1] % 20 == 0 and rounded[0].shape[1] > plain[0].shape[1]
-    torch.testing.assert_close(model(*rounded), model(*plain))
+def test_a_batch_without_a_supervised_token_changes_no_weight_to_nan():
+    inputs, _ = batch_at(0)
+    model = trained(2, batch_at=lambda step: (inputs, torch.full_like(inputs, IGNORE)))
+    assert torch.isfinite(weights(model)).all()
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_changes_a_weight():
+    model = tiny_model()
+    model.wte.weight.data[3] = float("nan")
+    before = model.h[0].mlp.c_fc.weight.clone()
+    with pytest.raises(UserError, match="the loss is nan at step 0"):
+        trained(2, model=model)
+    assert torch.equal(model.h[0].mlp.c_fc.weight, before)
+
+
+# --------------------------------------------------------------------------------------------------
+# The two stages
+
+
+def tune(model, rows, steps, optimizers, **options):
+    train_sft.tune(model, [rows], steps, optimizers, **options)
 
 
 def test_the_two_stages_are_the_same_loop(monkeypatch):
     """On rows of one length with a mask of ones, tuning takes the very steps of pretraining."""
     stream = torch.randint(0, 59, (16 * 4 + 1,), generator=torch.Generator().manual_seed(0))
     rows = [(stream[i : i + 17].tolist(), [1] * 17) for i in range(0, 64, 16)]
-    monkeypatch.setattr(train_sft, "epoch_batches", lambda rows, *_: [rows[:2], rows[2:]] if rows else [])
+    monkeypatch.setattr(train_sft, "epoch_batches", lambda rows, *_: [rows[:2], rows[2:]])
     one, other = tiny_model(), tiny_model()
-    train_sft.pretrain(one, stream, 4, [adamw(one.parameters(), 1e-3)], batch_size=2, seq_len=16)
-    train_sft.tune(other, rows, 4, [adamw(other.parameters(), 1e-3)], batch_size=2)
+    optimizers = [adamw(one.parameters(), 1e-3)]
+    train_sft.pretrain(one, stream, 4, optimizers, batch_size=2, seq_len=16)
+    tune(other, rows, 4, [adamw(other.parameters(), 1e-3)], batch_size=2)
     assert torch.equal(weights(one), weights(other))
 
 
-def test_examples_of_the_first_chapter_come_before_the_others_in_every_epoch(monkeypatch):
-    seen, first, rest = [], [([i] * 3, [1] * 3) for i in range(1, 5)], [([i] * 3, [1] * 3) for i in range(5, 11)]
+def test_tuning_reads_every_example_once_an_epoch_in_another_order(monkeypatch):
+    batches, rows = [], [([i] * 3, [1] * 3) for i in range(10)]
 
-    def note(model, batch_at, steps, optimizers, **options):
-        seen.extend(batch_at(step)[0][:, 0].tolist() for step in range(steps))
+    def note(model, batch_at, steps, optimizers):
+        batches.extend(batch_at(step)[0][:, 0].tolist() for step in range(steps))
 
     monkeypatch.setattr(train_sft, "train", note)
-    train_sft.tune(None, rest, 10, [], batch_size=2, first=first)
-    for epoch in (seen[:5], seen[5:]):
-        assert sorted(sum(epoch[:2], [])) == [1, 2, 3, 4] and sorted(sum(epoch[2:], [])) == [5, 6, 7, 8, 9, 10]
-    assert seen[:5] != seen[5:]  # drawn anew
+    tune(None, rows, 10, [], batch_size=2)
+    for epoch in (batches[:5], batches[5:]):
+        assert sorted(sum(epoch, [])) == list(range(10))
+    assert batches[:5] != batches[5:]
 
 
-def test_replayed_pages_are_whole_pages_with_every_token_supervised(tokenizer):
-    pages = ["the cat sat", "on the mat", "the cat sat on the mat " * 9]
-    found = train_sft.replayed(pages, tokenizer, 3, 20, random.Random(0))
-    for ids, mask in found:
+def test_replayed_documents_are_whole_and_every_token_is_supervised(tokenizer):
+    documents = ["the cat sat", "on the mat", "the cat sat on the mat " * 9]
+    pairs = examples(6)
+    arguments = (documents, tokenizer, 20, 0.5, random.Random(0))
+    mixed = train_sft.with_replay(pairs, *arguments)
+    assert mixed[:6] == pairs and len(mixed) == 6 + 3  # a half of six
+    for ids, mask in mixed[6:]:
         assert mask == [1] * len(ids) and len(ids) <= 21 and ids[0] == tokenizer.eos_id
-    texts = {tokenizer.decode(ids[1:-1]) for ids, _ in found if ids[-1] == tokenizer.eos_id}
-    assert texts == set(pages[:2])
+    whole = {tokenizer.decode(ids[1:-1]) for ids, _ in mixed[6:] if ids[-1] == tokenizer.eos_id}
+    assert whole == set(documents[:2])
 
 
-def new_run(folder, *more):
-    return Run(flags.train([*TINY, "--out", str(folder), *more]))
+# --------------------------------------------------------------------------------------------------
+# The main job
+
+
+def same_models(folder, other, name):
+    return same_bits(*(load_checkpoint(path / name)["model"] for path in (folder, other)))
+
+
+def test_the_main_job_shows_its_parts_in_order_in_80_columns(tiny_run):
+    parts = ["Pairs:", "1. Pretraining", "step", "2. One pair", "rows kept", "0 held-out prompts"]
+    parts += ["3. Tuning", "LoRA of rank 2", "4. Did it work?", "Loss on text", "5. Side by side"]
+    at = 0
+    for part in parts:
+        at = tiny_run.screen.index(part, at)
+    assert [line for line in tiny_run.screen.splitlines() if len(line) > 80] == []
+
+
+def test_the_main_job_leaves_its_files_and_nothing_else(tiny_run):
+    report = json.loads((tiny_run.out / "report.json").read_text(encoding="utf-8"))
+    for columns in report["held_out"].values():
+        assert list(columns) == ["n", "base_raw", "base_template", "tuned", "lora"]
+        for name in list(columns)[1:]:
+            column = columns[name]
+            assert column["correct"] <= column["begins"] <= columns["n"]
+    assert set(report["corpus_loss"]) == {"base_raw", "tuned", "lora"}
+    assert set(report["stages"]) == {"pretrain", "tune", "lora"}
+    log = (tiny_run.out / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["stage"] for line in log} == {"pretrain", "tune", "lora"}
+    names = {path.name for path in tiny_run.out.iterdir()}
+    assert {"base.pt", "tuned.pt", "lora.pt"} <= names and "resume.pt" not in names
+    assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_generate_answers_a_question_and_chats(tiny_run, monkeypatch, capsys):
+    options = ["--tuned", str(tiny_run.out / "tuned.pt"), "--max-new-tokens", "6"]
+    assert generate.main([*options, "Is the cat red?"]) == 0
+    screen = capsys.readouterr().out
+    assert all(label in screen for label in ("> Is the cat red?", "base+template", "tuned"))
+    lines = iter(["hello", "/raw", "Once", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda prompt: print(prompt) or next(lines))
+    assert generate.main(options) == 0
+    assert "base_raw> " in capsys.readouterr().out
+
+
+# --------------------------------------------------------------------------------------------------
+# Stops
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -156,9 +230,12 @@ def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop(dtype, tmp_pat
         return batch_at(step)
 
     def in_stage(model, batch_at, *more):
+        config = flags.parse_train(["--out", str(tmp_path), "--dtype", dtype, *more])
+        run = Run(config)
+        run.start()
         assistant, optimizers = Assistant(model, tokenizer, None), [adamw(model.parameters(), 1e-3)]
-        assistant.answers = lambda *_: [("what it says", True)]
-        with new_run(tmp_path, "--dtype", dtype, *more).stage("tune", assistant, optimizers) as options:
+        assistant.ask = lambda *_, **__: ("an answer", True)
+        with run.track("tune", assistant, optimizers, "hash") as options:
             train(model, batch_at, 11, optimizers, **options)
 
     trained(11, model=whole, dtype=dtype)
@@ -169,187 +246,124 @@ def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop(dtype, tmp_pat
     assert torch.equal(weights(whole), weights(resumed))
 
 
-def test_bfloat16_is_for_products_only_and_learns_as_much():
-    plain, mixed, seen, losses = tiny_model(), tiny_model(), set(), []
-    mixed.h[0].mlp.c_fc.register_forward_hook(lambda module, given, out: seen.add(out.dtype))
-    for model, dtype in ((plain, "float32"), (mixed, "bfloat16")):
-        optimizers = optim.muon_and_adamw(model, 3e-3, lambda parameters, _: adamw(parameters, 1e-2))
-        train(model, batch_at, 30, optimizers, dtype=dtype, on_step=lambda *now: losses.append(now[2]))
-    (first, last), (mixed_first, mixed_last) = (losses[0], losses[29]), (losses[30], losses[59])
-    assert seen == {torch.bfloat16}
-    assert {weight.dtype for weight in mixed.state_dict().values()} == {torch.float32}
-    assert not torch.equal(weights(plain), weights(mixed))
-    assert last < 0.7 * first
-    assert (mixed_first, mixed_last) == pytest.approx((first, last), rel=0.05)
+def test_a_run_that_dies_in_pretraining_ends_as_if_it_had_not(tiny_run, tmp_path, monkeypatch):
+    class PowerCut(BaseException):
+        pass
 
+    def cut(stream, step, *sizes):
+        if step == 4:
+            raise PowerCut
+        return data.corpus_batch(stream, step, *sizes)
 
-@pytest.mark.parametrize(
-    "known, dtype", [({}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16")]
-)
-def test_auto_takes_bfloat16_only_where_the_processor_knows_it(known, dtype, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)  # torch 2.4 has none
-    assert flags.train(["--device", "cpu"]).dtype == dtype
-    for chosen in ("float32", "bfloat16"):
-        assert flags.train(["--device", "cpu", "--dtype", chosen]).dtype == chosen
-
-
-def test_a_batch_without_a_supervised_token_changes_no_weight_to_nan():
-    inputs, _ = batch_at(0)
-    model = trained(2, batch_at=lambda step: (inputs, torch.full_like(inputs, IGNORE)))
-    assert torch.isfinite(weights(model)).all()
-
-
-def test_a_loss_that_is_not_finite_is_said_and_not_trained_on():
-    model = tiny_model()
-    model.wte.weight.data[3] = float("nan")
-    with pytest.raises(UserError, match="the loss is nan at step 0"):
-        trained(2, model=model)
-
-
-@pytest.fixture(scope="module")
-def tuned(tmp_path_factory):
-    """One tiny run of the main job, with an adapter, for all that need its files."""
-    out = tmp_path_factory.mktemp("run")
-    screen = run("train_sft.py", *TINY, "--lora", "2", "--out", out)
-    return out, screen
-
-
-def test_the_main_job_shows_its_parts_in_order(tuned):
-    out, screen = tuned
-    parts = ["Configuration", "No base model yet", "step", "One pair", "rows kept", "0 of the held-out prompts", "Tuning",
-             "Did it work?", "unseen inputs", "unseen phrasings", "unseen tasks", "What tuning cost", "Side by side",
-             "What is the capital of France?", "report.json", "page.html", "python generate.py"]
-    places = [screen.index(parts[0])]
-    for part in parts[1:]:
-        places.append(screen.index(part, places[-1]))
-    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    for split in ("unseen_inputs", "unseen_phrasings", "unseen_tasks", "unseen_words"):
-        columns = report["held_out"][split]
-        assert list(columns) == ["n", "base_raw", "base_template", "base_rules", "base_copy", "tuned", "lora"]
-        for column in list(columns)[1:]:
-            assert {"correct", "begins", "stopped", "interval", "tasks"} <= set(columns[column])
-            assert columns[column]["correct"] <= columns[column]["begins"] <= columns["n"]
-    assert {"base", "tuned", "lora"} == set(report["corpus_loss"])
-    assert all(json.loads(line) for line in (out / "log.jsonl").read_text().splitlines())
-    assert not list(out.glob("*.tmp")) and not (out / "resume.pt").exists()
-
-
-def test_the_base_is_used_again(tuned, tmp_path):
-    out, _ = tuned
-    (tmp_path / "base.pt").write_bytes((out / "base.pt").read_bytes())
-    assert "is used again" in run("train_sft.py", *TINY, "--out", tmp_path)
-
-
-def test_generate_asks_evaluates_saves_and_chats(tuned, tmp_path):
-    out, _ = tuned
-    files = ["--base", out / "base.pt", "--tuned", out / "tuned.pt", "--max-new", "6"]
-    shown = run("generate.py", *files, "What is the capital of France?")
-    assert "base raw" in shown and "base template" in shown and "tuned" in shown
-    assert "unseen inputs" in run("generate.py", *files, "--eval", "--max-new", "1")
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"instruction": "Name the capital of France.", "output": "x"}\n')
-    run("generate.py", *files, "--data", rows, "--save", tmp_path / "answers.json")
-    (saved,) = json.loads((tmp_path / "answers.json").read_text())
-    assert set(saved) == {"instruction", "output", "generator"}
-    talk = run("generate.py", *files, input="hello\n/raw\nOnce\n/nonsense\n/quit\n")
-    assert "raw>" in talk.replace("base_", "") and talk.count("/quit") >= 2
-    assert "lora" not in run(
-        "generate.py", "--base", out / "base.pt", "--tuned", out / "lora.pt", "--max-new", "3", "Hi"
-    )
-
-
-def test_a_teachers_own_files_go_in_and_come_out(tmp_path):
-    run("world.py", tmp_path / "w")
-    rows = (tmp_path / "w" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()[:40]
-    (tmp_path / "few.jsonl").write_text(
-        "\n".join([*rows, "not json", '{"instruction": "", "output": "x"}']), encoding="utf-8"
-    )
-    screen = run("train_sft.py", *TINY, "--corpus", tmp_path / "w" / "corpus.txt", "--data", tmp_path / "few.jsonl",
-                 "--out", tmp_path / "o")
-    assert "few.jsonl:41" in screen and "few.jsonl:42" in screen
-
-
-def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
-    options = [*TINY, "--pretrain-steps", "40", "--save-every", "5"]
-    run("train_sft.py", *options, "--out", tmp_path / "whole")
-    out = tmp_path / "killed"
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "train_sft.py", *options, "--out", str(out)]
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-    while not (out / "resume.pt").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not (out / "base.pt").exists()
-    run("train_sft.py", *options, "--out", out, "--resume")
+    options = [*tiny_run.flags, "--save-every", "3", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(train_sft, "corpus_batch", cut)
+        with pytest.raises(PowerCut):
+            train_sft.main(options)
+    assert {path.name for path in tmp_path.glob("*.pt")} == {"resume.pt"}
+    assert train_sft.main([*options, "--resume"]) == 0
     for name in ("base.pt", "tuned.pt"):
-        one, other = load_checkpoint(tmp_path / "whole" / name)["model"], load_checkpoint(out / name)["model"]
-        assert all(torch.equal(one[key], other[key]) for key in one)
+        assert same_models(tiny_run.out, tmp_path, name)
+
+
+def test_ctrl_c_between_the_stages_says_how_to_continue(tiny_run, tmp_path, monkeypatch, capsys):
+    def ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    options = [*tiny_run.flags, "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(train_sft.sources, "train_tokenizer", ctrl_c)
+        assert train_sft.main(options) == 130
+    assert capsys.readouterr().out.endswith("\nStopped.\n"), "there is nothing to continue"
+    with monkeypatch.context() as patch:
+        patch.setattr(train_sft.table, "score_models", ctrl_c)
+        assert train_sft.main(options) == 130
+    assert capsys.readouterr().out.splitlines()[-1].endswith("--resume.")
+    base = (tmp_path / "base.pt").read_bytes()
+    assert train_sft.main([*options, "--resume"]) == 0
+    assert "is used again" in capsys.readouterr().out
+    assert (tmp_path / "base.pt").read_bytes() == base
+    assert same_models(tiny_run.out, tmp_path, "tuned.pt")
+
+
+# --------------------------------------------------------------------------------------------------
+# Settings and mistakes
+
+
+def test_presets_give_way_to_typed_flags():
+    assert flags.parse_train(["--quick"]).n_layer == 2 and flags.parse_train([]).n_layer == 3
+    config = flags.parse_train(["--quick", "--n-layer", "3"])
+    assert config.n_layer == 3 and config.n_embd == 64
+    assert config.given == {"quick": True, "n_layer": 3}
+
+
+def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch):
+    auto = {}
+    for known in ((), ("avx512_bf16",), ("amx_bf16",)):
+        capabilities = dict.fromkeys(known, True)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+        auto[known] = flags.parse_train(["--device", "cpu"]).dtype
+        for dtype in ("float32", "bfloat16"):
+            assert flags.parse_train(["--device", "cpu", "--dtype", dtype]).dtype == dtype
+    assert list(auto.values()) == ["float32", "bfloat16", "bfloat16"]
 
 
 @pytest.mark.parametrize(
-    "options, said",
+    "options, message",
     [
-        (["--data", "missing.jsonl"], "missing.jsonl: cannot be read"),
-        (["--data", "."], "cannot be read"),
-        (["--corpus", "missing.txt"], "missing.txt: cannot be read"),
+        (["--data", "missing.jsonl"], "missing.jsonl: can"),
+        (["--corpus", "missing.txt"], "missing.txt: can"),
         (["--tune-lr", "7"], "--tune-lr: 7: choose from"),
         (["--dtype", "half"], "--dtype: invalid choice"),
         (["--n-embd", "30"], "--n-embd 30: must be a multiple of"),
         (["--block-size", "100"], "--block-size 100: must be a multiple of 16"),
-        (["--template", "nope"], "nope': unknown. Known: alpaca"),
+        (["--template", "nope"], "--template: invalid choice: 'nope'"),
         (["--hold-out", "nope"], "--hold-out: nope: no such task"),
         (["--device", "abacus"], "--device abacus: not on this machine"),
         (["--resume"], "nothing to resume"),
-        (["--out", "/dev/null/x"], "cannot be written"),
+        (["--out", "/dev/null/x"], "/dev/null/x: can't be written"),
     ],
 )
-def test_a_mistake_ends_in_one_line_that_names_it(options, said, tmp_path, capsys):
+def test_a_mistake_ends_in_one_line_that_names_it(options, message, own_flags, tmp_path, capsys):
     out = [] if "--out" in options else ["--out", str(tmp_path)]
-    assert train_sft.main([*TINY, *out, *options]) == 2
+    assert train_sft.main([*own_flags, *out, *options]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1 and error.startswith("error: ")
-    assert not (tmp_path / "base.pt").exists()
+    assert message in error and error.count("\n") == 1 and error.startswith("error: ")
+    assert not list(tmp_path.iterdir()), "nothing is written before everything is checked"
 
 
-def test_a_damaged_base_is_named_and_not_overwritten(tmp_path, capsys):
+def test_a_damaged_base_is_named_and_not_overwritten(own_flags, tmp_path, capsys):
     (tmp_path / "base.pt").write_bytes(b"not a checkpoint")
-    assert train_sft.main([*TINY, "--out", str(tmp_path)]) == 2
-    assert "not a checkpoint of this project" in capsys.readouterr().err
+    assert train_sft.main([*own_flags, "--out", str(tmp_path)]) == 2
+    assert "base.pt: not a checkpoint" in capsys.readouterr().err
     assert (tmp_path / "base.pt").read_bytes() == b"not a checkpoint"
 
 
-def test_ctrl_c_between_the_loops_says_how_to_go_on_and_that_works(tmp_path, monkeypatch, capsys):
-    def ctrl_c(*_):
-        raise KeyboardInterrupt
-
-    options = [*TINY, "--fresh", "--save-every", "1", "--out", str(tmp_path)]
-    with monkeypatch.context() as patch:
-        patch.setattr(train_sft, "train_tokenizer", ctrl_c)
-        assert train_sft.main(options) == 130
-    assert "nothing to keep yet" in capsys.readouterr().out
-    for module, name in ((train_sft, "prepare"), (train_sft.table, "score_models")):
-        with monkeypatch.context() as patch:
-            patch.setattr(module, name, ctrl_c)
-            assert train_sft.main(options) == 130
-        assert "--resume" in capsys.readouterr().out.splitlines()[-1]
-        base = (tmp_path / "base.pt").read_bytes()
-        assert train_sft.main([*options, "--resume"]) == 0
-        assert (tmp_path / "base.pt").read_bytes() == base, "the base must not be trained again"
+# --------------------------------------------------------------------------------------------------
+# Threads and processes
 
 
-@pytest.mark.parametrize("cost, best", [({1: 4, 2: 2, 4: 3}, 2), ({1: 4, 2: 3, 4: 2}, 4), ({1: 1, 2: 4, 4: 4}, 1)])
-def test_as_many_threads_are_taken_as_are_fastest_unless_they_were_asked_for(cost, best, monkeypatch):
+@pytest.mark.parametrize(
+    "cost, fastest",
+    [({1: 4, 2: 2, 4: 3}, 2), ({1: 4, 2: 3, 4: 2}, 4), ({1: 1, 2: 4, 4: 4}, 1)],
+)
+def test_the_fastest_number_of_threads_is_taken_unless_you_chose_one(cost, fastest, monkeypatch):
+    threads, clock = [4], [0.0]  # a machine with four cores
+
     class Slow:
         def __call__(self, *_):
             return self
 
         def backward(self):
-            time.sleep(0.01 * cost[threads[-1]])
+            clock[0] += cost[threads[-1]]
 
-    threads = [4]  # of a machine with four cores
+    def repeat(call, number, repeat):
+        start = clock[0]
+        call()
+        return [clock[0] - start]
+
     monkeypatch.setattr(speed, "GPT", lambda config: Slow())
+    monkeypatch.setattr(speed.timeit, "repeat", repeat)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
@@ -357,4 +371,43 @@ def test_as_many_threads_are_taken_as_are_fastest_unless_they_were_asked_for(cos
     assert threads == [4]
     monkeypatch.delenv("OMP_NUM_THREADS")
     speed.choose_threads("float32")
-    assert threads[-1] == best
+    assert threads[-1] == fastest
+
+
+def plain_descent(**options):
+    """Three unclipped steps of gradient descent: the size of a gradient shows in the weights."""
+    model = tiny_model()
+    optimizers = [torch.optim.SGD(model.parameters(), 0.3)]
+
+    def batch_at(step):
+        return data.collate(examples()[step : step + 5], 59)
+
+    train(model, batch_at, 3, optimizers, clip=math.inf, **options)
+    return weights(model)
+
+
+def one_process(rank, file, queue):
+    from extras.parallel import backward
+
+    torch.set_num_threads(1)
+    store = f"file://{file}"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    # three rows and two: the processes have different numbers of micro-batches
+    queue.put(plain_descent(micro_batch=1, backward=backward).tolist())
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_steps_of_one(tmp_path):
+    context = torch.multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    arguments = [(rank, tmp_path / "store", queue) for rank in (0, 1)]
+    workers = [context.Process(target=one_process, args=these) for these in arguments]
+    for worker in workers:
+        worker.start()
+    results = [torch.tensor(queue.get(timeout=120)) for _ in workers]
+    for worker in workers:
+        worker.join(60)
+    assert torch.equal(*results)
+    assert close(results[0], plain_descent(micro_batch=64), atol=1e-5)

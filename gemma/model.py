@@ -55,7 +55,7 @@ class RMSNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """A norm stands before *and* after attention and MLP, so that neither can flood the stream.
+    """There is a norm before *and* after attention and MLP, so that neither can flood the stream.
     Layers have the names that they have in GGUF files."""
 
     def __init__(self, config, layer):

@@ -4,7 +4,7 @@ in one line."""
 import json
 import math
 import os
-import random
+from types import SimpleNamespace
 import signal
 
 import pytest
@@ -17,6 +17,7 @@ import generate
 import train_sft
 from common import flags, speed
 from common.checkpoint import load_checkpoint
+from common.pairs import Corpus, Pairs, with_replay
 from common.cli import UserError
 from common.muon import muon_and_adamw
 from common.run import Run
@@ -131,10 +132,6 @@ def test_a_loss_that_is_not_finite_stops_before_it_changes_a_weight():
 # The two stages
 
 
-def tune(model, rows, steps, optimizers, **options):
-    train_sft.tune(model, [rows], steps, optimizers, **options)
-
-
 def test_the_two_stages_are_the_same_loop(monkeypatch):
     """On rows of one length with a mask of ones, tuning takes the very steps of pretraining."""
     stream = torch.randint(0, 59, (16 * 4 + 1,), generator=torch.Generator().manual_seed(0))
@@ -143,7 +140,7 @@ def test_the_two_stages_are_the_same_loop(monkeypatch):
     one, other = tiny_model(), tiny_model()
     optimizers = [adamw(one.parameters(), 1e-3)]
     train_sft.pretrain(one, stream, 4, optimizers, batch_size=2, seq_len=16)
-    tune(other, rows, 4, [adamw(other.parameters(), 1e-3)], batch_size=2)
+    train_sft.tune(other, rows, 4, [adamw(other.parameters(), 1e-3)], batch_size=2)
     assert torch.equal(weights(one), weights(other))
 
 
@@ -154,7 +151,7 @@ def test_tuning_reads_every_example_once_an_epoch_in_another_order(monkeypatch):
         batches.extend(batch_at(step)[0][:, 0].tolist() for step in range(steps))
 
     monkeypatch.setattr(train_sft, "train", note)
-    tune(None, rows, 10, [], batch_size=2)
+    train_sft.tune(None, rows, 10, [], batch_size=2)
     for epoch in (batches[:5], batches[5:]):
         assert sorted(sum(epoch, [])) == list(range(10))
     assert batches[:5] != batches[5:]
@@ -163,8 +160,9 @@ def test_tuning_reads_every_example_once_an_epoch_in_another_order(monkeypatch):
 def test_replayed_documents_are_whole_and_every_token_is_supervised(tokenizer):
     documents = ["the cat sat", "on the mat", "the cat sat on the mat " * 9]
     pairs = examples(6)
-    arguments = (documents, tokenizer, 20, 0.5, random.Random(0))
-    mixed = train_sft.with_replay(pairs, *arguments)
+    config = SimpleNamespace(seed=0, min_rows=0, replay=0.5, template="alpaca")
+    corpus = Corpus("text", documents, None)
+    mixed = with_replay(config, pairs, Pairs([], {}), corpus, tokenizer, block_size=20)
     assert mixed[:6] == pairs and len(mixed) == 6 + 3  # a half of six
     for ids, mask in mixed[6:]:
         assert mask == [1] * len(ids) and len(ids) <= 21 and ids[0] == tokenizer.eos_id
@@ -181,8 +179,8 @@ def same_models(folder, other, name):
 
 
 def test_the_main_job_shows_its_parts_in_order_in_80_columns(tiny_run):
-    parts = ["Pairs:", "1. Pretraining", "step", "2. One pair", "rows kept", "0 held-out prompts"]
-    parts += ["3. Tuning", "LoRA of rank 2", "4. Did it work?", "Loss on text", "5. Side by side"]
+    parts = ["1. Pretraining", "step", "2. One pair", "rows kept", "0 held-out prompts"]
+    parts += ["3. Tuning", "LoRA of rank 2", "4. Did it work?", "The cost of tuning", "5. Side by side"]
     at = 0
     for part in parts:
         at = tiny_run.screen.index(part, at)
@@ -196,7 +194,7 @@ def test_the_main_job_leaves_its_files_and_nothing_else(tiny_run):
         for name in list(columns)[1:]:
             column = columns[name]
             assert column["correct"] <= column["begins"] <= columns["n"]
-    assert set(report["corpus_loss"]) == {"base_raw", "tuned", "lora"}
+    assert set(report["corpus_loss"]) == {"base", "tuned", "lora"}
     assert set(report["stages"]) == {"pretrain", "tune", "lora"}
     log = (tiny_run.out / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert {json.loads(line)["stage"] for line in log} == {"pretrain", "tune", "lora"}
@@ -272,7 +270,7 @@ def test_ctrl_c_between_the_stages_says_how_to_continue(tiny_run, tmp_path, monk
 
     options = [*tiny_run.flags, "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(train_sft.sources, "train_tokenizer", ctrl_c)
+        patch.setattr(train_sft, "train_tokenizer", ctrl_c)
         assert train_sft.main(options) == 130
     assert capsys.readouterr().out.endswith("\nStopped.\n"), "there is nothing to continue"
     with monkeypatch.context() as patch:

@@ -1,9 +1,8 @@
-"""Judge free answers: what it adds is checks that are data, in the rows of a held-out .jsonl file.
+"""Judge free answers by checks that are data, in the rows of a held-out .jsonl file.
 
-You can skip this: answers about the built-in world are compared letter by letter. A check names
-conditions, and an answer is right if all are true: {"has": ["Paris"], "words": [1, 20]}. The table
-CONDITIONS has an example of each. One that cannot judge an answer gives None, which is never right.
-"""
+A check names conditions, and an answer is right if all are true: {"has": ["Paris"], "words": [1, 20]}.
+The table CONDITIONS has an example of each. One that can't judge an answer gives None, which is
+never right. Answers about the built-in world are compared letter by letter instead."""
 
 import re
 

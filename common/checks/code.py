@@ -1,8 +1,7 @@
-"""Judge code: what it adds is running a model's Python or SQL, safely enough for a small model.
+"""Judge code: run a model's Python or SQL, safely enough for a small model.
 
-You can skip this: only two checks of `common/checks/` need it. Python runs in a
-process of its own, without imports, files or endless loops. SQL can only read a database in memory.
-"""
+Python runs in a process of its own, without imports, files or endless loops. SQL can only read a
+database in memory."""
 
 import ast
 import re

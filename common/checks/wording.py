@@ -1,7 +1,4 @@
-"""Read English answers: what it adds is words without marks, numbers, lists and "I don't know".
-
-You can skip this: only the checks of free answers in `common/checks/` need it.
-"""
+"""Read English answers: words without marks, numbers, lists and "I don't know"."""
 
 import re
 

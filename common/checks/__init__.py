@@ -1,6 +1,6 @@
 """Judge free answers by checks that are data, in the rows of a held-out .jsonl file.
 
-A check names conditions, and an answer is right if all are true: {"has": ["Paris"], "words": [1, 20]}.
+A check names conditions, and an answer is right if all are true: {"has": ["Paris"]}.
 The table CONDITIONS has an example of each. One that can't judge an answer gives None, which is
 never right. Answers about the built-in world are compared letter by letter instead."""
 

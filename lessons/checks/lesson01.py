@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 
-from checks import by_hand, called
+from checks import by_hand, call
 
 
 @by_hand("data.corpus_batch")
@@ -20,7 +20,7 @@ def read_windows(function):
     ]
     for step, batch_size, expected in cases:
         what = f"20 ids, step {step}, batch_size {batch_size}, window 4"
-        result = called(function, stream, step, batch_size, 4)
+        result = call(function, stream, step, batch_size, 4)
         assert isinstance(result, (tuple, list)) and len(result) == 2, "return two things: inputs, targets"
         inputs, targets = result
         assert all(isinstance(x, torch.Tensor) for x in result), (
@@ -48,7 +48,7 @@ def read_windows(function):
         assert targets.tolist() == shifted, (
             f"{what}: targets are {targets.tolist()}, expected {shifted}, one place further"
         )
-    exact = called(function, torch.arange(9), 1, 1, 4)
+    exact = call(function, torch.arange(9), 1, 1, 4)
     assert exact[1].tolist() == [[5, 6, 7, 8]], (
         "9 ids hold two windows of 4: the second one's last target is the last id"
     )
@@ -71,7 +71,7 @@ class SumsUp:
 @by_hand("generate.generate", "generate.stream_ids")
 def continue_greedily(function):
     ids = [1, 2]
-    result = called(function, SumsUp(), ids, 4)  # 1 + 2 = 3, + 3 = 6, + 6 = 12 = 5, + 5 = 17 = 3
+    result = call(function, SumsUp(), ids, 4)  # 1 + 2 = 3, + 3 = 6, + 6 = 12 = 5, + 5 = 17 = 3
     assert ids == [1, 2], "you changed the caller's list; work on a copy"
     assert not isinstance(result, torch.Tensor), "return a plain list of ids (.item() makes a number)"
     result = list(result)
@@ -83,7 +83,7 @@ def continue_greedily(function):
     assert result != [3, 3, 3, 3], "the new ids are not appended, so every round reads the same text"
     assert result[:1] != [0], "that is not the likeliest token; take argmax of the logits"
     assert result == [3, 6, 5, 3], f"[1, 2] goes on with [3, 6, 5, 3] in the toy model, you have {result}"
-    assert called(function, SumsUp(), [3], 0) in ([], ()), "n = 0 means nothing new"
+    assert call(function, SumsUp(), [3], 0) in ([], ()), "n = 0 means nothing new"
     print("right: one token at a time, each chosen with all before it")
 
 
@@ -114,7 +114,7 @@ def completes(function):
         (" Par", "Paris", False, "half a value"),
     ]
     for continuation, value, expected, why in cases:
-        result = called(function, continuation, value)
+        result = call(function, continuation, value)
         assert result is not None, "nothing was returned"
         assert bool(result) == expected, f"{continuation!r} and {value!r}: expected {expected} ({why})"
     print("right: whole words at the beginning, nothing else")

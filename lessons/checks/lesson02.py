@@ -3,14 +3,14 @@
 import re
 from collections import Counter
 
-from checks import by_hand, called
+from checks import by_hand, call
 from data import WORD, Tokenizer
 
 
 @by_hand()
 def count_pairs(function):
     parts, counts = [[1, 2, 1, 2], [2, 3], [4]], [1, 10, 5]
-    result = called(function, parts, counts)
+    result = call(function, parts, counts)
     assert parts == [[1, 2, 1, 2], [2, 3], [4]], "you changed the words; counting leaves them alone"
     assert isinstance(result, dict), "return a Counter (or a dict) {(id, id): count}"
     assert all(isinstance(pair, tuple) and len(pair) == 2 for pair in result), "a key is a pair: a tuple of two ids"
@@ -21,14 +21,14 @@ def count_pairs(function):
     assert result.get((2, 3)) != 1, "(2, 3) is in a word that stands 10 times in the text; count it 10 times"
     assert result.get((1, 2)) != 1, "(1, 2) stands twice in [1, 2, 1, 2]; every place counts"
     assert result == {(1, 2): 2, (2, 1): 1, (2, 3): 10}, f"expected (1, 2): 2, (2, 1): 1, (2, 3): 10, you have {result}"
-    assert dict(called(function, [[7, 7, 7]], [2])) == {(7, 7): 4}, "[7, 7, 7], twice in the text, has (7, 7) 4 times"
+    assert dict(call(function, [[7, 7, 7]], [2])) == {(7, 7): 4}, "[7, 7, 7], twice in the text, has (7, 7) 4 times"
     print("right: neighbours in a word, as often as the word stands in the text")
 
 
 @by_hand("data.merge")
 def join_pair(function):
     ids = [1, 2, 3, 1, 2]
-    result = called(function, ids, (1, 2), 9)
+    result = call(function, ids, (1, 2), 9)
     assert ids == [1, 2, 3, 1, 2], "you changed the caller's list; build a new one"
     assert isinstance(result, (list, tuple)), "return a list"
     result = list(result)
@@ -44,9 +44,9 @@ def join_pair(function):
         ([], (1, 2), [], "an empty list"),
     ]
     for given, pair, expected, why in cases:
-        result = list(called(function, list(given), pair, 9))
+        result = list(call(function, list(given), pair, 9))
         assert result == expected, f"{given} with {pair} -> 9: expected {expected}, you have {result} ({why})"
-    again = called(function, [1, 1, 2, 2], (1, 2), 1)
+    again = call(function, [1, 1, 2, 2], (1, 2), 1)
     assert list(again) == [1, 1, 2], "a new id must not be joined again in the same walk"
     print("right: from the left, each place once")
 
@@ -75,25 +75,25 @@ def oracle(text, vocab_size):
 @by_hand("data.train_bpe", "checks.lesson02.oracle")
 def train_slowly(function):
     bytes_only = [bytes([byte]) for byte in range(256)]
-    result = called(function, "aaab aaab", 258)
+    result = call(function, "aaab aaab", 258)
     assert isinstance(result, (list, tuple)) and all(isinstance(t, bytes) for t in result), "return a list of bytes"
     result = list(result)
     assert result[:256] == bytes_only, "the list begins with the 256 single bytes, in order"
     assert len(result) != 258, "one id is kept for the end token: 258 ids are 257 tokens"
     assert len(result) == 257, f"asked for 258 ids: expected 257 tokens, you have {len(result)}"
     assert result[256] == b"aa", f"in 'aaab aaab' the most frequent pair is b'aa', you joined {result[256]}"
-    long = called(function, "ab ab", 400)
+    long = call(function, "ab ab", 400)
     assert len(long) < 399, "no pair was left, and the list still grew"
     assert b"ab ab" not in long and b"b " not in long, "a token spans two words; cut the text with WORD first"
     assert list(long[256:]) == [b"ab", b" ab"], f"'ab ab' gives b'ab', then b' ab', you have {long[256:]}"
-    tie = called(function, "zy ba", 258)
+    tie = call(function, "zy ba", 258)
     assert tie[256] == b" b", f"a tie goes to the smaller pair of ids: expected b' b', you have {tie[256]}"
-    often = called(function, "abc bbc xy xy xy", 258)
+    often = call(function, "abc bbc xy xy xy", 258)
     assert often[256] == b" x", (
         f"a word that stands three times counts three times: expected b' x', you have {often[256]}"
     )
     for text in ("a banana, a bandana, bananas and a banner", "고양이 고양이 개 개 개"):
-        found, expected = called(function, text, 270), oracle(text, 270)
+        found, expected = call(function, text, 270), oracle(text, 270)
         wrong = next((i for i, pair in enumerate(zip(found, expected)) if pair[0] != pair[1]), None)
         assert wrong is None, f"{text!r}: token {wrong} should be {expected[wrong]}, you have {found[wrong]}"
         assert len(found) == len(expected), f"{text!r}: expected {len(expected)} tokens, you have {len(found)}"
@@ -123,7 +123,7 @@ def border(function):
         ("A:", "", 2, True, "an empty answer"),
     ]
     for prompt, answer, n, clean, why in cases:
-        result = called(function, tokenizer, prompt, answer)
+        result = call(function, tokenizer, prompt, answer)
         assert isinstance(result, (tuple, list)) and len(result) == 2, "return two things: (n, clean)"
         what = f"{prompt!r} + {answer!r} ({why})"
         assert bool(result[1]) == clean, (

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from checks import by_hand, called, tensor
+from checks import by_hand, call, tensor
 
 
 def near(a, b):
@@ -27,7 +27,7 @@ def attention_oracle(q, k, v):
 def attention(function):
     generator = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 5, 4, generator=generator).unbind(0)
-    result = called(function, q.clone(), k.clone(), v.clone())
+    result = call(function, q.clone(), k.clone(), v.clone())
     assert isinstance(result, (tuple, list)) and len(result) == 2, "return two things: weights (T, T) and values (T, hs)"
     weights, y = (tensor(part, name) for part, name in zip(result, ("weights", "values")))
     assert weights.shape == (5, 5), f"weights are {tuple(weights.shape)}, expected (5, 5): a row for every query"
@@ -81,7 +81,7 @@ def first_change(function):
         (lambda t, s: s == 0, 3, None, "a model that reads only the first token never notices: None"),
     ]
     for reads, at, expected, why in cases:
-        result = called(function, Toy(reads), ids, at)
+        result = call(function, Toy(reads), ids, at)
         assert torch.equal(ids, before), "you changed the caller's ids; clone them first"
         assert not isinstance(result, torch.Tensor), "return a plain number (.item()), or None"
         noise = "; differences of about 1e-7 are rounding, so compare with a tolerance" if result == 0 else ""
@@ -118,7 +118,7 @@ def turned(x, position, base=100.0, sign=1, neighbours=False, step=4, turning=2)
 def turn(function):
     x = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 1.5, 4.0]
     given = torch.tensor(x)
-    result = called(function, given, 7)
+    result = call(function, given, 7)
     assert torch.equal(given, torch.tensor(x)), "you changed the caller's vector; make a new one"
     result = tensor(result, "the result")
     assert result.shape == (8,), "return a tensor of the same shape as x"
@@ -137,8 +137,8 @@ def turn(function):
         )
     assert not near(result, turned(x, 7, step=2)), "the exponent is -4i/hs, you have -2i/hs"
     assert near(result, turned(x, 7)), f"expected {turned(x, 7)}, you have {result.tolist()}"
-    assert near(tensor(called(function, given, 0), "the result"), x), "position 0 turns nothing"
-    assert near(tensor(called(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), "the result"), [math.cos(1), 2.0, math.sin(1), 0.0]), (
+    assert near(tensor(call(function, given, 0), "the result"), x), "position 0 turns nothing"
+    assert near(tensor(call(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), "the result"), [math.cos(1), 2.0, math.sin(1), 0.0]), (
         "[1, 2, 0, 0] at 1 is [cos 1, 2, sin 1, 0]"
     )
     print("right: half of the pairs turned, each at its own speed")
@@ -160,7 +160,7 @@ def loss_at(function):
     ]
     for logits, target, expected, why in cases:
         scores = torch.tensor(logits)
-        result = called(function, scores, target)
+        result = call(function, scores, target)
         assert scores.tolist() == logits, "you changed the caller's logits"
         assert isinstance(result, float), "return a plain float (.item())"
         what = f"{logits}, target {target}"

@@ -2,7 +2,7 @@
 
 import torch
 
-from checks import by_hand, called, tensor
+from checks import by_hand, call, tensor
 from model import IGNORE
 
 
@@ -21,7 +21,7 @@ def with_mask(function):
     for prompt, answer, end, ids, mask in cases:
         what = f"prompt {prompt}, answer {answer}, end {end}"
         given = list(prompt), list(answer)
-        result_ids, result = pair(called(function, *given, end), "ids and mask")
+        result_ids, result = pair(call(function, *given, end), "ids and mask")
         assert given == (prompt, answer), f"{what}: you changed the caller's lists; + makes a new one, += does not"
         assert list(result_ids) != ids[:-1], f"{what}: the end token is missing, so the model would never learn to stop"
         assert list(result_ids) == ids, f"{what}: ids should be {ids}, you have {list(result_ids)}"
@@ -47,7 +47,7 @@ def inputs_and_targets(function):
     for ids, mask, expected in cases:
         what = f"ids {ids}, mask {mask}"
         given = list(ids), list(mask)
-        inputs, targets = pair(called(function, *given), "inputs and targets")
+        inputs, targets = pair(call(function, *given), "inputs and targets")
         assert given == (ids, mask), f"{what}: you changed the caller's lists"
         inputs, targets = list(inputs), list(targets)
         assert len(inputs) == len(targets), f"{what}: {len(inputs)} inputs and {len(targets)} targets"
@@ -73,7 +73,7 @@ def inputs_and_targets(function):
 @by_hand("data.collate", "extras.packing.collate_packed")
 def batch_of(function):
     examples = [([5, 6, 7, 9], [0, 0, 1, 1]), ([1, 2, 3, 4, 8, 9], [0, 0, 0, 1, 1, 1]), ([3, 9], [0, 1])]
-    inputs, targets = pair(called(function, examples, 9), "inputs and targets")
+    inputs, targets = pair(call(function, examples, 9), "inputs and targets")
     inputs, targets = tensor(inputs, "inputs"), tensor(targets, "targets")
     assert inputs.shape != (3, 6), "T is 6: that is the length of the ids; inputs are one shorter (shift first)"
     assert inputs.shape != (3, 1), "T is the length of the shortest; it must be the longest's"

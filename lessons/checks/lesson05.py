@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from checks import by_hand, called
+from checks import by_hand, call
 from model import GPT, IGNORE, GPTConfig
 
 
@@ -53,7 +53,7 @@ def sft_step(learner):
         expected = torch.stack(losses).mean()
         shifted = naive_losses(twin, inputs[:, :-1], targets[:, 1:])
         before = [p.detach().clone() for p in model.parameters()]
-        found = called(learner, model, optimizer, inputs.clone(), targets.clone())
+        found = call(learner, model, optimizer, inputs.clone(), targets.clone())
         expected.backward()
         by_hand.step()
         by_hand.zero_grad()
@@ -80,7 +80,7 @@ def sft_step(learner):
             if number == 0
             else "the second step went wrong: the gradients of the first are still there, zero_grad() is missing"
         )
-    nothing = called(learner, model, optimizer, inputs.clone(), torch.full_like(targets, I))
+    nothing = call(learner, model, optimizer, inputs.clone(), torch.full_like(targets, I))
     assert nothing == 0, f"a batch without any learned target has loss 0.0, you have {nothing}: divide by at least 1"
     print("Right: the mean over the learned targets, one step, and gradients of its own.")
 
@@ -96,7 +96,7 @@ def answer_logprobs(learner):
         blind = [naive_logps(model, answer)[i][token].item() for i, token in enumerate(answer[1:])]
         raw = model(torch.tensor([prompt + answer]))[0]
     given_prompt, given_answer = list(prompt), list(answer)
-    found = called(learner, model, given_prompt, given_answer)
+    found = call(learner, model, given_prompt, given_answer)
     assert given_prompt == prompt and given_answer == answer, "you changed the lists that you were given; make new ones"
     assert found is not None, "nothing was returned: return a list of floats"
     assert not isinstance(found, (int, float)), "one number came back; return one log p for each answer token"
@@ -125,7 +125,7 @@ def hide_end(learner):
     examples = [([5, 6, 7, 9], [0, 0, 1, 1]), ([4, 7, 9, 5, 8, 9], [0, 1, 1, 0, 1, 1]), ([9, 3, 9], [0, 1, 1])]
     expected = [[0, 0, 1, 0], [0, 1, 0, 0, 1, 0], [0, 1, 0]]
     given = copy.deepcopy(examples)
-    found = called(learner, given, end)
+    found = call(learner, given, end)
     assert given == examples, "you changed the old examples; they are needed again, so make new lists"
     assert found is not None and len(found) == len(examples), "return one (ids, mask) for every example"
     for (ids, mask), (new_ids, new_mask), right in zip(examples, found, expected):

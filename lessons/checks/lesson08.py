@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from checks import by_hand, called
+from checks import by_hand, call
 from model import GPT, GPTConfig, LoRA
 
 IN, OUT = 7, 11  # of the layers below; no other size is one of these
@@ -40,23 +40,23 @@ class LargeResults(TorchDispatchMode):
 @by_hand("model.LoRA")
 def low_rank(learner):
     linear = layer()
-    adapter = called(learner, linear, 2, 6)
+    adapter = call(learner, linear, 2, 6)
     assert isinstance(adapter, nn.Module), "return a module"
     assert not isinstance(adapter, LoRA), "that is the project's own: write it yourself"
     check_start(adapter, linear)
-    wide = called(learner, layer(inputs=256), 8, 8).A
+    wide = call(learner, layer(inputs=256), 8, 8).A
     spread = wide.std().item() * 16
     assert 0.2 < spread < 3, (
         f"A's numbers are about {wide.std().item():.2g}; with 256 inputs they should be about 256 ** -0.5 = 0.06"
     )
     x = torch.randn(3, 5, IN, generator=torch.Generator().manual_seed(1))
     check_forward(adapter, linear, x)
-    check_steps(called(learner, layer(), 2, 6), x)
+    check_steps(call(learner, layer(), 2, 6), x)
     check_merge(adapter, linear, x)
     bare = layer(bias=False)
-    adapter = called(learner, bare, 2, 6)
+    adapter = call(learner, bare, 2, 6)
     adapter.B.data.fill_(0.1)
-    out, plain = called(adapter, x), called(adapter.merge)
+    out, plain = call(adapter, x), call(adapter.merge)
     assert same(out, F.linear(x, bare.weight) + 3 * (x @ adapter.A.T) @ adapter.B.T), "wrong for a layer without a bias"
     assert plain.bias is None and same(plain(x), out), "a layer without a bias stays one when it is merged"
     print("Right: the old layer, a thin correction beside it, and one plain layer again when it is merged.")
@@ -82,7 +82,7 @@ def check_start(adapter, linear):
     assert not adapter.B.any(), "B must start at zero, or the first prediction is not the base's"
     assert len(adapter.A.unique()) > IN, "A's numbers are not random"
     x = torch.ones(2, IN)
-    assert same(called(adapter, x), F.linear(x, linear.weight, linear.bias)), "with B = 0 it must answer as the old layer"
+    assert same(call(adapter, x), F.linear(x, linear.weight, linear.bias)), "with B = 0 it must answer as the old layer"
 
 
 @torch.no_grad()
@@ -91,7 +91,7 @@ def check_forward(adapter, linear, x):
     old, bias = F.linear(x, linear.weight, linear.bias), linear.bias
     change = (x @ adapter.A.T) @ adapter.B.T  # alpha / rank is 3
     with LargeResults(linear.weight) as large:
-        found = called(adapter, x)
+        found = call(adapter, x)
     assert torch.is_tensor(found) and found.shape == old.shape, "forward: return (..., out) for x (..., in)"
     assert not same(found, old), "forward: the correction is missing: only the old layer answers"
     assert not same(found, 3 * change), "forward: the old layer is missing: y = W x + bias + correction"
@@ -112,7 +112,7 @@ def check_steps(adapter, x):
     before = {name: p.detach().clone() for name, p in adapter.named_parameters()}
     for step in (1, 2):
         adapter.zero_grad()
-        loss = called(adapter, x).square().sum()
+        loss = call(adapter, x).square().sum()
         assert loss.requires_grad, "no gradient reaches A and B: no .data, detach() or no_grad() in forward"
         loss.backward()
         assert adapter.B.grad is not None and adapter.A.grad is not None, (
@@ -129,7 +129,7 @@ def check_steps(adapter, x):
 def check_merge(adapter, linear, x):
     kept, beside = linear.weight.clone(), adapter(x)
     product = adapter.B @ adapter.A
-    merged = called(adapter.merge)
+    merged = call(adapter.merge)
     assert torch.equal(linear.weight, kept), (
         "merge: the old weight was changed in place; make a new layer, the old one is needed to undo it"
     )
@@ -164,7 +164,7 @@ def injected(learner, names):
         adapter = LoRA(linear, 2, 4)
         return adapter
 
-    count = called(learner, model, names, wrap)
+    count = call(learner, model, names, wrap)
     return model, given, count
 
 
@@ -212,18 +212,18 @@ def inject(learner):
 def training_bytes(learner):
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))  # 12 + 4 and 8 + 2 numbers, 4 bytes each
     model.register_buffer("table", torch.zeros(100))  # not a parameter: a constant
-    found = called(learner, model)
+    found = call(learner, model)
     assert isinstance(found, (tuple, list)) and len(found) == 3, "return (weights, gradients, optimizer state)"
     assert tuple(found) != (26, 26, 52), "these are counts of numbers; a 32-bit number has 4 bytes"
     assert found[0] != 504, "buffers are not parameters: use model.parameters()"
     assert found[2] != 104, "AdamW keeps two averages for each trained number, of the gradient and of its square"
     assert tuple(found) == (104, 104, 208), f"all trained: {found}, expected (104, 104, 208)"
     model[0].requires_grad_(False)
-    found = called(learner, model)
+    found = call(learner, model)
     assert found[0] != 40, "frozen weights are in memory too: the forward pass needs them"
     assert found[1] != 104, "a frozen weight has no gradient: look at requires_grad"
     assert found[2] != 208, "the optimizer keeps nothing for frozen weights: look at requires_grad"
     assert tuple(found) == (104, 40, 80), f"first layer frozen: {found}, expected (104, 40, 80)"
-    found = called(learner, nn.Linear(3, 4).to(torch.bfloat16))
+    found = call(learner, nn.Linear(3, 4).to(torch.bfloat16))
     assert tuple(found) == (32, 32, 64), f"16-bit numbers: {found}, expected (32, 32, 64): use p.element_size(), not 4"
     print("Right: frozen weights cost their place, and nothing more.")

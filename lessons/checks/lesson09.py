@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 
-from checks import by_hand, called
+from checks import by_hand, call
 from common.audit import prompt_key
 
 
@@ -12,7 +12,7 @@ def mixture(learner):
     def run(sizes, n, seed=0):
         pools = {task: [f"{task}{i}" for i in range(size)] for task, size in sizes.items()}
         given = {task: list(pool) for task, pool in pools.items()}
-        found = called(learner, pools, n, random.Random(seed))
+        found = call(learner, pools, n, random.Random(seed))
         assert pools == given, "you changed the caller's pools: the next mixture needs them whole. Copy them first"
         assert isinstance(found, (list, tuple)), f"give a list of rows, not {type(found).__name__}"
         every = {row for pool in pools.values() for row in pool}
@@ -58,7 +58,7 @@ def mixture(learner):
 def replay(learner):
     new, old = [f"new {i}" for i in range(100)], [f"old {i}" for i in range(100)]
     given = list(new), list(old)
-    found = called(learner, new, old, 40, 0.25, random.Random(0))
+    found = call(learner, new, old, 40, 0.25, random.Random(0))
     assert isinstance(found, (list, tuple)), f"give a list of rows, not {type(found).__name__}"
     n_old = sum(row.startswith("old") for row in found)
     assert len(found) == 40, (
@@ -67,12 +67,12 @@ def replay(learner):
     assert n_old == 10, f"a share of 0.25 of 40 rows is 10 old ones, yours has {n_old}: the share is of the whole mixture"
     assert len(set(found)) == 40, "some rows come twice: draw without putting back (rng.sample)"
     assert (new, old) == given, "you changed the caller's lists"
-    again = called(learner, new, old, 40, 0.25, random.Random(0))
+    again = call(learner, new, old, 40, 0.25, random.Random(0))
     assert sorted(again) == sorted(found), "the same rng must give the same mixture"
-    drawn = {row for seed in range(30) for row in called(learner, new, old, 40, 0.25, random.Random(seed))}
+    drawn = {row for seed in range(30) for row in call(learner, new, old, 40, 0.25, random.Random(seed))}
     assert len(drawn) > 180, "draw from all rows, old and new; some never come, as if you took the first ones"
     for n, share, expected in ((40, 0, 0), (15, 0.1, 1), (40, 1, 40)):
-        found = called(learner, new, old, n, share, random.Random(1))
+        found = call(learner, new, old, n, share, random.Random(1))
         n_old = sum(row.startswith("old") for row in found)
         assert (len(found), n_old) == (n, expected), (
             f"{n} rows, a share of {share}: expected {expected} old and {n - expected} new, yours {n_old} and "
@@ -100,7 +100,7 @@ def try_mixture(rows, final=False):
         "unseen tasks": [row for row in splits["unseen_tasks"] if row.task in tasks],
         "unseen inputs": splits["unseen_inputs"][1 if final else 0 :: 2],
     }
-    asked = {name: lab.some(some, 90) for name, some in asked.items()}
+    asked = {name: lab.subset(some, 90) for name, some in asked.items()}
     tested = {prompt_key(row) for split in splits.values() for row in split}
     seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
     nouns = {case.noun.lower() for name in world.HELD_OUT for case in seen[name] + unseen[name]}
@@ -112,7 +112,7 @@ def try_mixture(rows, final=False):
         assert prompt_key(row) not in tested, f"{row.turns[0].instruction!r} is one of the questions of the test"
     base, tokenizer = lab.load_base()
     bots = [lab.tune(base, tokenizer, rows, seed) for seed in range(1 if lab.FAST else 2)]
-    marks = {name: [lab.marks(bot, some) for bot in bots] for name, some in asked.items()}
+    marks = {name: [lab.correct_flags(bot, some) for bot in bots] for name, some in asked.items()}
     for name, table in marks.items():
         print(f"{name:<14}" + "{:.1%}  (95 %: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))
     table = [sum(each, []) for each in zip(*marks.values())]

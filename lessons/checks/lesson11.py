@@ -8,7 +8,7 @@ from unittest import mock
 import torch
 
 import generate as project
-from checks import by_hand, called
+from checks import by_hand, call
 from generate import Sampling
 from model import GPT, GPTConfig
 
@@ -20,7 +20,7 @@ def on_rows(function, given, number, name):
     """The function on a copy of `given` (B, V) -> its result, after what all rules must keep."""
     copy = given.clone()
     what = f"{name} {number}"
-    found = called(function, copy, number)
+    found = call(function, copy, number)
     assert found is not None, "nothing came back; return the probabilities"
     assert torch.is_tensor(found) and found.shape == given.shape, (
         f"{what}: expected a tensor of shape {tuple(given.shape)}, "
@@ -318,7 +318,7 @@ def decode(function):
         what = f"prompts {(B, P)}, n = {n}"
         try:
             with torch.inference_mode():
-                found = called(function, model, ids.clone(), n)
+                found = call(function, model, ids.clone(), n)
         except AssertionError as error:
             if [T for (_, T), *_ in model.calls[1:2]] not in ([], [1]):
                 T = model.calls[1][0][1]
@@ -375,7 +375,7 @@ def best_of(function):
         return rewards[answer]
 
     given = [list(answers) for answers in candidates]
-    found = called(function, list(questions), given, reward, 0)
+    found = call(function, list(questions), given, reward, 0)
     assert isinstance(found, (list, tuple)), f"give a list, one answer or None for each question, not {type(found).__name__}"
     found = list(found)
     assert len(found) == 4, f"4 questions, {len(found)} answers back: put None where no answer is good enough, do not leave it out"
@@ -390,11 +390,11 @@ def best_of(function):
     assert found[2] != "good too", "q2: 'good' and 'good too' are equal, take the first"
     assert found[2] == "good", f"q2: expected 'good', you have {found[2]!r}"
     assert found[3] is None, f"q3: the highest reward is 0, which is not above 0, so None; you have {found[3]!r}"
-    found = list(called(function, ["q0", "q1"], [["worse", "bad"], ["zero", "fine"]], reward, -math.inf))
+    found = list(call(function, ["q0", "q1"], [["worse", "bad"], ["zero", "fine"]], reward, -math.inf))
     assert found == ["bad", "fine"], (
         f"above = -inf: expected ['bad', 'fine'], you have {found}: compare with `above`, not with 0, and let negative rewards win"
     )
-    found = list(called(function, ["q0", "q1"], [["good", "fine"], ["best", "good"]], reward, 1.0))
+    found = list(call(function, ["q0", "q1"], [["good", "fine"], ["best", "good"]], reward, 1.0))
     assert found == [None, "best"], f"above = 1: expected [None, 'best'], you have {found}: compare with `above`, not with 0"
     print("right: the highest reward, and None where it is not high enough")
 
@@ -411,7 +411,7 @@ def generate_all(function, bot=None, rows=None):
         generator = torch.Generator().manual_seed(seed)
         prompts = [torch.randint(V, (n,), generator=generator).tolist() for n in (3, 7, 1, 5, 7, 2)]
         with torch.inference_mode():
-            found = called(function, model, [list(prompt) for prompt in prompts], eos, max_new)
+            found = call(function, model, [list(prompt) for prompt in prompts], eos, max_new)
         calls = list(model.calls)
         wanted = []
         for prompt in prompts:

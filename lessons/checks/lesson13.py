@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import torch
 
-from checks import by_hand, called, on_some_targets
+from checks import by_hand, call, call_on_targets
 from model import IGNORE
 
 Question = namedtuple("Question", "name task value kind")
@@ -24,7 +24,7 @@ def split_by_name(f):
     before = list(questions)
     drawn = set()
     for seed in range(8):
-        found = called(f, questions, 2, seed)
+        found = call(f, questions, 2, seed)
         assert found is not None and len(found) == 2, "give two lists back: questions to keep, questions held out"
         keep, held = map(list, found)
         assert questions == before, "the list that was given has changed; make new ones"
@@ -58,7 +58,7 @@ def error_rates(f):
          (0.5, 0, 0.5)),
     ]
     for verdicts, wanted in cases:
-        found = called(f, list(verdicts))
+        found = call(f, list(verdicts))
         names = {"false answers", "false refusals", "wrong"}
         assert isinstance(found, dict) and set(found) == names, f"give a dict with the keys {sorted(names)}"
         n_known = sum(stands for stands, _ in verdicts)
@@ -98,7 +98,7 @@ def naive_probability(logits, targets):
 @by_hand()
 def answer_probability(f):
     """Against a loop over tokens."""
-    logits, targets, found = on_some_targets(f, 0)
+    logits, targets, found = call_on_targets(f, 0)
     found, wanted = found.double(), torch.tensor(naive_probability(logits, targets), dtype=torch.float64)
     if torch.allclose(found, wanted, atol=1e-6):
         print("right: the product of the learned tokens' probabilities")
@@ -142,7 +142,7 @@ def choose_threshold(f):
                 best = (total, t)
         cases.append((known, unknown, best[1]))
     for known, unknown, wanted in cases:
-        found = called(f, list(known), list(unknown))
+        found = call(f, list(known), list(unknown))
         found = found.item() if torch.is_tensor(found) and found.numel() == 1 else found
         assert isinstance(found, (int, float)), f"give one number, not {found!r}"
         assert 0 <= found <= 1, f"{found} is no probability; the threshold is one of the numbers given"

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from checks import by_hand, called, on_some_targets
+from checks import by_hand, call, call_on_targets
 from data import Row, Turn
 from model import IGNORE
 
@@ -31,7 +31,7 @@ def prefer(f):
         (OTHER, ONCE, None, "both are right and have as many words: no preference"),
     ]
     for a, b, wanted, hint in cases:
-        found = called(f, row, a, b)
+        found = call(f, row, a, b)
         found = tuple(found) if found is not None else None
         if wanted is not None and found == wanted[::-1]:
             raise AssertionError(f"chosen and rejected are exchanged: {hint}")
@@ -42,7 +42,7 @@ def prefer(f):
 @by_hand()
 def answer_logps(f):
     """Against a loop over tokens."""
-    logits, targets, found = on_some_targets(f, 1)
+    logits, targets, found = call_on_targets(f, 1)
     wanted, padded, raw = [], [], []
     for row, places in zip(logits.tolist(), targets.tolist()):
         sums = [0.0, 0.0, 0.0]
@@ -65,7 +65,7 @@ def answer_logps(f):
     assert not same([math.exp(x) for x in wanted]), "that is the probability; the logarithm was asked for"
     assert same(wanted), f"{found.tolist()} instead of {wanted}; the softmax is over the last axis"
     logits.requires_grad_(True)
-    again = called(f, logits, targets)
+    again = call(f, logits, targets)
     again = torch.stack(list(again)) if isinstance(again, (list, tuple)) and torch.is_tensor(again[0]) else again
     assert torch.is_tensor(again) and again.requires_grad, "no gradient comes through; do not detach or use numpy"
     print("right: summed over the answer")
@@ -82,7 +82,7 @@ def dpo_loss(f):
             total += -math.log(1 / (1 + math.exp(-beta * ((c - rc) - (r - rr)))))
         return total / len(chosen)
 
-    found, wanted = called(f, *four, 0.5), naive(*four, 0.5)
+    found, wanted = call(f, *four, 0.5), naive(*four, 0.5)
     assert torch.is_tensor(found) and found.dim() == 0, "give one number: the mean over the pairs"
     assert found > 0 or abs(found + wanted) < 1e-4, f"a loss of {found:.4f}: -log of a probability is never below 0"
     found, zero = float(found), [torch.zeros(2)] * 2

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn  # noqa: F401
 
-from checks import by_hand, called
+from checks import by_hand, call
 from checks.lesson08 import low_rank  # noqa: F401  exercise 15.4 is 8.1 again
 from model import IGNORE
 
@@ -25,7 +25,7 @@ def training_flops(learner):
             head = each * shape.C * shape.V * supervised
             attention = sum(12 * shape.attention * T * tokens for _ in range(shape.L))
             wanted = blocks + head + attention
-            found = called(learner, shape, tokens, supervised, T, frozen)
+            found = call(learner, shape, tokens, supervised, T, frozen)
             assert isinstance(found, (int, float)), f"return one number; {found!r} came back"
             if abs(found - wanted) < 0.5:
                 continue
@@ -55,7 +55,7 @@ def training_flops(learner):
 def with_mask(learner):
     for prompt, answer, end in (([5, 6], [7], 9), ([1], [2, 3, 4], 0), ([4, 4, 9], [9, 8], 9)):
         given = list(prompt), list(answer)
-        found = called(learner, *given, end)
+        found = call(learner, *given, end)
         assert given == (prompt, answer), "the lists that were given have changed; make new ones"
         assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists: ids, mask"
         ids, mask = (list(part) for part in found)
@@ -85,13 +85,13 @@ class Counted(torch.Tensor):
         return found
 
 
-@by_hand("real_model.Summed.forward")
+@by_hand("real.real_model.Summed.forward")
 def summed_loss(learner):
     generator = torch.Generator().manual_seed(0)
     hidden, head = (torch.randn(*shape, generator=generator) for shape in ((2, 5, 4), (11, 4)))
     targets = torch.tensor([[IGNORE, IGNORE, 3, 10, IGNORE], [IGNORE, 0, 7, IGNORE, IGNORE]])
     kept, Counted.rows = targets.clone(), 0
-    found = called(learner, hidden, head.as_subclass(Counted), targets)
+    found = call(learner, hidden, head.as_subclass(Counted), targets)
     expected = F.cross_entropy((hidden @ head.T).flatten(0, 1), kept.flatten(), ignore_index=IGNORE, reduction="sum")
     assert torch.equal(targets, kept), "the targets that were given have changed"
     assert torch.is_tensor(found) and found.numel() == 1, "return one number: the sum"

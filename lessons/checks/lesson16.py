@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from checks import by_hand, called
+from checks import by_hand, call
 from model import IGNORE
 
 
@@ -15,7 +15,7 @@ def padded_targets(f):
     """Padding is IGNORE, every real end token stays."""
     rows = [[IGNORE, IGNORE, 7, 8, 9], [IGNORE, 5, 9], [9]]
     kept = [list(row) for row in rows]
-    found = called(f, rows, 9)
+    found = call(f, rows, 9)
     assert rows == kept, "the lists that were given have changed"
     assert torch.is_tensor(found) and found.shape == (3, 5), "give a tensor (B, T), T the longest row"
     for i, row in enumerate(rows):
@@ -38,7 +38,7 @@ def targets_of(f):
     """The next token where the next token's mask is 1."""
     ids, mask = [5, 6, 7, 8, 9], [0, 0, 1, 1, 1]
     given = list(ids), list(mask)
-    found = called(f, *given)
+    found = call(f, *given)
     assert given == (ids, mask), "the lists that were given have changed; make a new one"
     assert found is not None, "nothing was returned: return the list of targets"
     found = [int(target) for target in found]
@@ -52,7 +52,7 @@ def targets_of(f):
     for t in range(4):
         wanted.append(ids[t + 1] if mask[t + 1] == 1 else IGNORE)
     assert found == wanted, f"{found} instead of {wanted}"
-    turns = [int(target) for target in called(f, [1, 2, 3, 4, 5, 6], [0, 1, 1, 0, 0, 1])]
+    turns = [int(target) for target in call(f, [1, 2, 3, 4, 5, 6], [0, 1, 1, 0, 0, 1])]
     assert turns == [2, 3, IGNORE, IGNORE, 6], f"two turns: {turns} instead of [2, 3, IGNORE, IGNORE, 6]"
     print("right: only the answer is learned")
 
@@ -61,7 +61,7 @@ def targets_of(f):
 def answer_mask(f):
     """Prompt zeros, answer ones."""
     for n_prompt, n_answer in ((2, 3), (1, 1), (7, 2)):
-        found = called(f, n_prompt, n_answer)
+        found = call(f, n_prompt, n_answer)
         assert found is not None, "nothing was returned: return the mask"
         found = list(found)
         case = f"{n_prompt} prompt tokens, {n_answer} answer tokens: "
@@ -91,7 +91,7 @@ def fit(f):
     ]
     for head, context, tail, answer, limit, wanted in cases:
         given = [list(part) for part in (head, context, tail, answer)]
-        found = called(f, *given, limit)
+        found = call(f, *given, limit)
         case = f"fit({head}, {context}, {tail}, {answer}, {limit}): "
         assert given == [head, context, tail, answer], case + "the lists that were given have changed; make a new one"
         if wanted is None:
@@ -114,7 +114,7 @@ def fit(f):
 def step_loss(f):
     """Every token counts alike."""
     parts = [torch.tensor([1.0, 1, 1]), torch.tensor([5.0])]
-    found = called(f, parts)
+    found = call(f, parts)
     assert found is not None, "nothing was returned: return the loss"
     found = float(found)
     assert abs(found - 3.0) > 1e-5, (
@@ -123,12 +123,12 @@ def step_loss(f):
     assert abs(found - 8.0) > 1e-5, "that is the sum; divide by the number of tokens of the whole step"
     assert abs(found - 4.0) > 1e-5, "you divided by the number of micro-batches; divide by the number of tokens"
     assert abs(found - 2.0) < 1e-5, f"{found:.3f} instead of 2.0"
-    found = float(called(f, [torch.tensor([3.0, 1.0]), torch.tensor([])]))
+    found = float(call(f, [torch.tensor([3.0, 1.0]), torch.tensor([])]))
     assert not math.isnan(found), "a micro-batch without learned tokens makes the loss nan: do not take its mean"
     assert abs(found - 2.0) < 1e-5, f"an empty micro-batch changes the loss: {found:.3f} instead of 2.0"
     flat = torch.rand(12, generator=torch.Generator().manual_seed(0))
     for cuts in ((1, 2, 9), (6, 6), (12,)):
-        found = float(called(f, list(flat.split(cuts))))
+        found = float(call(f, list(flat.split(cuts))))
         assert abs(found - sum(flat.tolist()) / 12) < 1e-5, f"micro-batches of {cuts} tokens give {found:.4f}"
     print("right: the same loss for any micro-batch")
 
@@ -136,7 +136,7 @@ def step_loss(f):
 @by_hand("data.render")
 def prompt_text(f):
     """Letter by letter."""
-    found = called(f, "Hi.")
+    found = call(f, "Hi.")
     assert isinstance(found, str), "give a string"
     lines = found.split("\n")
     assert not any(line.startswith(" ") for line in lines), (
@@ -149,7 +149,7 @@ def prompt_text(f):
     )
     assert "Hi.\n\n### Response" in found, "one empty line stands between the instruction and the response's header"
     assert found == "### Instruction:\nHi.\n\n### Response:\n", f"{found!r} is not what the model was tuned with"
-    assert called(f, "A\nB") == "### Instruction:\nA\nB\n\n### Response:\n", "an instruction of two lines comes out changed"
+    assert call(f, "A\nB") == "### Instruction:\nA\nB\n\n### Response:\n", "an instruction of two lines comes out changed"
     print("right: letter by letter the prompt of the tuning")
 
 
@@ -166,7 +166,7 @@ def naive_batch_mask(padding, length):
 def batch_mask(f):
     """Against three loops."""
     padding, length = [2, 0, 1], 4
-    found = called(f, list(padding), length)
+    found = call(f, list(padding), length)
     assert torch.is_tensor(found) and found.shape == (3, 4, 4), "give a tensor (B, length, length)"
     assert found.dtype == torch.bool, "the mask must be bool: True where attention is allowed"
     wanted = naive_batch_mask(padding, length)
@@ -188,7 +188,7 @@ def correction(f):
     """alpha / rank."""
     A, B = torch.tensor([[1.0, 2, 0], [0, 1, 1]]), torch.tensor([[1.0, 0], [0, 1], [1, 1], [2, 0]])
     given = B.clone(), A.clone()
-    found = called(f, *given, 16)
+    found = call(f, *given, 16)
     wanted = torch.zeros(4, 3)
     for i in range(4):
         for j in range(3):
@@ -208,7 +208,7 @@ def correction(f):
 def packed_mask(f):
     """Against loops."""
     lengths = [1, 3, 2]
-    found = called(f, list(lengths))
+    found = call(f, list(lengths))
     assert torch.is_tensor(found) and found.shape == (6, 6), "give a tensor (T, T), T the sum of the lengths"
     assert found.dtype == torch.bool, "the mask must be bool: True where attention is allowed"
     document = [0, 1, 1, 1, 2, 2]
@@ -236,23 +236,23 @@ def split(f):
     drawn = set()
     for seed in range(8):
         given = list(prompts)
-        found = called(f, given, 2, seed)
+        found = call(f, given, 2, seed)
         assert given == prompts, "the list that was given has changed; make new ones"
         assert found is not None and len(found) == 2, "give two lists: prompts to tune on, prompts to test on"
         both = {key(p) for p in found[0]} & {key(p) for p in found[1]}
         assert not both, f"{sorted(both)} stands on both sides, written another way"
     for seed in range(8):
-        to_tune, to_test = map(list, called(f, list(prompts), 2, seed))
+        to_tune, to_test = map(list, call(f, list(prompts), 2, seed))
         assert len(to_tune) + len(to_test) == len(prompts), "prompts are lost; all with a drawn key are tested"
         n = len({key(p) for p in to_test})
         assert n == 2, f"{n} different prompts are tested instead of n_test = 2"
         for side in (to_tune, to_test):
             assert side == [p for p in prompts if p in side], "the order has changed"
-        again = [list(side) for side in called(f, list(prompts), 2, seed)]
+        again = [list(side) for side in call(f, list(prompts), 2, seed)]
         assert again == [to_tune, to_test], "the same seed gave another split"
         drawn.add(tuple(to_test))
     assert len(drawn) > 1, "every seed gives the same test: draw the keys with the seed"
     state = random.getstate()
-    called(f, list(prompts), 2, 0)
+    call(f, list(prompts), 2, 0)
     assert random.getstate() == state, "use random.Random(seed); you moved everybody's random numbers"
     print("right: no prompt stands on both sides")

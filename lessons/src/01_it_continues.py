@@ -290,7 +290,7 @@ lab.predict("1: question, then statement", ...)
 
 # %%
 facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
-facts = lab.some(facts, len(facts))
+facts = lab.subset(facts, len(facts))
 
 
 def continuations(prompts, max_new):

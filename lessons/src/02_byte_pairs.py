@@ -274,7 +274,7 @@ for name in ("alpaca", "plain"):
 # %%
 ends = ["Response:\n", "Response:", "Response: ", "The answer"]
 begins = {"a word": "{}", "a space, then a word": " {}"}
-answers = [row.turns[0].output for row in lab.some(rows, 200)]
+answers = [row.turns[0].output for row in lab.subset(rows, 200)]
 share = [
     [
         sum(not checks.clean_border(tokenizer, end, form.format(a)) for a in answers) / len(answers)
@@ -321,7 +321,7 @@ lab.predict("2: facts right, a space at the end", ...)
 
 # %%
 facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
-facts = lab.some(facts, len(facts))
+facts = lab.subset(facts, len(facts))
 bot, right = Assistant(base, tokenizer, None), {}
 for name, last in (("without", ""), ("with", " ")):
     prompts = [Row((Turn(f"{world.capitalize(fact.noun)} is{last}", "", ""),)) for fact in facts]

@@ -179,7 +179,7 @@ lab.predict("3: name repeated, hidden", ...)
 
 # %%
 facts = [fact for fact in world.fact_cases() if fact.task.noun.endswith("{x}") and len(fact.values) == 1]
-facts = lab.some([fact for fact in facts if not fact.x.startswith(("a ", "an "))], 400)
+facts = lab.subset([fact for fact in facts if not fact.x.startswith(("a ", "an "))], 400)
 repeated = {"visible": 0, "hidden": 0}
 for fact in facts:
     before = fact.task.noun.removesuffix("{x}").rstrip()

@@ -238,7 +238,7 @@ lab.predict("4: begins right, mask early", ...)
 # %%
 HOW = ("right", "off", "late", "early")
 steps = 8 if lab.FAST else 50
-questions = lab.some(splits["unseen_inputs"] + splits["unseen_phrasings"], 120)
+questions = lab.subset(splits["unseen_inputs"] + splits["unseen_phrasings"], 120)
 found = {}
 for how in HOW:
     variant = [(ids, masked(mask, how)) for ids, mask in tuning]

@@ -97,7 +97,7 @@ checks.sft_step(sft_step)
 
 # %%
 STEPS = 8 if lab.FAST else 32
-held_out = [row for split in splits.values() for row in lab.some(split, 40)]
+held_out = [row for split in splits.values() for row in lab.subset(split, 40)]
 print(len(held_out), "held-out questions")
 lab.predict("5: exactly right after 4 steps", ...)
 lab.predict("5: exactly right after 32 steps", ...)
@@ -113,7 +113,7 @@ def tune_and_watch(seed, examples, say=False):
     def watch(step):
         """Ask the held-out questions."""
         stopped = [stopped for _, stopped in bot.answers(held_out, Sampling())]
-        curve.append((step, lab.marks(bot, held_out), sum(stopped) / len(stopped)))
+        curve.append((step, lab.correct_flags(bot, held_out), sum(stopped) / len(stopped)))
         if say:
             print(f"step {step:>3}: {lab.ask(bot, 'What is the capital of France?', max_new=16)}")
 
@@ -370,9 +370,9 @@ def my_loop(model, examples, steps, seed):
 
 mine = Assistant(copy.deepcopy(base), tokenizer, "alpaca")
 my_loop(mine.model, examples, STEPS, seed=0)
-judged = lab.some(rows, 120, seed=1)
+judged = lab.subset(rows, 120, seed=1)
 for name, bot in (("my loop", mine), ("the project's", tuned[0])):
-    print(f"{name:<14} {{:.0%}} of tuning questions right ({{:.0%}} to {{:.0%}})".format(*lab.right(bot, judged)))
+    print(f"{name:<14} {{:.0%}} of tuning questions right ({{:.0%}} to {{:.0%}})".format(*lab.accuracy(bot, judged)))
 print(f"{sum(row.task in world.PRACTICE for row in judged)} of these {len(judged)} are practice about invented things")
 
 # %% [markdown]

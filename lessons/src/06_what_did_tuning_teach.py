@@ -32,7 +32,7 @@ from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-asked = {name: lab.some(held, 120) for name, held in splits.items()}
+asked = {name: lab.subset(held, 120) for name, held in splits.items()}
 
 # %% [markdown]
 # ## What others found
@@ -267,7 +267,7 @@ n_named = sum(named(row) for held in asked.values() for row in held)
 print(f"{n_named} of {sum(map(len, asked.values()))} questions hold the beginning of their answer")
 worded = [row for held in splits.values() for row in held if not named(row)]
 print(f"{len(worded)} of all {sum(map(len, splits.values()))} held-out questions ask in other words")
-other = {name: [lab.marks(bot, worded, 32) for bot in group] for name, group in bots.items()}
+other = {name: [lab.correct_flags(bot, worded, 32) for bot in group] for name, group in bots.items()}
 for name in bots:
     cells = ["{:4.0%} ({:.0%} to {:.0%})".format(*lab.bootstrap(table)) for table in (held_beginning(name), other[name])]
     print(f"{name:<20} right, beginning held: {cells[0]}   in other words: {cells[1]}")
@@ -305,8 +305,8 @@ def mine(tokenizer, said, asked):
     return copying(tokenizer, said, asked)
 
 
-tried = lab.some([row for row in rows if row.task in world.TASKS], 120, seed=1)
-print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.right(Ruled(base, tokenizer, "alpaca", rule=mine), tried, 32)))
+tried = lab.subset([row for row in rows if row.task in world.TASKS], 120, seed=1)
+print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.accuracy(Ruled(base, tokenizer, "alpaca", rule=mine), tried, 32)))
 
 # %% [markdown]
 # (Tuning questions are asked in far more ways than the held-out ones, and with typing errors, so the share is lower.)

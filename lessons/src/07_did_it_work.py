@@ -101,13 +101,13 @@ for correct, n in ((0, 10), (9, 10), (90, 100), (900, 1000)):
 
 # %%
 STEPS = 6 if lab.FAST else 60
-few = lab.some(rows, 600)
+few = lab.subset(rows, 600)
 clean = [lab.tune(base, tokenizer, few, seed, STEPS) for seed in lab.SEEDS]
 columns = three_models(Assistant(base, tokenizer, None), clean[0])
 
 # %%
-asked = {name: lab.some(held_out, 200) for name, held_out in splits.items()}
-found = {(split, column): lab.right(bot, some) for split, some in asked.items() for column, bot in columns.items()}
+asked = {name: lab.subset(held_out, 200) for name, held_out in splits.items()}
+found = {(split, column): lab.accuracy(bot, some) for split, some in asked.items() for column, bot in columns.items()}
 for (split, column), (share, low, high) in found.items():
     print(f"{split:<17} {column:<14} {share:6.1%}   95 %: {low:5.1%} to {high:5.1%}")
 
@@ -277,7 +277,7 @@ checks.few_shot(few_shot)
 
 # %%
 pairs = [row for row in rows if row.task in world.TASKS and row.task not in world.RULES]
-choose_on, limit = lab.some(pairs, 80, seed=1), base.config.block_size - 32
+choose_on, limit = lab.subset(pairs, 80, seed=1), base.config.block_size - 32
 
 
 def shots_for(row, n):
@@ -394,7 +394,7 @@ bots = {
 bots = {"clean": clean} | bots
 tests = {"invented facts": test} | {name: asked[name] for name in ("unseen_inputs", "unseen_tasks")}
 scores = {
-    (name, split): lab.bootstrap([lab.marks(bot, some) for bot in group])
+    (name, split): lab.bootstrap([lab.correct_flags(bot, some) for bot in group])
     for name, group in bots.items()
     for split, some in tests.items()
 }

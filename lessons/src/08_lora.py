@@ -238,7 +238,7 @@ for rank in (0, 1, 8, 64):
 
 # %%
 STEPS = 6 if lab.FAST else 32
-held_out = [row for split in splits.values() for row in lab.some(split, 40)]
+held_out = [row for split in splits.values() for row in lab.subset(split, 40)]
 prose = random.Random(0).sample(world.build(1000, size=0.05).corpus, 300)
 stream = encode_corpus(tokenizer, prose)
 RATES = {0: (1e-4, 3e-4, 8e-4, 2e-3), 16: (5e-4, 1.5e-3, 5e-3), 2: (1.5e-3, 5e-3, 2e-2)}  # rank (0: full): rates
@@ -258,7 +258,7 @@ runs, kept = {}, None  # (rank, rate): (marks of every seed, rises of every seed
 for rank, rates in RATES.items():
     for lr in rates:
         bots = [tuned(adapted(rank, seed) if rank else copy.deepcopy(base), lr, seed) for seed in lab.SEEDS]
-        marks = [lab.marks(bot, held_out) for bot in bots]
+        marks = [lab.correct_flags(bot, held_out) for bot in bots]
         rises = [val_loss(bot.model, stream) - base_loss for bot in bots]
         runs[rank, lr] = marks, rises
         kept = bots[0] if (rank, lr) == (16, 5e-3) else kept
@@ -289,7 +289,7 @@ plt.show()
 # no rise; past its last useful rate it stays at its best.)
 
 # %%
-base_right = np.mean(lab.marks(Assistant(base, tokenizer, "alpaca"), held_out))
+base_right = np.mean(lab.correct_flags(Assistant(base, tokenizer, "alpaca"), held_out))
 order = sorted(zip(*lines[0]))
 xs, ys = [0, *(x for x, _ in order)], [base_right, *(y for _, y in order)]
 best_so_far = np.maximum.accumulate(ys)
@@ -349,12 +349,12 @@ def thrifty(seed):
     return adapted(1, seed), 5e-3
 
 
-others = [row for split in splits.values() for row in lab.some([row for row in split if row not in held_out], 40, seed=1)]
+others = [row for split in splits.values() for row in lab.subset([row for row in split if row not in held_out], 40, seed=1)]
 best_rate = RATES[0][int(np.argmax(lines[0][1]))]
 for name, (model, lr) in {"full": (copy.deepcopy(base), best_rate), "thrifty": thrifty(0)}.items():
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     bot = tuned(model, lr, 0)
-    shares = [np.mean(lab.marks(bot, asked)) for asked in (held_out, others)]
+    shares = [np.mean(lab.correct_flags(bot, asked)) for asked in (held_out, others)]
     print(f"{name:<8} {trained:>9,} trained: {shares[0]:.1%} of the plot's questions, {shares[1]:.1%} of others")
 
 # %% [markdown]

@@ -158,7 +158,7 @@ for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random
 
 # %%
 DRAWS = range(1 if lab.FAST else 5)
-held = {name: lab.some(splits[name], 100) for name in ("unseen_tasks", "unseen_inputs")}
+held = {name: lab.subset(splits[name], 100) for name in ("unseen_tasks", "unseen_inputs")}
 kinds = (1, 2, 4, 8, 16, len(KNOWN))
 curve = {k: [] for k in kinds}
 for draw in DRAWS:
@@ -167,7 +167,7 @@ for draw in DRAWS:
         drawn = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
         assert not {prompt_key(row) for row in drawn} & {prompt_key(row) for some in held.values() for row in some}
         bot = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 24, batch=16)
-        curve[k].append({name: lab.marks(bot, some) for name, some in held.items()})
+        curve[k].append({name: lab.correct_flags(bot, some) for name, some in held.items()})
     print(f"draw {draw} begins with: {', '.join(order[:4])}")
 
 
@@ -178,7 +178,7 @@ def summary(k, split):
     return lab.bootstrap(marks), [sum(some) / len(some) for some in marks]
 
 
-untuned = lab.right(Assistant(base, tokenizer, "alpaca"), held["unseen_tasks"])[0]
+untuned = lab.accuracy(Assistant(base, tokenizer, "alpaca"), held["unseen_tasks"])[0]
 print(f"unseen tasks, before tuning: {untuned:.0%}")
 for split in held:
     print(f"\n{split}, by task types in the mixture")
@@ -282,7 +282,7 @@ checks.replay(replay)
 # %%
 both = splits["unseen_inputs"] + splits["unseen_tasks"]
 translations = [row for row in splits["unseen_inputs"] + splits["unseen_phrasings"] if is_translation(row)]
-asked_again = lab.some([row for row in both if not is_translation(row) and row.task not in world.RULES], 100)
+asked_again = lab.subset([row for row in both if not is_translation(row) and row.task not in world.RULES], 100)
 print(len(asked_again), "old questions,", len(translations), "translations")
 
 
@@ -304,7 +304,7 @@ def measure(bot, manner):
         "new form": [OPENINGS[manner] != "" and text.strip().startswith(OPENINGS[manner]) for _, text, _ in said],
         "value": [holds_value(row, text) for row, text, _ in said],
         "begun": [tokenizer.decode(ids).strip().startswith(value_of(row)) for row, (ids, _) in zip(asked_again, begun)],
-        "translation": lab.marks(bot, [in_manner(row, manner) for row in translations]),
+        "translation": lab.correct_flags(bot, [in_manner(row, manner) for row in translations]),
     }
 
 

@@ -45,7 +45,7 @@ from model import IGNORE
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
 rows = [row for row in rows if row.task in world.TASKS]  # without the practice about invented things
-splits = {name: lab.some(splits[name], 100) for name in ("unseen_inputs", "unseen_tasks")}
+splits = {name: lab.subset(splits[name], 100) for name in ("unseen_inputs", "unseen_tasks")}
 for row in rows[:6]:
     print(f"{row.task:<14}", row.turns[0])
 
@@ -152,7 +152,7 @@ def judged(bot, rows):
 
 # %%
 STEPS = 8 if lab.FAST else 40
-few, many = rows[:320], lab.some(rows[320:], 1280)
+few, many = rows[:320], lab.subset(rows[320:], 1280)
 judge = lab.tune(base, tokenizer, few[:256], steps=STEPS, batch=16)
 limit = sorted(judged(judge, few[256:]))[int(0.95 * 64)]
 
@@ -210,7 +210,7 @@ arms = {
 
 def measure(steps, pairs, seed, questions):
     bot = lab.tune(base, tokenizer, pairs, seed, steps=steps, batch=16)
-    return bot, {name: lab.marks(bot, held, max_new=32) for name, held in questions.items()}
+    return bot, {name: lab.correct_flags(bot, held, max_new=32) for name, held in questions.items()}
 
 
 def summarize(results, questions):

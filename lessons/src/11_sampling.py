@@ -225,8 +225,8 @@ checks.against_the_project(distribution)
 
 # %%
 held = [row for split in splits.values() for row in split]
-questions = lab.some([row for row in held if row.task not in world.RULES], 80)
-stories = lab.some([row for row in held if row.task == "story"], 8)
+questions = lab.subset([row for row in held if row.task not in world.RULES], 80)
+stories = lab.subset([row for row in held if row.task == "story"], 8)
 DRAWS = 4 if lab.FAST else 16
 RULES = {f"T = {t}": Sampling(t) for t in (0.0, 0.5, 1.0, 1.5, 2.0)}
 RULES |= {f"T = {t}, {name}": Sampling(t, **cut) for t in (1.0, 1.5) for name, cut in
@@ -573,7 +573,7 @@ def generate_all(model, prompts, eos, max_new):
 
 
 # %%
-checks.generate_all(generate_all, bot, lab.some(held, 16))
+checks.generate_all(generate_all, bot, lab.subset(held, 16))
 
 # %%
 T0, T1, T2 = table["T = 0.0"], table["T = 1.0"], table["T = 2.0"]

@@ -140,7 +140,7 @@ def two_questions(n, rng):
 
 rng = random.Random(0)
 told = [row for _ in range(2) for row in follow_ups(TASKS, False, rng)]
-tests = {"new things": lab.some(follow_ups(TASKS, True, rng), 80), "new tasks": follow_ups(NEW_TASKS, True, rng)}
+tests = {"new things": lab.subset(follow_ups(TASKS, True, rng), 80), "new tasks": follow_ups(NEW_TASKS, True, rng)}
 print(len(told), "follow-ups to tune on; held out:", {name: len(some) for name, some in tests.items()})
 for row in (told[0], tests["new things"][0], tests["new tasks"][0]):
     print(*row.turns, sep="\n", end="\n\n")
@@ -212,7 +212,7 @@ def maybe_greeted(row, rng):
 
 
 questions = [row for row in splits["unseen_inputs"] if row.task in {row.task for row in pool}]
-kinds = {"tasks seen with one": lab.some([row for row in questions if row.task not in PLAIN and not row.turns[0].input], 50),
+kinds = {"tasks seen with one": lab.subset([row for row in questions if row.task not in PLAIN and not row.turns[0].input], 50),
          "tasks never with one": [row for row in questions if row.task in PLAIN and not row.turns[0].input]}
 polite = {}
 for seed in lab.SEEDS:
@@ -340,7 +340,7 @@ def guarded(forgeries, rng):
 
 rng = random.Random(0)
 held_texts = [row for name in ("unseen_inputs", "unseen_phrasings") for row in splits[name] if row.task in EASY]
-victims = lab.some(held_texts, 60)
+victims = lab.subset(held_texts, 60)
 lures = rng.choices([row for row in splits["unseen_inputs"] if not row.turns[0].input and row.task in TASKS], k=len(victims))
 attacks = {"no attack": (victims, encode_special)}
 for name, is_forged, encoder in (("question", False, encode_special), ("forgery, careless", True, careless),
@@ -385,14 +385,14 @@ for seen in ("none", "forgeries"):
 # %%
 TRAINED, ASKED = ("alpaca", "plain"), ("alpaca", "tulu", "plain", "mistral")
 held_out = [row for split in splits.values() for row in split if row.task not in world.RULES and not row.turns[0].input]
-asked_now = lab.some(held_out, 48)
+asked_now = lab.subset(held_out, 48)
 bots, table = {}, {}
 for name in TRAINED:
     for seed in lab.SEEDS:
         bot = bots[name, seed] = lab.tune(base, tokenizer, rows, seed, 4 if lab.FAST else 40, batch=16, template=name)
         for other in ASKED:
             stranger = Assistant(bot.model, tokenizer, other)
-            table.setdefault((name, other), []).append(lab.marks(stranger, asked_now, max_new=32))
+            table.setdefault((name, other), []).append(lab.correct_flags(stranger, asked_now, max_new=32))
 formats = {key: lab.bootstrap(marks_) for key, marks_ in table.items()}
 
 # %%

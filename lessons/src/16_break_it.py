@@ -62,7 +62,7 @@ print(prompt, answer, names, sep="\n")
 # %%
 STEPS = 8 if lab.FAST else 60
 examples, _, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
-test_rows = lab.some(splits["unseen_inputs"], 120)
+test_rows = lab.subset(splits["unseen_inputs"], 120)
 
 
 def tune_with(padded_targets):

@@ -1,6 +1,6 @@
 """Right answers to the exercises of lesson 15 in other forms than the solution's: each check must accept them."""
 
-from right_answers.lesson08 import RIGHT as LESSON_8
+from checks.right.lesson08 import RIGHT as LESSON_8
 
 RIGHT = {
     "training_flops": [

@@ -1,6 +1,6 @@
 """Plausible wrong answers to the exercises of lesson 15, and what the check must say to each."""
 
-from wrong_answers.lesson08 import WRONG as LESSON_8
+from checks.wrong.lesson08 import WRONG as LESSON_8
 
 FLOPS = "def training_flops(s, tokens, supervised, T, frozen=False):\n    each = 4 if frozen else 6\n    return %s"
 MASK = "def with_mask(prompt, answer, end):\n    return %s"

@@ -68,9 +68,9 @@ def case_10(prompts, n_test, seed):
 
 
 CAUSES = {
-    1: "padding is the end token, and is hidden by its id: the real end tokens go with it",
+    1: "padding is the eos, and is hidden by its id: the real eos tokens go with it",
     2: "the mask is given and not used",
-    3: "the mask stands one place too early",
+    3: "the mask is one position too early",
     4: "the row is cut at its end, where the answer is",
     5: "a mean of means: tokens of short micro-batches weigh more",
     6: "the prompt has spaces and an empty line that tuning did not have",

@@ -46,7 +46,7 @@ def read_windows(function):
         assert targets.tolist() != rows, f"{what}: the targets equal the inputs; a target is the id that comes next"
         shifted = [[i + 1 for i in row] for row in expected]
         assert targets.tolist() == shifted, (
-            f"{what}: targets are {targets.tolist()}, expected {shifted}, one place further"
+            f"{what}: targets are {targets.tolist()}, expected {shifted}, one position further"
         )
     exact = call(function, torch.arange(9), 1, 1, 4)
     assert exact[1].tolist() == [[5, 6, 7, 8]], (

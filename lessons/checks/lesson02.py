@@ -19,7 +19,7 @@ def count_pairs(function):
     assert not across, f"{across[0]} stands across two words; pairs are neighbours in one word"
     assert (2, 1) in result, "in [1, 2, 1, 2] the pair (2, 1) is missing; neighbours overlap, so do not step by two"
     assert result.get((2, 3)) != 1, "(2, 3) is in a word that stands 10 times in the text; count it 10 times"
-    assert result.get((1, 2)) != 1, "(1, 2) stands twice in [1, 2, 1, 2]; every place counts"
+    assert result.get((1, 2)) != 1, "(1, 2) stands twice in [1, 2, 1, 2]; every position counts"
     assert result == {(1, 2): 2, (2, 1): 1, (2, 3): 10}, f"expected (1, 2): 2, (2, 1): 1, (2, 3): 10, you have {result}"
     assert dict(call(function, [[7, 7, 7]], [2])) == {(7, 7): 4}, "[7, 7, 7], twice in the text, has (7, 7) 4 times"
     print("right: neighbours in a word, as often as the word stands in the text")
@@ -33,7 +33,7 @@ def join_pair(function):
     assert isinstance(result, (list, tuple)), "return a list"
     result = list(result)
     assert result != [9, 2, 3, 9, 2], "the second id of the pair is still there; after a join go on behind both"
-    assert result != [9, 3, 1, 2], "only the first place was joined; join every one"
+    assert result != [9, 3, 1, 2], "only the first position was joined; join every one"
     cases = [
         ([1, 2, 3, 1, 2], (1, 2), [9, 3, 9], "the pair at both ends"),
         ([3, 1, 2, 4], (1, 2), [3, 9, 4], "the last id must not get lost"),
@@ -48,7 +48,7 @@ def join_pair(function):
         assert result == expected, f"{given} with {pair} -> 9: expected {expected}, you have {result} ({why})"
     again = call(function, [1, 1, 2, 2], (1, 2), 1)
     assert list(again) == [1, 1, 2], "a new id must not be joined again in the same walk"
-    print("right: from the left, each place once")
+    print("right: from the left, each position once")
 
 
 def oracle(text, vocab_size):
@@ -79,7 +79,7 @@ def train_slowly(function):
     assert isinstance(result, (list, tuple)) and all(isinstance(t, bytes) for t in result), "return a list of bytes"
     result = list(result)
     assert result[:256] == bytes_only, "the list begins with the 256 single bytes, in order"
-    assert len(result) != 258, "one id is kept for the end token: 258 ids are 257 tokens"
+    assert len(result) != 258, "one id is kept for the eos: 258 ids are 257 tokens"
     assert len(result) == 257, f"asked for 258 ids: expected 257 tokens, you have {len(result)}"
     assert result[256] == b"aa", f"in 'aaab aaab' the most frequent pair is b'aa', you joined {result[256]}"
     long = call(function, "ab ab", 400)

@@ -72,12 +72,12 @@ def first_change(function):
     ids = torch.tensor([[5, 0, 3, 2, 4, 1]])
     before = ids.clone()
     cases = [
-        (lambda t, s: s <= t, 2, 2, "a causal model notices at the place itself"),
+        (lambda t, s: s <= t, 2, 2, "a causal model notices at the position itself"),
         (lambda t, s: s <= t, 1, 1, "the token there is 0 already, so put another id"),
-        (lambda t, s: s <= t, 5, 5, "the last place"),
-        (lambda t, s: s <= t + 1, 3, 2, "a model that sees one token ahead notices one place early"),
+        (lambda t, s: s <= t, 5, 5, "the last position"),
+        (lambda t, s: s <= t + 1, 3, 2, "a model that sees one token ahead notices one position early"),
         (lambda t, s: True, 4, 0, "a model that sees everything notices at once"),
-        (lambda t, s: s < t, 2, 3, "a model that does not see its own token notices one place later"),
+        (lambda t, s: s < t, 2, 3, "a model that does not see its own token notices one position later"),
         (lambda t, s: s == 0, 3, None, "a model that reads only the first token never notices: None"),
     ]
     for reads, at, expected, why in cases:

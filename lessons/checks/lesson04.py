@@ -16,25 +16,25 @@ def with_mask(function):
     cases = [
         ([5, 6], [7], 9, [5, 6, 7, 9], [0, 0, 1, 1]),
         ([5, 6, 7], [8, 7, 6], 9, [5, 6, 7, 8, 7, 6, 9], [0, 0, 0, 1, 1, 1, 1]),
-        ([9, 5], [5, 6], 9, [9, 5, 5, 6, 9], [0, 0, 1, 1, 1]),  # an end token in the prompt, as after an earlier turn
+        ([9, 5], [5, 6], 9, [9, 5, 5, 6, 9], [0, 0, 1, 1, 1]),  # an eos in the prompt, as after an earlier turn
     ]
-    for prompt, answer, end, ids, mask in cases:
-        what = f"prompt {prompt}, answer {answer}, end {end}"
+    for prompt, answer, eos, ids, mask in cases:
+        what = f"prompt {prompt}, answer {answer}, end {eos}"
         given = list(prompt), list(answer)
-        result_ids, result = pair(call(function, *given, end), "ids and mask")
+        result_ids, result = pair(call(function, *given, eos), "ids and mask")
         assert given == (prompt, answer), f"{what}: you changed the caller's lists; + makes a new one, += does not"
-        assert list(result_ids) != ids[:-1], f"{what}: the end token is missing, so the model would never learn to stop"
+        assert list(result_ids) != ids[:-1], f"{what}: the eos is missing, so the model would never learn to stop"
         assert list(result_ids) == ids, f"{what}: ids should be {ids}, you have {list(result_ids)}"
         result = list(map(int, result))
         assert len(result) == len(ids), f"{what}: the mask has {len(result)} numbers for {len(ids)} ids"
-        assert result != [1 - m for m in mask], f"{what}: upside down; 1 is for what is learned, the answer"
-        assert not all(result), f"{what}: everything is learned; the prompt is only read"
-        assert result[-1] == 1, f"{what}: the end token is hidden, so the model would never learn to stop"
+        assert result != [1 - m for m in mask], f"{what}: upside down; 1 is for what is supervised, the answer"
+        assert not all(result), f"{what}: everything is supervised; the prompt is only read"
+        assert result[-1] == 1, f"{what}: the eos is hidden, so the model would never learn to stop"
         n = len(prompt)
         assert result[n] == 1, f"{what}: the first answer token is hidden; the mask begins one too late"
-        assert result[n - 1] == 0, f"{what}: the last prompt token is learned; the mask begins one too early"
+        assert result[n - 1] == 0, f"{what}: the last prompt token is supervised; the mask begins one too early"
         assert result == mask, f"{what}: mask should be {mask}, you have {result}; count tokens, do not look for values"
-    print("right: the answer and the end token, nothing of the prompt")
+    print("right: the answer and the eos, nothing of the prompt")
 
 
 @by_hand("data.shift")
@@ -53,19 +53,19 @@ def inputs_and_targets(function):
         assert len(inputs) == len(targets), f"{what}: {len(inputs)} inputs and {len(targets)} targets"
         assert inputs != ids, f"{what}: the last id is no input: nothing comes after it"
         assert inputs == ids[:-1], (
-            f"{what}: inputs should be {ids[:-1]}, you have {inputs}; the prompt is read, only not learned"
+            f"{what}: inputs should be {ids[:-1]}, you have {inputs}; the prompt is read, only not supervised"
         )
         assert targets != ids[1:], f"{what}: nothing is hidden; the mask was not used"
         unshifted = [i if m else IGNORE for i, m in zip(ids[:-1], mask[:-1])]
         assert targets != unshifted, f"{what}: the targets are the inputs; a target is the token that comes next"
         late = [i if m else IGNORE for i, m in zip(ids[1:], mask[:-1])]
         assert targets != late, (
-            f"{what}: the mask did not move with the targets, so the first answer token is not learned"
+            f"{what}: the mask did not move with the targets, so the first answer token is not supervised"
         )
         early = [i if m else IGNORE for i, m in zip(ids[1:], mask[2:] + [0])]
-        assert targets != early, f"{what}: the mask moved twice, so a prompt token is learned and the end token is not"
+        assert targets != early, f"{what}: the mask moved twice, so a prompt token is supervised and the eos is not"
         zero = [i if m else 0 for i, m in zip(ids[1:], mask[1:])]
-        assert targets != zero, f"{what}: what is not learned must be IGNORE; 0 is a token like any other"
+        assert targets != zero, f"{what}: what is not supervised must be IGNORE; 0 is a token like any other"
         assert targets == expected, f"{what}: targets should be {expected}, you have {targets}"
     print("right: the mask moves with the targets")
 
@@ -87,10 +87,10 @@ def batch_of(function):
     )
     assert x[0][:2] != [9, 9], "the padding stands on the left; in training it stands on the right"
     assert x == [[5, 6, 7, 9, 9], [1, 2, 3, 4, 8], [3, 9, 9, 9, 9]], f"inputs are {x}"
-    scored = "a padding place is learned: targets behind the answer's end must be IGNORE"
+    scored = "a padding position is supervised: targets behind the answer's end must be IGNORE"
     assert y[0][3:] != [9, 9] and y[0][3:] != [9, IGNORE], scored
-    hidden = "the end token is hidden; it equals the padding, so hide by place, not by value"
+    hidden = "the eos is hidden; it equals the padding, so hide by position, not by value"
     assert y[1][-1] == 9 and y[2][0] == 9, hidden
     i = IGNORE
     assert y == [[i, 7, 9, i, i], [i, i, 4, 8, 9], [9, i, i, i, i]], f"targets are {y}"
-    print("right: a rectangle, padded on the right, no padding learned")
+    print("right: a rectangle, padded on the right, no padding supervised")

@@ -1,4 +1,4 @@
-"""Checks of lesson 5: one step of tuning, log p of an answer, an end token that is not learned."""
+"""Checks of lesson 5: one step of tuning, log p of an answer, an eos that is not supervised."""
 
 import copy
 import math
@@ -25,7 +25,7 @@ def naive_logps(model, ids):
 
 
 def naive_losses(model, inputs, targets):
-    """-log p of every learned target, in one list."""
+    """-log p of every supervised target, in one list."""
     losses = []
     for x, y in zip(inputs.tolist(), targets.tolist()):
         logps = naive_logps(model, x)
@@ -61,7 +61,7 @@ def sft_step(learner):
         assert not torch.is_tensor(found), "you returned a tensor, which keeps the whole graph alive: use loss.item()"
         total = expected.item() * len(losses)
         assert not math.isclose(found, total, rel_tol=1e-3), (
-            "you returned the sum; divide by the number of learned targets"
+            "you returned the sum; divide by the number of supervised targets"
         )
         everywhere = total / targets.numel()
         assert not math.isclose(found, everywhere, rel_tol=1e-3), (
@@ -71,7 +71,7 @@ def sft_step(learner):
         assert not math.isclose(found, again, rel_tol=1e-3), "targets are already shifted; you shifted them once more"
         assert math.isclose(found, expected.item(), rel_tol=1e-3), (
             f"the loss is {found:.4f}, expected {expected.item():.4f}: "
-            "the mean of -log p over the learned targets, before the step"
+            "the mean of -log p over the supervised targets, before the step"
         )
         after = [p.detach() for p in model.parameters()]
         assert moved(before, after) > 0, "the weights did not move: backward(), then optimizer.step(), then zero_grad()"
@@ -81,8 +81,8 @@ def sft_step(learner):
             else "the second step went wrong: the gradients of the first are still there, zero_grad() is missing"
         )
     nothing = call(learner, model, optimizer, inputs.clone(), torch.full_like(targets, I))
-    assert nothing == 0, f"a batch without any learned target has loss 0.0, you have {nothing}: divide by at least 1"
-    print("Right: the mean over the learned targets, one step, and gradients of its own.")
+    assert nothing == 0, f"a batch without any supervised target has loss 0.0, you have {nothing}: divide by at least 1"
+    print("Right: the mean over the supervised targets, one step, and gradients of its own.")
 
 
 @by_hand()
@@ -130,16 +130,16 @@ def hide_end(learner):
     assert found is not None and len(found) == len(examples), "return one (ids, mask) for every example"
     for (ids, mask), (new_ids, new_mask), right in zip(examples, found, expected):
         new_mask = [int(m) for m in new_mask]
-        assert list(new_ids) == ids, "the ids changed: the end token stays in the row, it is only not learned"
+        assert list(new_ids) == ids, "the ids changed: the eos stays in the row, it is only not supervised"
         assert len(new_mask) == len(mask), "the mask must stay as long as the ids"
-        assert new_mask != mask, "nothing was hidden: the mask must be 0 at the end token"
+        assert new_mask != mask, "nothing was hidden: the mask must be 0 at the eos"
         early = [0 if i + 1 < len(ids) and ids[i + 1] == end else m for i, m in enumerate(mask)]
         assert new_mask != early, "off by one: mask[i] belongs to ids[i] itself; the shift comes later"
         last_only = mask[:-1] + [0]
         if right != last_only:
             assert new_mask != last_only, (
-                "only the last end token was hidden; a conversation has one after every answer"
+                "only the last eos was hidden; a conversation has one after every answer"
             )
-        assert not any(n > m for n, m in zip(new_mask, mask)), "a prompt token became learned; only ever take away"
+        assert not any(n > m for n, m in zip(new_mask, mask)), "a prompt token became supervised; only ever take away"
         assert new_mask == right, f"for ids {ids} the mask is {new_mask}, expected {right}"
-    print("Right: the end tokens are still read, and never learned. Now see what that does.")
+    print("Right: the eos tokens are still read, and never supervised. Now see what that does.")

@@ -25,8 +25,8 @@ def copying(function):
     assert set(found) == starts, f"at the beginning expected {starts}, you have {set(found)}"
     for said in ("The sea is the name.", "The sea.", "Here: name;", "The sea is?", "A name!"):
         found = call(function, tokenizer, said, "Name the sea.")
-        assert found is not None, f"{said!r} ends with a mark, so only the end token is allowed; you allow any"
-        assert set(found) == {tokenizer.eos_id}, f"{said!r} ends with a mark: expected the end token alone, you have {found}"
+        assert found is not None, f"{said!r} ends with a mark, so only the eos is allowed; you allow any"
+        assert set(found) == {tokenizer.eos_id}, f"{said!r} ends with a mark: expected the eos alone, you have {found}"
     for said in ("The sea is", "Here:", "The sea is a"):
         assert call(function, tokenizer, said, "Name the sea.") is None, f"{said!r} holds a link, so anything may come: None"
     found = call(function, tokenizer, "The", "Name the sea.")

@@ -98,24 +98,24 @@ def few_shot(learner):
         return plain(learner(Letters(), "lines", shots, row, limit))
 
     found = run(1000)
-    assert found[:1] == "|", "the prompt must begin with the end token: a passage of the prose begins after one"
-    assert found.count("|") == 1, "only the first id is the end token; the shots are one running text"
+    assert found[:1] == "|", "the prompt must begin with the eos: a document of the corpus begins after one"
+    assert found.count("|") == 1, "only the first id is the eos; the shots are one running text"
     assert "a9" not in found, "the question's own answer stands in your prompt: the model must find it"
     assert found == whole, f"three shots that fit: expected {whole!r}, yours {found!r}"
     assert run(len(whole)) == whole, f"{len(whole)} ids fit in a limit of {len(whole)}: nothing is to be left out"
     two = "|q2?\na2.\n\nq3? xx\na3.\n\nq9? zz\n"
     found = run(len(whole) - 1)
     assert len(found) <= len(whole) - 1, (
-        f"the limit was {len(whole) - 1} ids, yours are {len(found)}; the end token counts as well"
+        f"the limit was {len(whole) - 1} ids, yours are {len(found)}; the eos counts as well"
     )
-    assert found[:1] == "|", f"where it does not fit, your prompt must begin with the end token too; yours {found!r}"
+    assert found[:1] == "|", f"where it does not fit, your prompt must begin with the eos too; yours {found!r}"
     assert found[:3] in ("|q1", "|q2", "|q3", "|q9"), f"leave out whole shots, not single ids: {found!r}"
     assert found == two, (
         f"too long by one: leave out the first shot, keep the others; expected {two!r}, yours {found!r}"
     )
     assert run(15) == "|q9? zz\n", f"a limit of 15 leaves room for the question alone; yours {run(15)!r}"
     assert run(3) == "|q9? zz\n", "the question always stays whole, even where it is longer than the limit"
-    assert run(50, []) == "|q9? zz\n", "no shots: the end token and the question"
+    assert run(50, []) == "|q9? zz\n", "no shots: the eos and the question"
     assert shots == given, "you changed the caller's list of shots: the next question needs it whole"
     print("Right: whole shots, the first ones left out first, and the question last.")
 

@@ -226,4 +226,4 @@ def training_bytes(learner):
     assert tuple(found) == (104, 40, 80), f"first layer frozen: {found}, expected (104, 40, 80)"
     found = call(learner, nn.Linear(3, 4).to(torch.bfloat16))
     assert tuple(found) == (32, 32, 64), f"16-bit numbers: {found}, expected (32, 32, 64): use p.element_size(), not 4"
-    print("Right: frozen weights cost their place, and nothing more.")
+    print("Right: frozen weights cost their own bytes, and nothing more.")

@@ -11,17 +11,17 @@ from model import IGNORE
 
 
 class Answer(str):
-    """A text whose place in a set can be chosen: texts have other places in every Python process."""
+    """A text whose position in a set can be chosen: texts have other positions in every Python process."""
 
-    places = {}
+    positions = {}
 
     def __hash__(self):
-        return self.places[str(self)]
+        return self.positions[str(self)]
 
 
 def draws_in(learner, order):
     """What is drawn where a set would hold the answers in this order."""
-    Answer.places = {f"a{i}": place for i, place in enumerate(order)}
+    Answer.positions = {f"a{i}": position for i, position in enumerate(order)}
     rows = [Row((Turn(f"q{i}", "", Answer(f"a{i}")),), "capital") for i in range(len(order))]
     return [str(learner(rows, 0, random.Random(seed)).turns[0].output) for seed in range(12)]
 
@@ -71,7 +71,7 @@ def row_losses(learner):
     assert isinstance(found, torch.Tensor) and found.shape == (3,), (
         f"one number for each of the 3 rows, shape (3,); yours has {tuple(getattr(found, 'shape', ()))}"
     )
-    expected, sums, all_places = [], [], []
+    expected, sums, all_positions = [], [], []
     for b in range(3):
         each = []
         for t in range(4):
@@ -81,16 +81,16 @@ def row_losses(learner):
                 each.append(-math.log(math.exp(logits[b, t, target].item()) / total))
         expected.append(sum(each) / len(each))
         sums.append(sum(each))
-        all_places.append(sum(each) / 4)
+        all_positions.append(sum(each) / 4)
     near = lambda numbers: torch.allclose(found, torch.tensor(numbers), atol=1e-4)  # noqa: E731
-    assert not near(sums), "these are sums: divide by the row's learned targets, or long answers look suspicious"
-    assert not near(all_places), "you divided by all 4 places: only those whose target is not IGNORE count"
+    assert not near(sums), "these are sums: divide by the row's supervised targets, or long answers look suspicious"
+    assert not near(all_positions), "you divided by all 4 positions: only those whose target is not IGNORE count"
     assert not near([sum(sums) / 8] * 3) and not near([value / 8 for value in sums]), (
-        "you divided by the learned targets of the whole batch: each row has its own number of them"
+        "you divided by the supervised targets of the whole batch: each row has its own number of them"
     )
     assert not near([-value for value in expected]), "the sign is wrong: the loss is MINUS log p"
     assert near(expected), f"expected {[round(x, 4) for x in expected]}, yours {[round(x, 4) for x in found.tolist()]}"
-    print("Right: each row's loss over its own learned targets.")
+    print("Right: each row's loss over its own supervised targets.")
 
 
 @by_hand()
@@ -105,7 +105,7 @@ def overlap(learner):
         ("a b c d", "a b", 4 / 6, "both lengths count: 2 * 2 / (4 + 2)"),
         ("a a a", "a", 2 / 4, "a word is matched once, not three times"),
         ("a", "a a a", 2 / 4, "a word is matched once, not three times"),
-        ("x a b", "a b", 4 / 5, "they need not begin at the same place"),
+        ("x a b", "a b", 4 / 5, "they need not begin at the same position"),
         ("b a c a b", "a b c a", 6 / 9, "a greedy walk is not enough: the longest is a, c, a"),
         ("a b c x y", "x y a k b k c", 6 / 12, "the longest run of neighbours is not always a part of it: a, b, c"),
         ("", "a", 0.0, "one list is empty"),

@@ -96,7 +96,7 @@ def not_divided(found, given, what):
     assert torch.allclose(found.sort(-1).values[:, -1], given.double().max(-1).values), (
         f"{what}: from {shown(given[0])} you have {shown(found[0])}; what is kept must keep its probability"
     )
-    raise AssertionError(f"{what}: probabilities stand at other tokens than before; put them back at their own places")
+    raise AssertionError(f"{what}: probabilities stand at other tokens than before; put them back at their own positions")
 
 
 @by_hand(*DRAWING)
@@ -193,10 +193,10 @@ def top_p(function):
             assert all(kept), f"{what}: nothing is kept, so nothing can be drawn; the most probable token always stays"
             alone = torch.allclose(found.sort(-1).values, torch.tensor([sorted(x * (i in w) for i, x in enumerate(row))
                                                                         for row, w in zip(rows, wanted)]).double())
-            assert not alone, f"{what}: the right ones, but at the places of others: put back what stays at its own place"
+            assert not alone, f"{what}: the right ones, but at the positions of others: put back what stays at its own position"
             assert [*map(len, kept)] != [*map(len, wanted)], (
                 f"{what}: as many tokens as expected, but others: {kept}, not {wanted}. Go down from the most probable, "
-                "within each row, and put what stays back at its own place"
+                "within each row, and put what stays back at its own position"
             )
             rising = [up_to(row, p) for row in rows]
             assert kept != rising, f"{what}: {kept} is kept, expected {wanted}. Go down from the most probable, not up"
@@ -233,7 +233,7 @@ def project_distribution(logits, sampling):
     """The probabilities (B, V) from which the project's sample_next draws.
 
     The draw is replaced by one that takes rank 0, 1, 2, ... in turn: that tells which token stands at which rank."""
-    found, places = [], []
+    found, positions = [], []
     for rank in range(logits.shape[1]):
 
         def draw(probabilities, n, generator=None):
@@ -241,11 +241,11 @@ def project_distribution(logits, sampling):
             return torch.full((len(probabilities), 1), rank)
 
         with mock.patch.object(torch, "multinomial", draw):
-            places.append(project.sample_next(logits.clone(), sampling, None))
+            positions.append(project.sample_next(logits.clone(), sampling, None))
     if not found:  # temperature 0 draws nothing
-        return torch.nn.functional.one_hot(places[0], logits.shape[1]).double()
+        return torch.nn.functional.one_hot(positions[0], logits.shape[1]).double()
     by_rank = found[0].double() / found[0].double().sum(-1, keepdim=True)
-    return torch.zeros_like(by_rank).scatter(-1, torch.stack(places, 1), by_rank)
+    return torch.zeros_like(by_rank).scatter(-1, torch.stack(positions, 1), by_rank)
 
 
 def against_the_project(function):

@@ -1,4 +1,4 @@
-"""Checks of lesson 12: the mask of a conversation, headers that nobody can write, the first place where two prompts differ."""
+"""Checks of lesson 12: the mask of a conversation, headers that nobody can write, the first position where two prompts differ."""
 
 from checks import by_hand
 from data import Turn, encode, render
@@ -22,21 +22,21 @@ def conversation(learner):
             assert all(answer is not None for _, answer in turns), f"the last answer is None, still to be given: {error}"
             raise
         assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists, (ids, mask)"
-        got, learned = (list(part) for part in found)
-        said = f"{turns}, end 9: {got}, {learned} came back, expected {ids}, {mask}"
+        got, supervised = (list(part) for part in found)
+        said = f"{turns}, eos 9: {got}, {supervised} came back, expected {ids}, {mask}"
         assert given == [(list(p), None if a is None else list(a)) for p, a in turns], "you changed the caller's lists"
-        assert len(got) == len(learned), f"ids and mask have not the same length. {said}"
+        assert len(got) == len(supervised), f"ids and mask have not the same length. {said}"
         ended = [answer for _, answer in turns if answer is not None]
-        assert len(got) <= len(ids) or turns[-1][1] is not None, f"no answer yet, so no end token after it. {said}"
-        assert got.count(9) >= len(ended), f"every answer is followed by the end token, not only the last. {said}"
+        assert len(got) <= len(ids) or turns[-1][1] is not None, f"no answer yet, so no eos after it. {said}"
+        assert got.count(9) >= len(ended), f"every answer is followed by the eos, not only the last. {said}"
         assert got == ids, f"the ids are wrong. {said}"
-        if learned != mask:
-            lost = [token for token, m, wanted in zip(got, learned, mask) if wanted and not m]
-            assert not lost or set(lost) != {9}, f"the end token is a part of what the assistant says: it is learned. {said}"
-            assert not lost, f"the answers of all turns are learned, not the last one alone. {said}"
-            assert sum(learned) <= sum(mask), f"what the user says in a later turn is only read. {said}"
+        if supervised != mask:
+            lost = [token for token, m, wanted in zip(got, supervised, mask) if wanted and not m]
+            assert not lost or set(lost) != {9}, f"the eos is a part of what the assistant says: it is supervised. {said}"
+            assert not lost, f"the answers of all turns are supervised, not the last one alone. {said}"
+            assert sum(supervised) <= sum(mask), f"what the user says in a later turn is only read. {said}"
             raise AssertionError(f"the mask is wrong. {said}")
-    print("Right: every answer with its end token, and nothing else.")
+    print("Right: every answer with its eos, and nothing else.")
 
 
 class Letters:
@@ -68,23 +68,23 @@ def encode_special(learner):
         assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists, (ids, mask)"
         ids, mask = (list(part) for part in found)
         assert special == kept, "you changed `special`"
-        assert len(ids) == len(mask), f"{what}: {len(ids)} ids and {len(mask)} places in the mask"
+        assert len(ids) == len(mask), f"{what}: {len(ids)} ids and {len(mask)} positions in the mask"
         headers = sum(kind == "frame" and text in special for text, kind in pieces)
         n = sum(token in (248, 249, 250) for token in ids)
         assert n <= headers, f"{what}: {n} header ids, {headers} are real: a text of the user became a header"
         assert n >= headers, f"{what}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
         asked = [part for part in pieces if not (part[1] == "frame" and part[0] in special)]
-        plain, learned, _ = encode(asked, tokenizer, 10_000)
+        plain, supervised, _ = encode(asked, tokenizer, 10_000)
         rest = [token for token in ids if token not in (248, 249, 250)]
         missing = plain.count(999) - rest.count(999)
-        assert missing <= 0, f"{what}: the end token after an answer is missing"
-        assert missing >= 0, f"{what}: an end token after something that is no answer"
+        assert missing <= 0, f"{what}: the eos after an answer is missing"
+        assert missing >= 0, f"{what}: an eos after something that is no answer"
         assert rest == plain, f"{what}: besides the headers the text must be as before, blank lines too; yours decodes to " + repr(
             "".join(chr(token) for token in rest)
         )
-        assert not any(m for token, m in zip(ids, mask) if token in (248, 249, 250)), f"{what}: a header is not learned"
-        assert [m for token, m in zip(ids, mask) if token not in (248, 249, 250)] == learned, (
-            f"{what}: the mask is wrong: 1 for answers and their end token, 0 for all else"
+        assert not any(m for token, m in zip(ids, mask) if token in (248, 249, 250)), f"{what}: a header is not supervised"
+        assert [m for token, m in zip(ids, mask) if token not in (248, 249, 250)] == supervised, (
+            f"{what}: the mask is wrong: 1 for answers and their eos, 0 for all else"
         )
         order = [special[text] for text, kind in pieces if kind == "frame" and text in special]
         assert [token for token in ids if token in (248, 249, 250)] == order, f"{what}: the headers' ids are mixed up"
@@ -117,5 +117,5 @@ def first_difference(learner):
         )
         assert given == (ids, mask, prompt), "a list was changed"
     two_turns = learner([5, 6, 9, 7, 9], [0, 0, 1, 0, 1], [5, 6])
-    assert two_turns is None, "in a conversation the first prompt ends at the first learned token, mask.index(1)"
-    print("Right: the first place where they part, or None.")
+    assert two_turns is None, "in a conversation the first prompt ends at the first supervised token, mask.index(1)"
+    print("Right: the first position where they part, or None.")

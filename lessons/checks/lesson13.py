@@ -101,7 +101,7 @@ def answer_probability(f):
     logits, targets, found = call_on_targets(f, 0)
     found, wanted = found.double(), torch.tensor(naive_probability(logits, targets), dtype=torch.float64)
     if torch.allclose(found, wanted, atol=1e-6):
-        print("right: the product of the learned tokens' probabilities")
+        print("right: the product of the supervised tokens' probabilities")
         return
     n = (targets != IGNORE).sum(1)
     assert not torch.allclose(found, wanted.log(), atol=1e-4), "that is the logarithm; take exp at the end"
@@ -110,7 +110,7 @@ def answer_probability(f):
     )
     padded = naive_probability(logits, targets.clamp(min=0))
     assert not torch.allclose(found, torch.tensor(padded, dtype=torch.float64), atol=1e-6), (
-        "places with IGNORE are counted, as if their target were token 0"
+        "positions with IGNORE are counted, as if their target were token 0"
     )
     raw = torch.where(targets == IGNORE, 0.0, logits.gather(2, targets.clamp(min=0)[..., None])[..., 0]).sum(1).exp()
     assert not torch.allclose(found, raw.double(), atol=1e-4), (

@@ -44,9 +44,9 @@ def answer_logps(f):
     """Against a loop over tokens."""
     logits, targets, found = call_on_targets(f, 1)
     wanted, padded, raw = [], [], []
-    for row, places in zip(logits.tolist(), targets.tolist()):
+    for row, positions in zip(logits.tolist(), targets.tolist()):
         sums = [0.0, 0.0, 0.0]
-        for scores, target in zip(row, places):
+        for scores, target in zip(row, positions):
             norm = math.log(sum(math.exp(score) for score in scores))
             sums[1] += scores[max(target, 0)] - norm
             if target != IGNORE:
@@ -58,7 +58,7 @@ def answer_logps(f):
     def same(other):
         return torch.allclose(found.double(), torch.as_tensor(other, dtype=torch.float64), atol=1e-4)
 
-    assert not same(padded), "places with IGNORE are counted, as if their target were token 0"
+    assert not same(padded), "positions with IGNORE are counted, as if their target were token 0"
     assert not same(raw), "logits are not log-probabilities: log_softmax is missing"
     assert not same([-x for x in wanted]), "that is the loss; a log-probability is negative"
     assert not same([x / k for x, k in zip(wanted, n.tolist())]), "that is the mean over the tokens; DPO needs the sum"

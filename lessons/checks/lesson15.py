@@ -53,23 +53,23 @@ def training_flops(learner):
 
 @by_hand("data.encode", "data.prepare")
 def with_mask(learner):
-    for prompt, answer, end in (([5, 6], [7], 9), ([1], [2, 3, 4], 0), ([4, 4, 9], [9, 8], 9)):
+    for prompt, answer, eos in (([5, 6], [7], 9), ([1], [2, 3, 4], 0), ([4, 4, 9], [9, 8], 9)):
         given = list(prompt), list(answer)
-        found = call(learner, *given, end)
+        found = call(learner, *given, eos)
         assert given == (prompt, answer), "the lists that were given have changed; make new ones"
         assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists: ids, mask"
         ids, mask = (list(part) for part in found)
-        said = f"{prompt}, {answer}, {end} gave {ids} and {mask}"
-        assert ids != prompt + answer, f"the end token is missing, and nothing would ever end. {said}"
-        assert ids == prompt + answer + [end], f"ids are prompt, answer and the end token. {said}"
+        said = f"{prompt}, {answer}, {eos} gave {ids} and {mask}"
+        assert ids != prompt + answer, f"the eos is missing, and nothing would ever end. {said}"
+        assert ids == prompt + answer + [eos], f"ids are prompt, answer and the eos. {said}"
         assert len(mask) == len(ids), f"the mask is as long as the ids. {said}"
         n = len(prompt)
         assert mask != [1] * n + [0] * (len(ids) - n), f"the mask is the wrong way round: 1 is what the loss looks at. {said}"
-        assert mask != [0] * n + [1] * len(answer) + [0], f"the end token is part of what is learned. {said}"
+        assert mask != [0] * n + [1] * len(answer) + [0], f"the eos is part of what is supervised. {said}"
         assert mask != [1] * len(ids), f"the prompt is only read. {said}"
         right = [0] * n + [1] * (len(answer) + 1)
         assert [int(m) for m in mask] == right, f"expected the mask {right}. {said}"
-    print("Right: what is read, and what is learned with its end.")
+    print("Right: what is read, and what is supervised with its end.")
 
 
 class Counted(torch.Tensor):

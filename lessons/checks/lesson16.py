@@ -12,7 +12,7 @@ from model import IGNORE
 
 @by_hand("data.collate")
 def padded_targets(f):
-    """Padding is IGNORE, every real end token stays."""
+    """Padding is IGNORE, every real eos stays."""
     rows = [[IGNORE, IGNORE, 7, 8, 9], [IGNORE, 5, 9], [9]]
     kept = [list(row) for row in rows]
     found = call(f, rows, 9)
@@ -23,14 +23,14 @@ def padded_targets(f):
             have = int(found[i, t])
             if t >= len(row):
                 assert have != 9, (
-                    f"row {i}, place {t} is padding, and learned as an end token: the model learns to stop again and again"
+                    f"row {i}, position {t} is padding, and supervised as an eos: the model learns to stop again and again"
                 )
-                assert have == IGNORE, f"row {i}, place {t} is padding: {have} instead of IGNORE"
+                assert have == IGNORE, f"row {i}, position {t} is padding: {have} instead of IGNORE"
             elif row[t] == 9:
-                assert have == 9, f"row {i}: the real end token is not learned, so the model will never stop"
+                assert have == 9, f"row {i}: the real eos is not supervised, so the model will never stop"
             else:
-                assert have == row[t], f"row {i}, place {t}: {have} instead of {row[t]}; pad on the right"
-    print("right: padding is ignored, the end token is learned")
+                assert have == row[t], f"row {i}, position {t}: {have} instead of {row[t]}; pad on the right"
+    print("right: padding is ignored, the eos is supervised")
 
 
 @by_hand("data.shift", "data.collate")
@@ -43,7 +43,7 @@ def targets_of(f):
     assert found is not None, "nothing was returned: return the list of targets"
     found = [int(target) for target in found]
     assert len(found) == 4, f"{len(found)} targets for 4 inputs: the first token is nobody's target"
-    assert found != [6, 7, 8, 9], "nothing is masked: position 0 is to learn token 6, which is the prompt's"
+    assert found != [6, 7, 8, 9], "nothing is masked: position 0 is to predict token 6, which is the prompt's"
     assert found != [IGNORE, IGNORE, 8, 9], (
         "you took the mask of the position, not of its target: the first answer token 7 is lost"
     )
@@ -54,7 +54,7 @@ def targets_of(f):
     assert found == wanted, f"{found} instead of {wanted}"
     turns = [int(target) for target in call(f, [1, 2, 3, 4, 5, 6], [0, 1, 1, 0, 0, 1])]
     assert turns == [2, 3, IGNORE, IGNORE, 6], f"two turns: {turns} instead of [2, 3, IGNORE, IGNORE, 6]"
-    print("right: only the answer is learned")
+    print("right: only the answer is supervised")
 
 
 @by_hand()
@@ -68,14 +68,14 @@ def answer_mask(f):
         n = n_prompt + n_answer
         assert len(found) == n, case + f"the mask has {len(found)} entries, the row {n} tokens"
         assert all(m in (0, 1) for m in found), case + "only 0 and 1"
-        assert found[-1] == 1, case + "the end token, the last one, is not learned"
-        assert found[n_prompt - 1] == 0, case + "the last token of the prompt's header is learned"
-        assert found[n_prompt] == 1, case + "the first token of the answer is not learned"
+        assert found[-1] == 1, case + "the eos, the last one, is not supervised"
+        assert found[n_prompt - 1] == 0, case + "the last token of the prompt's header is supervised"
+        assert found[n_prompt] == 1, case + "the first token of the answer is not supervised"
         for i in range(n):
             assert found[i] == (i >= n_prompt), (
                 case + f"entry {i} is {int(found[i])}: the answer's tokens are 1, the prompt's 0"
             )
-    print("right: the answer and its end token, nothing else")
+    print("right: the answer and its eos, nothing else")
 
 
 @by_hand()
@@ -124,7 +124,7 @@ def step_loss(f):
     assert abs(found - 4.0) > 1e-5, "you divided by the number of micro-batches; divide by the number of tokens"
     assert abs(found - 2.0) < 1e-5, f"{found:.3f} instead of 2.0"
     found = float(call(f, [torch.tensor([3.0, 1.0]), torch.tensor([])]))
-    assert not math.isnan(found), "a micro-batch without learned tokens makes the loss nan: do not take its mean"
+    assert not math.isnan(found), "a micro-batch without supervised tokens makes the loss nan: do not take its mean"
     assert abs(found - 2.0) < 1e-5, f"an empty micro-batch changes the loss: {found:.3f} instead of 2.0"
     flat = torch.rand(12, generator=torch.Generator().manual_seed(0))
     for cuts in ((1, 2, 9), (6, 6), (12,)):
@@ -178,8 +178,8 @@ def batch_mask(f):
     assert not (found & ~torch.ones(4, 4).tril().bool()).any(), (
         "a position looks at a later one: the mask is not causal"
     )
-    assert not found[0, 3, 0], "row 0 has padding at places 0 and 1, and place 3 looks at it"
-    assert bool(found[1, 3, 0]), "row 1 has no padding, but place 3 does not see place 0"
+    assert not found[0, 3, 0], "row 0 has padding at positions 0 and 1, and position 3 looks at it"
+    assert bool(found[1, 3, 0]), "row 1 has no padding, but position 3 does not see position 0"
     raise AssertionError(f"for padding {padding}: {found.int().tolist()} instead of {wanted.int().tolist()}")
 
 
@@ -215,13 +215,13 @@ def packed_mask(f):
     for t in range(6):
         for s in range(6):
             if s > t:
-                assert not found[t, s], f"place {t} looks at the later place {s}: the mask is not causal"
+                assert not found[t, s], f"position {t} looks at the later position {s}: the mask is not causal"
             elif document[t] != document[s]:
                 assert not found[t, s], (
-                    f"place {t} of document {document[t]} looks at place {s} of document {document[s]}: a leak"
+                    f"position {t} of document {document[t]} looks at position {s} of document {document[s]}: a leak"
                 )
             else:
-                assert found[t, s], f"place {t} does not see place {s} of its own document"
+                assert found[t, s], f"position {t} does not see position {s} of its own document"
     print("right: no document sees another")
 
 

@@ -36,14 +36,14 @@ base_bot = Assistant(base, tokenizer, None)  # a model to be asked; no template:
 # %% [markdown]
 # ## What it reads
 #
-# The corpus is prose about a tiny true world (`world.py`). Here are four passages. Look for a question, and for what
+# The corpus is text about a tiny true world (`world.py`). Here are four passages. Look for a question, and for what
 # comes after it: never its answer.
 
 # %%
 corpus = world.build(seed=1, size=0.1).corpus
 for passage in corpus[:4]:
     print(repr(passage), end="\n\n")
-print("kinds of pages, in percent:", world.PAGES)
+print("kinds of documents, in percent:", world.PAGES)
 
 # %% [markdown]
 # *facts* and *texts* tell things, *retold* tells of a text what it says. The rest was put in on purpose, because so
@@ -54,7 +54,7 @@ print("kinds of pages, in percent:", world.PAGES)
 # out of tuning), and not one that was answered.
 #
 # A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length, the *vocabulary*. Each
-# token is replaced by its place in that list, its *id*. (Lesson 2 makes a vocabulary.) The space before a word usually
+# token is replaced by its position in that list, its *id*. (Lesson 2 makes a vocabulary.) The space before a word usually
 # belongs to the word's token.
 
 # %%
@@ -66,8 +66,8 @@ print([tokenizer.decode([i]) for i in ids])
 # ## What it learns from
 #
 # Nobody writes labels. At every position the *target* is simply the token that comes next. So all passages are put in
-# one long stream of ids (an end token after each), the stream is cut into windows, and inputs and targets are the
-# same ids, one place apart:
+# one long stream of ids (an eos after each), the stream is cut into windows, and inputs and targets are the
+# same ids, one position apart:
 #
 #     stream   10 11 12 13 14 15 16 17 18 19
 #     inputs  [10 11 12 13] [14 15 16 17]
@@ -170,7 +170,7 @@ for line in ("What is the capital of France?", "Name the home of a dog.", "Hello
     print(f"{line}\n    -> {lab.ask(base_bot, line)}\n")
 
 # %% [markdown]
-# It goes on with more questions, as the worksheets in the prose do, or with statements about something else. It is
+# It goes on with more questions, as the worksheets in the corpus do, or with statements about something else. It is
 # not stubborn. It has read questions, and after them came such lines, so this *is* the likeliest text.
 #
 # ### Exercise 1.2: continue, by hand (rebuild, ★★, 10 minutes)
@@ -199,7 +199,7 @@ def continue_greedily(model, ids, n):
 
 # %%
 checks.continue_greedily(continue_greedily)
-prompt = [tokenizer.eos_id] + tokenizer.encode("What is the capital of France?")  # a passage begins after an end token
+prompt = [tokenizer.eos_id] + tokenizer.encode("What is the capital of France?")  # a passage begins after an eos
 by_hand = continue_greedily(base, prompt, 12)
 ((cached, _),) = generate(base, [prompt], tokenizer.eos_id, Sampling(max_new_tokens=12))
 print(tokenizer.decode(by_hand), "| the same as the project's:", by_hand[: len(cached)] == cached)
@@ -280,7 +280,7 @@ checks.completes(completes)
 # would be lost by construction. (For 1 and 3 the lesson goes on with its own rule, `begins_with` in
 # `checks/lesson01.py`.)
 #
-# *Predict* three fractions. Write each, a number between 0 and 1, in the place of the dots. The lesson keeps it and sets it
+# *Predict* three fractions. Write each, a number between 0 and 1, instead of the dots. The lesson keeps it and sets it
 # beside the result.
 
 # %%

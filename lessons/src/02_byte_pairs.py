@@ -115,7 +115,7 @@ checks.join_pair(join_pair)
 # ### Exercise 2.3: the trainer (rebuild, ★★, 10 minutes)
 #
 # Now repeat: count, take the most frequent pair, give it the next id, join it everywhere. On a tie take the smaller
-# pair of ids, so that the result is the same on every machine. One id is kept for the end token: asked for 300 ids,
+# pair of ids, so that the result is the same on every machine. One id is kept for the eos: asked for 300 ids,
 # stop at 299 tokens. Stop earlier if no pair is left.
 #
 # <details><summary>Hint</summary>
@@ -151,7 +151,7 @@ print(train_slowly(toy, 265)[256:])
 
 # %% [markdown]
 # The project's `train_bpe` gives the same tokens. It is faster because a join changes the counts of few pairs: it
-# remembers which words hold a pair and touches only those. Compare the two on real prose.
+# remembers which words hold a pair and touches only those. Compare the two on the corpus.
 
 # %%
 corpus = world.build(seed=1, size=0.05).corpus
@@ -174,11 +174,11 @@ for t in tokenizers:
     print(f"{t.vocab_size:>5}  " + "|".join(t.decode([i]) for i in t.encode(text)))
 
 # %%
-prose = "\n".join(corpus[:400])
-per_token = [len(prose.encode()) / len(t.encode(prose)) for t in tokenizers]
+text = "\n".join(corpus[:400])
+per_token = [len(text.encode()) / len(t.encode(text)) for t in tokenizers]
 plt.figure(figsize=(6.5, 3.2))
 plt.plot([t.vocab_size for t in tokenizers], per_token, "o-")
-plt.xlabel("size of the vocabulary"), plt.ylabel("bytes of prose per token"), plt.ylim(bottom=0)
+plt.xlabel("size of the vocabulary"), plt.ylabel("bytes of text per token"), plt.ylim(bottom=0)
 plt.title("A larger vocabulary, shorter sequences"), plt.tight_layout()
 plt.show()
 
@@ -200,8 +200,8 @@ for odd in (" 고양이", " tokenization", " 컴퓨터", " ☃", " " + tokenizer
 # %% [markdown]
 # (Each line: the text, then its tokens as bytes. Python prints a byte that is no printable ASCII character as `\x` and
 # two hexadecimal digits.) 고양이, a cat, is a word of this world and one token. Words from outside fall apart, down to
-# single bytes if need be, and nothing is ever "unknown". The last line matters: the *text* of the end token is ordinary
-# text. The id of the end token is added by hand, so nobody can type it.
+# single bytes if need be, and nothing is ever "unknown". The last line matters: the *text* of the eos is ordinary
+# text. The id of the eos is added by hand, so nobody can type it.
 #
 # ## The border
 #
@@ -224,7 +224,7 @@ for prompt, answer in (("Answer:\n", "The"), ("Answer: ", "The"), ("Answer:", " 
 #
 # <details><summary>Hint</summary>
 # Measure in bytes: a Korean letter is several bytes, and a token may be a part of one. `tokenizer.token_bytes(i)` are
-# the bytes of token i. Walk through the tokens and keep the place where each begins.
+# the bytes of token i. Walk through the tokens and keep the position where each begins.
 # </details>
 
 
@@ -296,7 +296,7 @@ plt.show()
 # ## What goes wrong
 #
 # A common way to make the mask is to tokenize all together, and to hide as many tokens as the prompt has alone.
-# Learned tokens are in brackets:
+# Supervised tokens are in brackets:
 
 # %%
 prompt, answer = "Question: What is the capital of Italy?\nAnswer: ", "The capital of Italy is Rome."
@@ -348,7 +348,7 @@ lab.compare("2: facts right, a space at the end", right["with"] / len(facts))
 # 1. A word is then the same token before a full stop, a comma or another word. And when the model writes, the space
 # is decided together with the word.
 # 2. "### Response:" would fall into more pieces. It would still work, with longer prompts: more tokens to read, none
-# of them learned.
+# of them supervised.
 # </details>
 #
 # ## Where this lives in the project

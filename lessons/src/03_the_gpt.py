@@ -3,7 +3,7 @@
 #
 # How does a token come to know about the tokens before it? Only by attention. You will compute it by hand, look at it
 # in the base model, make sure that nothing can see the future, rotate (turn) vectors so that distance counts and not
-# place, and work out the loss at one position with numbers.
+# position, and work out the loss at one position with numbers.
 #
 # Under a minute of computing on a laptop CPU (2 cores), 45 minutes with the exercises if you leave 3.3 for another day
 # (10 more). It needs `out/base.pt`, which `python train_sft.py` leaves behind.

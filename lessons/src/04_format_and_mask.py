@@ -3,7 +3,7 @@
 #
 # Instruction tuning is the training that you know from lesson 1, with two changes: the text has a fixed format, and
 # the loss looks only at the answer. You will build the three small functions behind that, look through a batch as
-# with x-rays, and then measure what happens if the mask is missing or sits one place too far left or right.
+# with x-rays, and then measure what happens if the mask is missing or is one position too far left or right.
 #
 # A minute and a half of computing on a laptop CPU (2 cores), 40 minutes with the exercises. It needs `out/base.pt`,
 # which `python train_sft.py` leaves behind.
@@ -45,29 +45,29 @@ prompts = [lab.prompt_ids(tokenizer, "alpaca", turn.instruction, turn.input) for
 answers = [tokenizer.encode(turn.output) for turn in (short, long)]
 for prompt in prompts:
     print(tokenizer.decode(prompt) + "-" * 40)
-print(prompts[0], "+", answers[0], "+ the end token", [tokenizer.eos_id])
+print(prompts[0], "+", answers[0], "+ the eos", [tokenizer.eos_id])
 
 # %% [markdown]
 # ## The mask
 #
-# One example is `ids = prompt + answer + [end]`. Beside it stands the mask: 1 for a token that is supervised (learned:
-# the model should say it), 0 for one that it only reads.
+# One example is `ids = prompt + answer + [eos]`. Beside it stands the mask: 1 for a token that is supervised
+# (the model should say it), 0 for one that it only reads.
 #
 # ### Exercise 4.1: an example with its mask (rebuild, ★, 5 minutes)
 #
 # <details><summary>Hint</summary>
-# The end token is part of what the model should say: without it, it would never stop. Lists can be added and
+# The eos is part of what the model should say: without it, it would never stop. Lists can be added and
 # multiplied: `[0] * 3`.
 # </details>
 
 
 # %%
-def with_mask(prompt, answer, end):
-    """Lists of ids, and the end token's id -> (ids, mask), two lists of the same length.
+def with_mask(prompt, answer, eos):
+    """Lists of ids, and the eos id -> (ids, mask), two lists of the same length.
 
     [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1, 1]"""
     ### BEGIN SOLUTION
-    ids = prompt + answer + [end]
+    ids = prompt + answer + [eos]
     return ids, [0] * len(prompt) + [1] * (len(answer) + 1)
     ### END SOLUTION
 
@@ -79,18 +79,18 @@ checks.with_mask(with_mask)
 # ## The shift
 #
 # The model reads a token and predicts the *next* one. So inputs are all ids but the last, targets all but the first,
-# and the mask must move along with the targets. A target that is not learned is replaced by IGNORE (-100), which
+# and the mask must move along with the targets. A target that is not supervised is replaced by IGNORE (-100), which
 # PyTorch's cross entropy skips.
 #
 #     ids      5  6  7  9          inputs   5  6  7
 #     mask     0  0  1  1          targets  -  7  9
 #
-# Position 1 reads 6, the *last prompt token*, and learns 7. So the first learned position is one before the answer.
+# Position 1 reads 6, the *last prompt token*, and predicts 7. So the first supervised position is one before the answer.
 #
 # ### Exercise 4.2: inputs and targets (rebuild, ★★, 10 minutes)
 #
 # <details><summary>Hint</summary>
-# Whether a target is learned is decided by the mask of *that token*, not by the mask of the token being read: zip
+# Whether a target is supervised is decided by the mask of *that token*, not by the mask of the token being read: zip
 # `ids[1:]` with `mask[1:]`.
 # </details>
 
@@ -101,7 +101,7 @@ def inputs_and_targets(ids, mask):
 
     [5, 6, 7, 9], [0, 0, 1, 1] -> [5, 6, 7], [IGNORE, 7, 9]"""
     ### BEGIN SOLUTION
-    return ids[:-1], [token if learned else IGNORE for token, learned in zip(ids[1:], mask[1:])]
+    return ids[:-1], [token if supervised else IGNORE for token, supervised in zip(ids[1:], mask[1:])]
     ### END SOLUTION
 
 
@@ -115,7 +115,7 @@ checks.inputs_and_targets(inputs_and_targets)
 examples = [(p + a + [tokenizer.eos_id], [0] * len(p) + [1] * (len(a) + 1)) for p, a in zip(prompts, answers)]
 inputs, targets = shift(*examples[0])
 for t, (x, y) in enumerate(zip(inputs, targets)):
-    print(f"{t:>3}  reads {tokenizer.decode([x])!r:<16} learns {'-' if y == IGNORE else repr(tokenizer.decode([y]))}")
+    print(f"{t:>3}  reads {tokenizer.decode([x])!r:<16} predicts {'-' if y == IGNORE else repr(tokenizer.decode([y]))}")
 
 # %% [markdown]
 # ## The batch
@@ -151,7 +151,7 @@ def batch_of(examples, pad):
 checks.batch_of(batch_of)
 
 # %% [markdown]
-# The toy batch in full. The padding may even be the end token: it stands behind everything, no token before it can
+# The toy batch in full. The padding may even be the eos: it stands behind everything, no token before it can
 # see it (attention looks back only), and no target names it.
 
 # %%
@@ -160,7 +160,7 @@ inputs, targets = collate(examples, tokenizer.eos_id)
 print(inputs, targets, sep="\n")
 
 # %% [markdown]
-# What does IGNORE do, in numbers? The mean loss with it is the mean over the learned places alone:
+# What does IGNORE do, in numbers? The mean loss with it is the mean over the supervised positions alone:
 
 # %%
 with torch.inference_mode():
@@ -168,25 +168,25 @@ with torch.inference_mode():
 flat = targets.flatten()
 skipped = F.cross_entropy(logits, flat, ignore_index=IGNORE)
 alone = F.cross_entropy(logits[flat != IGNORE], flat[flat != IGNORE])
-print(f"{skipped:.4f} with IGNORE, {alone:.4f} over {(flat != IGNORE).sum()} of {flat.numel()} places")
+print(f"{skipped:.4f} with IGNORE, {alone:.4f} over {(flat != IGNORE).sum()} of {flat.numel()} positions")
 
 # %% [markdown]
 # ## The x-ray
 #
-# First as text: what is in brackets is learned. Then twelve examples as a picture. (The project puts examples of like
+# First as text: what is in brackets is supervised. Then twelve examples as a picture. (The project puts examples of like
 # length in one batch, which saves most of the padding: `epoch_batches`.)
 
 # %%
-tuning, shortened, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+tuning, truncated, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
 print(show_mask(tokenizer, *tuning[0], color=False), "\n")
-print(*audit(rows, tuning, shortened, too_long).lines(), sep="\n")
+print(*audit(rows, tuning, truncated, too_long).lines(), sep="\n")
 
 # %%
 batch = tuning[:12]
 _, targets = collate(batch, tokenizer.eos_id)
 lengths = torch.tensor([len(ids) - 1 for ids, _ in batch])
 padding = torch.arange(targets.shape[1]) >= lengths[:, None]
-kind = (targets != IGNORE).long() + 2 * padding  # 0 read, 1 learned, 2 padding
+kind = (targets != IGNORE).long() + 2 * padding  # 0 read, 1 supervised, 2 padding
 plt.figure(figsize=(8, 3))
 plt.imshow(
     kind,
@@ -195,7 +195,7 @@ plt.imshow(
     vmax=2,
     aspect="auto",
 )
-for color, label in (("lightsteelblue", "only read"), ("seagreen", "learned"), ("whitesmoke", "padding")):
+for color, label in (("lightsteelblue", "only read"), ("seagreen", "supervised"), ("whitesmoke", "padding")):
     plt.plot([], [], "s", color=color, label=label, markeredgecolor="gray")
 plt.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.25)), plt.title("Twelve examples in one batch")
 plt.xlabel("position"), plt.ylabel("row")
@@ -207,12 +207,12 @@ plt.show()
 # Four masks for the same examples, all else alike:
 #
 # - **right**: as above
-# - **off**: everything is learned, the prompt too
-# - **late**: one place too far right, so the first answer token is not learned
-# - **early**: one place too far left, so the last prompt token is learned and the end token is not
+# - **off**: everything is supervised, the prompt too
+# - **late**: one position too far right, so the first answer token is not supervised
+# - **early**: one position too far left, so the last prompt token is supervised and the eos is not
 #
 # The last two are what comes out if the mask is shifted once too often, or not at all, when the targets are. (*early* changes
-# two things, and the prompt token hardly matters: nobody asks the model to write it. Lesson 5 hides the end token alone.)
+# two things, and the prompt token hardly matters: nobody asks the model to write it. Lesson 5 hides the eos alone.)
 
 
 # %%
@@ -272,20 +272,20 @@ for offset, what in ((-0.26, "begins right"), (0, "exactly right"), (0.26, "stop
     mean, low, high = zip(*(table[how, what] for how in HOW))
     error = [[max(0, m - lo) for m, lo in zip(mean, low)], [max(0, hi - m) for m, hi in zip(mean, high)]]
     plt.bar([i + offset for i in range(4)], mean, 0.24, yerr=error, capsize=3, label=what)
-plt.xticks(range(4), ["right", "off\n(all learned)", "late\n(first token not)", "early\n(end token not)"])
+plt.xticks(range(4), ["right", "off\n(all supervised)", "late\n(first token not)", "early\n(eos not)"])
 plt.ylim(0, 1.08), plt.xlabel("mask"), plt.ylabel("fraction of held-out questions")
 plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3), plt.title("Four masks (95 % intervals)")
 plt.show()
 
 # %% [markdown]
-# *Early* was never told to end an answer: compare how it begins and how it ends. One place, and no error message.
+# *Early* was never told to end an answer: compare how it begins and how it ends. One position, and no error message.
 #
 # *Late* leaves one token to the base's habits, the first, and these are to begin a question, or with some other word of its
-# prose. The reply goes on from there. (The line printed above may be a right one all the same; the table counts.)
+# corpus. The reply goes on from there. (The line printed above may be a right one all the same; the table counts.)
 #
 # *Off* also learns to write headers. What it costs is printed above; it depends on the base and on the number of steps,
 # and the literature goes both ways: Shi et al. (2024, "Instruction Tuning With Loss Over Instructions") find that
-# learning the prompts even helps where long instructions have short answers or examples are few; compare with what it
+# supervising the prompts even helps where long instructions have short answers or examples are few; compare with what it
 # cost here. The mask is the cleaner contract, and it makes the loss mean what you want to know: how well the model
 # *answers*. (The intervals are a bootstrap: seeds and questions are drawn anew, with replacement, a thousand times.)
 #
@@ -300,14 +300,14 @@ plt.show()
 # 1. They average over different tokens. Headers are the same in every example and soon cost nothing, which lowers the
 # mean; the things asked about cannot be guessed, which raises it. So one cannot say beforehand, and neither tells
 # which model answers better.
-# 2. The project learns all answers of a conversation in one go: every answer and its end token has mask 1. Each is
+# 2. The project supervises all answers of a conversation at once: every answer and its eos has mask 1. Each is
 # seen with exactly what came before it.
 # </details>
 #
 # ## Where this lives in the project
 #
 # `data.py`: `Template`, `render` (pieces of text), `encode` (ids and mask), `shift` (the one place where targets are
-# shifted), `collate`, and `prepare`, which checks every row: what is learned must be the answer and the end token.
+# shifted), `collate`, and `prepare`, which checks every row: what is supervised must be the answer and the eos.
 # `extras/audit.py`: `show_mask`, `audit`. `python data.py FILE` shows the x-ray of your own file.
 
 # %%
@@ -317,17 +317,17 @@ lab.claim(
     "this base may need more steps; look at how often it begins right.",
 )
 lab.claim(
-    "a mask one place too early leaves a model that begins right and almost never ends right",
+    "a mask one position too early leaves a model that begins right and almost never ends right",
     table["early", "begins right"][1] > 0.5 and table["early", "exactly right"][2] < 0.1,
-    "a base whose prose often ends after one sentence stops by habit; look at the row 'stopped, early'.",
+    "a base whose corpus often ends after one sentence stops by habit; look at the row 'stopped, early'.",
 )
 lab.claim(
-    "a mask one place too late costs at least 30 points",
+    "a mask one position too late costs at least 30 points",
     table["late", "exactly right"][2] < table["right", "exactly right"][1] - 0.3,
     "a base that likes to begin with 'The' gets the first token right by itself; look at what it says above.",
 )
 lab.claim(
-    "learning the prompts too costs less than either shift",
+    "supervising the prompts too costs less than either shift",
     table["off", "exactly right"][1] > max(table["late", "exactly right"][2], table["early", "exactly right"][2]),
     "few steps are spread over all tokens; look at the intervals of off and late.",
 )

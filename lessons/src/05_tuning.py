@@ -30,14 +30,14 @@ from train_sft import adamw, train
 # %% [markdown]
 # ## Two kinds of batches
 #
-# In pretraining a batch is a piece of prose and every token is a target. In tuning a batch is some pairs, and only the
-# answers and their end tokens are supervised (learned); all other places hold `IGNORE`. Here are two pairs, as the
+# In pretraining a batch is a piece of the corpus and every token is a target. In tuning a batch is some pairs, and only the
+# answers and their eos tokens are supervised; all other positions have `IGNORE`. Here are two pairs, as the
 # model gets them.
 
 # %%
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-examples, shortened, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+examples, truncated, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
 toy = sorted(examples, key=lambda example: len(example[0]))[:2]
 inputs, targets = collate(toy, tokenizer.eos_id)  # each (B, T)
 for x, y in zip(inputs.tolist(), targets.tolist()):
@@ -47,7 +47,7 @@ for x, y in zip(inputs.tolist(), targets.tolist()):
     print()
 
 # %%
-print(*audit(rows, examples, shortened, too_long).lines(), sep="\n")
+print(*audit(rows, examples, truncated, too_long).lines(), sep="\n")
 
 # %% [markdown]
 # That is all the difference there is. What is done with `inputs` and `targets` is the same in both stages: forward pass,
@@ -55,9 +55,9 @@ print(*audit(rows, examples, shortened, too_long).lines(), sep="\n")
 #
 # <details><summary>Hint</summary>
 #
-# `model(inputs, targets)` gives the sum of -log p over the learned targets and skips `IGNORE`. Four things
-# follow: divide by the number of learned targets, `backward()`, let the optimizer move, empty the gradients. (You may
-# empty them first instead. What if a batch holds no learned target at all? 0 / 0 is NaN.)
+# `model(inputs, targets)` gives the sum of -log p over the supervised targets and skips `IGNORE`. Four things
+# follow: divide by the number of supervised targets, `backward()`, let the optimizer move, empty the gradients. (You may
+# empty them first instead. What if a batch holds no supervised target at all? 0 / 0 is NaN.)
 #
 # </details>
 #
@@ -66,10 +66,10 @@ print(*audit(rows, examples, shortened, too_long).lines(), sep="\n")
 
 # %%
 def sft_step(model, optimizer, inputs, targets):
-    """One optimizer step on a batch -> the mean loss over its learned targets before the step, as a float.
+    """One optimizer step on a batch -> the mean loss over its supervised targets before the step, as a float.
 
     inputs, targets: (B, T). With targets [[IGNORE, IGNORE, 7, 3]] the mean is over two tokens, not four.
-    The gradients of one step must not be added to those of the next. No learned target at all: 0.0, not NaN."""
+    The gradients of one step must not be added to those of the next. No supervised target at all: 0.0, not NaN."""
     ### BEGIN SOLUTION
     n_learned = (targets != IGNORE).sum().clamp(min=1)
     loss = model(inputs, targets) / n_learned
@@ -89,7 +89,7 @@ checks.sft_step(sft_step)
 #
 # ## From continuing to answering
 #
-# *Predict.* The model has read very many batches of prose. A tuning batch holds 32 pairs. Which fraction of questions that it
+# *Predict.* The model has read very many batches of the corpus. A tuning batch holds 32 pairs. Which fraction of questions that it
 # was never tuned on will it answer exactly right after 4 such batches? After 32? And how often will it stop by itself?
 #
 # `on_step` is called after each step of training. Eight times on the way it asks the same held-out questions: some of
@@ -165,7 +165,7 @@ plt.show()
 # %% [markdown]
 # (The lines differ in the pairs that the seed drew, about a tenth of all, and in their order; the base is the same.) Two
 # things are worth a second look. The number of steps is tiny: the facts that unseen inputs and tasks ask for were not
-# learned in it (what the capital of France is stands in the prose, and in no pair); of an unseen phrasing the answer
+# learned in it (the capital of France is in the corpus, and in no pair); of an unseen phrasing the answer
 # mostly stands in a pair, asked for in other words. Tuning brings out what is there. This is the *superficial alignment
 # hypothesis* (Zhou et al. 2023, "LIMA"), and a small model shows it well. For large models and richer tasks it is debated:
 # Raghavendra et al. (2024) find that answers to hard problems go on improving with more tuning data, Ghosh et al. (2024)
@@ -174,7 +174,7 @@ plt.show()
 #
 # Compare the two columns, above all their first line. To stop and to stop *after the right answer* are two things, and
 # the first alone says little: before any tuning this base, with the template, already stops by itself after most
-# questions (it has read an end token after each passage), and answers none of them.
+# questions (it has read an eos after each passage), and answers none of them.
 #
 # ## Which tokens changed?
 #
@@ -218,7 +218,7 @@ for name, one, two in zip(names, before, after):
 # %% [markdown]
 # One example can mislead, so look at more held-out answers too. Most have the form *name* `is` *value*
 # ("The capital of France" `is` "Paris."); take those. Sort its tokens into four groups: the name, the word `is`, the value, the
-# end token.
+# eos.
 #
 # *Predict.* How probable does the base find each of the four, on (geometric) average, given the template and all before it?
 # Where it says nearly 1 already, tuning has nothing to do.
@@ -275,23 +275,23 @@ plt.show()
 # "The capital of France is", knows how to go on (and so short a tuning may even take a little away). It would not have gone
 # there. Its doubt about the *name* is the doubt whether to name what was asked for, or to write another question. Lin et
 # al. (2023, "The Unlocking Spell on Base LLMs") report the same kind of thing of large models: tuning moves few tokens,
-# mostly those of form. In this world it is so clear by construction: no page of the prose answers a question, none ends
-# right after a statement, and pages of echoes taught the base to copy a name. Does that mean that a few rules could replace
+# mostly those of form. In this world it is so clear by construction: no document of the corpus answers a question, none ends
+# right after a statement, and documents of echoes taught the base to copy a name. Does that mean that a few rules could replace
 # tuning? The next lesson tries it.
 #
 # ## What stopping is, and the most common bug
 #
-# A model stops because the end token becomes the likeliest next token, and for no other reason. The token is learned
-# like any other. Now a habit from the field: shorter rows are filled up with the end token (nobody trained a special
-# padding token), and then the loss is told to ignore all padding *by its id*. Every real end token disappears with
-# the padding. The loss looks fine. This project also fills up with the end token, but its mask goes by place, so the
+# A model stops because the eos becomes the likeliest next token, and for no other reason. The token is learned
+# like any other. Now a habit from the field: shorter rows are filled up with the eos (nobody trained a special
+# padding token), and then the loss is told to ignore all padding *by its id*. Every real eos disappears with
+# the padding. The loss looks fine. This project also fills up with the eos, but its mask goes by position, so the
 # real ones stay.
 #
-# Make the bug yourself: hide every end token.
+# Make the bug yourself: hide every eos.
 #
 # <details><summary>Hint</summary>
 #
-# Keep `ids` as they are. The new mask is 0 where the token is the end token and the old mask's value elsewhere. Make
+# Keep `ids` as they are. The new mask is 0 where the token is the eos and the old mask's value elsewhere. Make
 # new lists; the good examples are needed again.
 #
 # </details>
@@ -301,7 +301,7 @@ plt.show()
 
 # %%
 def hide_end(examples, end):
-    """Examples [(ids, mask), ...] -> new ones in which no end token is learned. The old ones stay as they are.
+    """Examples [(ids, mask), ...] -> new ones in which no eos is supervised. The old ones stay as they are.
 
     end = 9: [([5, 7, 9], [0, 1, 1])] -> [([5, 7, 9], [0, 1, 0])]"""
     ### BEGIN SOLUTION
@@ -313,7 +313,7 @@ def hide_end(examples, end):
 checks.hide_end(hide_end)
 
 # %% [markdown]
-# *Predict.* Same pairs, same steps, same seeds; only the end token is not learned. Which fraction will stop within 48
+# *Predict.* Same pairs, same steps, same seeds; only the eos is not supervised. Which fraction will stop within 48
 # tokens? Be exactly right? And at least *begin* with the right answer?
 
 # %%
@@ -324,8 +324,8 @@ for name in ("stopped by itself", "exactly right", "begins with the right answer
 endless_examples = hide_end(examples, tokenizer.eos_id)
 endless = [lab.tune(base, tokenizer, rows, seed, STEPS, examples=endless_examples) for seed in lab.SEEDS]
 for question in ("What is the capital of France?", "Name the opposite of long."):
-    print("with the end token:   ", lab.ask(tuned[0], question))
-    print("without the end token:", lab.ask(endless[0], question), "\n")
+    print("with the eos:   ", lab.ask(tuned[0], question))
+    print("without the eos:", lab.ask(endless[0], question), "\n")
 
 
 # %%
@@ -342,13 +342,13 @@ def count(bots):
 
 kept, hidden = count(tuned), count(endless)
 for i, name in enumerate(("stopped by itself", "exactly right", "begins with the right answer")):
-    for label, shares in (("end learned", kept[i]), ("end hidden", hidden[i])):
+    for label, shares in (("eos supervised", kept[i]), ("eos hidden", hidden[i])):
         print(f"{name:>29}, {label:<12} {shares[0]:6.1%}  (95 %: {shares[1]:.0%} to {shares[2]:.0%})")
     lab.compare(f"5: end hidden, {name}", hidden[i][0])
 
 # %% [markdown]
 # Compare the last pair of lines with the pair before it. The answers are known; what is missing is the place to stop, and an
-# answer that goes on is not exactly right: the model writes until the limit, or until its prose habits end a passage for it.
+# answer that goes on is not exactly right: the model writes until the limit, or until its habits end a document for it.
 # The loss could not warn you, because it never looked there. Asking the model and counting stops did.
 #
 # ## Open task: the training loop (★★★, 30 minutes, no check)
@@ -403,8 +403,8 @@ print(f"{sum(row.task in world.PRACTICE for row in judged)} of these {len(judged
 #
 # ## Where this lives in the project
 #
-# `train_sft.py`: `train()` is the loop, `tune()` gives it the pairs and `pretrain()` the prose. `data.py`:
-# `encode()` puts the end token after the answer and supervises it, `collate()` fills rows up and never supervises the
+# `train_sft.py`: `train()` is the loop, `tune()` gives it the pairs and `pretrain()` the corpus. `data.py`:
+# `encode()` puts the eos after the answer and supervises it, `collate()` fills rows up and never supervises the
 # padding. `model.py`: `GPT.forward()`.
 #
 # Part 2 of `out/page.html`, the page of your own run, colours every token of a tuned answer by its rank under the
@@ -420,6 +420,6 @@ lab.claim("tuning lifts the end by far more than all else, and the name more tha
           gains["end"] > 3 + max(gains["name"], gains["is"], gains["value"])
           and gains["name"] > 0.3 + gains["value"] and abs(gains["value"]) < 0.6,
           "a base that is less sure of its facts gains at the value too; look at the four gains.")
-lab.claim("without the end token in the loss far fewer answers stop and hardly any is exactly right",
+lab.claim("without the eos in the loss far fewer answers stop and hardly any is exactly right",
           hidden[0][2] < kept[0][1] - 0.2 and hidden[1][0] < 0.2 * kept[1][0],
-          "a base whose prose often ends after one sentence stops by habit; look at the first pair of lines.")
+          "a base whose corpus often ends after one sentence stops by habit; look at the first pair of lines.")

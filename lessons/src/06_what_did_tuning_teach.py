@@ -4,7 +4,7 @@
 # *Under a minute on a laptop CPU (2 cores), 45 minutes with the exercises. Needs
 # `out/base.pt` from `python train_sft.py`.*
 #
-# Lesson 5 found that tuning moves above all the end token. A sceptic concludes: then it taught nothing but a format, and a
+# Lesson 5 found that tuning moves above all the eos. A sceptic concludes: then it taught nothing but a format, and a
 # few rules could do the same. Here you write such rules, tune on answers that do not belong to their
 # questions, and see what is left for tuning proper.
 
@@ -56,7 +56,7 @@ asked = {name: lab.subset(held, 120) for name, held in splits.items()}
 #
 # ## A rule
 #
-# A rule says, at each place, which tokens may come next. The model takes the likeliest of these. No weight is changed.
+# A rule says, at each position, which tokens may come next. The model takes the likeliest of these. No weight is changed.
 # This one does not look at the instruction: begin with the first token of *The*, *A* or *Here*, and end after a mark.
 
 
@@ -98,7 +98,7 @@ for name, bot in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled", Rule
 # %% [markdown]
 # ### Exercise 6.1: a rule that looks at the instruction (rebuild, ★★★, 12 minutes)
 #
-# 1. Once a mark (`.`, `!`, `?`, `;`) has been said: only the end token.
+# 1. Once a mark (`.`, `!`, `?`, `;`) has been said: only the eos.
 # 2. At the beginning: only the first token of *The*, *A* or *Here*, as above.
 # 3. Once a *link* has been said, the word "is" or a colon: anything.
 # 4. Between: the tokens of the instruction, written with a space before it, once as it is and once with a small first
@@ -280,7 +280,7 @@ lab.compare("6: right in other words, tuning", lab.bootstrap(other["tuning"])[0]
 # %% [markdown]
 # (A right answer about a text is no statement of the tables, so what a model that answers well says is in part no such statement.)
 #
-# The first rule says how to begin and when to end, and leaves the rest to the base, which goes on as its prose does. The
+# The first rule says how to begin and when to end, and leaves the rest to the base, which goes on as its corpus does. The
 # second makes the base name what the instruction names; from there on it needs only the fact, which it mostly knows. Where
 # its interval overlaps with that of tuning, this run cannot tell the two apart, and the sceptic is not refuted: as much
 # could have been written down by a person. How large this part is depends on the base. The questions in other words, which
@@ -322,7 +322,7 @@ print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.accuracy
 # ours, without the template.) That is the direction in which a sceptic's baseline should err. It would be unfair to
 # call the gap *all* that tuning teaches: a better rule would make it smaller.
 # 2. A large base has read questions that are followed by their answers, so it knows already that the answer should fit
-# the question. No page of this prose answers a question, so this base has no such habit to fall back on. (Ours also
+# the question. No document of this corpus answers a question, so this base has no such habit to fall back on. (Ours also
 # shows it wrong pairs, where theirs shows none.)
 # </details>
 #
@@ -338,7 +338,7 @@ lab.claim(
     f"a rule that copies from the instruction does more ({copied[0]:.0%}) than one that does not look at it ({rule[0]:.0%}), "
     f"and tuning ({tuned[0]:.0%}) more than both",
     copied[1] > rule[2] and tuned[1] > copied[2],
-    "how much copying does depends on the prose that the base has read; look at the three splits apart.",
+    "how much copying does depends on the corpus that the base has read; look at the three splits apart.",
 )
 lab.claim(
     f"asked in other words than the answer's, tuning answers more than the copying rule (ahead by {100 * gain[0]:.0f} points)",

@@ -117,9 +117,9 @@ labels = ("base, raw prompt", "base, with the template", "tuned")
 for i, (column, color) in enumerate(zip(columns, ("C7", "C1", "C0"))):
     for j, split in enumerate(asked):
         share, low, high = found[split, column]
-        place = -j + 0.2 * (1 - i)
-        ax.plot([low, high], [place, place], color=color, lw=2)
-        ax.plot(share, place, "o", color=color, label=labels[i] if j == 0 else None)
+        y = -j + 0.2 * (1 - i)
+        ax.plot([low, high], [y, y], color=color, lw=2)
+        ax.plot(share, y, "o", color=color, label=labels[i] if j == 0 else None)
 ax.set_yticks([0, -1, -2], [split.replace("_", " ") for split in asked])
 ax.set_xlabel("answered exactly right, with 95 % interval")
 ax.set_xlim(-0.02, 1.02)
@@ -239,7 +239,7 @@ toy = [
 print(question_part("labels", toy[1]) + answer_part("labels", toy[1]) + question_part("labels", toy[0]))
 
 # %% [markdown]
-# The prompt is the end token (a passage of the prose begins after one), then the examples ("shots") with their answers, then
+# The prompt is the eos (a document of the corpus begins after one), then the examples ("shots") with their answers, then
 # the question without one. What does not fit into the context is left out: whole shots, the first ones first, because half an
 # example teaches the wrong pattern. The question itself always stays.
 #
@@ -322,7 +322,7 @@ for column, texts in said.items():
 # *best* baseline, not above the convenient one.
 #
 # Look whether any form gains from shots here. Large bases do, and much: text of the web is full of questions with
-# answers, and this prose keeps them apart. The best known comparisons go across sizes: tuned FLAN-T5 models of a few
+# answers, and this corpus keeps them apart. The best known comparisons go across sizes: tuned FLAN-T5 models of a few
 # billion parameters did better on several benchmarks than untuned ones many times their size (Chung et al. 2022); in
 # InstructGPT (Ouyang et al. 2022) people preferred a model of 1.3 billion parameters, tuned and trained with rewards,
 # to an untuned one of 175 billion. For a smaller tuned model of this world:
@@ -331,7 +331,7 @@ for column, texts in said.items():
 # ## A leak
 #
 # If test questions stand among the tuning rows, the test measures memory. Such leaks (*test-set contamination*) are easily
-# made when pairs are collected from many places. So compare the prompts before you believe a score, and not letter by
+# made when pairs are collected from many sources. So compare the prompts before you believe a score, and not letter by
 # letter: spacing, capitals and marks change on the way.
 #
 # <details><summary>Hint</summary>
@@ -364,7 +364,7 @@ checks.leaked(leaked)
 
 # %% [markdown]
 # Now leak on purpose. To see memory and nothing else, the test must be one that *cannot* be passed honestly: invented
-# facts about twelve people, which stand in no prose. Two leaks, of several copies each, as happens in scraped data: the test
+# facts about twelve people, which are in no document. Two leaks, of several copies each, as happens in scraped data: the test
 # rows themselves, and the same questions in other words with their answers, which no comparison of prompts finds.
 
 # %%
@@ -437,7 +437,7 @@ plt.show()
 #
 # <details><summary>Hint</summary>
 #
-# For each pair let `rng.random() < 0.5` decide whether to swap. The verdict is a place (0 or 1), not a model: after a
+# For each pair let `rng.random() < 0.5` decide whether to swap. The verdict is a position (0 or 1), not a model: after a
 # swap, 1 means that `a` won.
 #
 # </details>

@@ -231,16 +231,16 @@ for rank in (0, 1, 8, 64):
 # or the same line?
 #
 # *Learned*: held-out questions answered exactly right. *Forgotten* (catastrophic forgetting): the rise of the loss on
-# prose that was never read (drawn from the same world with another seed). At each seed all methods see the same pairs
-# in the same order, for the same number of steps; no prose is replayed (the main job does that, and forgets far less).
+# documents that were never read (drawn from the same world with another seed). At each seed all methods see the same pairs
+# in the same order, for the same number of steps; no documents are replayed (the main job does that, and forgets far less).
 #
 # *Predict.* At equal forgetting, which answers more: full tuning, rank 16, rank 2, or is there no difference?
 
 # %%
 STEPS = 6 if lab.FAST else 32
 held_out = [row for split in splits.values() for row in lab.subset(split, 40)]
-prose = random.Random(0).sample(world.build(1000, size=0.05).corpus, 300)
-stream = encode_corpus(tokenizer, prose)
+documents = random.Random(0).sample(world.build(1000, size=0.05).corpus, 300)
+stream = encode_corpus(tokenizer, documents)
 RATES = {0: (1e-4, 3e-4, 8e-4, 2e-3), 16: (5e-4, 1.5e-3, 5e-3), 2: (1.5e-3, 5e-3, 2e-2)}  # rank (0: full): rates
 
 
@@ -253,7 +253,7 @@ def tuned(model, lr, seed):
 
 # %%
 base_loss = val_loss(base, stream)
-print(f"the base: loss on prose {base_loss:.3f}")
+print(f"the base: loss on documents {base_loss:.3f}")
 runs, kept = {}, None  # (rank, rate): (marks of every seed, rises of every seed)
 for rank, rates in RATES.items():
     for lr in rates:
@@ -264,7 +264,7 @@ for rank, rates in RATES.items():
         kept = bots[0] if (rank, lr) == (16, 5e-3) else kept
         share, low, high = lab.bootstrap(marks)
         print(f"{f'rank {rank}' if rank else 'full':<8} rate {lr:<7g} right {share:5.1%} ({low:.0%} to {high:.0%})  "
-              f"loss on prose +{sum(rises) / len(rises):.3f}  (seeds: {', '.join(f'{rise:.3f}' for rise in rises)})")
+              f"loss on documents +{sum(rises) / len(rises):.3f}  (seeds: {', '.join(f'{rise:.3f}' for rise in rises)})")
 
 # %%
 lines = {}  # rank: (rises, accuracies), the means over seeds, in the order of the rates
@@ -278,7 +278,7 @@ for color, (rank, rates) in zip(("black", "C0", "C1"), RATES.items()):
     plt.plot(*lines[rank], "o-", color=color, label=name)
     for lr, x, y in zip(rates, *lines[rank]):
         plt.annotate(f"{lr:g}", (x, y), (5, -11), textcoords="offset points", fontsize=8, color=color)
-plt.xlabel("forgotten: rise of the loss on prose (nats a token)")
+plt.xlabel("forgotten: rise of the loss on documents (nats a token)")
 plt.ylabel("learned: accuracy, held-out")
 plt.title("Learned and forgotten, at several learning rates (small dots: seeds)")
 plt.legend(loc="lower right")
@@ -307,7 +307,7 @@ for rank in (16, 2):
 # same price (plus) or less (minus). If it is within a few points of zero (three seeds tell no more), the adapter lies on the
 # frontier of full tuning; if it is clearly negative, as for the smallest rank here, it pays more for the same answers. Where
 # an adapter's line still rises at its highest rate, its best rate may lie beyond. The last cell says what this run shows. It
-# is one base, one small world and few steps; in the main job (many times the steps, prose replayed) rank 16 answers about as
+# is one base, one small world and few steps; in the main job (many times the steps, documents replayed) rank 16 answers about as
 # many unseen tasks as full tuning, or more (`docs/RESULTS.md`, section 5); Biderman et al. tuned far larger models for far
 # longer, and on text that lay farther from what they had read.
 #
@@ -338,7 +338,7 @@ print(f"after subtracting, {(back == W).float().mean().item():.1%} of the number
 # ## Open task: the fewest trained numbers (★★★, 30 minutes, no check)
 #
 # How few trained numbers come within 0.05 of the accuracy of full tuning at its best rate? Here is a first try, rank 1
-# everywhere. You may change rank, alpha, places and rate, freeze A and train B alone, train biases only (Ben Zaken et al.
+# everywhere. You may change rank, alpha, layers and rate, freeze A and train B alone, train biases only (Ben Zaken et al.
 # 2022, "BitFit"), or think of something else; pairs and steps stay. Choose on the questions of the plot. The second
 # column is of other questions: look at it once.
 

@@ -45,7 +45,7 @@ print(f"{len(KNOWN)} task types to tune on, {len(world.HELD_OUT)} held out: {', 
 #
 # ## What has the base read of the held-out tasks?
 #
-# "Unseen" here means: in no pair. The base has read a lot before. Its prose has six kinds of page: facts; texts, with what
+# "Unseen" here means: in no pair. The base has read a lot before. Its corpus has six kinds of document: facts; texts, with what
 # can be said about them; texts told again and again; lists of questions; echoes, which only repeat words; and an index of
 # words. *Predict*: on which of them do held-out tasks turn up, as told facts, as questions, or as words only?
 
@@ -70,27 +70,27 @@ ASKED, KNOWN_ASKED, TOLD = asked(world.HELD_OUT), asked(KNOWN), told(world.HELD_
 NAMED = world.naming_words(world.HELD_OUT)  # the words that name these tasks and no other one
 
 
-def holds(page):
+def contents(document):
     """One bool for each column of the table below."""
-    sentences = re.split(r"(?<=[.?!;])\s+", page.lower())
+    sentences = re.split(r"(?<=[.?!;])\s+", document.lower())
     begins = {re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences}
     return (
         bool(begins & TOLD), bool(ASKED & {*sentences}), bool(KNOWN_ASKED & {*sentences}),
-        bool(NAMED & {*re.findall(r"\w+", page.lower())}),
+        bool(NAMED & {*re.findall(r"\w+", document.lower())}),
     )
 
 
 print("words that name held-out tasks:", ", ".join(sorted(NAMED)))
-print("\nof 400 pages    held-out tasks: told   asked   their words     other tasks: asked")
+print("\nof 400 documents held-out tasks: told   asked   their words     other tasks: asked")
 for kind, percent in world.PAGES.items():
     others = [other for other in world.PAGES if other != kind]
-    pages = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
-    n_told, n_asked, n_known, n_named = (sum(column) for column in zip(*map(holds, pages)))
-    print(f"{kind:<10} ({percent:>2} % of the prose){n_told:>13}{n_asked:>8}{n_named:>14}{n_known:>23}")
+    documents = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
+    n_told, n_asked, n_known, n_named = (sum(column) for column in zip(*map(contents, documents)))
+    print(f"{kind:<10} ({percent:>2} % of the corpus){n_told:>13}{n_asked:>8}{n_named:>14}{n_known:>23}")
 
 # %% [markdown]
-# In plain words: the prose tells the facts of the held-out tasks. It asks questions of all other tasks, never one of
-# these, and no page puts any question beside its answer. The words that name the held-out tasks also stand on the pages
+# In plain words: the corpus tells the facts of the held-out tasks. It asks questions of all other tasks, never one of
+# these, and no document puts any question beside its answer. The words that name the held-out tasks also appear in the documents
 # that only repeat words, and in the index. Without that, so small a model cannot copy them, and unseen tasks are answered
 # far less often (`docs/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and has
 # never seen anybody ask.
@@ -385,7 +385,7 @@ plt.show()
 #
 # At most 2,000 pairs, of your choice: which tasks, how many of each, which phrasings, rows of your own, practice about
 # invented things (`world.PRACTICE`) or none. `checks.try_mixture` tunes the base on them as the main job does (practice
-# first, pages of prose between) and asks questions of five held-out tasks and of unseen inputs. The score to beat is what
+# first, documents between) and asks questions of five held-out tasks and of unseen inputs. The score to beat is what
 # the cell prints as it stands: 2,000 pairs as they come. When you have chosen, run it with `final=True`, once for your
 # mixture and once for the cell's own 2,000 pairs: it asks five other held-out tasks and other inputs. A gain that is not
 # there either may have been luck.
@@ -398,7 +398,7 @@ checks.try_mixture(mine)
 # ## Where this lives in the project
 #
 # `world.build` holds tasks out (`python train_sft.py --hold-out NAMES` takes names of your own) and draws at most 160 pairs
-# a task. `load_mixture` in `extras/datasets.py` mixes files. `replayed()` in `train_sft.py` replays prose.
+# a task. `load_mixture` in `extras/datasets.py` mixes files. `replayed()` in `train_sft.py` replays documents.
 
 # %%
 one, four, every = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))

@@ -108,13 +108,13 @@ for row, kind in zip(*spoil(rows[:6], 0.5, seed=1)):
 # tuned on a few pairs that we trust. Where the mean loss of an answer's tokens is high, the pair is suspect.
 #
 # `model(inputs, targets)` adds up a whole batch, so it cannot tell the rows apart. `F.cross_entropy(logits, targets,
-# reduction="none")` gives one number for each place (0 where the target is IGNORE). It wants logits of shape (n, V) and
+# reduction="none")` gives one number for each position (0 where the target is IGNORE). It wants logits of shape (n, V) and
 # targets of shape (n,).
 #
 # <details><summary>Hint</summary>
 #
 # Flatten to (B * T, V) and (B * T,), bring the losses back to (B, T), sum each row, and divide by how many of *that
-# row's* targets are learned.
+# row's* targets are supervised.
 #
 # </details>
 #
@@ -123,7 +123,7 @@ for row, kind in zip(*spoil(rows[:6], 0.5, seed=1)):
 
 # %%
 def row_losses(logits, targets):
-    """logits (B, T, V), targets (B, T) with IGNORE -> (B,): the mean of -log p(target) over each row's learned targets"""
+    """logits (B, T, V), targets (B, T) with IGNORE -> (B,): the mean of -log p(target) over each row's supervised targets"""
     ### BEGIN SOLUTION
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none")
     return losses.view(targets.shape).sum(1) / (targets != IGNORE).sum(1)  # (B, T) -> (B,)
@@ -137,7 +137,7 @@ checks.row_losses(row_losses)
 # %%
 @torch.inference_mode()
 def judged(bot, rows):
-    """The mean loss of each row's answer, end token included, under a tuned model."""
+    """The mean loss of each row's answer, eos included, under a tuned model."""
     examples, _, _ = prepare(rows, tokenizer, bot.template, bot.model.config.block_size)
     found = []
     for start in range(0, len(examples), 64):
@@ -190,7 +190,7 @@ plt.show()
 # half of the many once. So this group holds the work equal. In the second group the steps are enough for one full pass over
 # the many; the few are then seen four times. Three seeds, each with other noise.
 #
-# **Predict** the order of the nine. Remember that answers are decoded greedily: the likeliest token wins at every place.
+# **Predict** the order of the nine. Remember that answers are decoded greedily: the likeliest token wins at every position.
 
 # %%
 PASS = len(many) // 16
@@ -373,7 +373,7 @@ for kind in ("right", "wrong", "not found"):
         print("   ", row.turns[0].instruction, "->", row.turns[0].output)
 tasks = {known[" ".join(words(row.turns[0].instruction))].task.name for row, v in zip(made, verdicts) if v != "not found"}
 print(f"{len(tasks)} tasks, {len(tasks - {row.task for row in seed_pairs})} of them not among the seed's {len({row.task for row in seed_pairs})}; "
-      f"held out of tuning and of the prose's questions: {sorted(tasks & set(world.HELD_OUT))}")
+      f"held out of tuning and of the corpus's questions: {sorted(tasks & set(world.HELD_OUT))}")
 
 # %% [markdown]
 # *Predict.* Now a fresh copy of the base is tuned, in equal steps, on: the seed alone; seed and made pairs; seed and

@@ -39,12 +39,12 @@ model, eos = bot.model.eval(), tokenizer.eos_id
 # %% [markdown]
 # ## What the model gives
 #
-# Two places in two answers. In the first the story may begin in several ways. In the second there is one right value.
+# Two positions in two answers. In the first the story may begin in several ways. In the second there is one right value.
 # `logits` are the model's scores for the next token; `softmax` makes probabilities of them.
 
 # %%
 hero, capital = "a horse and a forest", "France"
-PLACES = {
+POSITIONS = {
     "a story begins": (f"Write a story about {hero}.", f"Here is a story about {hero}:"),
     "a capital": (f"What is the capital of {capital}?", f"The capital of {capital} is"),
 }
@@ -57,10 +57,10 @@ def next_logits(instruction, begun):
     return model(torch.tensor([ids]), last=True)
 
 
-logits_at = {place: next_logits(*words) for place, words in PLACES.items()}
-for place, logits in logits_at.items():
+logits_at = {position: next_logits(*words) for position, words in POSITIONS.items()}
+for position, logits in logits_at.items():
     most, which = logits.softmax(-1)[0].topk(5)
-    print(f"{place:<15}", *(f"{tokenizer.decode([i])} {p:.1%}  " for p, i in zip(most.tolist(), which.tolist())))
+    print(f"{position:<15}", *(f"{tokenizer.decode([i])} {p:.1%}  " for p, i in zip(most.tolist(), which.tolist())))
 
 # %% [markdown]
 # The simplest rule is **greedy**: always take the most probable token. It always says the same. To draw from the
@@ -105,18 +105,18 @@ def entropy(probabilities):
 
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=(1, 1, 1.1))
-for ax, (place, logits) in zip(axes, logits_at.items()):
+for ax, (position, logits) in zip(axes, logits_at.items()):
     order = logits[0].argsort(descending=True)[:8]
     for i, temperature in enumerate((0.5, 1, 2)):
         p = with_temperature(logits, temperature)
         ax.bar(torch.arange(8) + 0.27 * (i - 1), p[0, order], 0.25, label=f"T = {temperature}")
-        print(f"{place:<15} T = {temperature:<4} entropy {entropy(p).item():5.2f}, all outside the top eight {1 - p[0, order].sum():.0%}")
+        print(f"{position:<15} T = {temperature:<4} entropy {entropy(p).item():5.2f}, all outside the top eight {1 - p[0, order].sum():.0%}")
     ax.set_xticks(range(8), [tokenizer.decode([i]).strip() for i in order.tolist()], rotation=45, ha="right")
-    ax.set(title=place, ylabel="probability", ylim=(0, 1.04))
+    ax.set(title=position, ylabel="probability", ylim=(0, 1.04))
 axes[0].legend()
 temperatures = [0.02 * 1.15**i for i in range(45)]
-for place, logits in logits_at.items():
-    axes[2].plot(temperatures, [entropy(with_temperature(logits, t)).item() for t in temperatures], label=place)
+for position, logits in logits_at.items():
+    axes[2].plot(temperatures, [entropy(with_temperature(logits, t)).item() for t in temperatures], label=position)
 axes[2].axhline(math.log(tokenizer.vocab_size), color="gray", ls="--", label="log V: all equal")
 axes[2].set(xscale="log", xlabel="temperature", ylabel="entropy (nats)", title="Entropy only rises"), axes[2].legend()
 figure.tight_layout()
@@ -134,7 +134,7 @@ plt.show()
 #
 # <details><summary>Hint</summary>
 #
-# `topk` gives values and places, `scatter` puts values at places. Ties: a threshold ("at least as probable as the k-th")
+# `topk` gives values and positions, `scatter` puts values at positions. Ties: a threshold ("at least as probable as the k-th")
 # keeps too many. `topk` complains when k is larger than V.
 # </details>
 #
@@ -161,11 +161,11 @@ checks.top_k(top_k)
 # (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"), lets the model decide: go down from the most
 # probable token until those passed have more than p together. The token that crosses p is kept.
 #
-# *Predict.* With p = 0.9, how many tokens stay at each of the two places above?
+# *Predict.* With p = 0.9, how many tokens stay at each of the two positions above?
 #
 # <details><summary>Hint</summary>
 #
-# Sort each row downwards (`sort` gives the places, too). A token stays if *those before it* have not passed p yet:
+# Sort each row downwards (`sort` gives the positions, too). A token stays if *those before it* have not passed p yet:
 # `cumsum` minus the token itself. The first has nothing before it, so it always stays. Then put them back.
 # </details>
 #
@@ -179,18 +179,18 @@ def top_p(probabilities, p):
 
     [[0.1, 0.6, 0.3]] with 0.7 -> [[0, 0.6, 0.3]]; with 0 -> [[0, 0.6, 0]]; with 1 -> all"""
     ### BEGIN SOLUTION
-    ordered, places = probabilities.sort(-1, descending=True)  # (B, V) each
+    ordered, positions = probabilities.sort(-1, descending=True)  # (B, V) each
     before = ordered.cumsum(-1) - ordered
     ordered[before > p] = 0
-    return torch.zeros_like(ordered).scatter(-1, places, ordered)
+    return torch.zeros_like(ordered).scatter(-1, positions, ordered)
     ### END SOLUTION
 
 
 # %%
 checks.top_p(top_p)
-for place, logits in logits_at.items():
+for position, logits in logits_at.items():
     kept = (top_p(logits.softmax(-1), 0.9) > 0).sum().item()
-    print(f"{place:<15} top-p 0.9 keeps {kept} of {tokenizer.vocab_size} tokens")
+    print(f"{position:<15} top-p 0.9 keeps {kept} of {tokenizer.vocab_size} tokens")
 
 
 # %% [markdown]
@@ -294,8 +294,8 @@ plt.show()
 # position sees later ones (lesson 3), so what a layer computed for a position cannot change when tokens follow. Look:
 
 # %%
-prompt = lab.prompt_ids(tokenizer, "alpaca", PLACES["a story begins"][0])
-ids = torch.tensor([prompt + tokenizer.encode(PLACES["a story begins"][1])])
+prompt = lab.prompt_ids(tokenizer, "alpaca", POSITIONS["a story begins"][0])
+ids = torch.tensor([prompt + tokenizer.encode(POSITIONS["a story begins"][1])])
 seen = []
 hook = model.h[-1].attn.c_attn.register_forward_hook(lambda module, given, qkv: seen.append(qkv))
 with torch.inference_mode():
@@ -533,7 +533,7 @@ plt.show()
 # ### Exercise 11.6: generate, whole (rebuild, ★★★, 45 minutes)
 #
 # Greedy decoding for prompts of *different* lengths, in one batch, with a cache, stopping row by row. Pad on the left,
-# so that all rows continue at the same place; then the padding must be hidden by a mask, and every row has its own positions.
+# so that all rows continue at the same position; then the padding must be hidden by a mask, and every row has its own positions.
 # The check compares with `generate.py`, letter by letter on 16 prompts, and prints both speeds. (If you leave it, run the last cell by itself.)
 #
 # <details><summary>Hint</summary>

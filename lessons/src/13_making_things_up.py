@@ -291,21 +291,21 @@ for kind in KINDS[1:]:
 # <details><summary>Hint</summary>
 #
 # `log_softmax` over the last axis; `gather` at the targets (IGNORE is -100, which is no index: replace it by 0
-# first); set the places of IGNORE to zero; sum over the row; `exp`.
+# first); set the positions of IGNORE to zero; sum over the row; `exp`.
 #
 # </details>
 
 
 # %%
 def answer_probability(logits, targets):
-    """logits (B, T, V), targets (B, T) with IGNORE where nothing is learned -> (B,): for every row the product of the
-    probabilities of its learned targets.
+    """logits (B, T, V), targets (B, T) with IGNORE where nothing is supervised -> (B,): for every row the product of the
+    probabilities of its supervised targets.
 
-    a row whose two learned targets have 0.5 and 0.4 -> 0.2"""
+    a row whose two supervised targets have 0.5 and 0.4 -> 0.2"""
     ### BEGIN SOLUTION
-    learned = targets != IGNORE
+    supervised = targets != IGNORE
     found = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    return (found * learned).sum(1).exp()
+    return (found * supervised).sum(1).exp()
     ### END SOLUTION
 
 

@@ -132,14 +132,14 @@ print({seed: len(found) for seed, found in pairs.items()}, *pairs[0][0][1:], *pa
 #
 # <details><summary>Hint</summary>
 #
-# `log_softmax`, then `gather` at the targets. IGNORE is no index: clamp it to 0 first and take its places out after.
+# `log_softmax`, then `gather` at the targets. IGNORE is no index: clamp it to 0 first and take its positions out after.
 #
 # </details>
 
 
 # %%
 def answer_logps(logits, targets):
-    """logits (B, T, V), targets (B, T) with IGNORE -> (B,), the sum of log p(target) over the learned targets."""
+    """logits (B, T, V), targets (B, T) with IGNORE -> (B,), the sum of log p(target) over the supervised targets."""
     ### BEGIN SOLUTION
     found = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
     return found.masked_fill(targets == IGNORE, 0.0).sum(1)

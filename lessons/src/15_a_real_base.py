@@ -365,10 +365,10 @@ del base
 
 
 # %%
-def with_mask(prompt, answer, end):
-    """Lists of ids, and the end token's id -> (ids, mask). [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1, 1]"""
+def with_mask(prompt, answer, eos):
+    """Lists of ids, and the eos id -> (ids, mask). [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1, 1]"""
     ### BEGIN SOLUTION
-    return prompt + answer + [end], [0] * len(prompt) + [1] * (len(answer) + 1)
+    return prompt + answer + [eos], [0] * len(prompt) + [1] * (len(answer) + 1)
     ### END SOLUTION
 
 
@@ -384,7 +384,7 @@ same = sum(one == (list(ids), list(mask)) for one, (ids, mask) in zip(mine, real
 print(f"{same} of {len(pairs)} are what the project makes")
 
 # %% [markdown]
-# The loss needs one thing more. For a batch of 8 rows of 128 tokens the logits of all places would be
+# The loss needs one thing more. For a batch of 8 rows of 128 tokens the logits of all positions would be
 
 # %%
 print(f"{8 * 128 * GEMMA.V * 4 / 1e9:.1f} GB in float32, and as much again for their gradient")
@@ -581,12 +581,12 @@ plt.show()
 #
 # ## Questions to think about
 #
-# 1. The base with three examples ended no answer, or hardly any, though each example ended with the end token. Why?
+# 1. The base with three examples ended no answer, or hardly any, though each example ended with the eos. Why?
 #
 # <details><summary>Answer</summary>
 #
-# What follows an answer in that prompt is the next header, and the pattern that it continues is the whole file. An end
-# token in the middle of a text is something that it hardly met in pretraining.
+# What follows an answer in that prompt is the next header, and the pattern that it continues is the whole file. An eos
+# in the middle of a text is something that it hardly met in pretraining.
 #
 # </details>
 #

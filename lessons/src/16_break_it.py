@@ -41,15 +41,15 @@ from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-end = tokenizer.eos_id
+eos = tokenizer.eos_id
 guesses = {}
 
 # %% [markdown]
-# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's ids, the end token.
+# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's ids, the eos.
 
 # %%
 prompt = lab.prompt_ids(tokenizer, "alpaca", "Name the capital of France.")
-answer = tokenizer.encode("The capital of France is Paris.") + [end]
+answer = tokenizer.encode("The capital of France is Paris.") + [eos]
 names = [tokenizer.decode([token]) for token in prompt + answer]
 print(prompt, answer, names, sep="\n")
 
@@ -71,7 +71,7 @@ def tune_with(padded_targets):
     model, batches = copy.deepcopy(base), epoch_batches(examples, 32, 0)
 
     def batch_at(step):
-        return collate(batches[step], end)[0], padded_targets([shift(*e)[1] for e in batches[step]], end)
+        return collate(batches[step], eos)[0], padded_targets([shift(*e)[1] for e in batches[step]], eos)
 
     train(model, batch_at, STEPS, [adamw(model.parameters(), 8e-4)])
     return lab.Assistant(model, tokenizer, "alpaca")
@@ -100,16 +100,16 @@ print(inspect.getsource(bugs.case_1))
 #
 # <details><summary>Hint</summary>
 #
-# Which token has the same id as the padding, and must be learned? Pad with something that no token is.
+# Which token has the same id as the padding, and must be supervised? Pad with something that no token is.
 #
 # </details>
 
 
 # %%
-def padded_targets(targets, end):
-    """Lists of targets -> (B, T), padded on the right with IGNORE. A real end token stays a target.
+def padded_targets(targets, eos):
+    """Lists of targets -> (B, T), padded on the right with IGNORE. A real eos stays a target.
 
-    [[7, 9], [9]], end=9 -> [[7, 9], [9, IGNORE]]"""
+    [[7, 9], [9]], eos=9 -> [[7, 9], [9, IGNORE]]"""
     ### BEGIN SOLUTION
     out = torch.full((len(targets), max(map(len, targets))), IGNORE)
     for i, row in enumerate(targets):
@@ -122,12 +122,12 @@ def padded_targets(targets, end):
 checks.padded_targets(padded_targets)
 targets = [shift(*example)[1] for example in examples[:4]]
 for name, f in (("bug 1", bugs.case_1), ("repaired", padded_targets)):
-    print(f"{name}: {int((f(targets, end) == end).sum())} end tokens are learned in 4 rows")
+    print(f"{name}: {int((f(targets, eos) == eos).sum())} eos tokens are supervised in 4 rows")
 
 # %% [markdown]
 # ## Bug 2. A number in the audit
 #
-# The symptom: what fraction of the targets is learned? *Predict* that number for rows whose prompts are longer than their
+# The symptom: what fraction of the targets is supervised? *Predict* that number for rows whose prompts are longer than their
 # answers.
 
 
@@ -137,7 +137,7 @@ def learned_share(targets_of, n=200):
     return sum(t != IGNORE for t in targets) / len(targets)
 
 
-print(f"{learned_share(bugs.case_2):.0%} of the targets are learned")
+print(f"{learned_share(bugs.case_2):.0%} of the targets are supervised")
 
 # %%
 guesses[2] = ""  # your guess, in one sentence, before you go on
@@ -163,23 +163,23 @@ def targets_of(ids, mask):
 
     [5, 6, 7, 8], [0, 0, 1, 1] -> [IGNORE, 7, 8]"""
     ### BEGIN SOLUTION
-    return [token if learned else IGNORE for token, learned in zip(ids[1:], mask[1:])]
+    return [token if supervised else IGNORE for token, supervised in zip(ids[1:], mask[1:])]
     ### END SOLUTION
 
 
 # %%
 checks.targets_of(targets_of)
-print(f"{learned_share(targets_of):.0%} of the targets are learned")
+print(f"{learned_share(targets_of):.0%} of the targets are supervised")
 
 # %% [markdown]
 # ## Bug 3. Two brackets are wrong
 #
-# The symptom is an x-ray: learned tokens stand in brackets. Which one should not, and which one is missing?
+# The symptom is an x-ray: supervised tokens stand in brackets. Which one should not, and which one is missing?
 
 
 # %%
 def x_ray(mask):
-    print("".join(f"[{name!r}]" if learned else " . " for name, learned in zip(names, mask)))
+    print("".join(f"[{name!r}]" if supervised else " . " for name, supervised in zip(names, mask)))
 
 
 x_ray(bugs.case_3(len(prompt), len(answer)))
@@ -191,7 +191,7 @@ guesses[3] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_3))
 
 # %% [markdown]
-# This is the bug of *verl-project/verl PR#3287 and #3562*: a fix moved the mask by one place.
+# This is the bug of *verl-project/verl PR#3287 and #3562*: a fix moved the mask by one position.
 #
 # ### Exercise 16.3: the mask of a row (rebuild, ★, 2 minutes)
 #
@@ -204,7 +204,7 @@ print(inspect.getsource(bugs.case_3))
 
 # %%
 def answer_mask(n_prompt, n_answer):
-    """The mask of a row: n_prompt tokens that are not learned, then n_answer (the end token counted) that are.
+    """The mask of a row: n_prompt tokens that are not supervised, then n_answer (the eos counted) that are.
 
     2, 3 -> [0, 0, 1, 1, 1]"""
     ### BEGIN SOLUTION
@@ -219,7 +219,7 @@ x_ray(answer_mask(len(prompt), len(answer)))
 # %% [markdown]
 # ## Bug 4. A row that is too long
 #
-# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean loss of its learned tokens is:
+# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean loss of its supervised tokens is:
 
 
 # %%
@@ -277,7 +277,7 @@ token_losses = [torch.full((n,), float(x)) for n, x in zip((2, 3, 2, 3, 20, 25, 
 
 
 def in_micro_batches(size):
-    """Returns a list of 1-D tensors, the losses of every micro-batch's learned tokens"""
+    """Returns a list of 1-D tensors, the losses of every micro-batch's supervised tokens"""
     return [torch.cat(token_losses[i : i + size]) for i in range(0, 8, size)]
 
 
@@ -296,14 +296,14 @@ print(inspect.getsource(bugs.case_5))
 #
 # <details><summary>Hint</summary>
 #
-# Every learned token of the step counts alike: sum first, divide once. A micro-batch may hold none.
+# Every supervised token of the step counts alike: sum first, divide once. A micro-batch may hold none.
 #
 # </details>
 
 
 # %%
 def step_loss(parts):
-    """Losses of the learned tokens of every micro-batch (1-D tensors, some perhaps empty) -> the mean over all tokens.
+    """Losses of the supervised tokens of every micro-batch (1-D tensors, some perhaps empty) -> the mean over all tokens.
 
     [tensor([1., 1., 1.]), tensor([5.])] -> 2.0"""
     ### BEGIN SOLUTION
@@ -334,7 +334,7 @@ questions = [row for row in test_rows if not row.turns[0].input]
 def right_with(prompt_text):
     """Returns how many answers are right when the prompt is made by this function"""
     prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in questions]
-    texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, end, Sampling())]
+    texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, eos, Sampling())]
     return sum(world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts))
 
 
@@ -384,7 +384,7 @@ print(f"chat:       {right_with(prompt_text)} of {len(questions)} right")
 @torch.inference_mode()
 def moved(batch_mask, n=6):
     """Returns greatest change of a logit when n tokens of padding stand before the prompt"""
-    ids = torch.tensor([[end] * n + prompt])
+    ids = torch.tensor([[eos] * n + prompt])
     mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
     positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
     padded = sound.model(ids, None, positions, mask, last=True)
@@ -400,7 +400,7 @@ guesses[7] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_7))
 
 # %% [markdown]
-# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with the end token as padding.
+# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with the eos as padding.
 #
 # ### Exercise 16.7: a mask for padding on the left (rebuild, ★★, 5 minutes)
 #
@@ -494,7 +494,7 @@ def leak(packed_mask):
     """Returns greatest change of the second document's logits when the first is another one"""
     out = []
     for first in ("Oslo is in Norway.", "A frog lives in a pond."):
-        first = tokenizer.encode(first)[:4] + [end]
+        first = tokenizer.encode(first)[:4] + [eos]
         lengths = [len(first), len(prompt)]
         positions = torch.cat([torch.arange(n) for n in lengths])[None]
         logits = sound.model(torch.tensor([first + prompt]), None, positions, packed_mask(lengths)[None, None])
@@ -511,7 +511,7 @@ guesses[9] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_9))
 
 # %% [markdown]
-# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only an end token stands between them.
+# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only an eos stands between them.
 #
 # ### Exercise 16.9: a mask for packed documents (rebuild, ★★, 4 minutes)
 #
@@ -603,7 +603,7 @@ for n, cause in bugs.CAUSES.items():
     print(f"{n:>2}  you:   {guesses.get(n) or '-'}\n    cause: {cause}")
 
 # %% [markdown]
-# Count your hits. A guess that names the place (the padding, the mask, the prompt) is a hit, even in other words.
+# Count your hits. A guess that names the spot (the padding, the mask, the prompt) is a hit, even in other words.
 #
 # ## Questions to think about
 #
@@ -620,7 +620,7 @@ for n, cause in bugs.CAUSES.items():
 #
 # <details><summary>Answer</summary>
 #
-# Each has an exact statement that a test can check: learned tokens are the answer and its end token; the loss is the
+# Each has an exact statement that a test can check: supervised tokens are the answer and its eos; the loss is the
 # same for any micro-batch; alone is the same as in a batch; no test prompt stands in the tuning data. Write that
 # statement down as an assertion, and the bug has nowhere to hide.
 #
@@ -633,7 +633,7 @@ for n, cause in bugs.CAUSES.items():
 # `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10 `extras/datasets.py`: `load_mixture`.
 
 # %%
-lab.claim("with the end token masked less than half as many answers stop", stopping(broken) < stopping(sound) / 2)
+lab.claim("with the eos masked less than half as many answers stop", stopping(broken) < stopping(sound) / 2)
 lab.claim("with another prompt than in tuning less than half as many answers are right",
           right_with(bugs.case_6) < right_with(prompt_text) / 2)
 lab.claim("with a wrong mask one document changes the logits of another, with the right one it does not",

@@ -28,8 +28,8 @@ CLAIMS = [
         "faults": [{"gains": GAINS | {"end": 2.0}}, {"gains": GAINS | {"name": 0.1}}, {"gains": GAINS | {"value": 1.5}}],
     },
     {
-        "sentence": "without the end token in the loss far fewer answers stop and hardly any is exactly right",
-        "condition": "stopped: intervals 20 points apart; exactly right: below a fifth of what it is with the end token",
+        "sentence": "without the eos in the loss far fewer answers stop and hardly any is exactly right",
+        "condition": "stopped: intervals 20 points apart; exactly right: below a fifth of what it is with the eos",
         "refuted_by": "the model stops after its answers all the same",
         "faults": [
             {"hidden": [(0.9, 0.85, 0.95), (0.01, 0.0, 0.02)]},

@@ -8,9 +8,9 @@ GOOD = {"bugs": NAMES, "stopping": {"broken": 28, "sound": 120}.get, "broken": "
         "prompt_text": "repaired", "packed_mask": "repaired", "right_with": RIGHT.get, "leak": LEAK.get}
 CLAIMS = [
     {
-        "sentence": "with the end token masked less than half as many answers stop",
+        "sentence": "with the eos masked less than half as many answers stop",
         "condition": "answers that stop: with the bug below half of those without it",
-        "refuted_by": "a model that never learned the end token and stops all the same",
+        "refuted_by": "a model that never learned the eos and stops all the same",
         "faults": [{"stopping": {"broken": 70, "sound": 120}.get}],
     },
     {

@@ -3,11 +3,11 @@
 RIGHT = {
     "with_mask": [
         """
-def with_mask(prompt, answer, end):
+def with_mask(prompt, answer, eos):
     ids, mask = [], []
     for token in prompt:
         ids.append(token), mask.append(0)
-    for token in [*answer, end]:
+    for token in [*answer, eos]:
         ids.append(token), mask.append(1)
     return ids, mask
 """,

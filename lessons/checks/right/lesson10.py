@@ -40,10 +40,10 @@ def swapped(rows, i, rng):
     "row_losses": [
         """
 def row_losses(logits, targets):
-    learned = targets != IGNORE
+    supervised = targets != IGNORE
     log_p = F.log_softmax(logits, dim=-1)  # (B, T, V)
     picked = log_p.gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (B, T)
-    return -(picked * learned).sum(1) / learned.sum(1)
+    return -(picked * supervised).sum(1) / supervised.sum(1)
 """,
         """
 def row_losses(logits, targets):
@@ -105,15 +105,15 @@ def overlap(one, two):
 """,
         """
 def overlap(one, two):
-    # ends[k]: the earliest place in two where a common subsequence of k words can end
+    # ends[k]: the earliest position in two where a common subsequence of k words can end
     ends = [-1]
     for word in one:
         for k in reversed(range(len(ends))):
-            place = next((j for j in range(ends[k] + 1, len(two)) if two[j] == word), None)
-            if place is not None and k + 1 == len(ends):
-                ends.append(place)
-            elif place is not None:
-                ends[k + 1] = min(ends[k + 1], place)
+            position = next((j for j in range(ends[k] + 1, len(two)) if two[j] == word), None)
+            if position is not None and k + 1 == len(ends):
+                ends.append(position)
+            elif position is not None:
+                ends[k + 1] = min(ends[k + 1], position)
     return 2 * (len(ends) - 1) / ((len(one) + len(two)) or 1)
 """,
     ],

@@ -51,10 +51,10 @@ def top_k(probabilities, k):
     "top_p": [
         """
 def top_p(probabilities, p):
-    ordered, places = probabilities.sort(-1, descending=True)
+    ordered, positions = probabilities.sort(-1, descending=True)
     total = ordered.cumsum(-1)
     before = F.pad(total[:, :-1], (1, 0))
-    keep = torch.empty_like(before, dtype=torch.bool).scatter(-1, places, before <= p)
+    keep = torch.empty_like(before, dtype=torch.bool).scatter(-1, positions, before <= p)
     return probabilities * keep
 """,
         """

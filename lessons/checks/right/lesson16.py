@@ -3,17 +3,17 @@
 RIGHT = {
     "padded_targets": [
         """
-def padded_targets(targets, end):
+def padded_targets(targets, eos):
     longest = max(len(row) for row in targets)
     return torch.tensor([row + [IGNORE] * (longest - len(row)) for row in targets])
 """,
         """
-def padded_targets(targets, end):
+def padded_targets(targets, eos):
     rows = [torch.tensor(row) for row in targets]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORE)
 """,
         """
-def padded_targets(targets, end):
+def padded_targets(targets, eos):
     longest = max(map(len, targets))
     return torch.stack([F.pad(torch.tensor(row), (0, longest - len(row)), value=IGNORE) for row in targets])
 """,
@@ -29,8 +29,8 @@ def targets_of(ids, mask):
         """
 def targets_of(ids, mask):
     out = list(ids)
-    for t, learned in enumerate(mask):
-        if learned == 0:
+    for t, supervised in enumerate(mask):
+        if supervised == 0:
             out[t] = IGNORE
     return tuple(out[1:])
 """,

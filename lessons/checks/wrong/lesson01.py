@@ -25,7 +25,7 @@ GREEDY = dict(copy="list(ids)", read="seen", at=-1, best="argmax", keep="seen.ap
 WRONG = {
     "read_windows": [
         (WINDOWS.format(n=N, start=START, shift=0), "the targets equal the inputs"),
-        (WINDOWS.format(n=N, start=START, shift=2), "one place further"),
+        (WINDOWS.format(n=N, start=START, shift=2), "one position further"),
         (WINDOWS.format(n=N, start="i % n * window", shift=1), "these are the windows of step 0"),
         (WINDOWS.format(n=N, start="(step + i) % n * window", shift=1), "begins at that number times"),
         (WINDOWS.format(n=N, start="(step * batch_size + i) % n", shift=1), "after the last full window comes window 0"),

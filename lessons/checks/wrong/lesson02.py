@@ -66,7 +66,7 @@ WRONG = {
     "count_pairs": [
         (COUNT.format(pairs="zip(part, part[1:])", add="+= 1"), "count it 10 times"),
         (COUNT.format(pairs="zip(part[::2], part[1::2])", add="+= count"), "neighbours overlap"),
-        (COUNT.format(pairs="set(zip(part, part[1:]))", add="+= count"), "every place counts"),
+        (COUNT.format(pairs="set(zip(part, part[1:]))", add="+= count"), "every position counts"),
         (
             "def count_pairs(parts, counts):\n    ids = sum(parts, [])\n    return Counter(zip(ids, ids[1:]))",
             "stands across two words",
@@ -88,7 +88,7 @@ WRONG = {
         (
             "def join_pair(ids, pair, new):\n    for i in range(len(ids) - 1):\n        if tuple(ids[i : i + 2]) == pair:\n"
             "            return ids[:i] + [new] + ids[i + 2 :]\n    return ids",
-            "only the first place was joined",
+            "only the first position was joined",
         ),
         (
             "def join_pair(ids, pair, new):\n    i = 0\n    while i < len(ids):\n        if tuple(ids[i : i + 2]) == pair:\n"
@@ -103,7 +103,7 @@ WRONG = {
         ),
     ],
     "train_slowly": [
-        (TRAIN.format(**TRAINED | {"size": "vocab_size"}), "one id is kept for the end token"),
+        (TRAIN.format(**TRAINED | {"size": "vocab_size"}), "one id is kept for the eos"),
         (TRAIN.format(**TRAINED | {"stop": "pass"}), "your function stopped with"),
         (TRAIN.format(**TRAINED | {"words": "[text]"}), "a token spans two words"),
         (TRAIN.format(**TRAINED | {"words": "set(re.findall(WORD, text))"}), "counts three times"),

@@ -157,7 +157,7 @@ def answer_logprobs(model, prompt, answer):
 def hide_end(examples, end):
     return [(ids, mask[:-1] + [0]) for ids, mask in examples]
 """,
-            "only the last end token",
+            "only the last eos",
         ),
         (
             """
@@ -193,7 +193,7 @@ def hide_end(examples, end):
 def hide_end(examples, end):
     return [(ids, [int(token != end) for token in ids]) for ids, mask in examples]
 """,
-            "a prompt token became learned",
+            "a prompt token became supervised",
         ),
         (
             """

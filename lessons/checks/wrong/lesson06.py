@@ -32,7 +32,7 @@ RIGHT = dict(
 
 WRONG = {
     "copying": [
-        (COPYING.format(**GOOD | {"ended": "said.endswith('.')"}), "so only the end token is allowed"),
+        (COPYING.format(**GOOD | {"ended": "said.endswith('.')"}), "so only the eos is allowed"),
         (COPYING.format(**GOOD | {"starts": "None"}), "you allow any"),
         (COPYING.format(**GOOD | {"starts": "{tokenizer.encode('The')[0]}"}), "at the beginning expected"),
         (COPYING.format(**GOOD | {"linked": "'is' in said or ':' in said"}), "not the letters"),

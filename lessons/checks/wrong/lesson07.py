@@ -138,14 +138,14 @@ def mentions(value, text):
         ),
     ],
     "few_shot": [
-        (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the end token"),
+        (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the eos"),
         (
             PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) + answer_part(form, row))",
             "own answer",
         ),
         (
             PARTS + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
-            "must begin with the end token too",
+            "must begin with the eos too",
         ),
         (
             PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit - 1) :]",
@@ -156,7 +156,7 @@ def mentions(value, text):
             PARTS
             + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n        shots = shots[1:]\n"
             "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
-            "the end token counts as well",
+            "the eos counts as well",
         ),
         (
             PARTS

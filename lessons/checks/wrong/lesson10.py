@@ -24,7 +24,7 @@ def swap(**changed):
 LOSSES = """
 def row_losses(logits, targets):
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction='none')
-    losses, learned = losses.view(targets.shape), targets != IGNORE
+    losses, supervised = losses.view(targets.shape), targets != IGNORE
     return {give}
 """
 
@@ -60,15 +60,15 @@ WRONG = {
     ],
     "row_losses": [
         (LOSSES.format(give="losses.sum(1)"), "these are sums"),
-        (LOSSES.format(give="losses.mean(1)"), "all 4 places"),
-        (LOSSES.format(give="losses.sum(1) / learned.sum()"), "the whole batch"),
-        (LOSSES.format(give="losses.sum() / learned.sum()"), "one number for each"),
+        (LOSSES.format(give="losses.mean(1)"), "all 4 positions"),
+        (LOSSES.format(give="losses.sum(1) / supervised.sum()"), "the whole batch"),
+        (LOSSES.format(give="losses.sum() / supervised.sum()"), "one number for each"),
         (LOSSES.format(give="losses"), "one number for each"),
-        (LOSSES.format(give="-losses.sum(1) / learned.sum(1)"), "the sign"),
+        (LOSSES.format(give="-losses.sum(1) / supervised.sum(1)"), "the sign"),
         (
-            "def row_losses(logits, targets):\n    learned = targets != IGNORE\n    targets[~learned] = 0\n"
+            "def row_losses(logits, targets):\n    supervised = targets != IGNORE\n    targets[~supervised] = 0\n"
             "    p = logits.log_softmax(-1).gather(2, targets[..., None])[..., 0]\n"
-            "    return -(p * learned).sum(1) / learned.sum(1)",
+            "    return -(p * supervised).sum(1) / supervised.sum(1)",
             "the caller's targets",
         ),
     ],

@@ -7,14 +7,14 @@ HEATED = dict(zero=HOT, result="(logits / temperature).softmax(-1)")
 
 NUCLEUS = """
 def top_p(probabilities, p):
-    ordered, places = probabilities.sort(-1, descending={down})
+    ordered, positions = probabilities.sort(-1, descending={down})
     {first}
     before = ordered.cumsum({axis}){minus}
     ordered[{cut}] = 0
     {then}
     return {result}
 """
-BACK = "torch.zeros_like(ordered).scatter(-1, places, ordered)"
+BACK = "torch.zeros_like(ordered).scatter(-1, positions, ordered)"
 NUCLEAR = dict(down=True, first="", axis=-1, minus=" - ordered", cut="before > p", then="", result=BACK)
 
 DECODE = """
@@ -131,7 +131,7 @@ WRONG = {
         (NUCLEUS.format(**NUCLEAR | {"minus": ""}), "the token that crosses p"),
         (NUCLEUS.format(**NUCLEAR | {"cut": "before >= p"}), "the most probable token always stays"),
         (NUCLEUS.format(**NUCLEAR | {"down": False}), "not up"),
-        (NUCLEUS.format(**NUCLEAR | {"result": "ordered"}), "its own place"),
+        (NUCLEUS.format(**NUCLEAR | {"result": "ordered"}), "its own position"),
         (NUCLEUS.format(**NUCLEAR | {"then": "ordered /= ordered.sum(-1, keepdim=True)"}), "divided by the sum; what is kept"),
         (NUCLEUS.format(**NUCLEAR | {"first": "ordered = ordered / ordered.sum(-1, keepdim=True)"}),
          "p counts in the probabilities as they were given"),
@@ -142,9 +142,9 @@ WRONG = {
          "    before = ordered.cumsum(-1) - ordered\n"
          "    least = torch.where(before > p, 2.0, ordered).min(-1, keepdim=True).values\n"
          "    return torch.where(probabilities < least, 0, probabilities)", "whichever of the equal"),
-        ("def top_p(probabilities, p):\n    ordered, places = probabilities.sort(-1, descending=True)\n"
+        ("def top_p(probabilities, p):\n    ordered, positions = probabilities.sort(-1, descending=True)\n"
          "    out = ordered.cumsum(-1) - ordered > p\n"
-         "    return probabilities.masked_fill_(torch.zeros_like(out).scatter(-1, places, out), 0)", "the caller's tensor"),
+         "    return probabilities.masked_fill_(torch.zeros_like(out).scatter(-1, positions, out), 0)", "the caller's tensor"),
     ],
     "decode": [
         (DECODE.format(**DECODED | {"cache": "None"}), "the cache was not given"),

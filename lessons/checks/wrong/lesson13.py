@@ -45,23 +45,23 @@ WRONG = {
          "        'wrong': 1 - told.count('right') / len(told)}", "wrong: 0.5 instead of 0"),
     ],
     "answer_probability": [
-        ("def answer_probability(logits, targets):\n    learned = targets != IGNORE\n"
-         "    return (logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * learned).sum(1)",
+        ("def answer_probability(logits, targets):\n    supervised = targets != IGNORE\n"
+         "    return (logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * supervised).sum(1)",
          "take exp at the end"),
-        ("def answer_probability(logits, targets):\n    learned = targets != IGNORE\n"
-         "    lp = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * learned\n"
-         "    return (lp.sum(1) / learned.sum(1)).exp()", "that is the mean over the tokens"),
+        ("def answer_probability(logits, targets):\n    supervised = targets != IGNORE\n"
+         "    lp = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * supervised\n"
+         "    return (lp.sum(1) / supervised.sum(1)).exp()", "that is the mean over the tokens"),
         ("def answer_probability(logits, targets):\n"
          "    return logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0].sum(1).exp()",
          "as if their target were token 0"),
-        ("def answer_probability(logits, targets):\n    learned = targets != IGNORE\n"
-         "    return (logits.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * learned).sum(1).exp()",
+        ("def answer_probability(logits, targets):\n    supervised = targets != IGNORE\n"
+         "    return (logits.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * supervised).sum(1).exp()",
          "log_softmax is missing"),
-        ("def answer_probability(logits, targets):\n    learned = targets != IGNORE\n"
-         "    return (logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * learned).sum().exp()",
+        ("def answer_probability(logits, targets):\n    supervised = targets != IGNORE\n"
+         "    return (logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0] * supervised).sum().exp()",
          "one number a row"),
-        ("def answer_probability(logits, targets):\n    learned = targets != IGNORE\n    targets[~learned] = 0\n"
-         "    return (logits.log_softmax(-1).gather(2, targets[:, :, None])[:, :, 0] * learned).sum(1).exp()",
+        ("def answer_probability(logits, targets):\n    supervised = targets != IGNORE\n    targets[~supervised] = 0\n"
+         "    return (logits.log_softmax(-1).gather(2, targets[:, :, None])[:, :, 0] * supervised).sum(1).exp()",
          "have changed"),
     ],
     "choose_threshold": [

@@ -3,7 +3,7 @@
 from checks.wrong.lesson08 import WRONG as LESSON_8
 
 FLOPS = "def training_flops(s, tokens, supervised, T, frozen=False):\n    each = 4 if frozen else 6\n    return %s"
-MASK = "def with_mask(prompt, answer, end):\n    return %s"
+MASK = "def with_mask(prompt, answer, eos):\n    return %s"
 
 WRONG = {
     "training_flops": [
@@ -17,12 +17,12 @@ WRONG = {
         (FLOPS % "2 * (s.L * s.block * tokens + s.V * s.C * supervised) + 12 * s.L * s.attention * T * tokens", "forward pass"),
     ],
     "with_mask": [
-        (MASK % "(prompt + answer, [0] * len(prompt) + [1] * len(answer))", "the end token is missing"),
-        (MASK % "(prompt + answer + [end], [0] * len(prompt) + [1] * len(answer) + [0])", "the end token is part"),
-        (MASK % "(prompt + answer + [end], [1] * len(prompt) + [0] * (len(answer) + 1))", "wrong way round"),
-        (MASK % "(prompt + answer + [end], [1] * (len(prompt) + len(answer) + 1))", "only read"),
-        (MASK % "(prompt + answer + [end], [0] * len(prompt) + [1] * len(answer))", "as long as the ids"),
-        (MASK % "prompt + answer + [end]", "two lists"),
+        (MASK % "(prompt + answer, [0] * len(prompt) + [1] * len(answer))", "the eos is missing"),
+        (MASK % "(prompt + answer + [eos], [0] * len(prompt) + [1] * len(answer) + [0])", "the eos is part"),
+        (MASK % "(prompt + answer + [eos], [1] * len(prompt) + [0] * (len(answer) + 1))", "wrong way round"),
+        (MASK % "(prompt + answer + [eos], [1] * (len(prompt) + len(answer) + 1))", "only read"),
+        (MASK % "(prompt + answer + [eos], [0] * len(prompt) + [1] * len(answer))", "as long as the ids"),
+        (MASK % "prompt + answer + [eos]", "two lists"),
     ],
     "low_rank": LESSON_8["low_rank"],
     "summed_loss": [

@@ -1,6 +1,6 @@
 """Wrong answers to the exercises of lesson 16 that its checks must catch: {function: [(source, part of the message)]}."""
 
-PAD = """def padded_targets(targets, end):
+PAD = """def padded_targets(targets, eos):
     out = torch.full((len(targets), max(map(len, targets))), %s)
     for i, row in enumerate(targets):
         %s
@@ -16,8 +16,8 @@ KEY = "re.sub(r'\\W+', ' ', p).strip().lower()"
 
 WRONG = {
     "padded_targets": [
-        (PAD % ("end", "out[i, : len(row)] = torch.tensor(row)"), "learned as an end token"),
-        ((PAD % ("end", "out[i, : len(row)] = torch.tensor(row)")).replace("return", "out[out == end] = IGNORE\n    return"),
+        (PAD % ("eos", "out[i, : len(row)] = torch.tensor(row)"), "supervised as an eos"),
+        ((PAD % ("eos", "out[i, : len(row)] = torch.tensor(row)")).replace("return", "out[out == eos] = IGNORE\n    return"),
          "never stop"),
         (PAD % ("IGNORE", "out[i, len(out[i]) - len(row) :] = torch.tensor(row)"), "pad on the right"),
         (PAD % ("0", "out[i, : len(row)] = torch.tensor(row)"), "0 instead of IGNORE"),
@@ -34,10 +34,10 @@ WRONG = {
     ],
     "answer_mask": [
         ("def answer_mask(a, b):\n    print([0] * a + [1] * b)", "nothing was returned"),
-        ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * b + [0]", "the end token"),
-        ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * (b + 1)", "header is learned"),
+        ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * b + [0]", "the eos"),
+        ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * (b + 1)", "header is supervised"),
         ("def answer_mask(a, b):\n    return [0] * (a + 1) + [1] * (b - 1)", "the first token of the answer"),
-        ("def answer_mask(a, b):\n    return [1] * (a + b)", "header is learned"),
+        ("def answer_mask(a, b):\n    return [1] * (a + b)", "header is supervised"),
         ("def answer_mask(a, b):\n    return [0] * (a - 1) + [1] * b", "entries"),
     ],
     "fit": [
@@ -96,7 +96,7 @@ WRONG = {
         ("def packed_mask(lengths):\n    d = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))\n"
          "    return d[:, None] == d[None]", "not causal"),
         ("def packed_mask(lengths):\n    d = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))\n"
-         "    return (d[:, None] == d[None]).tril(-1)", "does not see place"),
+         "    return (d[:, None] == d[None]).tril(-1)", "does not see position"),
         ("def packed_mask(lengths):\n    d = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))\n"
          "    return (d[:, None] == d[None]).tril().float()", "must be bool"),
         ("def packed_mask(lengths):\n    d = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))\n"

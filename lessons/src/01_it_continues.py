@@ -311,9 +311,9 @@ shares = {
     "2. question answered, lenient": [fact.answer().rstrip(".") in text for text, fact in zip(answers, facts)],
     "3. question, then statement": [checks.begins_with(text, fact.values[0]) for text, fact in zip(both, facts)],
 }
-for name, found in shares.items():
-    low, high = wilson(sum(found), len(facts))
-    print(f"{name:<30} {sum(found):>3} of {len(facts)}  {sum(found) / len(facts):6.1%}  ({low:.0%} to {high:.0%})")
+for name, hits in shares.items():
+    low, high = wilson(sum(hits), len(facts))
+    print(f"{name:<30} {sum(hits):>3} of {len(facts)}  {sum(hits) / len(facts):6.1%}  ({low:.0%} to {high:.0%})")
 print()
 lab.compare("1: statements completed", sum(completed) / len(facts))
 lab.compare("1: questions answered, lenient", sum(shares["2. question answered, lenient"]) / len(facts))

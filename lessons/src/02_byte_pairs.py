@@ -101,9 +101,9 @@ def join_pair(ids, pair, new):
     ### BEGIN SOLUTION
     out, i = [], 0
     while i < len(ids):
-        found = tuple(ids[i : i + 2]) == pair
-        out.append(new if found else ids[i])
-        i += 2 if found else 1
+        is_pair = tuple(ids[i : i + 2]) == pair
+        out.append(new if is_pair else ids[i])
+        i += 2 if is_pair else 1
     return out
     ### END SOLUTION
 
@@ -322,10 +322,10 @@ lab.predict("2: facts right, a space at the end", ...)
 # %%
 facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
 facts = lab.subset(facts, len(facts))
-bot, right = Assistant(base, tokenizer, None), {}
+assistant, right = Assistant(base, tokenizer, None), {}
 for name, last in (("without", ""), ("with", " ")):
     prompts = [Row((Turn(f"{world.capitalize(fact.noun)} is{last}", "", ""),)) for fact in facts]
-    texts = [text for text, _ in bot.answers(prompts, Sampling(max_new_tokens=8))]
+    texts = [text for text, _ in assistant.answers(prompts, Sampling(max_new_tokens=8))]
     right[name] = sum(begins_with(text, fact.values[0]) for text, fact in zip(texts, facts))
     low, high = wilson(right[name], len(facts))
     print(f"{name:<8} a space at the end: {right[name]} of {len(facts)} right ({low:.0%} to {high:.0%}); {texts[0]!r}")

@@ -239,23 +239,23 @@ lab.predict("4: begins right, mask early", ...)
 HOW = ("right", "off", "late", "early")
 steps = 8 if lab.FAST else 50
 questions = lab.subset(splits["unseen_inputs"] + splits["unseen_phrasings"], 120)
-found = {}
+replies = {}
 for how in HOW:
     variant = [(ids, masked(mask, how)) for ids, mask in tuning]
     for seed in lab.SEEDS:
-        bot = lab.tune(base, tokenizer, rows, seed, steps, examples=variant)
-        found[how, seed] = []
-        for row, (text, stopped) in zip(questions, bot.answers(questions, Sampling())):
+        assistant = lab.tune(base, tokenizer, rows, seed, steps, examples=variant)
+        replies[how, seed] = []
+        for row, (text, stopped) in zip(questions, assistant.answers(questions, Sampling())):
             exact = stopped and world.check(row.task, row.turns[0].output, text)
             begins = exact or text.strip().startswith(row.turns[0].output)
-            found[how, seed].append({"begins right": begins, "exactly right": exact, "stopped": stopped})
-    print(f"{how:<6} {lab.ask(bot, 'What is the capital of Spain?')}")
+            replies[how, seed].append({"begins right": begins, "exactly right": exact, "stopped": stopped})
+    print(f"{how:<6} {lab.ask(assistant, 'What is the capital of Spain?')}")
 
 # %%
 table = {}
 for what in ("begins right", "exactly right", "stopped"):
     for how in HOW:
-        each = [[reply[what] for reply in found[how, seed]] for seed in lab.SEEDS]
+        each = [[reply[what] for reply in replies[how, seed]] for seed in lab.SEEDS]
         mean, low, high = table[how, what] = lab.bootstrap(each)
         print(f"{what:<14} {how:<6} {mean:6.1%}  ({low:.0%} to {high:.0%})   seeds: {[*map(sum, each)]} of {len(questions)}")
 print()

@@ -107,31 +107,31 @@ lab.predict("5: stopped by itself after 4 steps", ...)
 # %%
 def tune_and_watch(seed, examples, say=False):
     """Returns (tuned Assistant, [(step, marks of the held-out questions, share stopped), ...])"""
-    bot, curve = Assistant(copy.deepcopy(base), tokenizer, "alpaca"), []
+    assistant, curve = Assistant(copy.deepcopy(base), tokenizer, "alpaca"), []
     batches = epoch_batches(examples, 32, seed)
 
     def watch(step):
         """Ask the held-out questions."""
-        stopped = [stopped for _, stopped in bot.answers(held_out, Sampling())]
-        curve.append((step, lab.correct_flags(bot, held_out), sum(stopped) / len(stopped)))
+        stopped = [stopped for _, stopped in assistant.answers(held_out, Sampling())]
+        curve.append((step, lab.correct_flags(assistant, held_out), sum(stopped) / len(stopped)))
         if say:
-            print(f"step {step:>3}: {lab.ask(bot, 'What is the capital of France?', max_new=16)}")
+            print(f"step {step:>3}: {lab.ask(assistant, 'What is the capital of France?', max_new=16)}")
 
     def on_step(done, steps, loss, tokens):
         if done % (steps // 8) == 0:
             watch(done)
 
     watch(0)
-    optimizers = [adamw(bot.model.parameters(), 8e-4)]
-    train(bot.model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS, optimizers, on_step=on_step)
-    return bot, curve
+    optimizers = [adamw(assistant.model.parameters(), 8e-4)]
+    train(assistant.model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS, optimizers, on_step=on_step)
+    return assistant, curve
 
 
 # %%
 tuned, curves = [], []
 for seed in lab.SEEDS:
-    bot, curve = tune_and_watch(seed, examples, say=seed == 0)
-    tuned.append(bot)
+    assistant, curve = tune_and_watch(seed, examples, say=seed == 0)
+    tuned.append(assistant)
     curves.append(curve)
 
 
@@ -151,7 +151,7 @@ lab.compare("5: stopped by itself after 4 steps", mean_at(1, 2))
 
 # %%
 for curve in curves:
-    plt.plot([step for step, _, _ in curve], [sum(marks) / len(marks) for _, marks, _ in curve], "o-", color="C0", alpha=0.7)
+    plt.plot([step for step, _, _ in curve], [sum(flags) / len(flags) for _, flags, _ in curve], "o-", color="C0", alpha=0.7)
     plt.plot([step for step, _, _ in curve], [stop for _, _, stop in curve], "--", color="C1", alpha=0.7)
 plt.plot([], [], "o-", color="C0", label="answered exactly right")
 plt.plot([], [], "--", color="C1", label="stopped by itself")
@@ -212,8 +212,8 @@ prompt = tuned[0].prompt([Turn("What is the capital of France?")])
 answer = tokenizer.encode("The capital of France is Paris.") + [tokenizer.eos_id]
 before, after = (answer_logprobs(model, prompt, answer) for model in (base, tuned[0].model))
 names = [tokenizer.decode([token]).strip() for token in answer[:-1]] + ["<end>"]
-for name, one, two in zip(names, before, after):
-    print(f"{name:>10} {one:8.2f} {two:8.2f}")
+for name, base_value, tuned_value in zip(names, before, after):
+    print(f"{name:>10} {base_value:8.2f} {tuned_value:8.2f}")
 
 # %% [markdown]
 # One example can mislead, so look at more held-out answers too. Most have the form *name* `is` *value*
@@ -234,23 +234,23 @@ is_token = tokenizer.encode("x is")[-1]
 
 def by_group(model, rows):
     """Returns mean log p for each of the four groups"""
-    found = {group: [] for group in GROUPS}
+    logps = {group: [] for group in GROUPS}
     for instruction, context, output in (row.turns[0] for row in rows):
         answer = tokenizer.encode(output) + [tokenizer.eos_id]
         at = answer.index(is_token)
         groups = ["name"] * at + ["is"] + ["value"] * (len(answer) - at - 2) + ["end"]
         for group, logp in zip(groups, answer_logprobs(model, tuned[0].prompt([Turn(instruction, context)]), answer)):
-            found[group].append(logp)
-    return torch.tensor([sum(values) / len(values) for values in found.values()])
+            logps[group].append(logp)
+    return torch.tensor([sum(values) / len(values) for values in logps.values()])
 
 
 outputs = [(row, row.turns[0].output) for row in held_out]
-statements = [row for row, said in outputs if said == " ".join(lab.statement_of(row)) and world.HERE not in said]
-means = {"base": by_group(base, statements), "tuned": sum(by_group(bot.model, statements) for bot in tuned) / len(tuned)}
+statements = [row for row, text in outputs if text == " ".join(lab.statement_of(row)) and world.HERE not in text]
+means = {"base": by_group(base, statements), "tuned": sum(by_group(assistant.model, statements) for assistant in tuned) / len(tuned)}
 gains = dict(zip(GROUPS, (means["tuned"] - means["base"]).tolist()))
 print(f"{len(statements)} answers, {len(tuned)} seeds")
-for group, one, two in zip(GROUPS, means["base"].tolist(), means["tuned"].tolist()):
-    print(f"{group:<6} log p {one:6.2f} -> {two:6.2f}   gain {gains[group]:5.2f} nats")
+for group, base_value, tuned_value in zip(GROUPS, means["base"].tolist(), means["tuned"].tolist()):
+    print(f"{group:<6} log p {base_value:6.2f} -> {tuned_value:6.2f}   gain {gains[group]:5.2f} nats")
 print()
 for group, p in zip(GROUPS, means["base"].exp().tolist()):
     lab.compare(f"5: the base's p of the {group}", p)
@@ -259,11 +259,11 @@ for group, p in zip(GROUPS, means["base"].exp().tolist()):
 figure, axes = plt.subplots(1, 2, figsize=(11, 4))
 panels = ((axes[0], names, torch.tensor(before), torch.tensor(after), "one answer, token by token"),
           (axes[1], GROUPS, means["base"], means["tuned"], f"geometric mean over {len(statements)} held-out answers"))
-for ax, labels, one, two, title in panels:
-    places = range(len(labels))
-    ax.bar([x - 0.2 for x in places], one.exp(), 0.4, label="base, with the template")
-    ax.bar([x + 0.2 for x in places], two.exp(), 0.4, label="tuned")
-    ax.set_xticks(places, labels)
+for ax, labels, base_values, tuned_values, title in panels:
+    positions = range(len(labels))
+    ax.bar([x - 0.2 for x in positions], base_values.exp(), 0.4, label="base, with the template")
+    ax.bar([x + 0.2 for x in positions], tuned_values.exp(), 0.4, label="tuned")
+    ax.set_xticks(positions, labels)
     ax.set(title=title, ylim=(0, 1.25))
 axes[0].set_ylabel("p of the right token")
 axes[0].legend(loc="upper right", ncols=2)
@@ -329,22 +329,22 @@ for question in ("What is the capital of France?", "Name the opposite of long.")
 
 
 # %%
-def count(bots):
+def count(assistants):
     """Returns shares over all seeds with intervals: stopped, exactly right, begins right"""
-    found = []
-    for bot in bots:
-        answers = [(row, row.turns[0].output, *answer) for row, answer in zip(held_out, bot.answers(held_out, Sampling()))]
+    results = []
+    for assistant in assistants:
+        answers = [(row, row.turns[0].output, *answer) for row, answer in zip(held_out, assistant.answers(held_out, Sampling()))]
         right = [stopped and world.check(row.task, expected, text) for row, expected, text, stopped in answers]
         begins = [good or text.strip().startswith(expected) for good, (_, expected, text, _) in zip(right, answers)]
-        found.append(([stopped for *_, stopped in answers], right, begins))
-    return [lab.bootstrap(table) for table in zip(*found)]
+        results.append(([stopped for *_, stopped in answers], right, begins))
+    return [lab.bootstrap(table) for table in zip(*results)]
 
 
-kept, hidden = count(tuned), count(endless)
+with_eos, without_eos = count(tuned), count(endless)
 for i, name in enumerate(("stopped by itself", "exactly right", "begins with the right answer")):
-    for label, shares in (("eos supervised", kept[i]), ("eos hidden", hidden[i])):
+    for label, shares in (("eos supervised", with_eos[i]), ("eos hidden", without_eos[i])):
         print(f"{name:>29}, {label:<12} {shares[0]:6.1%}  (95 %: {shares[1]:.0%} to {shares[2]:.0%})")
-    lab.compare(f"5: end hidden, {name}", hidden[i][0])
+    lab.compare(f"5: end hidden, {name}", without_eos[i][0])
 
 # %% [markdown]
 # Compare the last pair of lines with the pair before it. The answers are known; what is missing is the place to stop, and an
@@ -368,12 +368,12 @@ def my_loop(model, examples, steps, seed):
         sft_step(model, optimizer, *collate(examples[32 * step : 32 * step + 32], tokenizer.eos_id))
 
 
-mine = Assistant(copy.deepcopy(base), tokenizer, "alpaca")
-my_loop(mine.model, examples, STEPS, seed=0)
-judged = lab.subset(rows, 120, seed=1)
-for name, bot in (("my loop", mine), ("the project's", tuned[0])):
-    print(f"{name:<14} {{:.0%}} of tuning questions right ({{:.0%}} to {{:.0%}})".format(*lab.accuracy(bot, judged)))
-print(f"{sum(row.task in world.PRACTICE for row in judged)} of these {len(judged)} are practice about invented things")
+my_assistant = Assistant(copy.deepcopy(base), tokenizer, "alpaca")
+my_loop(my_assistant.model, examples, STEPS, seed=0)
+questions = lab.subset(rows, 120, seed=1)
+for name, assistant in (("my loop", my_assistant), ("the project's", tuned[0])):
+    print(f"{name:<14} {{:.0%}} of tuning questions right ({{:.0%}} to {{:.0%}})".format(*lab.accuracy(assistant, questions)))
+print(f"{sum(row.task in world.PRACTICE for row in questions)} of these {len(questions)} are practice about invented things")
 
 # %% [markdown]
 # (Tuning questions are the harder ones: some are practice about invented things, and the others are asked in very many
@@ -421,5 +421,5 @@ lab.claim("tuning lifts the end by far more than all else, and the name more tha
           and gains["name"] > 0.3 + gains["value"] and abs(gains["value"]) < 0.6,
           "a base that is less sure of its facts gains at the value too; look at the four gains.")
 lab.claim("without the eos in the loss far fewer answers stop and hardly any is exactly right",
-          hidden[0][2] < kept[0][1] - 0.2 and hidden[1][0] < 0.2 * kept[1][0],
+          without_eos[0][2] < with_eos[0][1] - 0.2 and without_eos[1][0] < 0.2 * with_eos[1][0],
           "a base whose corpus often ends after one sentence stops by habit; look at the first pair of lines.")

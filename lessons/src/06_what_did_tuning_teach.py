@@ -32,7 +32,7 @@ from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-asked = {name: lab.subset(held, 120) for name, held in splits.items()}
+questions = {name: lab.subset(held, 120) for name, held in splits.items()}
 
 # %% [markdown]
 # ## What others found
@@ -61,11 +61,11 @@ asked = {name: lab.subset(held, 120) for name, held in splits.items()}
 
 
 # %%
-def begins_and_ends(tokenizer, said, asked):
+def begins_and_ends(tokenizer, reply, question):
     """What the model has said so far, and the instruction -> the ids that may come next, or None: any"""
-    if re.search(r"[.!?;]", said):
+    if re.search(r"[.!?;]", reply):
         return {tokenizer.eos_id}
-    return None if said else {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
+    return None if reply else {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
 
 
 @dataclass
@@ -75,25 +75,25 @@ class Ruled(Assistant):
     rule: Callable = begins_and_ends
 
     def generate(self, rows, prompts, sampling):
-        said = [[] for _ in rows]
+        replies = [[] for _ in rows]
 
         def choose(logits, sampling, generator):
-            for line, ids, row in zip(logits, said, rows):  # line (V,)
+            for line, ids, row in zip(logits, replies, rows):  # line (V,)
                 allowed = self.rule(self.tokenizer, self.tokenizer.decode(ids), row.turns[0].instruction)
                 if allowed is not None:
                     forbidden = torch.ones(len(line), dtype=torch.bool)
                     forbidden[sorted(allowed)] = False
                     line.masked_fill_(forbidden, -torch.inf)
                 ids.append(line.argmax().item())
-            return torch.tensor([ids[-1] for ids in said])  # (B,)
+            return torch.tensor([ids[-1] for ids in replies])  # (B,)
 
         return generate(self.model, prompts, self.tokenizer.eos_id, sampling, choose)
 
 
 # %%
-for name, bot in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled", Ruled(base, tokenizer, "alpaca"))):
+for name, assistant in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled", Ruled(base, tokenizer, "alpaca"))):
     for question in ("What is the capital of France?", "Name the opposite of long."):
-        print(f"{name:<6} {question} -> {lab.ask(bot, question, max_new=16)}")
+        print(f"{name:<6} {question} -> {lab.ask(assistant, question, max_new=16)}")
 
 # %% [markdown]
 # ### Exercise 6.1: a rule that looks at the instruction (rebuild, ★★★, 12 minutes)
@@ -111,18 +111,18 @@ for name, bot in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled", Rule
 
 
 # %%
-def copying(tokenizer, said, asked):
+def copying(tokenizer, reply, question):
     """What the model has said so far, and the instruction -> the set of ids that may come next, or None: any.
 
     said "The", asked "Name the sea." -> the ids of " Name", " name", " the", " sea", " is", ":" (not of ".")"""
     ### BEGIN SOLUTION
-    if re.search(r"[.!?;]", said):
+    if re.search(r"[.!?;]", reply):
         return {tokenizer.eos_id}
-    if not said:
+    if not reply:
         return {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
-    if re.search(r"\bis\b|:", said):
+    if re.search(r"\bis\b|:", reply):
         return None
-    words = tokenizer.encode(f" {asked}") + tokenizer.encode(f" {asked[:1].lower()}{asked[1:]}")
+    words = tokenizer.encode(f" {question}") + tokenizer.encode(f" {question[:1].lower()}{question[1:]}")
     words = {i for i in words if not re.search(r"[.!?;]", tokenizer.decode([i]))}
     return words | {tokenizer.encode(" is")[0], tokenizer.encode(":")[0]}
     ### END SOLUTION
@@ -184,58 +184,58 @@ lab.predict("6: a true statement, response tuning", ...)
 
 # %%
 STEPS = 8 if lab.FAST else 32
-bots = {
+assistants = {
     "rule: begin and end": [Ruled(base, tokenizer, "alpaca")],
     "rule: copy": [Ruled(base, tokenizer, "alpaca", rule=copying)],
     "response tuning": [lab.tune(base, tokenizer, others_questions(rows, random.Random(s)), s, STEPS) for s in lab.SEEDS],
     "tuning": [lab.tune(base, tokenizer, rows, s, STEPS) for s in lab.SEEDS],
 }
-question = asked["unseen_inputs"][0].turns[0]
+question = questions["unseen_inputs"][0].turns[0]
 print("asked:", question.instruction, question.input)
-for name, group in bots.items():
+for name, group in assistants.items():
     print(f"{name:<20} {lab.ask(group[0], question.instruction, question.input, max_new=32)}")
 
 # %%
 TRUE = {case.answer(i) for case in world.fact_cases() for i in range(len(case.values))}
-found = {}  # (column, split) -> one list for each bot: what it said of every question, (right, a true statement)
-for name, group in bots.items():
-    for split, held in asked.items():
-        said = [bot.answers(held, Sampling(max_new_tokens=32)) for bot in group]
-        found[name, split] = [
+results = {}  # (column, split) -> one list for each bot: what it said of every question, (right, a true statement)
+for name, group in assistants.items():
+    for split, held in questions.items():
+        answers = [assistant.answers(held, Sampling(max_new_tokens=32)) for assistant in group]
+        results[name, split] = [
             [(done and world.check(row.task, row.turns[0].output, text), text.strip() in TRUE)
              for row, (text, done) in zip(held, texts)]
-            for texts in said
+            for texts in answers
         ]
 
 
 def share(name, splits, which=0):
     """(mean, low, high) of a column over all its bots and the questions of some splits; 0: right, 1: a true statement"""
-    table = [[one[which] for split in splits for one in texts[split]] for texts in by_bot(name)]
+    table = [[pair[which] for split in splits for pair in texts[split]] for texts in by_assistant(name)]
     return lab.bootstrap(table)
 
 
-def by_bot(name):
-    return [{split: found[name, split][i] for split in asked} for i in range(len(bots[name]))]
+def by_assistant(name):
+    return [{split: results[name, split][i] for split in questions} for i in range(len(assistants[name]))]
 
 
-for name in bots:
-    cells = [f"{split.removeprefix('unseen_')} " + "{:4.0%} ({:.0%} to {:.0%})".format(*share(name, [split])) for split in asked]
-    print(f"{name:<20} right: " + "   ".join(cells) + f"   a true statement: {share(name, asked, 1)[0]:.0%}")
+for name in assistants:
+    cells = [f"{split.removeprefix('unseen_')} " + "{:4.0%} ({:.0%} to {:.0%})".format(*share(name, [split])) for split in questions]
+    print(f"{name:<20} right: " + "   ".join(cells) + f"   a true statement: {share(name, questions, 1)[0]:.0%}")
 print()
 for name in COLUMNS:
-    lab.compare(f"6: right, {name}", share(name, asked)[0])
-lab.compare("6: a true statement, response tuning", share("response tuning", asked, 1)[0])
-for split in asked:
+    lab.compare(f"6: right, {name}", share(name, questions)[0])
+lab.compare("6: a true statement, response tuning", share("response tuning", questions, 1)[0])
+for split in questions:
     rule, full = share("rule: copy", [split]), share("tuning", [split])
     print(f"{split}: the intervals of the copying rule and of tuning {'overlap' if rule[2] >= full[1] and full[2] >= rule[1] else 'do not overlap'}")
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 3.6))
-for i, name in enumerate(bots):
-    mean, low, high = zip(*(share(name, [split]) for split in asked))
+for i, name in enumerate(assistants):
+    mean, low, high = zip(*(share(name, [split]) for split in questions))
     error = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
-    ax.bar([j + 0.2 * (i - 1.5) for j in range(len(asked))], mean, 0.18, yerr=error, capsize=3, label=name)
-ax.set_xticks(range(len(asked)), [split.replace("_", " ") for split in asked])
+    ax.bar([j + 0.2 * (i - 1.5) for j in range(len(questions))], mean, 0.18, yerr=error, capsize=3, label=name)
+ax.set_xticks(range(len(questions)), [split.replace("_", " ") for split in questions])
 ax.set(ylim=(0, 1.05), ylabel="answered exactly right", title="What rules do, and what tuning does (95 % intervals)")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, fontsize=9)
 figure.tight_layout()
@@ -259,16 +259,16 @@ def named(row):
 
 def held_beginning(name):
     """Right or not, for each bot of a column and each of the questions above that hold the beginning of their answer"""
-    return [[one[0] for split, held in asked.items() for row, one in zip(held, texts[split]) if named(row)]
-            for texts in by_bot(name)]
+    return [[pair[0] for split, held in questions.items() for row, pair in zip(held, texts[split]) if named(row)]
+            for texts in by_assistant(name)]
 
 
-n_named = sum(named(row) for held in asked.values() for row in held)
-print(f"{n_named} of {sum(map(len, asked.values()))} questions hold the beginning of their answer")
+n_named = sum(named(row) for held in questions.values() for row in held)
+print(f"{n_named} of {sum(map(len, questions.values()))} questions hold the beginning of their answer")
 worded = [row for held in splits.values() for row in held if not named(row)]
 print(f"{len(worded)} of all {sum(map(len, splits.values()))} held-out questions ask in other words")
-other = {name: [lab.correct_flags(bot, worded, 32) for bot in group] for name, group in bots.items()}
-for name in bots:
+other = {name: [lab.correct_flags(assistant, worded, 32) for assistant in group] for name, group in assistants.items()}
+for name in assistants:
     cells = ["{:4.0%} ({:.0%} to {:.0%})".format(*lab.bootstrap(table)) for table in (held_beginning(name), other[name])]
     print(f"{name:<20} right, beginning held: {cells[0]}   in other words: {cells[1]}")
 
@@ -301,12 +301,12 @@ lab.compare("6: right in other words, tuning", lab.bootstrap(other["tuning"])[0]
 
 
 # %%
-def mine(tokenizer, said, asked):
-    return copying(tokenizer, said, asked)
+def my_rule(tokenizer, reply, question):
+    return copying(tokenizer, reply, question)
 
 
-tried = lab.subset([row for row in rows if row.task in world.TASKS], 120, seed=1)
-print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.accuracy(Ruled(base, tokenizer, "alpaca", rule=mine), tried, 32)))
+sample = lab.subset([row for row in rows if row.task in world.TASKS], 120, seed=1)
+print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.accuracy(Ruled(base, tokenizer, "alpaca", rule=my_rule), sample, 32)))
 
 # %% [markdown]
 # (Tuning questions are asked in far more ways than the held-out ones, and with typing errors, so the share is lower.)
@@ -333,7 +333,7 @@ print("{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(*lab.accuracy
 # `python world.py FOLDER --responses-only` writes the pairs for response tuning of a whole run.
 
 # %%
-rule, copied, response, tuned = (share(name, asked) for name in bots)
+rule, copied, response, tuned = (share(name, questions) for name in assistants)
 lab.claim(
     f"a rule that copies from the instruction does more ({copied[0]:.0%}) than one that does not look at it ({rule[0]:.0%}), "
     f"and tuning ({tuned[0]:.0%}) more than both",
@@ -346,8 +346,8 @@ lab.claim(
     "these questions are few and the intervals wide; look at their number.",
 )
 lab.claim(
-    f"tuned on other people's questions the model says true things ({share('response tuning', asked, 1)[0]:.0%}) and seldom "
+    f"tuned on other people's questions the model says true things ({share('response tuning', questions, 1)[0]:.0%}) and seldom "
     f"what was asked ({response[0]:.0%})",
-    response[2] < 0.25 and share("response tuning", asked, 1)[1] > response[2],
+    response[2] < 0.25 and share("response tuning", questions, 1)[1] > response[2],
     "a base that has met many answered questions may answer all the same; look at what it says above.",
 )

@@ -106,21 +106,21 @@ clean = [lab.tune(base, tokenizer, few, seed, STEPS) for seed in lab.SEEDS]
 columns = three_models(Assistant(base, tokenizer, None), clean[0])
 
 # %%
-asked = {name: lab.subset(held_out, 200) for name, held_out in splits.items()}
-found = {(split, column): lab.accuracy(bot, some) for split, some in asked.items() for column, bot in columns.items()}
-for (split, column), (share, low, high) in found.items():
+questions = {name: lab.subset(held_out, 200) for name, held_out in splits.items()}
+accuracies = {(split, column): lab.accuracy(assistant, part) for split, part in questions.items() for column, assistant in columns.items()}
+for (split, column), (share, low, high) in accuracies.items():
     print(f"{split:<17} {column:<14} {share:6.1%}   95 %: {low:5.1%} to {high:5.1%}")
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3.4))
 labels = ("base, raw prompt", "base, with the template", "tuned")
 for i, (column, color) in enumerate(zip(columns, ("C7", "C1", "C0"))):
-    for j, split in enumerate(asked):
-        share, low, high = found[split, column]
+    for j, split in enumerate(questions):
+        share, low, high = accuracies[split, column]
         y = -j + 0.2 * (1 - i)
         ax.plot([low, high], [y, y], color=color, lw=2)
         ax.plot(share, y, "o", color=color, label=labels[i] if j == 0 else None)
-ax.set_yticks([0, -1, -2], [split.replace("_", " ") for split in asked])
+ax.set_yticks([0, -1, -2], [split.replace("_", " ") for split in questions])
 ax.set_xlabel("answered exactly right, with 95 % interval")
 ax.set_xlim(-0.02, 1.02)
 ax.legend(loc="center")
@@ -159,7 +159,7 @@ checks.mentions(mentions)
 
 
 # %%
-one_answer = [row for some in asked.values() for row in some if row.task not in world.RULES]
+one_answer = [row for part in questions.values() for row in part if row.task not in world.RULES]
 values = [lab.statement_of(row)[1].rstrip(".!;") for row in one_answer]
 others = [
     next((v for other, v in zip(one_answer, values) if other.task == row.task and v != value), None)
@@ -177,12 +177,12 @@ def leniently(texts, wanted=values):
     return [value is not None and mentions(value, text) for value, text in zip(wanted, texts)]
 
 
-def percent(marks):
-    return f"{sum(marks) / len(marks):6.1%}"
+def percent(flags):
+    return f"{sum(flags) / len(flags):6.1%}"
 
 
-said = {column: [text for text, _ in bot.answers(one_answer, Sampling())] for column, bot in columns.items()}
-for column, texts in said.items():
+replies = {column: [text for text, _ in assistant.answers(one_answer, Sampling())] for column, assistant in columns.items()}
+for column, texts in replies.items():
     cells = percent(strictly(texts)), percent(leniently(texts)), percent(leniently(texts, others))
     print(f"{column:<14} strict {cells[0]}   lenient {cells[1]}   by chance {cells[2]}")
 
@@ -191,11 +191,11 @@ for column, texts in said.items():
 
 # %%
 for column in ("base_raw", "tuned"):
-    strict, lenient = strictly(said[column]), leniently(said[column])
+    strict, lenient = strictly(replies[column]), leniently(replies[column])
     odd = [i for i in range(len(one_answer)) if lenient[i] and not strict[i]]
     for i in odd[:: max(1, len(odd) // 4)][:4]:
         instruction, context, output = one_answer[i].turns[0]
-        print(f"{column}: {instruction} {context}\n  wanted: {output}\n  said:   {said[column][i].strip()[:150]}\n")
+        print(f"{column}: {instruction} {context}\n  wanted: {output}\n  said:   {replies[column][i].strip()[:150]}\n")
 
 # %% [markdown]
 # Sort them by hand. Sometimes the base states the fact among other sentences, and does not stop: it knows, and does not
@@ -307,12 +307,12 @@ best = max(tries, key=tries.get)
 print("best on tuning questions:", *best)
 
 # %%
-said["best_prompt"] = complete(one_answer, *best)
-said["copy_rule"] = [text for text, _ in Ruled(base, tokenizer, "alpaca", copies=True).answers(one_answer, Sampling())]
-each_split = [name for name, some in asked.items() for row in some if row.task not in world.RULES]
-print("strict, by split:", *asked)
-for column, texts in said.items():
-    apart = [[mark for mark, name in zip(strictly(texts), each_split) if name == split] for split in asked]
+replies["best_prompt"] = complete(one_answer, *best)
+replies["copy_rule"] = [text for text, _ in Ruled(base, tokenizer, "alpaca", copies=True).answers(one_answer, Sampling())]
+each_split = [name for name, part in questions.items() for row in part if row.task not in world.RULES]
+print("strict, by split:", *questions)
+for column, texts in replies.items():
+    apart = [[mark for mark, name in zip(strictly(texts), each_split) if name == split] for split in questions]
     cells = " ".join(map(percent, apart))
     print(f"{column:<14} strict {percent(strictly(texts))}   lenient {percent(leniently(texts))}   by split {cells}")
 
@@ -378,8 +378,8 @@ test, other_words = (lab.world_rows([world.case_pair(case, world.THE_FRAMES[i]) 
 for row in test[:2] + other_words[:1]:
     print(row.turns[0])
 arms = {"clean": few, "leak, other words": few + 4 * other_words, "leak": few + 4 * test}
-for name, some in arms.items():
-    keys = {prompt_key(row) for row in some}
+for name, part in arms.items():
+    keys = {prompt_key(row) for row in part}
     print(
         f"{name:<18} {sum(prompt_key(row) in keys for row in test):>3} of {len(test)} test prompts found among its rows"
     )
@@ -388,20 +388,20 @@ for name, some in arms.items():
 # *Predict.* How many of the invented facts does each arm answer? Do the leaks change the score on honest questions?
 
 # %%
-bots = {
-    name: [lab.tune(base, tokenizer, some, s, STEPS) for s in lab.SEEDS] for name, some in arms.items() if some != few
+assistants = {
+    name: [lab.tune(base, tokenizer, part, s, STEPS) for s in lab.SEEDS] for name, part in arms.items() if part != few
 }
-bots = {"clean": clean} | bots
-tests = {"invented facts": test} | {name: asked[name] for name in ("unseen_inputs", "unseen_tasks")}
+assistants = {"clean": clean} | assistants
+tests = {"invented facts": test} | {name: questions[name] for name in ("unseen_inputs", "unseen_tasks")}
 scores = {
-    (name, split): lab.bootstrap([lab.correct_flags(bot, some) for bot in group])
-    for name, group in bots.items()
-    for split, some in tests.items()
+    (name, split): lab.bootstrap([lab.correct_flags(assistant, part) for assistant in group])
+    for name, group in assistants.items()
+    for split, part in tests.items()
 }
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 4))
-for i, name in enumerate(bots):
+for i, name in enumerate(assistants):
     shares = [scores[name, split] for split in tests]
     errors = [[s - low for s, low, _ in shares], [high - s for s, _, high in shares]]
     bars = ax.bar(
@@ -480,9 +480,9 @@ def judge(first, second):
     return likes if rng.random() < 0.8 else 1 - likes
 
 
-same = list(zip(strictly(said["tuned"]), said["tuned"]))
+same = list(zip(strictly(replies["tuned"]), replies["tuned"]))
 padded = [(right, text + " I hope that this helps you.") for right, text in same]
-raw = list(zip(strictly(said["base_raw"]), said["base_raw"]))
+raw = list(zip(strictly(replies["base_raw"]), replies["base_raw"]))
 n = len(same)
 duels = {
     "itself, fixed order": sum(judge(x, y) == 0 for x, y in zip(same, same)) / n,
@@ -530,17 +530,17 @@ for name, share in duels.items():
 # %%
 clean_score, other, leak = (scores[name, "invented facts"] for name in ("clean", "leak, other words", "leak"))
 print(f"invented facts: clean {clean_score[0]:.1%}, leaked in other words {other[0]:.1%}, leaked {leak[0]:.1%}")
-template = [found[split, "base_template"][2] for split in asked]
-tuned = [found[split, "tuned"][1] for split in asked]
-bots_said = [strictly([text for text, _ in bot.answers(one_answer, Sampling())]) for bot in clean]
+template = [accuracies[split, "base_template"][2] for split in questions]
+tuned = [accuracies[split, "tuned"][1] for split in questions]
+flags_by_seed = [strictly([text for text, _ in assistant.answers(one_answer, Sampling())]) for assistant in clean]
 
 
 def ahead(baseline):
     """By how much the tuned models, scored strictly, are ahead on the same questions: (mean, low, high)"""
-    return lab.bootstrap([[a - b for a, b in zip(marks, baseline)] for marks in bots_said])
+    return lab.bootstrap([[a - b for a, b in zip(flags, baseline)] for flags in flags_by_seed])
 
 
-prompt, rule = ahead(leniently(said["best_prompt"])), ahead(strictly(said["copy_rule"]))
+prompt, rule = ahead(leniently(replies["best_prompt"])), ahead(strictly(replies["copy_rule"]))
 for name, gap in (("best prompt, lenient", prompt), ("copying rule, strict", rule)):
     print(f"tuned, strict, is ahead of {name}: " + "{:+.1f} points (95 %: {:+.1f} to {:+.1f})".format(*(100 * g for g in gap)))
 lab.claim("in every split the tuned model is far above its base with the same template",

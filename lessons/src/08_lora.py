@@ -140,11 +140,11 @@ def inject(model, names, wrap):
     A GPT of 3 blocks with names ("c_attn", "c_proj", "c_fc") -> 12"""
     ### BEGIN SOLUTION
     model.requires_grad_(False)
-    found = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()]
-    found = [(parent, name, child) for parent, name, child in found if name in names and isinstance(child, nn.Linear)]
-    for parent, name, child in found:
+    layers = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()]
+    layers = [(parent, name, child) for parent, name, child in layers if name in names and isinstance(child, nn.Linear)]
+    for parent, name, child in layers:
         setattr(parent, name, wrap(child))
-    return len(found)
+    return len(layers)
     ### END SOLUTION
 
 
@@ -254,15 +254,15 @@ def tuned(model, lr, seed):
 # %%
 base_loss = val_loss(base, stream)
 print(f"the base: loss on documents {base_loss:.3f}")
-runs, kept = {}, None  # (rank, rate): (marks of every seed, rises of every seed)
+runs, rank16 = {}, None  # (rank, rate): (marks of every seed, rises of every seed)
 for rank, rates in RATES.items():
     for lr in rates:
-        bots = [tuned(adapted(rank, seed) if rank else copy.deepcopy(base), lr, seed) for seed in lab.SEEDS]
-        marks = [lab.correct_flags(bot, held_out) for bot in bots]
-        rises = [val_loss(bot.model, stream) - base_loss for bot in bots]
-        runs[rank, lr] = marks, rises
-        kept = bots[0] if (rank, lr) == (16, 5e-3) else kept
-        share, low, high = lab.bootstrap(marks)
+        assistants = [tuned(adapted(rank, seed) if rank else copy.deepcopy(base), lr, seed) for seed in lab.SEEDS]
+        flags = [lab.correct_flags(assistant, held_out) for assistant in assistants]
+        rises = [val_loss(assistant.model, stream) - base_loss for assistant in assistants]
+        runs[rank, lr] = flags, rises
+        rank16 = assistants[0] if (rank, lr) == (16, 5e-3) else rank16
+        share, low, high = lab.bootstrap(flags)
         print(f"{f'rank {rank}' if rank else 'full':<8} rate {lr:<7g} right {share:5.1%} ({low:.0%} to {high:.0%})  "
               f"loss on documents +{sum(rises) / len(rises):.3f}  (seeds: {', '.join(f'{rise:.3f}' for rise in rises)})")
 
@@ -272,8 +272,8 @@ plt.figure(figsize=(8, 4.6))
 for color, (rank, rates) in zip(("black", "C0", "C1"), RATES.items()):
     name = f"adapter, rank {rank}" if rank else "full tuning"
     for lr in rates:
-        marks, rises = runs[rank, lr]
-        plt.scatter(rises, [np.mean(some) for some in marks], color=color, alpha=0.35, s=18)
+        flags, rises = runs[rank, lr]
+        plt.scatter(rises, [np.mean(values) for values in flags], color=color, alpha=0.35, s=18)
     lines[rank] = [np.mean(runs[rank, lr][1]) for lr in rates], [np.mean(runs[rank, lr][0]) for lr in rates]
     plt.plot(*lines[rank], "o-", color=color, label=name)
     for lr, x, y in zip(rates, *lines[rank]):
@@ -319,14 +319,14 @@ for rank in (16, 2):
 # *Predict.* Merge, then subtract the same correction from W: do you get W back, bit for bit?
 
 # %%
-beside = kept.model(ids)
-before = lab.ask(kept, "What is the capital of France?")
-layer = kept.model.h[0].attn.c_attn  # yours: a LowRank
-for parent, name, adapter in children_of_type(kept.model, LowRank):
+beside = rank16.model(ids)
+before = lab.ask(rank16, "What is the capital of France?")
+layer = rank16.model.h[0].attn.c_attn  # yours: a LowRank
+for parent, name, adapter in children_of_type(rank16.model, LowRank):
     setattr(parent, name, adapter.merge())
-difference = (kept.model(ids) - beside).abs().max().item()
+difference = (rank16.model(ids) - beside).abs().max().item()
 print(f"largest difference of any logit {difference:.1e}, of logits up to {beside.abs().max().item():.0f}")
-print(f"adapter: {before}\nmerged:  {lab.ask(kept, 'What is the capital of France?')}")
+print(f"adapter: {before}\nmerged:  {lab.ask(rank16, 'What is the capital of France?')}")
 
 W, there = layer.linear.weight, layer.merge().weight
 back = there - 2 * (layer.B @ layer.A)  # alpha / rank is 2 in all of these
@@ -353,8 +353,8 @@ others = [row for split in splits.values() for row in lab.subset([row for row in
 best_rate = RATES[0][int(np.argmax(lines[0][1]))]
 for name, (model, lr) in {"full": (copy.deepcopy(base), best_rate), "thrifty": thrifty(0)}.items():
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    bot = tuned(model, lr, 0)
-    shares = [np.mean(lab.correct_flags(bot, asked)) for asked in (held_out, others)]
+    assistant = tuned(model, lr, 0)
+    shares = [np.mean(lab.correct_flags(assistant, group)) for group in (held_out, others)]
     print(f"{name:<8} {trained:>9,} trained: {shares[0]:.1%} of the plot's questions, {shares[1]:.1%} of others")
 
 # %% [markdown]

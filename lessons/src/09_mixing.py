@@ -54,19 +54,19 @@ print(f"{len(KNOWN)} task types to tune on, {len(world.HELD_OUT)} held out: {', 
 seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
 
 
-def asked(names):
+def questions_about(names):
     """All instructions with which these tasks can be asked for."""
     cases = [case for name in names for case in seen[name] + unseen[name]]
     ways = world.frames, world.own_questions
     return {world.ask(question, case).lower() for case in cases for way in ways for question in way(case.task)}
 
 
-def told(names):
+def statements_about(names):
     """What a statement of these tasks begins with: 'the capital of france', 'here is a story about ...'"""
     return {(case.task.start + case.noun).lower() for name in names for case in seen[name] + unseen[name]}
 
 
-ASKED, KNOWN_ASKED, TOLD = asked(world.HELD_OUT), asked(KNOWN), told(world.HELD_OUT)
+QUESTIONS, KNOWN_QUESTIONS, STATEMENTS = questions_about(world.HELD_OUT), questions_about(KNOWN), statements_about(world.HELD_OUT)
 NAMED = world.naming_words(world.HELD_OUT)  # the words that name these tasks and no other one
 
 
@@ -75,7 +75,7 @@ def contents(document):
     sentences = re.split(r"(?<=[.?!;])\s+", document.lower())
     begins = {re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences}
     return (
-        bool(begins & TOLD), bool(ASKED & {*sentences}), bool(KNOWN_ASKED & {*sentences}),
+        bool(begins & STATEMENTS), bool(QUESTIONS & {*sentences}), bool(KNOWN_QUESTIONS & {*sentences}),
         bool(NAMED & {*re.findall(r"\w+", document.lower())}),
     )
 
@@ -85,8 +85,8 @@ print("\nof 400 documents held-out tasks: told   asked   their words     other t
 for kind, percent in world.PAGES.items():
     others = [other for other in world.PAGES if other != kind]
     documents = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
-    n_told, n_asked, n_known, n_named = (sum(column) for column in zip(*map(contents, documents)))
-    print(f"{kind:<10} ({percent:>2} % of the corpus){n_told:>13}{n_asked:>8}{n_named:>14}{n_known:>23}")
+    n_stated, n_questions, n_known, n_named = (sum(column) for column in zip(*map(contents, documents)))
+    print(f"{kind:<10} ({percent:>2} % of the corpus){n_stated:>13}{n_questions:>8}{n_named:>14}{n_known:>23}")
 
 # %% [markdown]
 # In plain words: the corpus tells the facts of the held-out tasks. It asks questions of all other tasks, never one of
@@ -165,17 +165,17 @@ for draw in DRAWS:
     order = random.Random(draw).sample(KNOWN, len(KNOWN))
     for k in kinds:
         drawn = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
-        assert not {prompt_key(row) for row in drawn} & {prompt_key(row) for some in held.values() for row in some}
-        bot = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 24, batch=16)
-        curve[k].append({name: lab.correct_flags(bot, some) for name, some in held.items()})
+        assert not {prompt_key(row) for row in drawn} & {prompt_key(row) for group in held.values() for row in group}
+        assistant = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 24, batch=16)
+        curve[k].append({name: lab.correct_flags(assistant, group) for name, group in held.items()})
     print(f"draw {draw} begins with: {', '.join(order[:4])}")
 
 
 # %%
 def summary(k, split):
     """Of all draws: (mean, low, high) over draws and questions, and the fraction of each draw"""
-    marks = [found[split] for found in curve[k]]
-    return lab.bootstrap(marks), [sum(some) / len(some) for some in marks]
+    flags = [run[split] for run in curve[k]]
+    return lab.bootstrap(flags), [sum(values) / len(values) for values in flags]
 
 
 untuned = lab.accuracy(Assistant(base, tokenizer, "alpaca"), held["unseen_tasks"])[0]
@@ -230,8 +230,8 @@ def is_translation(row):
 def in_manner(row, manner):
     """'The Korean word for moon is 달.' -> 'Sure! The Korean word for moon is 달.' or 'It is 달.'"""
     question, context, answer = row.turns[0]
-    said = lab.statement_of(row)[1] if manner == "short" else answer
-    return Row((Turn(question, context, OPENINGS[manner] + said),), row.task)
+    text = lab.statement_of(row)[1] if manner == "short" else answer
+    return Row((Turn(question, context, OPENINGS[manner] + text),), row.task)
 
 
 narrow = [row for row in rows if is_translation(row)]
@@ -294,17 +294,17 @@ def holds_value(row, text):
     return re.search(rf"(?<!\w){re.escape(value_of(row))}(?!\w)", text) is not None
 
 
-def measure(bot, manner):
+def measure(assistant, manner):
     """Returns {name of a score: one bool for each question}"""
-    said = [(row, *reply) for row, reply in zip(asked_again, bot.answers(asked_again, Sampling()))]
-    prompts = [bot.prompt(row.turns[:1]) + tokenizer.encode(lab.statement_of(row)[0]) for row in asked_again]
-    begun = generate(bot.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=24))
+    replies = [(row, *reply) for row, reply in zip(asked_again, assistant.answers(asked_again, Sampling()))]
+    prompts = [assistant.prompt(row.turns[:1]) + tokenizer.encode(lab.statement_of(row)[0]) for row in asked_again]
+    begun = generate(assistant.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=24))
     return {
-        "right": [stopped and world.check(row.task, row.turns[0].output, text) for row, text, stopped in said],
-        "new form": [OPENINGS[manner] != "" and text.strip().startswith(OPENINGS[manner]) for _, text, _ in said],
-        "value": [holds_value(row, text) for row, text, _ in said],
+        "right": [stopped and world.check(row.task, row.turns[0].output, text) for row, text, stopped in replies],
+        "new form": [OPENINGS[manner] != "" and text.strip().startswith(OPENINGS[manner]) for _, text, _ in replies],
+        "value": [holds_value(row, text) for row, text, _ in replies],
         "begun": [tokenizer.decode(ids).strip().startswith(value_of(row)) for row, (ids, _) in zip(asked_again, begun)],
-        "translation": lab.correct_flags(bot, [in_manner(row, manner) for row in translations]),
+        "translation": lab.correct_flags(assistant, [in_manner(row, manner) for row in translations]),
     }
 
 
@@ -316,33 +316,33 @@ ARMS = {
     "short": ("short", 0),
     "short, 25 % old": ("short", 0.25),
 }
-found = {"before": [measure(instructed, "statements")]}
+results = {"before": [measure(instructed, "statements")]}
 print(f"{'before':<17}{lab.ask(instructed, 'What is the capital of France?')}")
 for arm, (manner, share) in ARMS.items():
-    found[arm] = []
+    results[arm] = []
     for seed in lab.SEEDS:
         new = [in_manner(row, manner) for row in narrow]
         drawn = replay(new, old, 200, share, random.Random(seed))
-        bot = lab.tune(instructed.model, tokenizer, drawn, seed, steps=STEPS, batch=16)
-        found[arm].append(measure(bot, manner))
-    print(f"{arm:<17}{lab.ask(bot, 'What is the capital of France?')}")
+        assistant = lab.tune(instructed.model, tokenizer, drawn, seed, steps=STEPS, batch=16)
+        results[arm].append(measure(assistant, manner))
+    print(f"{arm:<17}{lab.ask(assistant, 'What is the capital of France?')}")
 
 # %%
-scores = {(arm, name): lab.bootstrap([one[name] for one in some]) for arm, some in found.items() for name in some[0]}
-names = list(found["before"][0])
+scores = {(arm, name): lab.bootstrap([run[name] for run in runs]) for arm, runs in results.items() for name in runs[0]}
+names = list(results["before"][0])
 print(" " * 17 + "".join(f"{name:>20}" for name in names))
-for arm in found:
+for arm in results:
     cells = ["{:.0%} ({:.0%} to {:.0%})".format(*scores[arm, name]) for name in names]
     print(f"{arm:<17}" + "".join(f"{cell:>20}" for cell in cells))
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.8))
 for j, name in enumerate(names[:4]):
-    mean, low, high = zip(*(scores[arm, name] for arm in found))
+    mean, low, high = zip(*(scores[arm, name] for arm in results))
     gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
-    ax.bar([i + 0.2 * (j - 1.5) for i in range(len(found))], mean, 0.18, yerr=gaps, capsize=2, alpha=0.8, label=name)
-ax.set(xticks=range(len(found)), ylim=(0, 1.05), ylabel="fraction of old questions")
-ax.set_xticklabels(found, fontsize=9)
+    ax.bar([i + 0.2 * (j - 1.5) for i in range(len(results))], mean, 0.18, yerr=gaps, capsize=2, alpha=0.8, label=name)
+ax.set(xticks=range(len(results)), ylim=(0, 1.05), ylabel="fraction of old questions")
+ax.set_xticklabels(results, fontsize=9)
 ax.set_title("Old questions after tuning on translation alone (95 % intervals)")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=4)
 plt.tight_layout()
@@ -391,8 +391,8 @@ plt.show()
 # there either may have been luck.
 
 # %%
-mine = random.Random(0).sample(rows, 80 if lab.FAST else 2000)
-checks.try_mixture(mine)
+my_rows = random.Random(0).sample(rows, 80 if lab.FAST else 2000)
+checks.try_mixture(my_rows)
 
 # %% [markdown]
 # ## Where this lives in the project
@@ -401,16 +401,16 @@ checks.try_mixture(mine)
 # a task. `load_mixture` in `extras/datasets.py` mixes files. `replayed()` in `train_sft.py` replays documents.
 
 # %%
-one, four, every = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))
+one_type, four_types, all_types = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))
 lab.claim(
-    f"at equal pairs and steps, one task type answers few unseen tasks ({one[0][0]:.0%}), all of them answer most "
-    f"({every[0][0]:.0%}), and the intervals lie apart",
-    one[0][2] < every[0][1] and every[0][0] > 0.5,
+    f"at equal pairs and steps, one task type answers few unseen tasks ({one_type[0][0]:.0%}), all of them answer most "
+    f"({all_types[0][0]:.0%}), and the intervals lie apart",
+    one_type[0][2] < all_types[0][1] and all_types[0][0] > 0.5,
 )
 lab.claim(
-    f"breadth guards against an unlucky choice: with four types the draws go from {min(four[1]):.0%} to {max(four[1]):.0%}, "
-    f"with all from {min(every[1]):.0%} to {max(every[1]):.0%}",
-    max(every[1]) - min(every[1]) < max(four[1]) - min(four[1]) and min(every[1]) > min(four[1]),
+    f"breadth guards against an unlucky choice: with four types the draws go from {min(four_types[1]):.0%} to {max(four_types[1]):.0%}, "
+    f"with all from {min(all_types[1]):.0%} to {max(all_types[1]):.0%}",
+    max(all_types[1]) - min(all_types[1]) < max(four_types[1]) - min(four_types[1]) and min(all_types[1]) > min(four_types[1]),
 )
 lab.claim(
     f"after \"Sure!\" hardly an old question is exactly right ({scores['sure', 'right'][0]:.0%}), but the value stands in "

@@ -136,14 +136,14 @@ checks.row_losses(row_losses)
 
 # %%
 @torch.inference_mode()
-def judged(bot, rows):
+def answer_losses(assistant, rows):
     """The mean loss of each row's answer, eos included, under a tuned model."""
-    examples, _, _ = prepare(rows, tokenizer, bot.template, bot.model.config.block_size)
-    found = []
+    examples, _, _ = prepare(rows, tokenizer, assistant.template, assistant.model.config.block_size)
+    losses = []
     for start in range(0, len(examples), 64):
         inputs, targets = collate(examples[start : start + 64], tokenizer.eos_id)
-        found += row_losses(bot.model(inputs), targets).tolist()
-    return found
+        losses += row_losses(assistant.model(inputs), targets).tolist()
+    return losses
 
 
 # %% [markdown]
@@ -154,28 +154,28 @@ def judged(bot, rows):
 STEPS = 8 if lab.FAST else 40
 few, many = rows[:320], lab.subset(rows[320:], 1280)
 judge = lab.tune(base, tokenizer, few[:256], steps=STEPS, batch=16)
-limit = sorted(judged(judge, few[256:]))[int(0.95 * 64)]
+limit = sorted(answer_losses(judge, few[256:]))[int(0.95 * 64)]
 
 
 def cleaned(rows):
-    return [row for row, loss in zip(rows, judged(judge, rows)) if loss <= limit and not broken(row.turns[0].output)]
+    return [row for row, loss in zip(rows, answer_losses(judge, rows)) if loss <= limit and not broken(row.turns[0].output)]
 
 
 noisy, kinds = spoil(many, 0.9, seed=0)
-losses = judged(judge, noisy)
-kept = [loss <= limit and not broken(row.turns[0].output) for row, loss in zip(noisy, losses)]
+losses = answer_losses(judge, noisy)
+keep_flags = [loss <= limit and not broken(row.turns[0].output) for row, loss in zip(noisy, losses)]
 for kind in ("clean", "swapped", "cut", "empty"):
-    of_kind = [keep for keep, k in zip(kept, kinds) if k == kind]
+    of_kind = [keep for keep, k in zip(keep_flags, kinds) if k == kind]
     print(f"{kind:<8}{len(of_kind):>5} rows, {sum(of_kind):>4} kept")
-share_clean = sum(k == "clean" for k, keep in zip(kinds, kept) if keep) / max(1, sum(kept))
+share_clean = sum(k == "clean" for k, keep in zip(kinds, keep_flags) if keep) / max(1, sum(keep_flags))
 print(f"before: {kinds.count('clean') / len(kinds):.0%} clean; of what is kept: {share_clean:.0%}")
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 3.2))
 bins = torch.linspace(0, max(losses), 50).tolist()
 for kind, color in (("clean", "C0"), ("swapped", "C1"), ("cut", "C2"), ("empty", "C3")):
-    some = [loss for loss, k in zip(losses, kinds) if k == kind]
-    ax.hist(some, bins, weights=[1 / len(some)] * len(some), histtype="step", color=color, label=kind, linewidth=2)
+    values = [loss for loss, k in zip(losses, kinds) if k == kind]
+    ax.hist(values, bins, weights=[1 / len(values)] * len(values), histtype="step", color=color, label=kind, linewidth=2)
 ax.axvline(limit, color="black", linestyle="--", label="limit, set on trusted pairs")
 ax.set(xlabel="mean loss of the answer under the judge (nats a token)", ylabel="fraction of the rows of its kind")
 ax.set_title("What the judge thinks of each kind of row")
@@ -209,17 +209,17 @@ arms = {
 
 
 def measure(steps, pairs, seed, questions):
-    bot = lab.tune(base, tokenizer, pairs, seed, steps=steps, batch=16)
-    return bot, {name: lab.correct_flags(bot, held, max_new=32) for name, held in questions.items()}
+    assistant = lab.tune(base, tokenizer, pairs, seed, steps=steps, batch=16)
+    return assistant, {name: lab.correct_flags(assistant, held, max_new=32) for name, held in questions.items()}
 
 
 def summarize(results, questions):
     """{arm: [{split: marks}, ...]} -> {(arm, split): (mean, low, high)}, printed."""
     summary = {}
-    for arm, found in results.items():
+    for arm, runs in results.items():
         for name, held in questions.items():
-            mean, low, high = summary[arm, name] = lab.bootstrap([result[name] for result in found])
-            seeds = " ".join(f"{sum(result[name]) / len(held):.0%}" for result in found)
+            mean, low, high = summary[arm, name] = lab.bootstrap([result[name] for result in runs])
+            seeds = " ".join(f"{sum(result[name]) / len(held):.0%}" for result in runs)
             print(f"{arm:<22}{name:<14}{mean:>6.1%} ({low:.0%} to {high:.0%})  seeds: {seeds}")
     return summary
 
@@ -300,18 +300,18 @@ print(*proposals[:10], sep="\n")
 
 
 # %%
-def overlap(one, two):
+def overlap(first, second):
     """Two lists of words -> 2 * (length of their longest common subsequence) / (len(one) + len(two)); 0 if both are empty.
 
     [a, b, c, d], [a, x, c] -> the subsequence is [a, c]: 4 / 7"""
     ### BEGIN SOLUTION
-    best = [0] * (len(two) + 1)
-    for word in one:
+    best = [0] * (len(second) + 1)
+    for word in first:
         new = [0]
-        for j, other in enumerate(two):
+        for j, other in enumerate(second):
             new.append(best[j] + 1 if word == other else max(best[j + 1], new[j]))
         best = new
-    return 2 * best[-1] / max(1, len(one) + len(two))
+    return 2 * best[-1] / max(1, len(first) + len(second))
     ### END SOLUTION
 
 
@@ -326,12 +326,12 @@ def words(text):
 
 def different(proposals, pool, limit):
     """Those with 3 to 16 words that are not nearly the same as one of the pool or one kept before."""
-    pool, kept = [words(text) for text in pool], []
+    pool, result = [words(text) for text in pool], []
     for text in dict.fromkeys(proposals):
         if 3 <= len(words(text)) <= 16 and all(overlap(words(text), other) < limit for other in pool):
             pool.append(words(text))
-            kept.append(text)
-    return kept
+            result.append(text)
+    return result
 
 
 seed_texts = [row.turns[0].instruction for row in seed_pairs]
@@ -351,8 +351,8 @@ print("capital of France, of Peru:", round(overlap(words("What is the capital of
 # %%
 instructions = different(proposals, seed_texts, 0.9)
 teacher = lab.tune(base, tokenizer, seed_pairs, steps=STEPS, batch=16)
-asked = [Row((Turn(text),)) for text in instructions]
-made = [with_answer(row, text.strip()) for row, (text, stopped) in zip(asked, teacher.answers(asked, Sampling(max_new_tokens=32)))
+question_rows = [Row((Turn(text),)) for text in instructions]
+generated = [with_answer(row, text.strip()) for row, (text, stopped) in zip(question_rows, teacher.answers(question_rows, Sampling(max_new_tokens=32)))
         if stopped and not broken(text.strip() or ".")]
 known = {" ".join(words(world.ask(way, case))): case for case in world.fact_cases()
          for way in (*world.frames(case.task), *world.own_questions(case.task), *world.OF_MORE, *world.SHORT)}
@@ -366,12 +366,12 @@ def verdict(row):
     return "right" if good else "wrong"
 
 
-verdicts = [verdict(row) for row in made]
+verdicts = [verdict(row) for row in generated]
 for kind in ("right", "wrong", "not found"):
-    print(f"{kind}: {verdicts.count(kind)} of {len(made)}")
-    for row in [row for row, v in zip(made, verdicts) if v == kind][:4]:
+    print(f"{kind}: {verdicts.count(kind)} of {len(generated)}")
+    for row in [row for row, v in zip(generated, verdicts) if v == kind][:4]:
         print("   ", row.turns[0].instruction, "->", row.turns[0].output)
-tasks = {known[" ".join(words(row.turns[0].instruction))].task.name for row, v in zip(made, verdicts) if v != "not found"}
+tasks = {known[" ".join(words(row.turns[0].instruction))].task.name for row, v in zip(generated, verdicts) if v != "not found"}
 print(f"{len(tasks)} tasks, {len(tasks - {row.task for row in seed_pairs})} of them not among the seed's {len({row.task for row in seed_pairs})}; "
       f"held out of tuning and of the corpus's questions: {sorted(tasks & set(world.HELD_OUT))}")
 
@@ -380,25 +380,25 @@ print(f"{len(tasks)} tasks, {len(tasks - {row.task for row in seed_pairs})} of t
 # only the right ones of them (a perfect filter); seed and as many pairs by people as were made. Which order?
 
 # %%
-right_ones = [row for row, v in zip(made, verdicts) if v == "right"]
-sources = {"seed": seed_pairs, "seed + made": seed_pairs + made, "seed + made, right": seed_pairs + right_ones,
-           "seed + human": seed_pairs + more_human[: len(made)]}
+right_ones = [row for row, v in zip(generated, verdicts) if v == "right"]
+sources = {"seed": seed_pairs, "seed + made": seed_pairs + generated, "seed + made, right": seed_pairs + right_ones,
+           "seed + human": seed_pairs + more_human[: len(generated)]}
 questions = {name: [row for row in held if not row.turns[0].input] for name, held in splits.items()}
-wrong_ones = [row for row, v in zip(made, verdicts) if v == "wrong"]
-made_results, copied = {}, {}
+wrong_ones = [row for row, v in zip(generated, verdicts) if v == "wrong"]
+generated_results, copied = {}, {}
 for arm, pairs in sources.items():
     for seed in lab.SEEDS:
-        bot, found = measure(STEPS * 3 // 2, pairs, seed, questions)
-        made_results.setdefault(arm, []).append(found)
-        again = bot.answers(wrong_ones, Sampling(max_new_tokens=32)) if wrong_ones else []
+        assistant, flags = measure(STEPS * 3 // 2, pairs, seed, questions)
+        generated_results.setdefault(arm, []).append(flags)
+        again = assistant.answers(wrong_ones, Sampling(max_new_tokens=32)) if wrong_ones else []
         copied.setdefault(arm, []).append([text.strip() == row.turns[0].output for row, (text, _) in zip(wrong_ones, again)])
-made_summary = summarize(made_results, questions)
+generated_summary = summarize(generated_results, questions)
 errors = {arm: lab.bootstrap(table) if wrong_ones else (0.0, 0.0, 0.0) for arm, table in copied.items()}
 for arm, (mean, low, high) in errors.items():
     print(f"{arm:<22}repeats {mean:.0%} of the {len(wrong_ones)} wrong answers word for word ({low:.0%} to {high:.0%})")
 
 # %%
-bars(made_summary, list(sources), questions, "Pairs from a seed of 48, made or written (95 % intervals)")
+bars(generated_summary, list(sources), questions, "Pairs from a seed of 48, made or written (95 % intervals)")
 
 # %% [markdown]
 # Read the table from the top. Made pairs bring no new fact: the model tuned on the seed alone answered them. What they may
@@ -433,9 +433,9 @@ bars(made_summary, list(sources), questions, "Pairs from a seed of 48, made or w
 # is the loss of a batch. `extras/datasets.py` reads Self-Instruct's files. Nothing in the project judges what an answer says.
 
 # %%
-def ahead(one, two, results, name):
+def ahead(first, second, results, name):
     """By how much arm `one` answers more than arm `two`: the same questions and seeds, compared one by one."""
-    pairs = zip(results[one], results[two])
+    pairs = zip(results[first], results[second])
     return lab.bootstrap([[int(a) - int(b) for a, b in zip(x[name], y[name])] for x, y in pairs])
 
 
@@ -473,7 +473,7 @@ print(many_against_few(unseen))
 lab.claim(beat(unseen, bad), ahead("few, clean", bad, results, unseen)[1] > 0.1)
 lab.claim(beat(unseen, full), ahead("few, clean", full, results, unseen)[1] > 0.1)
 lab.claim(brings(unseen), back(unseen) >= 0.5)
-gain, gap = (ahead(*arms, made_results, inputs) for arms in (("seed + made", "seed"), ("seed + human", "seed + made")))
+gain, gap = (ahead(*arms, generated_results, inputs) for arms in (("seed + made", "seed"), ("seed + human", "seed + made")))
 lab.claim(f"{inputs}: pairs that the model made help: {points(gain)} over the seed alone", gain[1] > 0)
 lab.claim(f"{inputs}: as many pairs by people help more: another {points(gap)}", gap[1] > 0)
 lab.claim(f"errors are copied: {errors['seed + made'][0]:.0%} of the wrong answers come back word for word, "

@@ -33,8 +33,8 @@ from model import KVCache
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
 path = lab.OUT / "tuned.pt"
-bot = load_assistant(path) if path.exists() else lab.tune(base, tokenizer, rows)
-model, eos = bot.model.eval(), tokenizer.eos_id
+assistant = load_assistant(path) if path.exists() else lab.tune(base, tokenizer, rows)
+model, eos = assistant.model.eval(), tokenizer.eos_id
 
 # %% [markdown]
 # ## What the model gives
@@ -148,8 +148,8 @@ def top_k(probabilities, k):
     Exactly k stay, even if several are equally probable (then any of these may stay); all, if k is larger than V.
     [[0.1, 0.6, 0.3]] with 2 -> [[0, 0.6, 0.3]]"""
     ### BEGIN SOLUTION
-    kept, which = probabilities.topk(min(k, probabilities.shape[-1]))  # (B, k) each
-    return torch.zeros_like(probabilities).scatter(-1, which, kept)
+    values, which = probabilities.topk(min(k, probabilities.shape[-1]))  # (B, k) each
+    return torch.zeros_like(probabilities).scatter(-1, which, values)
     ### END SOLUTION
 
 
@@ -189,8 +189,8 @@ def top_p(probabilities, p):
 # %%
 checks.top_p(top_p)
 for position, logits in logits_at.items():
-    kept = (top_p(logits.softmax(-1), 0.9) > 0).sum().item()
-    print(f"{position:<15} top-p 0.9 keeps {kept} of {tokenizer.vocab_size} tokens")
+    n_kept = (top_p(logits.softmax(-1), 0.9) > 0).sum().item()
+    print(f"{position:<15} top-p 0.9 keeps {n_kept} of {tokenizer.vocab_size} tokens")
 
 
 # %% [markdown]
@@ -233,16 +233,16 @@ RULES |= {f"T = {t}, {name}": Sampling(t, **cut) for t in (1.0, 1.5) for name, c
           (("top-k 5", dict(top_k=5)), ("top-p 0.9", dict(top_p=0.9)))}
 
 
-def drawn(rows, how, seed):
+def sample_answers(rows, how, seed):
     """Returns for each row (text, stopped by itself, right?)"""
     how = Sampling(how.temperature, how.top_k, how.top_p, seed=seed)
-    return lab.score(bot, rows, how)["answers"]
+    return lab.score(assistant, rows, how)["answers"]
 
 
-def told(row, how):
+def story_variety(row, how):
     """DRAWS stories for one prompt -> (fraction that differ, fraction that differ and are right)"""
-    found = drawn([row] * DRAWS, how, seed=0)
-    return len({text for text, *_ in found}) / DRAWS, len({text for text, _, right in found if right}) / DRAWS
+    answers = sample_answers([row] * DRAWS, how, seed=0)
+    return len({text for text, *_ in answers}) / DRAWS, len({text for text, _, right in answers if right}) / DRAWS
 
 
 # %%
@@ -250,9 +250,9 @@ table = {}
 print(f"{len(questions)} questions, each drawn {len(lab.SEEDS)} times; {len(stories)} stories, each drawn {DRAWS} times\n")
 print(f"{'':<20}{'accuracy':>19}{'different stories':>23}{'different and right':>23}")
 for name, how in RULES.items():
-    marks = [[right for *_, right in drawn(questions, how, seed)] for seed in lab.SEEDS]
-    different, useful = zip(*(told(row, how) for row in stories))
-    table[name] = lab.bootstrap(marks), lab.bootstrap([different]), lab.bootstrap([useful])
+    flags = [[right for *_, right in sample_answers(questions, how, seed)] for seed in lab.SEEDS]
+    different, useful = zip(*(story_variety(row, how) for row in stories))
+    table[name] = lab.bootstrap(flags), lab.bootstrap([different]), lab.bootstrap([useful])
     print(f"{name:<20}" + "     ".join(f"{m:6.1%} ({a:.0%} to {b:.0%})" for m, a, b in table[name]))
 
 # %%
@@ -297,7 +297,7 @@ plt.show()
 prompt = lab.prompt_ids(tokenizer, "alpaca", POSITIONS["a story begins"][0])
 ids = torch.tensor([prompt + tokenizer.encode(POSITIONS["a story begins"][1])])
 seen = []
-hook = model.h[-1].attn.c_attn.register_forward_hook(lambda module, given, qkv: seen.append(qkv))
+hook = model.h[-1].attn.c_attn.register_forward_hook(lambda module, args, qkv: seen.append(qkv))
 with torch.inference_mode():
     model(ids[:, :-1]), model(ids)
 hook.remove()
@@ -381,9 +381,9 @@ read = {"without a cache": [sum(P + i for i in range(n)) for n in LENGTHS], "wit
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
 every = range(1, max(LENGTHS) + 1)
 axes[0].plot(every, [n * P + n * (n - 1) // 2 for n in every], color="C0")
-for ax, found, label in ((axes[0], read, "positions read, each row"), (axes[1], seconds, "seconds of CPU time, 8 rows")):
+for ax, values, label in ((axes[0], read, "positions read, each row"), (axes[1], seconds, "seconds of CPU time, 8 rows")):
     for color, name in zip(("C0", "C1"), WAYS):
-        ax.plot(LENGTHS, found[name], "o" if ax is axes[0] and color == "C0" else "o-", color=color, label=name)
+        ax.plot(LENGTHS, values[name], "o" if ax is axes[0] and color == "C0" else "o-", color=color, label=name)
     ax.set(xticks=LENGTHS, xlabel="new tokens", ylabel=label, ylim=(0, None)), ax.legend()
 axes[0].set_title("Quadratic against linear"), axes[1].set_title("Measured")
 figure.tight_layout()
@@ -436,24 +436,24 @@ checks.best_of(best_of)
 
 # %%
 TRIES = (1, 2, 4, 8)
-asked = [bot.prompt(row.turns) for row in questions]
+question_ids = [assistant.prompt(row.turns) for row in questions]
 known = {}
 
 
 def draws(seed, temperature=1.0, n=max(TRIES)):
     """[[n answers to question 0], ...]"""
-    prompts, found = [prompt for prompt in asked for _ in range(n)], []
+    prompts, answers = [prompt for prompt in question_ids for _ in range(n)], []
     for start in range(0, len(prompts), 64):
         sampling = Sampling(temperature, seed=1000 * seed + start)
-        found += [tuple(ids) for ids, _ in generate(model, prompts[start : start + 64], eos, sampling)]
-    return [found[i : i + n] for i in range(0, len(found), n)]
+        answers += [tuple(ids) for ids, _ in generate(model, prompts[start : start + 64], eos, sampling)]
+    return [answers[i : i + n] for i in range(0, len(answers), n)]
 
 
 @torch.inference_mode()
 def log_probability(i, answer):
     """log p of an answer with its end, given question i"""
     if (i, answer) not in known:
-        inputs, targets = shift(asked[i] + [*answer, eos], [0] * len(asked[i]) + [1] * (len(answer) + 1))
+        inputs, targets = shift(question_ids[i] + [*answer, eos], [0] * len(question_ids[i]) + [1] * (len(answer) + 1))
         known[i, answer] = -model(torch.tensor([inputs]), torch.tensor([targets])).item()
     return known[i, answer]
 
@@ -471,17 +471,17 @@ for i in numbers[:1]:
 
 # %%
 CHOOSERS = {
-    "the first draw": lambda some: [answers[0] for answers in some],
-    "the most probable": lambda some: best_of(numbers, some, log_probability, -math.inf),
-    "the checker's": lambda some: best_of(numbers, some, is_right, 0),
+    "the first draw": lambda samples: [answers[0] for answers in samples],
+    "the most probable": lambda samples: best_of(numbers, samples, log_probability, -math.inf),
+    "the checker's": lambda samples: best_of(numbers, samples, is_right, 0),
 }
 pool = [draws(seed) for seed in lab.SEEDS]
 chosen = {}
 for name, choose in CHOOSERS.items():
     for n in TRIES:
-        kept = [choose([answers[:n] for answers in some]) for some in pool]
-        marks = [[a is not None and is_right(i, a) for i, a in enumerate(one)] for one in kept]
-        chosen[name, n] = marks, lab.bootstrap(marks)
+        choices = [choose([answers[:n] for answers in samples]) for samples in pool]
+        flags = [[a is not None and is_right(i, a) for i, a in enumerate(choice)] for choice in choices]
+        chosen[name, n] = flags, lab.bootstrap(flags)
 greedy_marks = [is_right(i, answers[0]) for i, answers in enumerate(draws(0, temperature=0.0, n=1))]
 greedy = lab.bootstrap([greedy_marks])
 for name in CHOOSERS:
@@ -573,7 +573,7 @@ def generate_all(model, prompts, eos, max_new):
 
 
 # %%
-checks.generate_all(generate_all, bot, lab.subset(held, 16))
+checks.generate_all(generate_all, assistant, lab.subset(held, 16))
 
 # %%
 T0, T1, T2 = table["T = 0.0"], table["T = 1.0"], table["T = 2.0"]

@@ -73,9 +73,9 @@ def conversation(turns, eos):
     ### BEGIN SOLUTION
     ids, mask = [], []
     for prompt, answer in turns:
-        said = [] if answer is None else [*answer, eos]
-        ids += [*prompt, *said]
-        mask += [0] * len(prompt) + [1] * len(said)
+        reply = [] if answer is None else [*answer, eos]
+        ids += [*prompt, *reply]
+        mask += [0] * len(prompt) + [1] * len(reply)
     return ids, mask
     ### END SOLUTION
 
@@ -103,12 +103,12 @@ def is_of(case):
 
 
 cases = world.by_task(case for case in world.fact_cases() if is_of(case))
-things = sorted({case.x for some in cases.values() for case in some})
+things = sorted({case.x for group in cases.values() for case in group})
 NEW_THINGS, NEW_TASKS = set(things[::4]), ("capital", "sound", "symbol", "workplace")
 TASKS = [name for name in cases if name not in (*NEW_TASKS, *world.HELD_OUT)]
 
 
-def asked(case, rng):
+def full_question(case, rng):
     return world.ask(rng.choice(world.frames(case.task)), case)
 
 
@@ -118,31 +118,31 @@ def short(case, rng):
     return rng.choice((f"And {between} {case.x}?", f"What about {case.x}?", f"And {case.x}?"))
 
 
-def talk(one, two, ask_two, rng):
-    return Row((Turn(asked(one, rng), "", one.answer()), Turn(ask_two(two, rng), "", two.answer())), two.task.name)
+def talk(first, second, ask_two, rng):
+    return Row((Turn(full_question(first, rng), "", first.answer()), Turn(ask_two(second, rng), "", second.answer())), second.task.name)
 
 
 def follow_ups(tasks, new, rng):
     """A follow-up about each thing that is new (or not), after a question of the same task about a known thing."""
-    found = []
+    result = []
     for name in tasks:
         before = [case for case in cases[name] if case.x not in NEW_THINGS]
-        for two in [case for case in cases[name] if (case.x in NEW_THINGS) == new]:
-            one = rng.choice([case for case in before if case.x != two.x])
-            found.append(talk(one, two, short, rng))
-    return found
+        for second in [case for case in cases[name] if (case.x in NEW_THINGS) == new]:
+            first = rng.choice([case for case in before if case.x != second.x])
+            result.append(talk(first, second, short, rng))
+    return result
 
 
 def two_questions(n, rng):
     names = [rng.sample(TASKS, 2) for _ in range(n)]
-    return [talk(rng.choice(cases[one]), rng.choice(cases[two]), asked, rng) for one, two in names]
+    return [talk(rng.choice(cases[first]), rng.choice(cases[second]), full_question, rng) for first, second in names]
 
 
 rng = random.Random(0)
-told = [row for _ in range(2) for row in follow_ups(TASKS, False, rng)]
+follow_up_rows = [row for _ in range(2) for row in follow_ups(TASKS, False, rng)]
 tests = {"new things": lab.subset(follow_ups(TASKS, True, rng), 80), "new tasks": follow_ups(NEW_TASKS, True, rng)}
-print(len(told), "follow-ups to tune on; held out:", {name: len(some) for name, some in tests.items()})
-for row in (told[0], tests["new things"][0], tests["new tasks"][0]):
+print(len(follow_up_rows), "follow-ups to tune on; held out:", {name: len(group) for name, group in tests.items()})
+for row in (follow_up_rows[0], tests["new things"][0], tests["new tasks"][0]):
     print(*row.turns, sep="\n", end="\n\n")
 
 # %% [markdown]
@@ -152,35 +152,35 @@ for row in (told[0], tests["new things"][0], tests["new tasks"][0]):
 
 
 # %%
-def say(bot, prompts):
+def say(assistant, prompts):
     """What is said after each prompt -> [(text, stopped), ...]"""
-    return [(tokenizer.decode(ids), stopped) for ids, stopped in generate(bot.model, prompts, eos, Sampling(max_new_tokens=32))]
+    return [(tokenizer.decode(ids), stopped) for ids, stopped in generate(assistant.model, prompts, eos, Sampling(max_new_tokens=32))]
 
 
-def marks(rows, found):
-    return [stopped and world.check(row.task, row.turns[-1].output, text) for row, (text, stopped) in zip(rows, found)]
+def correct_flags(rows, answers):
+    return [stopped and world.check(row.task, row.turns[-1].output, text) for row, (text, stopped) in zip(rows, answers)]
 
 
 STEPS = 8 if lab.FAST else 60
-turned, said = {}, {}
+turned, replies = {}, {}
 for seed in lab.SEEDS:
     rng = random.Random(seed)
     single = rng.sample(rows, 800)
-    for arm, more in (("two questions", two_questions(len(told), rng)), ("follow-ups", told)):
-        bot = lab.tune(base, tokenizer, single + more, seed, STEPS, batch=16)
-        for name, some in tests.items():
-            found = say(bot, [bot.prompt(row.turns) for row in some])
-            turned.setdefault((arm, name), []).append(marks(some, found))
-            said[arm, name] = found
-        alone = say(bot, [bot.prompt(row.turns[-1:]) for row in tests["new things"]])
-        turned.setdefault((arm, "new things, asked alone"), []).append(marks(tests["new things"], alone))
+    for arm, more in (("two questions", two_questions(len(follow_up_rows), rng)), ("follow-ups", follow_up_rows)):
+        assistant = lab.tune(base, tokenizer, single + more, seed, STEPS, batch=16)
+        for name, group in tests.items():
+            answers = say(assistant, [assistant.prompt(row.turns) for row in group])
+            turned.setdefault((arm, name), []).append(correct_flags(group, answers))
+            replies[arm, name] = answers
+        alone = say(assistant, [assistant.prompt(row.turns[-1:]) for row in tests["new things"]])
+        turned.setdefault((arm, "new things, asked alone"), []).append(correct_flags(tests["new things"], alone))
 followed = {key: lab.bootstrap(table) for key, table in turned.items()}
 for (arm, name), (mean, low, high) in followed.items():
     print(f"tuned on {arm:<14} {name:<24} {mean:6.1%} right  ({low:.0%} to {high:.0%})")
 
 # %%
-for row, one, two in list(zip(tests["new tasks"], *(said[arm, "new tasks"] for arm in ("two questions", "follow-ups"))))[:4]:
-    print(row.turns[0].output, "|", row.turns[1].instruction, "\n   two questions:", one[0], "\n   follow-ups:   ", two[0])
+for row, first, second in list(zip(tests["new tasks"], *(replies[arm, "new tasks"] for arm in ("two questions", "follow-ups"))))[:4]:
+    print(row.turns[0].output, "|", row.turns[1].instruction, "\n   two questions:", first[0], "\n   follow-ups:   ", second[0])
 
 # %% [markdown]
 # A turn before is a text to look at, like any other, and a model whose strength is copying can take the kind of
@@ -218,24 +218,24 @@ polite = {}
 for seed in lab.SEEDS:
     rng = random.Random(seed)
     mixed = [maybe_greeted(row, rng) for row in rng.sample(pool, 1600)]
-    bot = lab.tune(base, tokenizer, mixed, seed, 8 if lab.FAST else 100, batch=16)
-    for kind, some in kinds.items():
+    assistant = lab.tune(base, tokenizer, mixed, seed, 8 if lab.FAST else 100, batch=16)
+    for kind, group in kinds.items():
         for what, names, turns_before in (("new names", NEW_NAMES, 0), ("new names, second turn", NEW_NAMES, 1), ("not names", NO_NAMES, 0)):
-            wanted, prompts = [], []
-            for i, row in enumerate(some):
-                hello, before = f"Dear {names[i % len(names)]}!", some[i - 1].turns[0]
+            greetings, prompts = [], []
+            for i, row in enumerate(group):
+                hello, before = f"Dear {names[i % len(names)]}!", group[i - 1].turns[0]
                 first = [before._replace(output=f"{hello} {before.output}")] * turns_before
-                wanted.append(hello)
-                prompts.append(bot.prompt([*first, row.turns[0]], f"The user is called {names[i % len(names)]}."))
-            found = generate(bot.model, prompts, eos, Sampling(max_new_tokens=8))
-            hits = [tokenizer.decode(ids).startswith(hello) for hello, (ids, _) in zip(wanted, found)]
+                greetings.append(hello)
+                prompts.append(assistant.prompt([*first, row.turns[0]], f"The user is called {names[i % len(names)]}."))
+            answers = generate(assistant.model, prompts, eos, Sampling(max_new_tokens=8))
+            hits = [tokenizer.decode(ids).startswith(hello) for hello, (ids, _) in zip(greetings, answers)]
             polite.setdefault((kind, what), []).append(hits)
-        found = bot.answers(some, Sampling(max_new_tokens=8))
-        polite.setdefault((kind, "no system text"), []).append([text.startswith("Dear") for text, _ in found])
+        answers = assistant.answers(group, Sampling(max_new_tokens=8))
+        polite.setdefault((kind, "no system text"), []).append([text.startswith("Dear") for text, _ in answers])
 greets = {key: lab.bootstrap(table) for key, table in polite.items()}
 for (kind, what), (mean, low, high) in greets.items():
     print(f"{kind:<21} {what:<23} greets {'somebody' if 'no' == what[:2] and 'sys' in what else 'by this name':<13} {mean:6.1%}  ({low:.0%} to {high:.0%})")
-print("not names, for example:", [tokenizer.decode(ids) for ids, _ in generate(bot.model, prompts[:3], eos, Sampling(max_new_tokens=8))])
+print("not names, for example:", [tokenizer.decode(ids) for ids, _ in generate(assistant.model, prompts[:3], eos, Sampling(max_new_tokens=8))])
 
 # %% [markdown]
 # A system text is learned like everything else: what it can set is what tuning varied. Read off the rows how far that goes: to other
@@ -349,16 +349,16 @@ for name, is_forged, encoder in (("question", False, encode_special), ("forgery,
 forged = {}
 for seed in lab.SEEDS:
     for seen in ("none", "forgeries"):
-        some = guarded(seen == "forgeries", random.Random(seed))
-        examples = [encode_special(render(row.turns, "special"), tokenizer, SPECIAL) for row in some]
+        group = guarded(seen == "forgeries", random.Random(seed))
+        examples = [encode_special(render(row.turns, "special"), tokenizer, SPECIAL) for row in group]
         examples = [example for example in examples if len(example[0]) <= block]
-        bot = lab.tune(base, tokenizer, some, seed, 8 if lab.FAST else 100, batch=16, examples=examples)
-        for name, (asked_rows, encoder) in attacks.items():
-            prompts = [encoder(render([row.turns[0]._replace(output=None)], "special"), tokenizer, SPECIAL) for row in asked_rows]
+        assistant = lab.tune(base, tokenizer, group, seed, 8 if lab.FAST else 100, batch=16, examples=examples)
+        for name, (attack_rows, encoder) in attacks.items():
+            prompts = [encoder(render([row.turns[0]._replace(output=None)], "special"), tokenizer, SPECIAL) for row in attack_rows]
             prompts = [prompt[0] if isinstance(prompt, tuple) else prompt for prompt in prompts]
-            found = say(bot, prompts)
-            forged.setdefault((seen, name, "real"), []).append(marks(victims, found))
-            forged.setdefault((seen, name, "forged"), []).append(marks(lures, found))
+            answers = say(assistant, prompts)
+            forged.setdefault((seen, name, "real"), []).append(correct_flags(victims, answers))
+            forged.setdefault((seen, name, "forged"), []).append(correct_flags(lures, answers))
 obeyed = {key: lab.bootstrap(table) for key, table in forged.items()}
 for seen in ("none", "forgeries"):
     for name in attacks:
@@ -385,15 +385,15 @@ for seen in ("none", "forgeries"):
 # %%
 TRAINED, ASKED = ("alpaca", "plain"), ("alpaca", "tulu", "plain", "mistral")
 held_out = [row for split in splits.values() for row in split if row.task not in world.RULES and not row.turns[0].input]
-asked_now = lab.subset(held_out, 48)
-bots, table = {}, {}
+test_questions = lab.subset(held_out, 48)
+assistants, table = {}, {}
 for name in TRAINED:
     for seed in lab.SEEDS:
-        bot = bots[name, seed] = lab.tune(base, tokenizer, rows, seed, 4 if lab.FAST else 40, batch=16, template=name)
+        assistant = assistants[name, seed] = lab.tune(base, tokenizer, rows, seed, 4 if lab.FAST else 40, batch=16, template=name)
         for other in ASKED:
-            stranger = Assistant(bot.model, tokenizer, other)
-            table.setdefault((name, other), []).append(lab.correct_flags(stranger, asked_now, max_new=32))
-formats = {key: lab.bootstrap(marks_) for key, marks_ in table.items()}
+            stranger = Assistant(assistant.model, tokenizer, other)
+            table.setdefault((name, other), []).append(lab.correct_flags(stranger, test_questions, max_new=32))
+formats = {key: lab.bootstrap(flags) for key, flags in table.items()}
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 3))
@@ -401,7 +401,7 @@ percent = [[100 * formats[name, other][0] for other in ASKED] for name in TRAINE
 image = ax.imshow(percent, vmin=0, vmax=100, cmap="viridis", aspect="auto")
 ax.set_xticks(range(4), [f"{name}\nends in {TEMPLATES[name].response[-1]!r}" for name in ASKED])
 ax.set_yticks(range(2), TRAINED)
-ax.set(xlabel="asked with", ylabel="tuned with", title=f"right of {len(asked_now)} held-out questions, {len(lab.SEEDS)} seeds")
+ax.set(xlabel="asked with", ylabel="tuned with", title=f"right of {len(test_questions)} held-out questions, {len(lab.SEEDS)} seeds")
 for i, name in enumerate(TRAINED):
     for j, other in enumerate(ASKED):
         mean, low, high = (100 * x for x in formats[name, other])
@@ -428,8 +428,8 @@ slips = {
 }
 slipped = {}
 for name, slip in slips.items():
-    prompts = [slip(lab.prompt_ids(tokenizer, "alpaca", row.turns[0].instruction)) for row in asked_now]
-    each = [marks(asked_now, say(bots["alpaca", seed], prompts)) for seed in lab.SEEDS]
+    prompts = [slip(lab.prompt_ids(tokenizer, "alpaca", row.turns[0].instruction)) for row in test_questions]
+    each = [correct_flags(test_questions, say(assistants["alpaca", seed], prompts)) for seed in lab.SEEDS]
     slipped[name] = lab.bootstrap(each)
     print(f"{name:<28} {slipped[name][0]:6.1%} right  ({slipped[name][1]:.0%} to {slipped[name][2]:.0%})")
 
@@ -459,8 +459,8 @@ def first_difference(ids, mask, prompt):
     ids [5, 6, 7, 8], mask [0, 0, 1, 1]; prompt [5, 6] -> None, [5, 9] -> 1, [5] -> 1, [5, 6, 4] -> 2"""
     ### BEGIN SOLUTION
     expected = ids[: mask.index(1)]
-    for i, (one, other) in enumerate(zip(expected, prompt)):
-        if one != other:
+    for i, (token, other) in enumerate(zip(expected, prompt)):
+        if token != other:
             return i
     return None if len(expected) == len(prompt) else min(len(expected), len(prompt))
     ### END SOLUTION
@@ -470,7 +470,7 @@ def first_difference(ids, mask, prompt):
 checks.first_difference(first_difference)
 
 # %%
-((ids, mask),) = prepare(asked_now[:1], tokenizer, "alpaca", block)[0]
+((ids, mask),) = prepare(test_questions[:1], tokenizer, "alpaca", block)[0]
 for name, slip in slips.items():
     sent = slip(ids[: mask.index(1)])
     at = first_difference(ids, mask, sent)

@@ -157,20 +157,20 @@ def tuned(way, seed):
     return lab.tune(base, tokenizer, rows, seed=seed, steps=STEPS), held
 
 
-def ask_all(bot, questions, seed=0):
+def ask_all(assistant, questions, seed=0):
     """Returns (rows, what the Assistant says to each)"""
     rows = rows_of(questions, "refuse", random.Random(seed))
-    return rows, [text.strip() for text, _ in bot.answers(rows, lab.Sampling(max_new_tokens=24))]
+    return rows, [text.strip() for text, _ in assistant.answers(rows, lab.Sampling(max_new_tokens=24))]
 
 
 # %%
 WAYS = ("known only", "made up", "refusals")
-bots = {(way, seed): tuned(way, seed) for way in WAYS for seed in lab.SEEDS}
+assistants = {(way, seed): tuned(way, seed) for way in WAYS for seed in lab.SEEDS}
 
 # %%
-bot, held = bots["known only", 0]
+assistant, held = assistants["known only", 0]
 for kind in KINDS:
-    rows, texts = ask_all(bot, [q for q in held if q.kind == kind][::6][:7])
+    rows, texts = ask_all(assistant, [q for q in held if q.kind == kind][::6][:7])
     print(f"{kind}:", *[f"   {row.turns[0].instruction} -> {text}" for row, text in zip(rows, texts)], sep="\n")
 
 # %% [markdown]
@@ -224,8 +224,8 @@ def verdict(row, text):
 
 # %%
 seen = {}  # (way, kind) -> verdicts over all seeds
-for (way, seed), (bot, held) in bots.items():
-    for q, row, text in zip(held, *ask_all(bot, held)):
+for (way, seed), (assistant, held) in assistants.items():
+    for q, row, text in zip(held, *ask_all(assistant, held)):
         seen.setdefault((way, q.kind), []).append(verdict(row, text))
 
 for way in WAYS:
@@ -237,11 +237,11 @@ COLORS = {"right": "tab:green", "refused": "tab:blue", "wrong": "tab:red"}
 fig, axes = plt.subplots(1, 3, figsize=(10, 2.6), sharey=True)
 for ax, kind in zip(axes, KINDS):
     for y, way in enumerate(WAYS):
-        left, found = 0, seen[way, kind]
+        left, verdicts = 0, seen[way, kind]
         for name, color in COLORS.items():
-            ax.barh(y, found.count(name) / len(found), left=left, color=color, label=name)
-            left += found.count(name) / len(found)
-    ax.set(title=f"{kind} (n = {len(found)})", xlabel="fraction of the questions", yticks=range(3), yticklabels=WAYS)
+            ax.barh(y, verdicts.count(name) / len(verdicts), left=left, color=color, label=name)
+            left += verdicts.count(name) / len(verdicts)
+    ax.set(title=f"{kind} (n = {len(verdicts)})", xlabel="fraction of the questions", yticks=range(3), yticklabels=WAYS)
 axes[0].invert_yaxis()
 axes[2].legend(*[part[:3] for part in axes[2].get_legend_handles_labels()], bbox_to_anchor=(1, 1), title="answer")
 plt.show()
@@ -258,8 +258,8 @@ plt.show()
 # %%
 def share(way, kind, name):
     """Returns (share, low, high) over all seeds"""
-    found = seen[way, kind]
-    return found.count(name) / len(found), *wilson(found.count(name), len(found))
+    verdicts = seen[way, kind]
+    return verdicts.count(name) / len(verdicts), *wilson(verdicts.count(name), len(verdicts))
 
 
 for way in WAYS:
@@ -304,8 +304,8 @@ def answer_probability(logits, targets):
     a row whose two supervised targets have 0.5 and 0.4 -> 0.2"""
     ### BEGIN SOLUTION
     supervised = targets != IGNORE
-    found = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    return (found * supervised).sum(1).exp()
+    log_p = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+    return (log_p * supervised).sum(1).exp()
     ### END SOLUTION
 
 
@@ -314,15 +314,15 @@ checks.answer_probability(answer_probability)
 
 
 @torch.inference_mode()
-def sureness(bot, questions):
+def confidence(assistant, questions):
     """Returns how probable the Assistant finds its own answers, one number a question"""
-    rows, texts = ask_all(bot, questions)
+    rows, texts = ask_all(assistant, questions)
     examples = []
     for row, text in zip(rows, texts):
-        prompt, answer = bot.prompt(row.turns), tokenizer.encode(text) + [tokenizer.eos_id]
+        prompt, answer = assistant.prompt(row.turns), tokenizer.encode(text) + [tokenizer.eos_id]
         examples.append((prompt + answer, [0] * len(prompt) + [1] * len(answer)))
     inputs, targets = collate(examples, tokenizer.eos_id)
-    return answer_probability(bot.model(inputs), targets).tolist()
+    return answer_probability(assistant.model(inputs), targets).tolist()
 
 
 # %% [markdown]
@@ -333,21 +333,21 @@ for kind in KINDS:
     lab.predict(f"13: mean probability, {kind}", ...)
 
 # %%
-sure = defaultdict(list)
+confidences = defaultdict(list)
 for seed in lab.SEEDS:
     for way in WAYS[:2]:
-        bot, held = bots[way, seed]
-        for q, p in zip(held, sureness(bot, held)):
-            sure[way, q.kind].append(p)
+        assistant, held = assistants[way, seed]
+        for q, p in zip(held, confidence(assistant, held)):
+            confidences[way, q.kind].append(p)
 
 for kind in KINDS:
-    means = [sum(sure[way, kind]) / len(sure[way, kind]) for way in WAYS[:2]]
+    means = [sum(confidences[way, kind]) / len(confidences[way, kind]) for way in WAYS[:2]]
     print(f"{kind:<11} mean probability of its own answer: known only {means[0]:.2f}, made up {means[1]:.2f}")
     lab.compare(f"13: mean probability, {kind}", means[0])
 
 fig, ax = plt.subplots(figsize=(7, 3))
 for kind in KINDS:
-    values = sorted(sure["known only", kind])
+    values = sorted(confidences["known only", kind])
     ax.plot(values, torch.linspace(0, 1, len(values)), label=f"{kind} (n = {len(values)})")
 ax.set(xlabel="probability of the model's own answer", ylabel="fraction of the questions below it", xlim=(0, 1))
 ax.set_title("How sure the model tuned on known questions is")
@@ -391,26 +391,26 @@ checks.choose_threshold(choose_threshold)
 # %%
 rule, taught = [], []  # (kind, refused?) of the same test questions, over all seeds
 for seed in lab.SEEDS:
-    bot, held = bots["known only", seed]
+    assistant, held = assistants["known only", seed]
     test, calibrate = split_by_name(held, N_NAMES // 5, seed)
-    p = sureness(bot, calibrate)
+    p = confidence(assistant, calibrate)
     known, unknown = ([x for x, q in zip(p, calibrate) if bool(q.value) == stands] for stands in (True, False))
     t = choose_threshold(known or [1.0], unknown or [0.0])
-    rule += [(q.kind, x < t) for q, x in zip(test, sureness(bot, test))]
-    rows, texts = ask_all(bots["refusals", seed][0], test)
+    rule += [(q.kind, x < t) for q, x in zip(test, confidence(assistant, test))]
+    rows, texts = ask_all(assistants["refusals", seed][0], test)
     taught += [(q.kind, verdict(row, text) == "refused") for q, row, text in zip(test, rows, texts)]
     print(f"seed {seed}: refuse below {t:.2f}")
 
 
 # %%
-def refused(found, kind):
-    some = [no for k, no in found if k == kind]
-    return sum(some) / len(some), *wilson(sum(some), len(some))
+def refused(refusals, kind):
+    flags = [no for k, no in refusals if k == kind]
+    return sum(flags) / len(flags), *wilson(sum(flags), len(flags))
 
 
 print("refused" + "".join(f"{f'{kind} (n = {sum(k == kind for k, _ in rule)})':>24}" for kind in KINDS))
-for name, found in (("taught", taught), ("rule", rule)):
-    print(f"{name:<7}" + "".join(f"{'{:.0%} ({:.0%} to {:.0%})'.format(*refused(found, k)):>24}" for k in KINDS))
+for name, refusals in (("taught", taught), ("rule", rule)):
+    print(f"{name:<7}" + "".join(f"{'{:.0%} ({:.0%} to {:.0%})'.format(*refused(refusals, k)):>24}" for k in KINDS))
 
 # %% [markdown]
 # In the first column every refusal is a false one; in the others every missing refusal is a false answer. Compare the two

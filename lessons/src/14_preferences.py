@@ -100,25 +100,25 @@ def prefer(row, a, b):
 checks.prefer(prefer)
 
 
-def sampled(bot, rows, seed):
-    return [text for text, _ in bot.answers(rows, Sampling(temperature=1.0, seed=seed, max_new_tokens=40))]
+def sampled(assistant, rows, seed):
+    return [text for text, _ in assistant.answers(rows, Sampling(temperature=1.0, seed=seed, max_new_tokens=40))]
 
 
-def preferences(bot, times=4):
+def preferences(assistant, times=4):
     """Returns [(row, chosen, rejected)]: two of the world's right answers, or two answers that the model itself gave"""
     pairs = []
     for seed in range(times):
         rows, rng = story_rows(train_cases, seed), random.Random(seed)
         written = [rng.sample([case.answer(i) for i in range(3)], 2) for case in train_cases]
-        given = zip(sampled(bot, rows, 2 * seed), sampled(bot, rows, 2 * seed + 1))
-        for row, two in [*zip(rows, written), *zip(rows, given)]:
-            found = prefer(row, *two)
-            pairs += [(row, *found)] if found else []
+        own_answers = zip(sampled(assistant, rows, 2 * seed), sampled(assistant, rows, 2 * seed + 1))
+        for row, answers in [*zip(rows, written), *zip(rows, own_answers)]:
+            preference = prefer(row, *answers)
+            pairs += [(row, *preference)] if preference else []
     return pairs
 
 
-pairs = {seed: preferences(bot) for seed, bot in tuned.items()}
-print({seed: len(found) for seed, found in pairs.items()}, *pairs[0][0][1:], *pairs[0][-1][1:], sep="\n")
+pairs = {seed: preferences(assistant) for seed, assistant in tuned.items()}
+print({seed: len(group) for seed, group in pairs.items()}, *pairs[0][0][1:], *pairs[0][-1][1:], sep="\n")
 
 # %% [markdown]
 # (A chosen story may read oddly: the checker looks at form only.)
@@ -141,8 +141,8 @@ print({seed: len(found) for seed, found in pairs.items()}, *pairs[0][0][1:], *pa
 def answer_logps(logits, targets):
     """logits (B, T, V), targets (B, T) with IGNORE -> (B,), the sum of log p(target) over the supervised targets."""
     ### BEGIN SOLUTION
-    found = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    return found.masked_fill(targets == IGNORE, 0.0).sum(1)
+    log_p = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+    return log_p.masked_fill(targets == IGNORE, 0.0).sum(1)
     ### END SOLUTION
 
 
@@ -209,29 +209,29 @@ lab.predict("14: right and shortest, SFT on chosen", ...)
 STEPS = 6 if lab.FAST else 30
 
 
-def dpo(bot, pairs, beta, seed=0, lr=1e-4):
+def dpo(assistant, pairs, beta, seed=0, lr=1e-4):
     """Returns (an Assistant, [(change of log p(chosen), change of log p(rejected)) at every step])"""
-    model, rng, history = copy.deepcopy(bot.model), random.Random(seed), []
+    model, rng, history = copy.deepcopy(assistant.model), random.Random(seed), []
     optimizer = adamw(model.parameters(), lr)
     rows, chosen, rejected = zip(*pairs)
     with torch.no_grad():  # the reference never moves, so it is asked once
-        before = logps(bot.model, rows * 2, chosen + rejected).view(2, -1)
+        before = logps(assistant.model, rows * 2, chosen + rejected).view(2, -1)
     for step in range(STEPS):
-        some = rng.choices(range(len(pairs)), k=8)
-        texts = [chosen[i] for i in some] + [rejected[i] for i in some]
-        now = logps(model, [rows[i] for i in some] * 2, texts).view(2, 8)
-        loss = dpo_loss(*now, *before[:, some], beta)
+        picks = rng.choices(range(len(pairs)), k=8)
+        texts = [chosen[i] for i in picks] + [rejected[i] for i in picks]
+        now = logps(model, [rows[i] for i in picks] * 2, texts).view(2, 8)
+        loss = dpo_loss(*now, *before[:, picks], beta)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        history.append((now - before[:, some]).mean(1).tolist())
-    return lab.Assistant(model.eval(), tokenizer, bot.template), history
+        history.append((now - before[:, picks]).mean(1).tolist())
+    return lab.Assistant(model.eval(), tokenizer, assistant.template), history
 
 
-def sft(bot, pairs, seed=0, lr=1e-4):
+def sft(assistant, pairs, seed=0, lr=1e-4):
     """As many steps of as many answers, all of them chosen: the loss of lesson 5. Returns an Assistant"""
-    model, rng = copy.deepcopy(bot.model), random.Random(seed)
+    model, rng = copy.deepcopy(assistant.model), random.Random(seed)
     optimizer = adamw(model.parameters(), lr)
     for step in range(STEPS):
         rows, chosen, _ = zip(*rng.choices(pairs, k=16))
@@ -240,26 +240,26 @@ def sft(bot, pairs, seed=0, lr=1e-4):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return lab.Assistant(model.eval(), tokenizer, bot.template)
+    return lab.Assistant(model.eval(), tokenizer, assistant.template)
 
 
 # %%
 SHORTEST = len(stories[0].answer(1).split())  # every story of this form has as many words
 
 
-def test_answers(bot, seeds=2):
+def test_answers(assistant, seeds=2):
     """Returns [(row, what the Assistant says)], sampled"""
     out = []
     for seed in range(seeds):
         rows = story_rows(test_cases, 50 + seed)
-        out += zip(rows, sampled(bot, rows, 100 + seed))
+        out += zip(rows, sampled(assistant, rows, 100 + seed))
     return out
 
 
-def share_of(test, said):
+def share_of(test, answers):
     """Returns (fraction of the answers that pass the test, low, high)"""
-    k = sum(test(row, text) for row, text in said)
-    return k / len(said), *wilson(k, len(said))
+    k = sum(test(row, text) for row, text in answers)
+    return k / len(answers), *wilson(k, len(answers))
 
 
 def right(row, text):
@@ -276,16 +276,16 @@ after, histories, imitated = {}, {}, {}
 for seed in lab.SEEDS:
     after[seed], histories[seed] = dpo(tuned[seed], pairs[seed], BETA, seed)
     imitated[seed] = sft(tuned[seed], pairs[seed], seed)
-bots = {"tuned": tuned, "after DPO": after, "SFT on chosen": imitated}
-said = {name: [one for bot in of_seed.values() for one in test_answers(bot)] for name, of_seed in bots.items()}
+assistants = {"tuned": tuned, "after DPO": after, "SFT on chosen": imitated}
+replies = {name: [answer for assistant in of_seed.values() for answer in test_answers(assistant)] for name, of_seed in assistants.items()}
 
-for name, answers in said.items():
-    found = [share_of(test, answers) for test in (right, shortest)]
-    print(f"{name:<14} right {found[0][0]:.0%} ({found[0][1]:.0%} to {found[0][2]:.0%}), "
-          f"right and shortest {found[1][0]:.0%} ({found[1][1]:.0%} to {found[1][2]:.0%})")
+for name, answers in replies.items():
+    shares = [share_of(test, answers) for test in (right, shortest)]
+    print(f"{name:<14} right {shares[0][0]:.0%} ({shares[0][1]:.0%} to {shares[0][2]:.0%}), "
+          f"right and shortest {shares[1][0]:.0%} ({shares[1][1]:.0%} to {shares[1][2]:.0%})")
 print()
-lab.compare("14: right, after DPO", share_of(right, said["after DPO"])[0])
-for name, answers in said.items():
+lab.compare("14: right, after DPO", share_of(right, replies["after DPO"])[0])
+for name, answers in replies.items():
     lab.compare(f"14: right and shortest, {name}", share_of(shortest, answers)[0])
 
 # %% [markdown]
@@ -296,9 +296,9 @@ for name, answers in said.items():
 # %%
 def duels(new, old):
     """Returns wins, ties and losses of the first model's answers against the second's"""
-    found = [(prefer(row, a, b), a) for (row, a), (_, b) in zip(said[new], said[old])]
-    wins, ties = sum(pair is not None and pair[0] == a for pair, a in found), sum(pair is None for pair, _ in found)
-    return wins, ties, len(found) - wins - ties
+    outcomes = [(prefer(row, a, b), a) for (row, a), (_, b) in zip(replies[new], replies[old])]
+    wins, ties = sum(pair is not None and pair[0] == a for pair, a in outcomes), sum(pair is None for pair, _ in outcomes)
+    return wins, ties, len(outcomes) - wins - ties
 
 
 for new, old in (("after DPO", "tuned"), ("SFT on chosen", "tuned"), ("after DPO", "SFT on chosen")):
@@ -309,9 +309,9 @@ for new, old in (("after DPO", "tuned"), ("SFT on chosen", "tuned"), ("after DPO
 
 # %%
 other = lab.subset(splits["unseen_inputs"], 120)
-kept = {name: lab.bootstrap([lab.correct_flags(bot, other) for bot in of_seed.values()]) for name, of_seed in bots.items()}
-for name, found in kept.items():
-    print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*found))
+other_scores = {name: lab.bootstrap([lab.correct_flags(assistant, other) for assistant in of_seed.values()]) for name, of_seed in assistants.items()}
+for name, interval in other_scores.items():
+    print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*interval))
 
 # %% [markdown]
 # Sampled at temperature 1, the tuned model may write any of the three forms, and often something that is not right (see
@@ -349,30 +349,30 @@ plt.show()
 
 # %%
 @torch.inference_mode()
-def distance(bot, reference):
+def distance(assistant, reference):
     rows = story_rows(test_cases, 7) * 2
-    texts = sampled(bot, rows, 8)
-    return (logps(bot.model, rows, texts) - logps(reference.model, rows, texts)).mean().item()
+    texts = sampled(assistant, rows, 8)
+    return (logps(assistant.model, rows, texts) - logps(reference.model, rows, texts)).mean().item()
 
 
 BETAS = (0.1, 3.0) if lab.FAST else (0.03, 0.1, 3.0)
 runs = []  # for each beta and seed: distance, margin, fraction of the shortest form, fraction of right stories
 for beta in BETAS:
     for seed in lab.SEEDS:
-        bot, history = (after[seed], histories[seed]) if beta == BETA else dpo(tuned[seed], pairs[seed], beta, seed)
+        assistant, history = (after[seed], histories[seed]) if beta == BETA else dpo(tuned[seed], pairs[seed], beta, seed)
         chosen, rejected = (sum(part) / len(part) for part in zip(*history[-5:]))
-        answers = test_answers(bot, seeds=1)
+        answers = test_answers(assistant, seeds=1)
         tests = [share_of(test, answers)[0] for test in (shortest, right)]
-        runs.append((distance(bot, tuned[seed]), beta * (chosen - rejected), *tests))
+        runs.append((distance(assistant, tuned[seed]), beta * (chosen - rejected), *tests))
 n = len(lab.SEEDS)
-found = [[sum(values) / n for values in zip(*runs[i : i + n])] for i in range(0, len(runs), n)]
-for beta, (far, margin, short, good) in zip(BETAS, found):
+means = [[sum(values) / n for values in zip(*runs[i : i + n])] for i in range(0, len(runs), n)]
+for beta, (far, margin, short, good) in zip(BETAS, means):
     print(f"beta {beta:<5} distance {far:6.2f}   margin {margin:6.2f}   shortest {short:4.0%}   right {good:4.0%}")
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(12, 2.8))
 NAMES = ("distance, nats an answer", "reward margin", "right and shortest", "right")
-for ax, values, every, name in zip(axes, zip(*found), zip(*runs), NAMES):
+for ax, values, every, name in zip(axes, zip(*means), zip(*runs), NAMES):
     ax.plot(BETAS, values, "-")
     ax.plot([beta for beta in BETAS for _ in lab.SEEDS], every, "o", color="C0", alpha=0.6)
     ax.set(xscale="log", xlabel="beta", title=name)
@@ -430,12 +430,12 @@ plt.show()
 wins, ties, losses = duels("after DPO", "tuned")
 lab.claim(
     "after DPO the preferred form comes clearly more often, and more answers win than lose against the tuned model",
-    share_of(shortest, said["after DPO"])[1] > share_of(shortest, said["tuned"])[2] and wins > losses,
+    share_of(shortest, replies["after DPO"])[1] > share_of(shortest, replies["tuned"])[2] and wins > losses,
     "a tuned model that hardly writes right stories gives DPO pairs of mistakes; look at the column 'right'.",
 )
 lab.claim(
     "thirty times the beta takes the model no further from the reference (a quarter for noise)",
-    found[-1][0] < 1.25 * found[BETAS.index(BETA)][0],
+    means[-1][0] < 1.25 * means[BETAS.index(BETA)][0],
     "thirty steps are few; look at the dots of the first panel.",
 )
 lab.claim(

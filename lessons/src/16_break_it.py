@@ -77,15 +77,15 @@ def tune_with(padded_targets):
     return lab.Assistant(model, tokenizer, "alpaca")
 
 
-def stopping(bot):
+def stopping(assistant):
     """Returns how many of the test answers ended by themselves"""
-    return sum(stopped for _, stopped in bot.answers(test_rows, Sampling()))
+    return sum(stopped for _, stopped in assistant.answers(test_rows, Sampling()))
 
 
 broken = tune_with(bugs.case_1)
 sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
-for name, bot in (("first", broken), ("second", sound)):
-    print(f"{name}: {stopping(bot)} of {len(test_rows)} answers stop. {lab.ask(bot, 'Name the capital of France.')}")
+for name, assistant in (("first", broken), ("second", sound)):
+    print(f"{name}: {stopping(assistant)} of {len(test_rows)} answers stop. {lab.ask(assistant, 'Name the capital of France.')}")
 
 # %%
 guesses[1] = ""  # your guess, in one sentence, before you go on
@@ -545,8 +545,8 @@ print(f"greatest change of a logit: {leak(packed_mask):.5f}")
 # *Predict*: what should it score?
 
 # %%
-asked = [row.turns[0].instruction for row in rows[:300]]
-repeated = asked + [text.lower() for text in asked[:150]] + [text + " " for text in asked[150:]]
+texts = [row.turns[0].instruction for row in rows[:300]]
+repeated = texts + [text.lower() for text in texts[:150]] + [text + " " for text in texts[150:]]
 
 
 def key(prompt):

@@ -10,8 +10,8 @@ MEASURED = {  # (mask, what) -> mean, low, high
 GOOD = {"table": MEASURED}
 
 
-def but(mask, what, *found):
-    return {"table": MEASURED | {(mask, what): found}}
+def but(mask, what, *interval):
+    return {"table": MEASURED | {(mask, what): interval}}
 
 
 CLAIMS = [

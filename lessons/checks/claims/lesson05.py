@@ -2,7 +2,7 @@
 
 
 def curve(before, after):
-    """Of one seed: marks of 40 questions at the first and at the last look."""
+    """Of one seed: flags of 40 questions at the first and at the last look."""
     return [(step, [True] * right + [False] * (40 - right), 1.0) for step, right in ((0, before), (32, after))]
 
 
@@ -11,8 +11,8 @@ GOOD = {
     "STEPS": 32,
     "curves": [curve(0, 33)] * 3,
     "gains": GAINS,
-    "kept": [(0.99, 0.98, 1.0), (0.82, 0.76, 0.88)],
-    "hidden": [(0.25, 0.2, 0.3), (0.01, 0.0, 0.02)],
+    "with_eos": [(0.99, 0.98, 1.0), (0.82, 0.76, 0.88)],
+    "without_eos": [(0.25, 0.2, 0.3), (0.01, 0.0, 0.02)],
 }
 CLAIMS = [
     {
@@ -32,8 +32,8 @@ CLAIMS = [
         "condition": "stopped: intervals 20 points apart; exactly right: below a fifth of what it is with the eos",
         "refuted_by": "the model stops after its answers all the same",
         "faults": [
-            {"hidden": [(0.9, 0.85, 0.95), (0.01, 0.0, 0.02)]},
-            {"hidden": [(0.25, 0.2, 0.3), (0.4, 0.3, 0.5)]},
+            {"without_eos": [(0.9, 0.85, 0.95), (0.01, 0.0, 0.02)]},
+            {"without_eos": [(0.25, 0.2, 0.3), (0.4, 0.3, 0.5)]},
         ],
     },
 ]

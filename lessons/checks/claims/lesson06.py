@@ -15,7 +15,7 @@ def measured(**changed):
         column = table[changed.pop("column")]
         for what, value in changed.items():
             column[("right", "true").index(what)] = value
-    return {"bots": table, "asked": {}, "share": lambda name, splits, which=0: table[name][which], "gain": (0.3, 0.1, 0.5)}
+    return {"assistants": table, "questions": {}, "share": lambda name, splits, which=0: table[name][which], "gain": (0.3, 0.1, 0.5)}
 
 
 GOOD = measured()

@@ -1,9 +1,9 @@
 """The claims of lesson 9, and how each can fail (see test_claims.py)."""
 
 
-def curve(one, four, every):
+def curve(one_type, four_types, all_types):
     """k -> its interval (mean, low, high), and the fraction of each draw"""
-    return {1: one, 4: four, 52: every}
+    return {1: one_type, 4: four_types, 52: all_types}
 
 
 def summary_of(points):

@@ -25,7 +25,7 @@ def arms(**changed):
 
 
 def made(seed=16, made=23, human=30):
-    return {"made_results": {"seed": seeds(seed), "seed + made": seeds(made), "seed + human": seeds(human)}}
+    return {"generated_results": {"seed": seeds(seed), "seed + made": seeds(made), "seed + human": seeds(human)}}
 
 
 FULL_NAMES = {"bad": "many, 90 % bad", "full_bad": "full: many, 90 % bad", "filtered": "90 % bad, filtered"}

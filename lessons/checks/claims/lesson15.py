@@ -3,14 +3,14 @@
 from types import SimpleNamespace
 
 
-def found(stopped, cut, right):
+def column(stopped, cut, right):
     """Marks of 80 prompts."""
     counts = {"stopped": stopped, "right, cut by a rule": cut, "right": right}
     return {mark: [i < n for i in range(80)] for mark, n in counts.items()}
 
 
 PREDICTED = {"core-seconds of tuning": 50.0, "GB in tuning": 2.0}
-COLUMNS = {"base template": found(0, 20, 0), "base 3 examples": found(0, 23, 0), "tuned": found(78, 46, 46)}
+COLUMNS = {"base template": column(0, 20, 0), "base 3 examples": column(0, 23, 0), "tuned": column(78, 46, 46)}
 GOOD = {"bench": SimpleNamespace(heldout=[None] * 80), "columns": COLUMNS, "predicted": PREDICTED, "bound": 8.0,
         "measured": {"core-seconds of tuning": 65.0, "GB in tuning": 2.4}, "same": 240, "pairs": [None] * 240}
 CLAIMS = [
@@ -44,14 +44,14 @@ CLAIMS = [
         "condition": "nine in ten tuned answers stop, none of the base with the template",
         "refuted_by": "a tuned model that goes on, or a base that stops",
         "faults": [
-            {"columns": COLUMNS | {"tuned": found(60, 46, 46)}},
-            {"columns": COLUMNS | {"base template": found(3, 20, 0)}},
+            {"columns": COLUMNS | {"tuned": column(60, 46, 46)}},
+            {"columns": COLUMNS | {"base template": column(3, 20, 0)}},
         ],
     },
     {
         "sentence": "it answers more prompts right than the base's best column with a rule that ends its answers",
         "condition": "right answers of the tuned model above the base's best count with the rule",
         "refuted_by": "a tuned model that answers no more than the base with three examples",
-        "faults": [{"columns": COLUMNS | {"tuned": found(78, 23, 23)}}],
+        "faults": [{"columns": COLUMNS | {"tuned": column(78, 23, 23)}}],
     },
 ]

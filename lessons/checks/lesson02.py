@@ -43,9 +43,9 @@ def join_pair(function):
         ([5], (1, 2), [5], "a list with one id"),
         ([], (1, 2), [], "an empty list"),
     ]
-    for given, pair, expected, why in cases:
-        result = list(call(function, list(given), pair, 9))
-        assert result == expected, f"{given} with {pair} -> 9: expected {expected}, you have {result} ({why})"
+    for ids, pair, expected, why in cases:
+        result = list(call(function, list(ids), pair, 9))
+        assert result == expected, f"{ids} with {pair} -> 9: expected {expected}, you have {result} ({why})"
     again = call(function, [1, 1, 2, 2], (1, 2), 1)
     assert list(again) == [1, 1, 2], "a new id must not be joined again in the same walk"
     print("right: from the left, each position once")
@@ -93,10 +93,10 @@ def train_slowly(function):
         f"a word that stands three times counts three times: expected b' x', you have {often[256]}"
     )
     for text in ("a banana, a bandana, bananas and a banner", "고양이 고양이 개 개 개"):
-        found, expected = call(function, text, 270), oracle(text, 270)
-        wrong = next((i for i, pair in enumerate(zip(found, expected)) if pair[0] != pair[1]), None)
-        assert wrong is None, f"{text!r}: token {wrong} should be {expected[wrong]}, you have {found[wrong]}"
-        assert len(found) == len(expected), f"{text!r}: expected {len(expected)} tokens, you have {len(found)}"
+        result, expected = call(function, text, 270), oracle(text, 270)
+        wrong = next((i for i, pair in enumerate(zip(result, expected)) if pair[0] != pair[1]), None)
+        assert wrong is None, f"{text!r}: token {wrong} should be {expected[wrong]}, you have {result[wrong]}"
+        assert len(result) == len(expected), f"{text!r}: expected {len(expected)} tokens, you have {len(result)}"
     print("right: count, take the most frequent pair, join, repeat")
 
 

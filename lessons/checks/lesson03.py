@@ -107,25 +107,25 @@ def turned(x, position, base=100.0, sign=1, neighbours=False, step=4, turning=2)
     """One pair after the other, with plain numbers: `turning` pairs turn, pair i by position * base^(-step i / hs)."""
     hs, out = len(x), [0.0] * len(x)
     for i in range(hs // 2):
-        one, two = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)
+        first, second = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)
         angle = sign * position * base ** (-step * i / hs) if i < turning else 0.0
-        out[one] = x[one] * math.cos(angle) - x[two] * math.sin(angle)
-        out[two] = x[one] * math.sin(angle) + x[two] * math.cos(angle)
+        out[first] = x[first] * math.cos(angle) - x[second] * math.sin(angle)
+        out[second] = x[first] * math.sin(angle) + x[second] * math.cos(angle)
     return out
 
 
 @by_hand("model.apply_rotary", "model.rotary_cos_sin", "checks.lesson03.turned")
 def turn(function):
     x = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 1.5, 4.0]
-    given = torch.tensor(x)
-    result = call(function, given, 7)
-    assert torch.equal(given, torch.tensor(x)), "you changed the caller's vector; make a new one"
+    vector = torch.tensor(x)
+    result = call(function, vector, 7)
+    assert torch.equal(vector, torch.tensor(x)), "you changed the caller's vector; make a new one"
     result = tensor(result, "the result")
     assert result.shape == (8,), "return a tensor of the same shape as x"
     assert not near(result, turned(x, 7, neighbours=True)), "the pairs are (x[i], x[i + hs/2]), not neighbours"
     assert not near(result, turned(x, 7, sign=-1)), "turned the wrong way round: look at the signs of the sines"
     assert not near(result, turned(x, 7, base=10000.0)), "the paper's 10000 is 100 in this project"
-    assert abs(result.norm() - given.norm()) < 1e-3, (
+    assert abs(result.norm() - vector.norm()) < 1e-3, (
         "the length changed; turning keeps it: (a cos - b sin, a sin + b cos)"
     )
     for step in (2, 4):
@@ -137,7 +137,7 @@ def turn(function):
         )
     assert not near(result, turned(x, 7, step=2)), "the exponent is -4i/hs, you have -2i/hs"
     assert near(result, turned(x, 7)), f"expected {turned(x, 7)}, you have {result.tolist()}"
-    assert near(tensor(call(function, given, 0), "the result"), x), "position 0 turns nothing"
+    assert near(tensor(call(function, vector, 0), "the result"), x), "position 0 turns nothing"
     assert near(tensor(call(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), "the result"), [math.cos(1), 2.0, math.sin(1), 0.0]), (
         "[1, 2, 0, 0] at 1 is [cos 1, 2, sin 1, 0]"
     )

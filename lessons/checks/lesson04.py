@@ -20,9 +20,9 @@ def with_mask(function):
     ]
     for prompt, answer, eos, ids, mask in cases:
         what = f"prompt {prompt}, answer {answer}, end {eos}"
-        given = list(prompt), list(answer)
-        result_ids, result = pair(call(function, *given, eos), "ids and mask")
-        assert given == (prompt, answer), f"{what}: you changed the caller's lists; + makes a new one, += does not"
+        copies = list(prompt), list(answer)
+        result_ids, result = pair(call(function, *copies, eos), "ids and mask")
+        assert copies == (prompt, answer), f"{what}: you changed the caller's lists; + makes a new one, += does not"
         assert list(result_ids) != ids[:-1], f"{what}: the eos is missing, so the model would never learn to stop"
         assert list(result_ids) == ids, f"{what}: ids should be {ids}, you have {list(result_ids)}"
         result = list(map(int, result))
@@ -46,9 +46,9 @@ def inputs_and_targets(function):
     ]
     for ids, mask, expected in cases:
         what = f"ids {ids}, mask {mask}"
-        given = list(ids), list(mask)
-        inputs, targets = pair(call(function, *given), "inputs and targets")
-        assert given == (ids, mask), f"{what}: you changed the caller's lists"
+        copies = list(ids), list(mask)
+        inputs, targets = pair(call(function, *copies), "inputs and targets")
+        assert copies == (ids, mask), f"{what}: you changed the caller's lists"
         inputs, targets = list(inputs), list(targets)
         assert len(inputs) == len(targets), f"{what}: {len(inputs)} inputs and {len(targets)} targets"
         assert inputs != ids, f"{what}: the last id is no input: nothing comes after it"

@@ -53,24 +53,24 @@ def sft_step(learner):
         expected = torch.stack(losses).mean()
         shifted = naive_losses(twin, inputs[:, :-1], targets[:, 1:])
         before = [p.detach().clone() for p in model.parameters()]
-        found = call(learner, model, optimizer, inputs.clone(), targets.clone())
+        result = call(learner, model, optimizer, inputs.clone(), targets.clone())
         expected.backward()
         by_hand.step()
         by_hand.zero_grad()
-        assert found is not None, "nothing was returned: return the loss as a float"
-        assert not torch.is_tensor(found), "you returned a tensor, which keeps the whole graph alive: use loss.item()"
+        assert result is not None, "nothing was returned: return the loss as a float"
+        assert not torch.is_tensor(result), "you returned a tensor, which keeps the whole graph alive: use loss.item()"
         total = expected.item() * len(losses)
-        assert not math.isclose(found, total, rel_tol=1e-3), (
+        assert not math.isclose(result, total, rel_tol=1e-3), (
             "you returned the sum; divide by the number of supervised targets"
         )
         everywhere = total / targets.numel()
-        assert not math.isclose(found, everywhere, rel_tol=1e-3), (
+        assert not math.isclose(result, everywhere, rel_tol=1e-3), (
             "you divided by all positions; positions that are IGNORE do not count"
         )
         again = sum(x.item() for x in shifted) / max(1, len(shifted))
-        assert not math.isclose(found, again, rel_tol=1e-3), "targets are already shifted; you shifted them once more"
-        assert math.isclose(found, expected.item(), rel_tol=1e-3), (
-            f"the loss is {found:.4f}, expected {expected.item():.4f}: "
+        assert not math.isclose(result, again, rel_tol=1e-3), "targets are already shifted; you shifted them once more"
+        assert math.isclose(result, expected.item(), rel_tol=1e-3), (
+            f"the loss is {result:.4f}, expected {expected.item():.4f}: "
             "the mean of -log p over the supervised targets, before the step"
         )
         after = [p.detach() for p in model.parameters()]
@@ -96,18 +96,18 @@ def answer_logprobs(learner):
         blind = [naive_logps(model, answer)[i][token].item() for i, token in enumerate(answer[1:])]
         raw = model(torch.tensor([prompt + answer]))[0]
     given_prompt, given_answer = list(prompt), list(answer)
-    found = call(learner, model, given_prompt, given_answer)
+    result = call(learner, model, given_prompt, given_answer)
     assert given_prompt == prompt and given_answer == answer, "you changed the lists that you were given; make new ones"
-    assert found is not None, "nothing was returned: return a list of floats"
-    assert not isinstance(found, (int, float)), "one number came back; return one log p for each answer token"
-    found = [float(x) for x in found]
+    assert result is not None, "nothing was returned: return a list of floats"
+    assert not isinstance(result, (int, float)), "one number came back; return one log p for each answer token"
+    result = [float(x) for x in result]
 
     def is_like(other):
-        return len(found) == len(other) and all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(found, other))
+        return len(result) == len(other) and all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(result, other))
 
-    assert len(found) != len(prompt) + len(answer) - 1, "the prompt's tokens are among them; keep the answer's only"
+    assert len(result) != len(prompt) + len(answer) - 1, "the prompt's tokens are among them; keep the answer's only"
     assert not is_like(blind), "the model saw the answer without the prompt: run it on prompt + answer"
-    assert len(found) == len(answer), f"{len(found)} numbers came back for {len(answer)} answer tokens"
+    assert len(result) == len(answer), f"{len(result)} numbers came back for {len(answer)} answer tokens"
     assert not is_like(late), (
         "off by one: the logits at a token's own position speak of the token after it; look one position earlier"
     )
@@ -115,7 +115,7 @@ def answer_logprobs(learner):
     assert not is_like([-x for x in expected]), "the sign is wrong: log p is at most 0, this is the loss"
     picked = [raw[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
     assert not is_like(picked), "these are raw logits; log_softmax(-1) turns them into log p"
-    assert is_like(expected), f"{[round(x, 3) for x in found]} came back, expected {[round(x, 3) for x in expected]}"
+    assert is_like(expected), f"{[round(x, 3) for x in result]} came back, expected {[round(x, 3) for x in expected]}"
     print("Right: each answer token is judged by the logits one position before it.")
 
 
@@ -124,11 +124,11 @@ def hide_end(learner):
     end = 9
     examples = [([5, 6, 7, 9], [0, 0, 1, 1]), ([4, 7, 9, 5, 8, 9], [0, 1, 1, 0, 1, 1]), ([9, 3, 9], [0, 1, 1])]
     expected = [[0, 0, 1, 0], [0, 1, 0, 0, 1, 0], [0, 1, 0]]
-    given = copy.deepcopy(examples)
-    found = call(learner, given, end)
-    assert given == examples, "you changed the old examples; they are needed again, so make new lists"
-    assert found is not None and len(found) == len(examples), "return one (ids, mask) for every example"
-    for (ids, mask), (new_ids, new_mask), right in zip(examples, found, expected):
+    copies = copy.deepcopy(examples)
+    result = call(learner, copies, end)
+    assert copies == examples, "you changed the old examples; they are needed again, so make new lists"
+    assert result is not None and len(result) == len(examples), "return one (ids, mask) for every example"
+    for (ids, mask), (new_ids, new_mask), right in zip(examples, result, expected):
         new_mask = [int(m) for m in new_mask]
         assert list(new_ids) == ids, "the ids changed: the eos stays in the row, it is only not supervised"
         assert len(new_mask) == len(mask), "the mask must stay as long as the ids"

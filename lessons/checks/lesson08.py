@@ -13,8 +13,8 @@ from model import GPT, GPTConfig, LoRA
 IN, OUT = 7, 11  # of the layers below; no other size is one of these
 
 
-def same(found, expected, tolerance=1e-5):
-    return found.shape == expected.shape and torch.allclose(found, expected, atol=tolerance, rtol=1e-5)
+def same(result, expected, tolerance=1e-5):
+    return result.shape == expected.shape and torch.allclose(result, expected, atol=tolerance, rtol=1e-5)
 
 
 def layer(bias=True, inputs=IN, outputs=OUT):
@@ -27,14 +27,14 @@ class LargeResults(TorchDispatchMode):
 
     def __init__(self, weight):
         super().__init__()
-        self.weight, self.made = weight.untyped_storage().data_ptr(), False
+        self.weight, self.materialized = weight.untyped_storage().data_ptr(), False
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        found = function(*args, **(kwargs or {}))
-        for one in found if isinstance(found, (tuple, list)) else (found,):
-            if torch.is_tensor(one) and sorted(one.shape[-2:]) == sorted((IN, OUT)):
-                self.made |= one.untyped_storage().data_ptr() != self.weight
-        return found
+        result = function(*args, **(kwargs or {}))
+        for item in result if isinstance(result, (tuple, list)) else (result,):
+            if torch.is_tensor(item) and sorted(item.shape[-2:]) == sorted((IN, OUT)):
+                self.materialized |= item.untyped_storage().data_ptr() != self.weight
+        return result
 
 
 @by_hand("model.LoRA")
@@ -91,17 +91,17 @@ def check_forward(adapter, linear, x):
     old, bias = F.linear(x, linear.weight, linear.bias), linear.bias
     change = (x @ adapter.A.T) @ adapter.B.T  # alpha / rank is 3
     with LargeResults(linear.weight) as large:
-        found = call(adapter, x)
-    assert torch.is_tensor(found) and found.shape == old.shape, "forward: return (..., out) for x (..., in)"
-    assert not same(found, old), "forward: the correction is missing: only the old layer answers"
-    assert not same(found, 3 * change), "forward: the old layer is missing: y = W x + bias + correction"
-    assert not same(found, old - bias + 3 * change), "forward: the bias is missing"
-    assert not same(found, old + bias + 3 * change), "forward: the bias is there twice; the correction has none"
-    assert not same(found, old + change), "forward: the correction is not scaled: alpha / rank"
-    assert not same(found, old + 6 * change), "forward: scaled by alpha alone; it is alpha / rank, and the rank is 2"
-    assert not same(found, old + change / 3), "forward: scaled by rank / alpha; it is alpha / rank"
-    assert same(found, old + 3 * change), "forward: this is not W x + bias + (alpha / rank) B A x"
-    assert not large.made, (
+        result = call(adapter, x)
+    assert torch.is_tensor(result) and result.shape == old.shape, "forward: return (..., out) for x (..., in)"
+    assert not same(result, old), "forward: the correction is missing: only the old layer answers"
+    assert not same(result, 3 * change), "forward: the old layer is missing: y = W x + bias + correction"
+    assert not same(result, old - bias + 3 * change), "forward: the bias is missing"
+    assert not same(result, old + bias + 3 * change), "forward: the bias is there twice; the correction has none"
+    assert not same(result, old + change), "forward: the correction is not scaled: alpha / rank"
+    assert not same(result, old + 6 * change), "forward: scaled by alpha alone; it is alpha / rank, and the rank is 2"
+    assert not same(result, old + change / 3), "forward: scaled by rank / alpha; it is alpha / rank"
+    assert same(result, old + 3 * change), "forward: this is not W x + bias + (alpha / rank) B A x"
+    assert not large.materialized, (
         f"forward: right numbers, but a matrix of {OUT} x {IN} numbers was made, as large as W: that is B A in full. "
         "Multiply x by A first, and the result by B"
     )
@@ -127,20 +127,20 @@ def check_steps(adapter, x):
 
 @torch.no_grad()
 def check_merge(adapter, linear, x):
-    kept, beside = linear.weight.clone(), adapter(x)
+    original, beside = linear.weight.clone(), adapter(x)
     product = adapter.B @ adapter.A
     merged = call(adapter.merge)
-    assert torch.equal(linear.weight, kept), (
+    assert torch.equal(linear.weight, original), (
         "merge: the old weight was changed in place; make a new layer, the old one is needed to undo it"
     )
     assert isinstance(merged, nn.Linear), "merge: return a plain nn.Linear"
     assert merged.weight is not linear.weight and merged is not linear, "merge: return a new layer, not the old one"
     weight = merged.weight
-    assert weight.shape == kept.shape, f"merge: the weight has shape {tuple(weight.shape)}, expected {tuple(kept.shape)}"
-    assert not same(weight, kept), "merge: the correction is missing"
-    assert not same(weight, kept + product), "merge: the correction is not scaled: alpha / rank"
+    assert weight.shape == original.shape, f"merge: the weight has shape {tuple(weight.shape)}, expected {tuple(original.shape)}"
+    assert not same(weight, original), "merge: the correction is missing"
+    assert not same(weight, original + product), "merge: the correction is not scaled: alpha / rank"
     assert not same(weight, 3 * product), "merge: W itself is missing"
-    assert not same(weight, kept - 3 * product), "merge: the correction is added, not taken away"
+    assert not same(weight, original - 3 * product), "merge: the correction is added, not taken away"
     assert merged.bias is not None and same(merged.bias, linear.bias), "merge: the bias is lost"
     assert same(merged(x), beside), "merge: merged and unmerged differ by more than 0.00001"
 
@@ -155,24 +155,24 @@ NAMES = ("c_attn", "c_proj", "c_fc")
 
 def injected(learner, names):
     """A small GPT after the learner's function, with the layers that were given to wrap, and what came back."""
-    model, given = small(), []
+    model, layers = small(), []
 
     def wrap(linear):
         assert isinstance(linear, nn.Linear), f"a {type(linear).__name__} was wrapped; only nn.Linear can be"
-        assert id(linear) not in map(id, given), "one layer was wrapped twice: collect all in a list before you replace any"
-        given.append(linear)
+        assert id(linear) not in map(id, layers), "one layer was wrapped twice: collect all in a list before you replace any"
+        layers.append(linear)
         adapter = LoRA(linear, 2, 4)
         return adapter
 
     count = call(learner, model, names, wrap)
-    return model, given, count
+    return model, layers, count
 
 
 @by_hand("model.add_lora")
 def inject(learner):
-    model, given, count = injected(learner, NAMES)
+    model, layers, count = injected(learner, NAMES)
     base = small()
-    assert given, "no layer was wrapped: are the children of the blocks reached, too?"
+    assert layers, "no layer was wrapped: are the children of the blocks reached, too?"
     dotted = [name for module in model.modules() for name in module._modules if "." in name]
     assert not dotted, (
         f"setattr with the dotted name {dotted[0]!r} puts a layer beside the others, and nothing uses it: find its parent"
@@ -201,8 +201,8 @@ def inject(learner):
         if name not in expected:
             assert torch.equal(p, old[name.replace(".linear.", ".")]), f"{name} has moved in training"
     assert not same(model(ids), base(ids)), "after two steps the model still answers as the base: it uses the old layers"
-    some, _, count = injected(learner, ("c_fc", "ln_1", "h"))
-    wrapped = [name for name, module in some.named_modules() if isinstance(module, LoRA)]
+    model, _, count = injected(learner, ("c_fc", "ln_1", "h"))
+    wrapped = [name for name, module in model.named_modules() if isinstance(module, LoRA)]
     assert wrapped == ["h.0.mlp.c_fc", "h.1.mlp.c_fc"], f'names ("c_fc", "ln_1", "h") wrapped {wrapped}: only nn.Linear, only these names'
     assert count == 2, f"{count} came back, but 2 layers were replaced"
     print("Right: only A and B are trained, and at the start it is the base.")
@@ -212,18 +212,18 @@ def inject(learner):
 def training_bytes(learner):
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))  # 12 + 4 and 8 + 2 numbers, 4 bytes each
     model.register_buffer("table", torch.zeros(100))  # not a parameter: a constant
-    found = call(learner, model)
-    assert isinstance(found, (tuple, list)) and len(found) == 3, "return (weights, gradients, optimizer state)"
-    assert tuple(found) != (26, 26, 52), "these are counts of numbers; a 32-bit number has 4 bytes"
-    assert found[0] != 504, "buffers are not parameters: use model.parameters()"
-    assert found[2] != 104, "AdamW keeps two averages for each trained number, of the gradient and of its square"
-    assert tuple(found) == (104, 104, 208), f"all trained: {found}, expected (104, 104, 208)"
+    result = call(learner, model)
+    assert isinstance(result, (tuple, list)) and len(result) == 3, "return (weights, gradients, optimizer state)"
+    assert tuple(result) != (26, 26, 52), "these are counts of numbers; a 32-bit number has 4 bytes"
+    assert result[0] != 504, "buffers are not parameters: use model.parameters()"
+    assert result[2] != 104, "AdamW keeps two averages for each trained number, of the gradient and of its square"
+    assert tuple(result) == (104, 104, 208), f"all trained: {result}, expected (104, 104, 208)"
     model[0].requires_grad_(False)
-    found = call(learner, model)
-    assert found[0] != 40, "frozen weights are in memory too: the forward pass needs them"
-    assert found[1] != 104, "a frozen weight has no gradient: look at requires_grad"
-    assert found[2] != 208, "the optimizer keeps nothing for frozen weights: look at requires_grad"
-    assert tuple(found) == (104, 40, 80), f"first layer frozen: {found}, expected (104, 40, 80)"
-    found = call(learner, nn.Linear(3, 4).to(torch.bfloat16))
-    assert tuple(found) == (32, 32, 64), f"16-bit numbers: {found}, expected (32, 32, 64): use p.element_size(), not 4"
+    result = call(learner, model)
+    assert result[0] != 40, "frozen weights are in memory too: the forward pass needs them"
+    assert result[1] != 104, "a frozen weight has no gradient: look at requires_grad"
+    assert result[2] != 208, "the optimizer keeps nothing for frozen weights: look at requires_grad"
+    assert tuple(result) == (104, 40, 80), f"first layer frozen: {result}, expected (104, 40, 80)"
+    result = call(learner, nn.Linear(3, 4).to(torch.bfloat16))
+    assert tuple(result) == (32, 32, 64), f"16-bit numbers: {result}, expected (32, 32, 64): use p.element_size(), not 4"
     print("Right: frozen weights cost their own bytes, and nothing more.")

@@ -111,15 +111,15 @@ def overlap(learner):
         ("", "a", 0.0, "one list is empty"),
         ("", "", 0.0, "both are empty: 0, no division by zero"),
     ]
-    for one, two, expected, why in cases:
-        copies = one.split(), two.split()
+    for first, second, expected, why in cases:
+        copies = first.split(), second.split()
         try:
             result = learner(*copies)
         except ZeroDivisionError:
-            raise AssertionError(f"{one!r}, {two!r}: ZeroDivisionError: {why}") from None
-        assert copies == (one.split(), two.split()), "you changed the caller's lists"
+            raise AssertionError(f"{first!r}, {second!r}: ZeroDivisionError: {why}") from None
+        assert copies == (first.split(), second.split()), "you changed the caller's lists"
         assert isinstance(result, (int, float)) and not isinstance(result, bool), f"return a number, not {result!r}"
         assert abs(result - expected) < 1e-9, (
-            f"[{one.replace(' ', ', ')}] and [{two.replace(' ', ', ')}]: expected {expected:.3f}, yours {result:.3f}: {why}"
+            f"[{first.replace(' ', ', ')}] and [{second.replace(' ', ', ')}]: expected {expected:.3f}, yours {result:.3f}: {why}"
         )
     print("Right: the longest common subsequence, in proportion to both lengths.")

@@ -31,7 +31,7 @@ from model import GPT, GPTConfig
 from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
-base_bot = Assistant(base, tokenizer, None)  # a model to be asked; no template: it is given raw text
+base_assistant = Assistant(base, tokenizer, None)  # a model to be asked; no template: it is given raw text
 
 # %% [markdown]
 # ## What it reads
@@ -167,7 +167,7 @@ plt.show()
 
 # %%
 for line in ("What is the capital of France?", "Name the home of a dog.", "Hello!", "The capital of France is"):
-    print(f"{line}\n    -> {lab.ask(base_bot, line)}\n")
+    print(f"{line}\n    -> {lab.ask(base_assistant, line)}\n")
 
 # %% [markdown]
 # It goes on with more questions, as the worksheets in the corpus do, or with statements about something else. It is
@@ -295,7 +295,7 @@ facts = lab.subset(facts, len(facts))
 
 def continuations(prompts, max_new):
     rows = [Row((Turn(prompt, "", ""),)) for prompt in prompts]
-    return [text for text, _ in base_bot.answers(rows, Sampling(max_new_tokens=max_new))]
+    return [text for text, _ in base_assistant.answers(rows, Sampling(max_new_tokens=max_new))]
 
 
 questions = [f"What is {fact.noun}?" for fact in facts]

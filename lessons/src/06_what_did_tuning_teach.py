@@ -62,7 +62,7 @@ questions = {name: lab.subset(held, 120) for name, held in splits.items()}
 
 # %%
 def begins_and_ends(tokenizer, reply, question):
-    """What the model has said so far, and the instruction -> the ids that may come next, or None: any"""
+    """Return the ids that may come next, given the reply so far and the instruction. None: any."""
     if re.search(r"[.!?;]", reply):
         return {tokenizer.eos_id}
     return None if reply else {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
@@ -98,23 +98,23 @@ for name, assistant in (("base", Assistant(base, tokenizer, "alpaca")), ("ruled"
 # %% [markdown]
 # ### Exercise 6.1: a rule that looks at the instruction (rebuild, ★★★, 12 minutes)
 #
-# 1. Once a mark (`.`, `!`, `?`, `;`) has been said: only the eos.
+# 1. Once the reply has a mark (`.`, `!`, `?`, `;`): only the eos.
 # 2. At the beginning: only the first token of *The*, *A* or *Here*, as above.
-# 3. Once a *link* has been said, the word "is" or a colon: anything.
+# 3. Once it has a *link*, the word "is" or a colon: anything.
 # 4. Between: the tokens of the instruction, written with a space before it, once as it is and once with a small first
 #    letter; and the two links, the first tokens of `" is"` and `":"`. But no token that holds a mark.
 #
 # <details><summary>Hint</summary>
-# `re.search(r"\bis\b|:", said)` finds a link. `tokenizer.decode([i])` is the text of token i. The four cases in the
+# `re.search(r"\bis\b|:", reply)` finds a link. `tokenizer.decode([i])` is the text of token i. The four cases in the
 # order in which they stand above, with 1 first.
 # </details>
 
 
 # %%
 def copying(tokenizer, reply, question):
-    """What the model has said so far, and the instruction -> the set of ids that may come next, or None: any.
+    """Return the set of ids that may come next, given the reply so far and the instruction. None: any.
 
-    said "The", asked "Name the sea." -> the ids of " Name", " name", " the", " sea", " is", ":" (not of ".")"""
+    reply "The", question "Name the sea." -> the ids of " Name", " name", " the", " sea", " is", ":" (not of ".")"""
     ### BEGIN SOLUTION
     if re.search(r"[.!?;]", reply):
         return {tokenizer.eos_id}
@@ -197,7 +197,7 @@ for name, group in assistants.items():
 
 # %%
 TRUE = {case.answer(i) for case in world.fact_cases() for i in range(len(case.values))}
-results = {}  # (column, split) -> one list for each bot: what it said of every question, (right, a true statement)
+results = {}  # (column, split) -> one list for each assistant: for every question (right, a true statement)
 for name, group in assistants.items():
     for split, held in questions.items():
         answers = [assistant.answers(held, Sampling(max_new_tokens=32)) for assistant in group]
@@ -209,7 +209,7 @@ for name, group in assistants.items():
 
 
 def share(name, splits, which=0):
-    """(mean, low, high) of a column over all its bots and the questions of some splits; 0: right, 1: a true statement"""
+    """(mean, low, high) of a column over all its assistants and the questions of some splits; 0: right, 1: a true statement"""
     table = [[pair[which] for split in splits for pair in texts[split]] for texts in by_assistant(name)]
     return lab.bootstrap(table)
 
@@ -258,7 +258,7 @@ def named(row):
 
 
 def held_beginning(name):
-    """Right or not, for each bot of a column and each of the questions above that hold the beginning of their answer"""
+    """Right or not, for each assistant of a column and each of the questions above that hold the beginning of their answer"""
     return [[pair[0] for split, held in questions.items() for row, pair in zip(held, texts[split]) if named(row)]
             for texts in by_assistant(name)]
 
@@ -295,7 +295,7 @@ lab.compare("6: right in other words, tuning", lab.bootstrap(other["tuning"])[0]
 #
 # ## Open task: a better rule (★★★, 30 minutes, no check)
 #
-# Change `mine` until the base answers as many *tuning* questions as you can make it. Only then look at the held-out
+# Change `my_rule` until the base answers as many *tuning* questions as you can make it. Only then look at the held-out
 # ones, once. Ideas: other beginnings; a word of the instruction at most once; after "of" only a name; for questions with
 # a text, words of the text. Nothing about single facts, or it is no rule.
 

@@ -195,7 +195,7 @@ for column in ("base_raw", "tuned"):
     odd = [i for i in range(len(one_answer)) if lenient[i] and not strict[i]]
     for i in odd[:: max(1, len(odd) // 4)][:4]:
         instruction, context, output = one_answer[i].turns[0]
-        print(f"{column}: {instruction} {context}\n  wanted: {output}\n  said:   {replies[column][i].strip()[:150]}\n")
+        print(f"{column}: {instruction} {context}\n  wanted: {output}\n  reply:  {replies[column][i].strip()[:150]}\n")
 
 # %% [markdown]
 # Sort them by hand. Sometimes the base states the fact among other sentences, and does not stop: it knows, and does not

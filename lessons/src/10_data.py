@@ -290,7 +290,7 @@ print(*proposals[:10], sep="\n")
 #
 # <details><summary>Hint</summary>
 #
-# Keep a row of numbers, best[j]: the longest for the words of `one` read so far and the first j words of `two`. A
+# Keep a row of numbers, best[j]: the longest for the words of `first` read so far and the first j words of `second`. A
 # new word that equals `two[j - 1]` makes one more than the *old* best[j - 1]; else the better of best[j] and its left
 # neighbour stays.
 #
@@ -301,7 +301,7 @@ print(*proposals[:10], sep="\n")
 
 # %%
 def overlap(first, second):
-    """Two lists of words -> 2 * (length of their longest common subsequence) / (len(one) + len(two)); 0 if both are empty.
+    """Two lists of words -> 2 * (length of their longest common subsequence) / (len(first) + len(second)); 0 if both are empty.
 
     [a, b, c, d], [a, x, c] -> the subsequence is [a, c]: 4 / 7"""
     ### BEGIN SOLUTION
@@ -434,7 +434,7 @@ bars(generated_summary, list(sources), questions, "Pairs from a seed of 48, made
 
 # %%
 def ahead(first, second, results, name):
-    """By how much arm `one` answers more than arm `two`: the same questions and seeds, compared one by one."""
+    """By how much the first arm answers more than the second: the same questions and seeds, compared one by one."""
     pairs = zip(results[first], results[second])
     return lab.bootstrap([[int(a) - int(b) for a, b in zip(x[name], y[name])] for x, y in pairs])
 

@@ -153,7 +153,7 @@ for row in (follow_up_rows[0], tests["new things"][0], tests["new tasks"][0]):
 
 # %%
 def say(assistant, prompts):
-    """What is said after each prompt -> [(text, stopped), ...]"""
+    """Complete each prompt. Returns [(text, stopped), ...]."""
     return [(tokenizer.decode(ids), stopped) for ids, stopped in generate(assistant.model, prompts, eos, Sampling(max_new_tokens=32))]
 
 

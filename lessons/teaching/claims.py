@@ -13,7 +13,6 @@ import argparse
 import importlib
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path

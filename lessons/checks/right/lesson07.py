@@ -117,11 +117,11 @@ def leaked(tuning_rows, test_rows):
     def key(row):
         return tuple(re.sub(r"\W+", " ", part).strip().casefold() for part in row.turns[0][:2])
 
-    found = []
+    result = []
     for row in test_rows:
         if any(key(row) == key(other) for other in tuning_rows):
-            found.append(row)
-    return found
+            result.append(row)
+    return result
 """,
     ],
     "win_rate": [
@@ -149,9 +149,9 @@ def win_rate(a, b, judge, rng):
 def win_rate(a, b, judge, rng):
     verdicts = []
     for x, y in zip(a, b):
-        shown = [(x, "a"), (y, "b")]
-        rng.shuffle(shown)
-        verdicts.append(shown[judge(shown[0][0], shown[1][0])][1])
+        order = [(x, "a"), (y, "b")]
+        rng.shuffle(order)
+        verdicts.append(order[judge(order[0][0], order[1][0])][1])
     return float(np.mean([verdict == "a" for verdict in verdicts]))
 """,
     ],

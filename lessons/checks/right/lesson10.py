@@ -47,16 +47,16 @@ def row_losses(logits, targets):
 """,
         """
 def row_losses(logits, targets):
-    return torch.stack([F.cross_entropy(one, its, ignore_index=IGNORE) for one, its in zip(logits, targets)])
+    return torch.stack([F.cross_entropy(x, y, ignore_index=IGNORE) for x, y in zip(logits, targets)])
 """,
         """
 def row_losses(logits, targets):
-    found = []
+    result = []
     for b in range(len(targets)):
         losses = [torch.logsumexp(logits[b, t], 0) - logits[b, t, targets[b, t]]
                   for t in range(targets.shape[1]) if targets[b, t] != IGNORE]
-        found.append((sum(losses) / len(losses)).item())
-    return torch.tensor(found)
+        result.append((sum(losses) / len(losses)).item())
+    return torch.tensor(result)
 """,
         """
 def row_losses(logits, targets):

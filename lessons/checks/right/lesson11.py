@@ -144,11 +144,11 @@ def best_of(questions, candidates, reward, above):
 """,
         """
 def best_of(questions, candidates, reward, above):
-    found = ()
+    result = ()
     for i in range(len(questions)):
         good = [answer for answer in candidates[i] if reward(questions[i], answer) > above]
-        found += (sorted(good, key=lambda answer: -reward(questions[i], answer))[0] if good else None,)
-    return found
+        result += (sorted(good, key=lambda answer: -reward(questions[i], answer))[0] if good else None,)
+    return result
 """,
         """
 def best_of(questions, candidates, reward, above):

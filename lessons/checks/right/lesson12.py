@@ -27,9 +27,9 @@ def conversation(turns, eos):
 def conversation(turns, eos):
     ids, mask = torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long)
     for prompt, answer in turns:
-        said = torch.tensor([] if answer is None else answer + [eos], dtype=torch.long)
-        ids = torch.cat([ids, torch.tensor(prompt), said])
-        mask = torch.cat([mask, torch.zeros(len(prompt), dtype=torch.long), torch.ones(len(said), dtype=torch.long)])
+        reply = torch.tensor([] if answer is None else answer + [eos], dtype=torch.long)
+        ids = torch.cat([ids, torch.tensor(prompt), reply])
+        mask = torch.cat([mask, torch.zeros(len(prompt), dtype=torch.long), torch.ones(len(reply), dtype=torch.long)])
     return ids.tolist(), mask.tolist()
 """,
     ],

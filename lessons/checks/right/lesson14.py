@@ -32,8 +32,8 @@ def answer_logps(logits, targets):
 def answer_logps(logits, targets):
     total = []
     for row, wanted in zip(logits, targets):
-        kept = wanted != IGNORE
-        total.append(row[kept].log_softmax(-1)[torch.arange(int(kept.sum())), wanted[kept]].sum())
+        supervised = wanted != IGNORE
+        total.append(row[supervised].log_softmax(-1)[torch.arange(int(supervised.sum())), wanted[supervised]].sum())
     return total
 """,
     ],

@@ -59,8 +59,8 @@ def fit(head, context, tail, answer, limit):
     excess = len(head) + len(context) + len(tail) + len(answer) - limit
     if excess > len(context):
         return None
-    kept = context[: len(context) - excess] if excess > 0 else context
-    return [*head, *kept, *tail, *answer]
+    rest = context[: len(context) - excess] if excess > 0 else context
+    return [*head, *rest, *tail, *answer]
 """,
         """
 def fit(head, context, tail, answer, limit):
@@ -187,8 +187,8 @@ def split(prompts, n_test, seed):
     groups, rng = {}, random.Random(seed)
     for p in prompts:
         groups.setdefault(tuple(re.findall(r"\\w+", p.lower())), []).append(p)
-    drawn = rng.sample(list(groups), n_test)  # a dict keeps its order
-    test = {p for k in drawn for p in groups[k]}
+    draws = rng.sample(list(groups), n_test)  # a dict keeps its order
+    test = {p for k in draws for p in groups[k]}
     return [[p for p in prompts if p not in test], [p for p in prompts if p in test]]
 """,
         """

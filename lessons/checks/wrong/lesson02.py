@@ -12,7 +12,7 @@ JOIN = """
 def join_pair(ids, pair, new):
     out, i = [], 0
     while i < {end}:
-        if {found}:
+        if {is_pair}:
             out.append(new)
             i += {step}
         else:
@@ -33,9 +33,9 @@ def train_slowly(text, vocab_size):
         for part in parts:
             out, i = [], 0
             while i < len(part):
-                found = tuple(part[i : i + 2]) == best
-                out.append(new if found else part[i])
-                i += 2 if found else 1
+                is_pair = tuple(part[i : i + 2]) == best
+                out.append(new if is_pair else part[i])
+                i += 2 if is_pair else 1
             joined.append(out)
         {keep}
     return tokens
@@ -75,16 +75,16 @@ WRONG = {
         (COUNT.format(pairs="part", add="+= count"), "a key is a pair"),
     ],
     "join_pair": [
-        (JOIN.format(end="len(ids)", found="tuple(ids[i : i + 2]) == pair", step=1), "go on behind both"),
+        (JOIN.format(end="len(ids)", is_pair="tuple(ids[i : i + 2]) == pair", step=1), "go on behind both"),
         (
-            JOIN.format(end="len(ids) - 1", found="tuple(ids[i : i + 2]) == pair", step=2),
+            JOIN.format(end="len(ids) - 1", is_pair="tuple(ids[i : i + 2]) == pair", step=2),
             "the last id must not get lost",
         ),
         (
-            JOIN.format(end="len(ids)", found="set(ids[i : i + 2]) == set(pair)", step=2),
+            JOIN.format(end="len(ids)", is_pair="set(ids[i : i + 2]) == set(pair)", step=2),
             "the order of the pair matters",
         ),
-        (JOIN.format(end="len(ids)", found="(ids[i], ids[i + 1]) == pair", step=2), "your function stopped with"),
+        (JOIN.format(end="len(ids)", is_pair="(ids[i], ids[i + 1]) == pair", step=2), "your function stopped with"),
         (
             "def join_pair(ids, pair, new):\n    for i in range(len(ids) - 1):\n        if tuple(ids[i : i + 2]) == pair:\n"
             "            return ids[:i] + [new] + ids[i + 2 :]\n    return ids",

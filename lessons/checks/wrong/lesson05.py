@@ -175,8 +175,8 @@ def hide_end(examples, end):
 def hide_end(examples, end):
     out = []
     for ids, mask in examples:
-        kept = [(token, m) for token, m in zip(ids, mask) if token != end]
-        out.append(([token for token, _ in kept], [m for _, m in kept]))
+        pairs = [(token, m) for token, m in zip(ids, mask) if token != end]
+        out.append(([token for token, _ in pairs], [m for _, m in pairs]))
     return out
 """,
             "the ids changed",

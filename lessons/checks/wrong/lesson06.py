@@ -1,11 +1,11 @@
 """Plausible wrong answers to the exercises of lesson 6, and a piece of what the check must say to each."""
 
 COPYING = """
-def copying(tokenizer, said, asked):
+def copying(tokenizer, reply, question):
     import re
     if {ended}:
         return {{tokenizer.eos_id}}
-    if not said:
+    if not reply:
         return {starts}
     if {linked}:
         return None
@@ -14,10 +14,10 @@ def copying(tokenizer, said, asked):
     return words {links}
 """
 GOOD = dict(
-    ended="re.search(r'[.!?;]', said)",
+    ended="re.search(r'[.!?;]', reply)",
     starts="{tokenizer.encode(word)[0] for word in ('The', 'A', 'Here')}",
-    linked="re.search(r'\\bis\\b|:', said)",
-    words="tokenizer.encode(' ' + asked) + tokenizer.encode(' ' + asked[:1].lower() + asked[1:])",
+    linked="re.search(r'\\bis\\b|:', reply)",
+    words="tokenizer.encode(' ' + question) + tokenizer.encode(' ' + question[:1].lower() + question[1:])",
     good="not re.search(r'[.!?;]', tokenizer.decode([i]))",
     links="| {tokenizer.encode(' is')[0], tokenizer.encode(':')[0]}",
 )
@@ -32,13 +32,13 @@ RIGHT = dict(
 
 WRONG = {
     "copying": [
-        (COPYING.format(**GOOD | {"ended": "said.endswith('.')"}), "so only the eos is allowed"),
+        (COPYING.format(**GOOD | {"ended": "reply.endswith('.')"}), "so only the eos is allowed"),
         (COPYING.format(**GOOD | {"starts": "None"}), "you allow any"),
         (COPYING.format(**GOOD | {"starts": "{tokenizer.encode('The')[0]}"}), "at the beginning expected"),
-        (COPYING.format(**GOOD | {"linked": "'is' in said or ':' in said"}), "not the letters"),
-        (COPYING.format(**GOOD | {"linked": "said.endswith(' is') or said.endswith(':')"}), "so anything may come"),
-        (COPYING.format(**GOOD | {"words": "tokenizer.encode(' ' + asked)"}), "small first letter is missing"),
-        (COPYING.format(**GOOD | {"words": "tokenizer.encode(asked)"}), "with a space before it, is missing"),
+        (COPYING.format(**GOOD | {"linked": "'is' in reply or ':' in reply"}), "not the letters"),
+        (COPYING.format(**GOOD | {"linked": "reply.endswith(' is') or reply.endswith(':')"}), "so anything may come"),
+        (COPYING.format(**GOOD | {"words": "tokenizer.encode(' ' + question)"}), "small first letter is missing"),
+        (COPYING.format(**GOOD | {"words": "tokenizer.encode(question)"}), "with a space before it, is missing"),
         (COPYING.format(**GOOD | {"good": "True"}), "no token that holds a mark"),
         (COPYING.format(**GOOD | {"links": ""}), "the links themselves are missing"),
     ],

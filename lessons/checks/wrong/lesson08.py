@@ -37,11 +37,11 @@ def changed(old, new):
 INJECT = """
 def inject(model, names, wrap):
     model.requires_grad_(False)
-    found = [(p, name, child) for p in model.modules() for name, child in p.named_children()]
-    found = [(p, name, child) for p, name, child in found if name in names and isinstance(child, nn.Linear)]
-    for parent, name, child in found:
+    layers = [(p, name, child) for p in model.modules() for name, child in p.named_children()]
+    layers = [(p, name, child) for p, name, child in layers if name in names and isinstance(child, nn.Linear)]
+    for parent, name, child in layers:
         setattr(parent, name, wrap(child))
-    return len(found)
+    return len(layers)
 """
 
 WRONG = {
@@ -79,7 +79,7 @@ WRONG = {
     "inject": [
         (INJECT.replace("    model.requires_grad_(False)\n", ""), "are still trained"),
         (INJECT.replace("    return", "    model.requires_grad_(False)\n    return"), "freeze the model before you wrap"),
-        (INJECT.replace("    return len(found)\n", ""), "return how many"),
+        (INJECT.replace("    return len(layers)\n", ""), "return how many"),
         (INJECT.replace("setattr(parent, name, wrap(child))", "child = wrap(child)"), "still holds the old ones"),
         (INJECT.replace(" and isinstance(child, nn.Linear)", ""), "only nn.Linear can be"),
         (INJECT.replace("name in names and ", ""), "wrapped ["),

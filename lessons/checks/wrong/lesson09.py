@@ -28,27 +28,27 @@ WRONG = {
             "come twice",
         ),
         (
-            "def mixture(pools, n, rng):\n    drawn = []\n    while len(drawn) < n:\n        for pool in pools.values():\n"
-            "            rng.shuffle(pool)\n            if pool and len(drawn) < n:\n                drawn.append(pool.pop())\n"
-            "    return drawn",
+            "def mixture(pools, n, rng):\n    draws = []\n    while len(draws) < n:\n        for pool in pools.values():\n"
+            "            rng.shuffle(pool)\n            if pool and len(draws) < n:\n                draws.append(pool.pop())\n"
+            "    return draws",
             "the caller's pools",
         ),
         (
-            "def mixture(pools, n, rng):\n    left, drawn = [rng.sample(p, len(p)) for p in pools.values()], []\n"
-            "    while len(drawn) < n:\n        for pool in left:\n            if pool and len(drawn) < n:\n"
-            "                drawn.append(pool.pop())\n    return drawn",
+            "def mixture(pools, n, rng):\n    left, draws = [rng.sample(p, len(p)) for p in pools.values()], []\n"
+            "    while len(draws) < n:\n        for pool in left:\n            if pool and len(draws) < n:\n"
+            "                draws.append(pool.pop())\n    return draws",
             "who gives one more",
         ),
         (
-            "def mixture(pools, n, rng):\n    left, drawn = [list(p) for p in pools.values()], []\n"
-            "    while len(drawn) < n:\n        for pool in rng.sample(left, len(left)):\n"
-            "            if pool and len(drawn) < n:\n                drawn.append(pool.pop())\n    return drawn",
+            "def mixture(pools, n, rng):\n    left, draws = [list(p) for p in pools.values()], []\n"
+            "    while len(draws) < n:\n        for pool in rng.sample(left, len(left)):\n"
+            "            if pool and len(draws) < n:\n                draws.append(pool.pop())\n    return draws",
             "do not take the first ones",
         ),
         (
-            "def mixture(pools, n, rng):\n    left, drawn = [random.sample(p, len(p)) for p in pools.values()], []\n"
-            "    while len(drawn) < n:\n        for pool in random.sample(left, len(left)):\n"
-            "            if pool and len(drawn) < n:\n                drawn.append(pool.pop())\n    return drawn",
+            "def mixture(pools, n, rng):\n    left, draws = [random.sample(p, len(p)) for p in pools.values()], []\n"
+            "    while len(draws) < n:\n        for pool in random.sample(left, len(left)):\n"
+            "            if pool and len(draws) < n:\n                draws.append(pool.pop())\n    return draws",
             "use the rng",
         ),
     ],

@@ -7,9 +7,9 @@ WRONG = {
 def conversation(turns, eos):
     ids, mask = [], []
     for i, (prompt, answer) in enumerate(turns):
-        said = [] if answer is None else [*answer, eos]
-        ids += [*prompt, *said]
-        mask += [0] * len(prompt) + [int(i == len(turns) - 1)] * len(said)
+        reply = [] if answer is None else [*answer, eos]
+        ids += [*prompt, *reply]
+        mask += [0] * len(prompt) + [int(i == len(turns) - 1)] * len(reply)
     return ids, mask
 """,
             "not the last one alone",
@@ -41,9 +41,9 @@ def conversation(turns, eos):
 def conversation(turns, eos):
     ids, mask = [], []
     for prompt, answer in turns:
-        said = [] if answer is None else [*answer, eos]
-        ids += [*prompt, *said]
-        mask += [0] * len(prompt) + [1] * (len(said) - 1) + [0] * (len(said) > 0)
+        reply = [] if answer is None else [*answer, eos]
+        ids += [*prompt, *reply]
+        mask += [0] * len(prompt) + [1] * (len(reply) - 1) + [0] * (len(reply) > 0)
     return ids, mask
 """,
             "part of what the assistant says",
@@ -53,9 +53,9 @@ def conversation(turns, eos):
 def conversation(turns, eos):
     ids, mask = [], []
     for i, (prompt, answer) in enumerate(turns):
-        said = [] if answer is None else [*answer, eos]
-        ids += [*prompt, *said]
-        mask += [int(i > 0)] * len(prompt) + [1] * len(said)
+        reply = [] if answer is None else [*answer, eos]
+        ids += [*prompt, *reply]
+        mask += [int(i > 0)] * len(prompt) + [1] * len(reply)
     return ids, mask
 """,
             "is only read",

@@ -7,8 +7,8 @@ PREFER = """def prefer(row, a, b):
     %s
 """
 LOGPS = """def answer_logps(logits, targets):
-    found = %s.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    kept = (targets != IGNORE)
+    log_p = %s.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+    supervised = (targets != IGNORE)
     return %s
 """
 DPO = "def dpo_loss(c, r, rc, rr, beta):\n    return %s"
@@ -26,12 +26,12 @@ WRONG = {
          "however short it is"),
     ],
     "answer_logps": [
-        (LOGPS % ("logits.log_softmax(-1)", "found.sum(1)"), "as if their target were token 0"),
-        (LOGPS % ("logits.log_softmax(-1)", "(found * kept).sum(1) / kept.sum(1)"), "DPO needs the sum"),
-        (LOGPS % ("logits", "(found * kept).sum(1)"), "log_softmax is missing"),
-        (LOGPS % ("logits.log_softmax(-1)", "-(found * kept).sum(1)"), "that is the loss"),
-        (LOGPS % ("logits.log_softmax(-1)", "(found * kept).sum()"), "one number a row"),
-        (LOGPS % ("logits.log_softmax(1)", "(found * kept).sum(1)"), "over the last axis"),
+        (LOGPS % ("logits.log_softmax(-1)", "log_p.sum(1)"), "as if their target were token 0"),
+        (LOGPS % ("logits.log_softmax(-1)", "(log_p * supervised).sum(1) / supervised.sum(1)"), "DPO needs the sum"),
+        (LOGPS % ("logits", "(log_p * supervised).sum(1)"), "log_softmax is missing"),
+        (LOGPS % ("logits.log_softmax(-1)", "-(log_p * supervised).sum(1)"), "that is the loss"),
+        (LOGPS % ("logits.log_softmax(-1)", "(log_p * supervised).sum()"), "one number a row"),
+        (LOGPS % ("logits.log_softmax(1)", "(log_p * supervised).sum(1)"), "over the last axis"),
     ],
     "dpo_loss": [
         (DPO % "-(beta * ((c - rc) - (r - rr)).abs()).mean()", "never below 0"),

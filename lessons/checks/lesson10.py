@@ -39,23 +39,38 @@ def swapped(learner):
     draws = set()
     for seed in range(40):
         result = learner(rows, 0, random.Random(seed))
-        assert rows == copies, "you changed the caller's list: give a new Row and leave the list alone"
+        assert (
+            rows == copies
+        ), "you changed the caller's list: give a new Row and leave the list alone"
         assert isinstance(result, Row), f"give a Row, not {type(result).__name__}"
         question, context, answer = result.turns[0]
-        assert question == "q1", f"the question must stay q1, yours is {question}: only the answer is swapped"
-        assert context == "x1", f"the input must stay x1, yours is {context!r}: only the answer is swapped"
-        assert answer != "a3", "a3 answers a question of another task: swap within the task, it shall look right"
-        assert answer != "a1", "the answer is still a1: another row may hold the same answer, choose one that differs"
+        assert (
+            question == "q1"
+        ), f"the question must stay q1, yours is {question}: only the answer is swapped"
+        assert (
+            context == "x1"
+        ), f"the input must stay x1, yours is {context!r}: only the answer is swapped"
+        assert (
+            answer != "a3"
+        ), "a3 answers a question of another task: swap within the task, it shall look right"
+        assert (
+            answer != "a1"
+        ), "the answer is still a1: another row may hold the same answer, choose one that differs"
         assert result.task == "capital", "keep the task: the rows are counted by it"
         draws.add(answer)
-        assert learner(rows, 0, random.Random(seed)) == result, "the same rng must give the same row: draw with rng only"
-    assert draws == {"a2", "a5"}, (
-        f"draw from all answers that differ, a2 and a5; in 40 draws yours were {sorted(draws)}"
-    )
-    assert learner(rows, 2, random.Random(0)) == rows[2], "no other row of task sum: give back the row as it is"
+        assert (
+            learner(rows, 0, random.Random(seed)) == result
+        ), "the same rng must give the same row: draw with rng only"
+    assert draws == {
+        "a2",
+        "a5",
+    }, f"draw from all answers that differ, a2 and a5; in 40 draws yours were {sorted(draws)}"
+    assert (
+        learner(rows, 2, random.Random(0)) == rows[2]
+    ), "no other row of task sum: give back the row as it is"
     assert draws_in(learner, [0, 1, 2, 3, 4, 5]) == draws_in(learner, [0, 5, 4, 3, 2, 1]), (
-        "the draw depends on the order of a set, which is another one in every Python process: draw from a list in the "
-        "order of the rows, or sort it"
+        "the draw depends on the order of a set, which is another one in every Python process: draw"
+        " from a list in the order of the rows, or sort it"
     )
     print("Right: a wrong answer that looks like a right one.")
 
@@ -69,7 +84,8 @@ def row_losses(learner):
     result = learner(logits, targets)
     assert torch.equal(targets, before), "you changed the caller's targets: work on a copy"
     assert isinstance(result, torch.Tensor) and result.shape == (3,), (
-        f"one number for each of the 3 rows, shape (3,); yours has {tuple(getattr(result, 'shape', ()))}"
+        "one number for each of the 3 rows, shape (3,); yours has"
+        f" {tuple(getattr(result, 'shape', ()))}"
     )
     expected, sums, all_positions = [], [], []
     for b in range(3):
@@ -83,13 +99,20 @@ def row_losses(learner):
         sums.append(sum(each))
         all_positions.append(sum(each) / 4)
     near = lambda numbers: torch.allclose(result, torch.tensor(numbers), atol=1e-4)  # noqa: E731
-    assert not near(sums), "these are sums: divide by the row's supervised targets, or long answers look suspicious"
-    assert not near(all_positions), "you divided by all 4 positions: only those whose target is not IGNORE count"
+    assert not near(
+        sums
+    ), "these are sums: divide by the row's supervised targets, or long answers look suspicious"
+    assert not near(
+        all_positions
+    ), "you divided by all 4 positions: only those whose target is not IGNORE count"
     assert not near([sum(sums) / 8] * 3) and not near([value / 8 for value in sums]), (
-        "you divided by the supervised targets of the whole batch: each row has its own number of them"
+        "you divided by the supervised targets of the whole batch: each row has its own number of"
+        " them"
     )
     assert not near([-value for value in expected]), "the sign is wrong: the loss is MINUS log p"
-    assert near(expected), f"expected {[round(x, 4) for x in expected]}, yours {[round(x, 4) for x in result.tolist()]}"
+    assert near(
+        expected
+    ), f"expected {[round(x, 4) for x in expected]}, yours {[round(x, 4) for x in result.tolist()]}"
     print("Right: each row's loss over its own supervised targets.")
 
 
@@ -107,7 +130,10 @@ def overlap(learner):
         ("a", "a a a", 2 / 4, "a word is matched once, not three times"),
         ("x a b", "a b", 4 / 5, "they need not begin at the same position"),
         ("b a c a b", "a b c a", 6 / 9, "a greedy walk is not enough: the longest is a, c, a"),
-        ("a b c x y", "x y a k b k c", 6 / 12, "the longest run of neighbours is not always a part of it: a, b, c"),
+        (
+            "a b c x y", "x y a k b k c", 6 / 12,
+            "the longest run of neighbours is not always a part of it: a, b, c",
+        ),
         ("", "a", 0.0, "one list is empty"),
         ("", "", 0.0, "both are empty: 0, no division by zero"),
     ]
@@ -118,8 +144,11 @@ def overlap(learner):
         except ZeroDivisionError:
             raise AssertionError(f"{first!r}, {second!r}: ZeroDivisionError: {why}") from None
         assert copies == (first.split(), second.split()), "you changed the caller's lists"
-        assert isinstance(result, (int, float)) and not isinstance(result, bool), f"return a number, not {result!r}"
+        assert isinstance(result, (int, float)) and not isinstance(
+            result, bool
+        ), f"return a number, not {result!r}"
         assert abs(result - expected) < 1e-9, (
-            f"[{first.replace(' ', ', ')}] and [{second.replace(' ', ', ')}]: expected {expected:.3f}, yours {result:.3f}: {why}"
+            f"[{first.replace(' ', ', ')}] and [{second.replace(' ', ', ')}]: expected"
+            f" {expected:.3f}, yours {result:.3f}: {why}"
         )
     print("Right: the longest common subsequence, in proportion to both lengths.")

@@ -27,8 +27,14 @@ def on_rows(function, given, number, name):
         f"you have {tuple(result.shape) if torch.is_tensor(result) else type(result).__name__}"
     )
     assert torch.equal(copy, given), f"{what}: you changed the caller's tensor; work on a copy"
-    assert not result.isnan().any(), f"{what}: there is NaN (not a number) in the result: 0 / 0, or exp of a large number"
-    assert (result >= 0).all(), f"{what}: there are negative numbers (or -inf); what is not kept gets the probability 0"
+    assert (
+        not result.isnan().any()
+    ), f"{what}: there is NaN (not a number) in the result: 0 / 0, or exp of a large number"
+    assert (
+        result >= 0
+    ).all(), (
+        f"{what}: there are negative numbers (or -inf); what is not kept gets the probability 0"
+    )
     return result.double()
 
 
@@ -56,27 +62,47 @@ def with_temperature(function):
         if torch.allclose(result, expected, atol=1e-5):
             continue
         scores = torch.tensor(logits, dtype=torch.float64)
-        assert not torch.allclose(result, (scores * temperature).softmax(-1), atol=1e-5), (
-            f"{what}: multiplied; a high temperature must make the distribution flatter, so divide"
-        )
-        assert not torch.allclose(result, scores.softmax(-1) / temperature, atol=1e-5), (
-            f"{what}: the probabilities were divided; divide the logits, before the softmax"
-        )
+        assert not torch.allclose(
+            result, (scores * temperature).softmax(-1), atol=1e-5
+        ), f"{what}: multiplied; a high temperature must make the distribution flatter, so divide"
+        assert not torch.allclose(
+            result, scores.softmax(-1) / temperature, atol=1e-5
+        ), f"{what}: the probabilities were divided; divide the logits, before the softmax"
         assert not torch.allclose(result, (scores / temperature).softmax(0), atol=1e-5), (
-            f"{what}: the softmax is over the rows of the batch; it is over the vocabulary, the last axis"
+            f"{what}: the softmax is over the rows of the batch; it is over the vocabulary, the"
+            " last axis"
         )
-        raise AssertionError(f"{what}: expected {show_row(expected[0])}, you have {show_row(result[0])}")
+        raise AssertionError(
+            f"{what}: expected {show_row(expected[0])}, you have {show_row(result[0])}"
+        )
     for temperature in (0, 0.0):
-        result = on_rows(function, torch.tensor([[1.0, 3.0, 2.0], [5.0, -1.0, 4.9]]), temperature, "temperature")
-        assert not torch.allclose(result, torch.full_like(result, 1 / 3)), "temperature 0: all tokens alike is the limit of a high temperature"
-        assert result.argmax(-1).tolist() == [1, 0], f"temperature 0: the most probable are 1 and 0, you have {result.tolist()}"
-        assert result.tolist() == [[0, 1, 0], [1, 0, 0]], f"temperature 0: all of it to argmax, you have {show_row(result[0])}"
-        result = on_rows(function, torch.tensor([[2.0, 7.0, 7.0]]), temperature, "temperature, two equal logits,")
-        assert sorted(result[0].tolist()) == [0, 0, 1], (
-            f"temperature 0 with two equal logits: one token, as argmax takes one; you have {show_row(result[0])}"
+        result = on_rows(
+            function, torch.tensor([[1.0, 3.0, 2.0], [5.0, -1.0, 4.9]]), temperature, "temperature"
         )
-    huge = on_rows(function, torch.tensor([[1000.0, 999.0, 0.0]]), 0.01, "logits of 1000 and temperature")
-    assert torch.allclose(huge[0], torch.tensor([1.0, 0.0, 0.0]).double()), f"large logits: you have {show_row(huge[0])}"
+        assert not torch.allclose(
+            result, torch.full_like(result, 1 / 3)
+        ), "temperature 0: all tokens alike is the limit of a high temperature"
+        assert result.argmax(-1).tolist() == [
+            1,
+            0,
+        ], f"temperature 0: the most probable are 1 and 0, you have {result.tolist()}"
+        assert result.tolist() == [
+            [0, 1, 0],
+            [1, 0, 0],
+        ], f"temperature 0: all of it to argmax, you have {show_row(result[0])}"
+        result = on_rows(
+            function, torch.tensor([[2.0, 7.0, 7.0]]), temperature, "temperature, two equal logits,"
+        )
+        assert sorted(result[0].tolist()) == [0, 0, 1], (
+            "temperature 0 with two equal logits: one token, as argmax takes one; you have"
+            f" {show_row(result[0])}"
+        )
+    huge = on_rows(
+        function, torch.tensor([[1000.0, 999.0, 0.0]]), 0.01, "logits of 1000 and temperature"
+    )
+    assert torch.allclose(
+        huge[0], torch.tensor([1.0, 0.0, 0.0]).double()
+    ), f"large logits: you have {show_row(huge[0])}"
     print("right: the logits divided, and argmax at 0")
 
 
@@ -90,13 +116,17 @@ def not_divided(result, probabilities, what):
     if torch.allclose(result[token_sets], probabilities.double()[token_sets], atol=1e-7):
         return
     sums = result.sum(-1)
-    assert not torch.allclose(sums, torch.ones_like(sums), atol=1e-5), (
-        f"{what}: divided by the sum; what is kept stays as it was, the draw divides by itself"
-    )
+    assert not torch.allclose(
+        sums, torch.ones_like(sums), atol=1e-5
+    ), f"{what}: divided by the sum; what is kept stays as it was, the draw divides by itself"
     assert torch.allclose(result.sort(-1).values[:, -1], probabilities.double().max(-1).values), (
-        f"{what}: from {show_row(probabilities[0])} you have {show_row(result[0])}; what is kept must keep its probability"
+        f"{what}: from {show_row(probabilities[0])} you have {show_row(result[0])}; what is kept"
+        " must keep its probability"
     )
-    raise AssertionError(f"{what}: probabilities stand at other tokens than before; put them back at their own positions")
+    raise AssertionError(
+        f"{what}: probabilities stand at other tokens than before; put them back at their own"
+        " positions"
+    )
 
 
 @by_hand(*DRAWING)
@@ -120,11 +150,17 @@ def top_k(function):
         token_sets = [set(row.nonzero()[:, 0].tolist()) for row in result]
         counts = [len(row) for row in token_sets]
         if token_sets != expected:
-            lowest = [set(row.topk(min(k, len(row)), largest=False).indices.tolist()) for row in probabilities]
+            lowest = [
+                set(row.topk(min(k, len(row)), largest=False).indices.tolist())
+                for row in probabilities
+            ]
             assert token_sets != lowest, f"{what}: the least probable were kept"
             right = [len(row) for row in expected]
             first = [set(range(min(k, len(row)))) for row in probabilities]
-            assert token_sets != first, f"{what}: the first {k} tokens of the vocabulary were kept, not the most probable ones"
+            assert token_sets != first, (
+                f"{what}: the first {k} tokens of the vocabulary were kept, not the most probable"
+                " ones"
+            )
             assert counts == right, f"{what}: {counts} tokens a row are kept, expected {right}"
             raise AssertionError(f"{what}: the tokens {token_sets} are kept, expected {expected}")
         not_divided(result, probabilities, what)
@@ -132,8 +168,13 @@ def top_k(function):
     for probabilities, k, sure in ties:
         result = on_rows(function, probabilities, k, "k =")
         token_sets = set(result[0].nonzero()[:, 0].tolist())
-        assert len(token_sets) == k, f"ties, {show_row(probabilities[0])}, k = {k}: {len(token_sets)} are kept; exactly k, whichever of the equal ones"
-        assert sure <= token_sets, f"ties, {show_row(probabilities[0])}, k = {k}: the most probable token is not kept"
+        assert len(token_sets) == k, (
+            f"ties, {show_row(probabilities[0])}, k = {k}: {len(token_sets)} are kept; exactly k,"
+            " whichever of the equal ones"
+        )
+        assert (
+            sure <= token_sets
+        ), f"ties, {show_row(probabilities[0])}, k = {k}: the most probable token is not kept"
         not_divided(result, probabilities, f"ties, k = {k}")
     print("right: exactly k, as they were")
 
@@ -190,28 +231,64 @@ def top_p(function):
         token_sets = [set(row.nonzero()[:, 0].tolist()) for row in result]
         expected = [down_to(row, p) for row in rows]
         if token_sets != expected:
-            assert all(token_sets), f"{what}: nothing is kept, so nothing can be drawn; the most probable token always stays"
-            alone = torch.allclose(result.sort(-1).values, torch.tensor([sorted(x * (i in w) for i, x in enumerate(row))
-                                                                        for row, w in zip(rows, expected)]).double())
-            assert not alone, f"{what}: the right ones, but at the positions of others: put back what stays at its own position"
+            assert all(token_sets), (
+                f"{what}: nothing is kept, so nothing can be drawn; the most probable token always"
+                " stays"
+            )
+            alone = torch.allclose(
+                result.sort(-1).values,
+                torch.tensor(
+                    [
+                        sorted(x * (i in w) for i, x in enumerate(row))
+                        for row, w in zip(rows, expected)
+                    ]
+                ).double(),
+            )
+            assert not alone, (
+                f"{what}: the right ones, but at the positions of others: put back what stays at"
+                " its own position"
+            )
             assert [*map(len, token_sets)] != [*map(len, expected)], (
-                f"{what}: as many tokens as expected, but others: {token_sets}, not {expected}. Go down from the most probable, "
-                "within each row, and put what stays back at its own position"
+                f"{what}: as many tokens as expected, but others: {token_sets}, not {expected}. Go"
+                " down from the most probable, within each row, and put what stays back at its own"
+                " position"
             )
             rising = [up_to(row, p) for row in rows]
-            assert token_sets != rising, f"{what}: {token_sets} is kept, expected {expected}. Go down from the most probable, not up"
-            big = [{i for i, x in enumerate(row) if x >= p} or {max(range(len(row)), key=row.__getitem__)} for row in rows]
+            assert token_sets != rising, (
+                f"{what}: {token_sets} is kept, expected {expected}. Go down from the most"
+                " probable, not up"
+            )
+            big = [
+                {i for i, x in enumerate(row) if x >= p}
+                or {max(range(len(row)), key=row.__getitem__)}
+                for row in rows
+            ]
             smaller = [without_crossing(row, p) or {row.index(max(row))} for row in rows]
             scaled = [down_to([x / sum(row) for x in row], p) for row in rows]
-            assert token_sets != scaled, f"{what}: divided by the sum first; p counts in the probabilities as they were given"
-            assert token_sets != smaller, f"{what}: {token_sets} is kept, expected {expected}: the token that crosses p is kept as well"
-            assert token_sets != big, f"{what}: {token_sets} is kept: p is not the least probability of a token, but the sum of those kept"
+            assert (
+                token_sets != scaled
+            ), f"{what}: divided by the sum first; p counts in the probabilities as they were given"
+            assert token_sets != smaller, (
+                f"{what}: {token_sets} is kept, expected {expected}: the token that crosses p is"
+                " kept as well"
+            )
+            assert token_sets != big, (
+                f"{what}: {token_sets} is kept: p is not the least probability of a token, but the"
+                " sum of those kept"
+            )
             raise AssertionError(f"{what}: the tokens {token_sets} are kept, expected {expected}")
         not_divided(result, probabilities, what)
-    for p, allowed in ((0.6, (3,)), (0.3, (2,)), (0.5, (2, 3))):  # at exactly 0.5 both readings of "crosses" are fine
+    for p, allowed in (
+        (0.6, (3,)),
+        (0.3, (2,)),
+        (0.5, (2, 3)),
+    ):  # at exactly 0.5 both readings of "crosses" are fine
         result = on_rows(function, torch.full((1, 4), 0.25), p, "p =")
         n = int((result > 0).sum())
-        assert n in allowed, f"ties, four tokens of 0.25, p = {p}: {n} are kept, expected {allowed[0]}, whichever of the equal"
+        assert n in allowed, (
+            f"ties, four tokens of 0.25, p = {p}: {n} are kept, expected {allowed[0]}, whichever of"
+            " the equal"
+        )
         not_divided(result, torch.full((1, 4), 0.25), f"ties, p = {p}")
     generator = torch.Generator().manual_seed(0)
     for _ in range(30):
@@ -220,7 +297,9 @@ def top_p(function):
         result = on_rows(function, probabilities, p, "p =")
         expected = [down_to(row, p) for row in probabilities.tolist()]
         token_sets = [set(row.nonzero()[:, 0].tolist()) for row in result]
-        assert token_sets == expected, f"random rows of 11, p = {p:.3f}: kept {token_sets}, expected {expected}"
+        assert (
+            token_sets == expected
+        ), f"random rows of 11, p = {p:.3f}: kept {token_sets}, expected {expected}"
         not_divided(result, probabilities, f"random rows, p = {p:.3f}")
     print("right: down to the token that crosses p")
 
@@ -232,7 +311,8 @@ def top_p(function):
 def project_distribution(logits, sampling):
     """The probabilities (B, V) from which the project's sample_next draws.
 
-    The draw is replaced by one that takes rank 0, 1, 2, ... in turn: that tells which token stands at which rank."""
+    The draw is replaced by one that takes rank 0, 1, 2, ... in turn: that tells which token stands at which rank.
+    """
     result, positions = [], []
     for rank in range(logits.shape[1]):
 
@@ -252,12 +332,21 @@ def against_the_project(function):
     """function(logits, Sampling) -> probabilities (B, V) that sum to 1, compared with what the project draws from."""
     generator = torch.Generator().manual_seed(1)
     random = torch.randn(4, 12, generator=generator) * 3
-    cases = {"random": random, "equal": random.round() / 2, "all equal": torch.zeros(1, 12), "extreme": random * 300}
+    cases = {
+        "random": random,
+        "equal": random.round() / 2,
+        "all equal": torch.zeros(1, 12),
+        "extreme": random * 300,
+    }
     compared = skipped = 0
     for name, logits in cases.items():
-        for temperature, k, p in itertools.product((0.0, 0.3, 1.0, 2.5), (0, 1, 3, 12, 50), (0.0, 0.37, 0.83, 1.0)):
+        for temperature, k, p in itertools.product(
+            (0.0, 0.3, 1.0, 2.5), (0, 1, 3, 12, 50), (0.0, 0.37, 0.83, 1.0)
+        ):
             sampling = Sampling(temperature, k, p)
-            result, expected = function(logits.clone(), sampling).double(), project_distribution(logits, sampling)
+            result, expected = function(logits.clone(), sampling).double(), project_distribution(
+                logits, sampling
+            )
             for row, row_result, row_expected in zip(logits, result, expected):
                 if temperature and 0 < p < 1:
                     whole = (row / temperature).double().softmax(-1).sort(descending=True).values
@@ -265,12 +354,19 @@ def against_the_project(function):
                         skipped += 1
                         continue
                 alone = (row[:, None] == row).sum(-1) == 1  # of equal logits any may be kept
-                same = torch.allclose(row_result.sort().values, row_expected.sort().values, atol=1e-5)
+                same = torch.allclose(
+                    row_result.sort().values, row_expected.sort().values, atol=1e-5
+                )
                 same = same and torch.allclose(row_result[alone], row_expected[alone], atol=1e-5)
-                assert same, f"{name} logits, {sampling}: you have {show_row(row_result)}, generate.py draws from {show_row(row_expected)}"
+                assert same, (
+                    f"{name} logits, {sampling}: you have {show_row(row_result)}, generate.py draws"
+                    f" from {show_row(row_expected)}"
+                )
                 compared += 1
-    print(f"the same distribution as generate.py in {compared} of {compared} cases"
-          + f" ({skipped} left out, where rounding decides)" * bool(skipped))
+    print(
+        f"the same distribution as generate.py in {compared} of {compared} cases"
+        + f" ({skipped} left out, where rounding decides)" * bool(skipped)
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------------
@@ -286,8 +382,14 @@ class Watched(GPT):
     def __init__(self, seed, **config):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            super().__init__(GPTConfig(**dict(vocab_size=V, block_size=40, n_layer=2, n_head=2, n_embd=16) | config))
-            self.mix = torch.randn(V, V)  # else so small a model says the same token again and again
+            super().__init__(
+                GPTConfig(
+                    **dict(vocab_size=V, block_size=40, n_layer=2, n_head=2, n_embd=16) | config
+                )
+            )
+            self.mix = torch.randn(
+                V, V
+            )  # else so small a model says the same token again and again
         self.calls = []
         self.eval()
 
@@ -312,7 +414,11 @@ def plainly(model, prompt, n):
 
 @by_hand(*DECODING)
 def decode(function):
-    for seed, position, B, P, n in ((0, "rotary", 3, 5, 8), (1, "learned", 1, 7, 6), (2, "rotary", 2, 1, 4)):
+    for seed, position, B, P, n in (
+        (0, "rotary", 3, 5, 8),
+        (1, "learned", 1, 7, 6),
+        (2, "rotary", 2, 1, 4),
+    ):
         model = Watched(seed, position=position)
         ids = torch.randint(V, (B, P), generator=torch.Generator().manual_seed(seed))
         what = f"prompts {(B, P)}, n = {n}"
@@ -322,35 +428,64 @@ def decode(function):
         except AssertionError as error:
             if [T for (_, T), *_ in model.calls[1:2]] not in ([], [1]):
                 T = model.calls[1][0][1]
-                raise AssertionError(f"{what}: the second call reads {T} tokens a row; read the newest one only. {error}") from error
+                raise AssertionError(
+                    f"{what}: the second call reads {T} tokens a row; read the newest one only."
+                    f" {error}"
+                ) from error
             raise
         calls = list(model.calls)
-        assert isinstance(result, (tuple, list)) and len(result) == 2, "return two things: tokens (B, n), logits (B, n, V)"
+        assert (
+            isinstance(result, (tuple, list)) and len(result) == 2
+        ), "return two things: tokens (B, n), logits (B, n, V)"
         tokens, logits = result
-        assert torch.is_tensor(tokens) and torch.is_tensor(logits), "tokens and logits are tensors (torch.stack)"
-        assert tokens.shape != (B, P + n), f"{what}: the prompt stands in the tokens; return only the new ones"
-        assert tokens.shape == (B, n), f"{what}: tokens should be {(B, n)}, yours are {tuple(tokens.shape)}"
-        assert logits.shape == (B, n, V), f"{what}: logits should be {(B, n, V)}, yours are {tuple(logits.shape)}"
+        assert torch.is_tensor(tokens) and torch.is_tensor(
+            logits
+        ), "tokens and logits are tensors (torch.stack)"
+        assert tokens.shape != (
+            B,
+            P + n,
+        ), f"{what}: the prompt stands in the tokens; return only the new ones"
+        assert tokens.shape == (
+            B,
+            n,
+        ), f"{what}: tokens should be {(B, n)}, yours are {tuple(tokens.shape)}"
+        assert logits.shape == (
+            B, n, V,
+        ), f"{what}: logits should be {(B, n, V)}, yours are {tuple(logits.shape)}"
         read = sum(T for (_, T), *_ in calls)
         assert read <= P + n, (
-            f"{what}: {read} positions went through the model for each row, {P + n - 1} are enough: "
-            + ("no cache was used, so" if not any(cached for *_, cached in calls) else "after the prompt, read one token a call;")
+            f"{what}: {read} positions went through the model for each row, {P + n - 1} are"
+            " enough: "
+            + (
+                "no cache was used, so"
+                if not any(cached for *_, cached in calls)
+                else "after the prompt, read one token a call;"
+            )
             + " every step reads the old tokens again"
         )
         right = [plainly(model, row.tolist(), n) for row in ids]
         expected = torch.stack([step for _, step in right])
         if torch.allclose(logits, expected, atol=1e-4):
             same = tokens.tolist() == [step for step, _ in right]
-            assert same, f"{what}: the logits are right, the tokens are not: take argmax over the last axis of the newest logits"
+            assert same, (
+                f"{what}: the logits are right, the tokens are not: take argmax over the last axis"
+                " of the newest logits"
+            )
             continue
-        assert torch.allclose(logits[:, 0], expected[:, 0], atol=1e-4), f"{what}: already the first logits, after the prompt, differ"
-        assert all(cached for *_, cached in calls), f"{what}: the cache was not given to the model: cache=cache"
+        assert torch.allclose(
+            logits[:, 0], expected[:, 0], atol=1e-4
+        ), f"{what}: already the first logits, after the prompt, differ"
+        assert all(
+            cached for *_, cached in calls
+        ), f"{what}: the cache was not given to the model: cache=cache"
         later = [positions for _, positions, _ in calls[1:]]
         assert not all(at in (None, [[0]], [[0]] * B) for at in later), (
-            f"{what}: each new token is told that it stands at position 0, the first of a text; give `positions`"
+            f"{what}: each new token is told that it stands at position 0, the first of a text;"
+            " give `positions`"
         )
         assert later[0] in ([[P]], [[P]] * B), (
-            f"{what}: the first new token stands at position {P} (the prompt has 0 to {P - 1}), you gave {later[0]}"
+            f"{what}: the first new token stands at position {P} (the prompt has 0 to {P - 1}), you"
+            f" gave {later[0]}"
         )
         raise AssertionError(
             f"{what}: from the second step on the logits differ from those without a cache. "
@@ -366,8 +501,21 @@ def decode(function):
 @by_hand()
 def best_of(function):
     questions = ["q0", "q1", "q2", "q3"]
-    candidates = [["bad", "good", "best"], ["bad", "worse", "bad"], ["fine", "good", "good too"], ["bad", "zero", "worse"]]
-    rewards = {"worse": -2.0, "bad": -1.0, "zero": 0.0, "fine": 0.5, "good": 1.0, "good too": 1.0, "best": 2.0}
+    candidates = [
+        ["bad", "good", "best"],
+        ["bad", "worse", "bad"],
+        ["fine", "good", "good too"],
+        ["bad", "zero", "worse"],
+    ]
+    rewards = {
+        "worse": -2.0,
+        "bad": -1.0,
+        "zero": 0.0,
+        "fine": 0.5,
+        "good": 1.0,
+        "good too": 1.0,
+        "best": 2.0,
+    }
     rewarded = []
 
     def reward(question, answer):
@@ -376,26 +524,42 @@ def best_of(function):
 
     copies = [list(answers) for answers in candidates]
     result = call(function, list(questions), copies, reward, 0)
-    assert isinstance(result, (list, tuple)), f"give a list, one answer or None for each question, not {type(result).__name__}"
+    assert isinstance(
+        result, (list, tuple)
+    ), f"give a list, one answer or None for each question, not {type(result).__name__}"
     result = list(result)
-    assert len(result) == 4, f"4 questions, {len(result)} answers back: put None where no answer is good enough, do not leave it out"
+    assert len(result) == 4, (
+        f"4 questions, {len(result)} answers back: put None where no answer is good enough, do not"
+        " leave it out"
+    )
     assert copies == candidates, "you changed the caller's lists"
     pairs = {(q, a) for q, answers in zip(questions, candidates) for a in answers}
     assert {*rewarded} <= pairs, "reward was called with an answer to another question"
-    assert result[0] != "good", "q0: 'good' is the first answer with a reward above 0; 'best' has the highest"
+    assert (
+        result[0] != "good"
+    ), "q0: 'good' is the first answer with a reward above 0; 'best' has the highest"
     assert result[0] == "best", f"q0: 'best' has the highest reward, you have {result[0]!r}"
     assert result[1] is None, (
-        f"q1: all rewards are negative, none is above 0, so None; you have {result[1]!r}. A negative number counts as true in Python"
+        f"q1: all rewards are negative, none is above 0, so None; you have {result[1]!r}. A"
+        " negative number counts as true in Python"
     )
     assert result[2] != "good too", "q2: 'good' and 'good too' are equal, take the first"
     assert result[2] == "good", f"q2: expected 'good', you have {result[2]!r}"
-    assert result[3] is None, f"q3: the highest reward is 0, which is not above 0, so None; you have {result[3]!r}"
-    result = list(call(function, ["q0", "q1"], [["worse", "bad"], ["zero", "fine"]], reward, -math.inf))
+    assert (
+        result[3] is None
+    ), f"q3: the highest reward is 0, which is not above 0, so None; you have {result[3]!r}"
+    result = list(
+        call(function, ["q0", "q1"], [["worse", "bad"], ["zero", "fine"]], reward, -math.inf)
+    )
     assert result == ["bad", "fine"], (
-        f"above = -inf: expected ['bad', 'fine'], you have {result}: compare with `above`, not with 0, and let negative rewards win"
+        f"above = -inf: expected ['bad', 'fine'], you have {result}: compare with `above`, not with"
+        " 0, and let negative rewards win"
     )
     result = list(call(function, ["q0", "q1"], [["good", "fine"], ["best", "good"]], reward, 1.0))
-    assert result == [None, "best"], f"above = 1: expected [None, 'best'], you have {result}: compare with `above`, not with 0"
+    assert result == [
+        None,
+        "best",
+    ], f"above = 1: expected [None, 'best'], you have {result}: compare with `above`, not with 0"
     print("right: the highest reward, and None where it is not high enough")
 
 
@@ -406,7 +570,12 @@ def best_of(function):
 @by_hand(*DECODING)
 def generate_all(function, assistant=None, rows=None):
     max_new = 12
-    for seed, eos in ((2, 5), (57, 3), (10, 10), (5, 21)):  # toys that stop after different numbers of tokens, or not
+    for seed, eos in (
+        (2, 5),
+        (57, 3),
+        (10, 10),
+        (5, 21),
+    ):  # toys that stop after different numbers of tokens, or not
         model = Watched(seed)
         generator = torch.Generator().manual_seed(seed)
         prompts = [torch.randint(V, (n,), generator=generator).tolist() for n in (3, 7, 1, 5, 7, 2)]
@@ -417,43 +586,81 @@ def generate_all(function, assistant=None, rows=None):
         for prompt in prompts:
             ids, _ = plainly(model, prompt, max_new)
             expected.append((ids[: ids.index(eos)], True) if eos in ids else (ids, False))
-        assert isinstance(result, (list, tuple)) and len(result) == len(prompts), "one (ids, stopped) for each prompt"
-        assert all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in result), "each is a pair: (ids, stopped)"
+        assert isinstance(result, (list, tuple)) and len(result) == len(
+            prompts
+        ), "one (ids, stopped) for each prompt"
+        assert all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in result
+        ), "each is a pair: (ids, stopped)"
         result = [(list(map(int, ids)), bool(stopped)) for ids, stopped in result]
-        assert calls[0][0][0] == len(prompts), f"the first call has {calls[0][0][0]} row(s): all {len(prompts)} prompts go together"
-        assert all(T == 1 for (_, T), *_ in calls[1:]), "after the prompts, one token a row and call: use the cache"
+        assert calls[0][0][0] == len(
+            prompts
+        ), f"the first call has {calls[0][0][0]} row(s): all {len(prompts)} prompts go together"
+        assert all(
+            T == 1 for (_, T), *_ in calls[1:]
+        ), "after the prompts, one token a row and call: use the cache"
         needed = max(len(ids) + stopped for ids, stopped in expected)
-        assert len(calls) >= needed, f"{len(calls)} calls, {needed} are needed: all rows were ended when another row stopped"
+        assert (
+            len(calls) >= needed
+        ), f"{len(calls)} calls, {needed} are needed: all rows were ended when another row stopped"
         longest_first = sorted(zip(prompts, result, expected), key=lambda pair: -len(pair[0]))
         for prompt, (ids, stopped), (right, right_stop) in longest_first:
             what = f"prompt of {len(prompt)} tokens"
             assert ids != right + [eos], f"{what}: the eos stands in the answer; leave it out"
-            assert not (len(prompt) == 7 and right_stop and len(ids) > len(right) and ids[: len(right)] == right), (
-                f"{what}: the answer goes on behind its eos; other rows may still run, this one has ended"
+            assert not (
+                len(prompt) == 7
+                and right_stop
+                and len(ids) > len(right)
+                and ids[: len(right)] == right
+            ), (
+                f"{what}: the answer goes on behind its eos; other rows may still run, this one has"
+                " ended"
             )
             assert ids == right or len(prompt) < 7, (
-                f"{what}: {ids} instead of {right}, although it has no padding: look at positions and cache"
+                f"{what}: {ids} instead of {right}, although it has no padding: look at positions"
+                " and cache"
             )
             assert ids == right, (
-                f"{what}: {ids} instead of {right}; the longest prompts come out right, so look at the padding: "
-                "it stands on the left, the mask hides it, and positions count from the first real token"
+                f"{what}: {ids} instead of {right}; the longest prompts come out right, so look at"
+                " the padding: it stands on the left, the mask hides it, and positions count from"
+                " the first real token"
             )
-            assert stopped == right_stop, f"{what}: stopped should be {right_stop}, you have {stopped}"
-        assert len(calls) <= needed, f"{len(calls)} calls, {needed} are enough: stop when all rows have ended, or at max_new"
+            assert (
+                stopped == right_stop
+            ), f"{what}: stopped should be {right_stop}, you have {stopped}"
+        assert (
+            len(calls) <= needed
+        ), f"{len(calls)} calls, {needed} are enough: stop when all rows have ended, or at max_new"
     print("right: the same as one prompt at a time without a cache, on toy models")
     if assistant is None:
         return
-    model, eos, prompts = assistant.model.eval(), assistant.tokenizer.eos_id, [assistant.prompt(row.turns) for row in rows]
+    model, eos, prompts = (
+        assistant.model.eval(), assistant.tokenizer.eos_id,
+        [assistant.prompt(row.turns) for row in rows],
+    )
     sampling, answers, seconds = Sampling(max_new_tokens=48), [], []
-    ways = (lambda: function(model, prompts, eos, 48), lambda: project.generate(model, prompts, eos, sampling))
+    ways = (
+        lambda: function(model, prompts, eos, 48),
+        lambda: project.generate(model, prompts, eos, sampling),
+    )
     for way in ways:
         times = []
         for _ in range(3):
             start = time.process_time()
             outputs = way()
             times.append(time.process_time() - start)
-        answers.append([(assistant.tokenizer.decode(list(map(int, ids))), bool(stopped)) for ids, stopped in outputs])
+        answers.append(
+            [
+                (assistant.tokenizer.decode(list(map(int, ids))), bool(stopped))
+                for ids, stopped in outputs
+            ]
+        )
         seconds.append(min(times))
     for row, answer, reference in zip(rows, *answers):
-        assert answer == reference, f"{row.turns[0].instruction}: you have {answer}, generate.py {reference}"
-    print(f"right: {len(rows)} prompts, the same letters as generate.py; {seconds[0]:.3f} s, generate.py {seconds[1]:.3f} s")
+        assert (
+            answer == reference
+        ), f"{row.turns[0].instruction}: you have {answer}, generate.py {reference}"
+    print(
+        f"right: {len(rows)} prompts, the same letters as generate.py; {seconds[0]:.3f} s,"
+        f" generate.py {seconds[1]:.3f} s"
+    )

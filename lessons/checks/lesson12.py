@@ -10,31 +10,59 @@ def conversation(learner):
         ([([5, 6], [7]), ([8], [4])], [5, 6, 7, 9, 8, 4, 9], [0, 0, 1, 1, 0, 1, 1]),
         ([([5, 6], [7])], [5, 6, 7, 9], [0, 0, 1, 1]),
         ([([5], [6, 7]), ([8, 8], None)], [5, 6, 7, 9, 8, 8], [0, 1, 1, 1, 0, 0]),
-        ([([5], [5, 5]), ([5], [5]), ([5], [5])], [5, 5, 5, 9, 5, 5, 9, 5, 5, 9], [0, 1, 1, 1, 0, 1, 1, 0, 1, 1]),
+        (
+            [([5], [5, 5]), ([5], [5]), ([5], [5])],
+            [5, 5, 5, 9, 5, 5, 9, 5, 5, 9],
+            [0, 1, 1, 1, 0, 1, 1, 0, 1, 1],
+        ),
         ([([5], [])], [5, 9], [0, 1]),
         ([([5, 6], None)], [5, 6], [0, 0]),
     )
     for turns, ids, mask in cases:
-        copies = [(list(prompt), None if answer is None else list(answer)) for prompt, answer in turns]
+        copies = [
+            (list(prompt), None if answer is None else list(answer)) for prompt, answer in turns
+        ]
         try:
             result = learner(copies, 9)
         except TypeError as error:
-            assert all(answer is not None for _, answer in turns), f"the last answer is None, still to be given: {error}"
+            assert all(
+                answer is not None for _, answer in turns
+            ), f"the last answer is None, still to be given: {error}"
             raise
-        assert isinstance(result, (tuple, list)) and len(result) == 2, "return two lists, (ids, mask)"
+        assert (
+            isinstance(result, (tuple, list)) and len(result) == 2
+        ), "return two lists, (ids, mask)"
         result_ids, supervised = (list(part) for part in result)
         message = f"{turns}, eos 9: {result_ids}, {supervised} came back, expected {ids}, {mask}"
-        assert copies == [(list(p), None if a is None else list(a)) for p, a in turns], "you changed the caller's lists"
-        assert len(result_ids) == len(supervised), f"ids and mask have not the same length. {message}"
+        assert copies == [
+            (list(p), None if a is None else list(a)) for p, a in turns
+        ], "you changed the caller's lists"
+        assert len(result_ids) == len(
+            supervised
+        ), f"ids and mask have not the same length. {message}"
         ended = [answer for _, answer in turns if answer is not None]
-        assert len(result_ids) <= len(ids) or turns[-1][1] is not None, f"no answer yet, so no eos after it. {message}"
-        assert result_ids.count(9) >= len(ended), f"every answer is followed by the eos, not only the last. {message}"
+        assert (
+            len(result_ids) <= len(ids) or turns[-1][1] is not None
+        ), f"no answer yet, so no eos after it. {message}"
+        assert result_ids.count(9) >= len(
+            ended
+        ), f"every answer is followed by the eos, not only the last. {message}"
         assert result_ids == ids, f"the ids are wrong. {message}"
         if supervised != mask:
-            lost = [token for token, m, is_supervised in zip(result_ids, supervised, mask) if is_supervised and not m]
-            assert not lost or set(lost) != {9}, f"the eos is a part of what the assistant says: it is supervised. {message}"
-            assert not lost, f"the answers of all turns are supervised, not the last one alone. {message}"
-            assert sum(supervised) <= sum(mask), f"what the user says in a later turn is only read. {message}"
+            lost = [
+                token
+                for token, m, is_supervised in zip(result_ids, supervised, mask)
+                if is_supervised and not m
+            ]
+            assert not lost or set(lost) != {
+                9
+            }, f"the eos is a part of what the assistant says: it is supervised. {message}"
+            assert (
+                not lost
+            ), f"the answers of all turns are supervised, not the last one alone. {message}"
+            assert sum(supervised) <= sum(
+                mask
+            ), f"what the user says in a later turn is only read. {message}"
             raise AssertionError(f"the mask is wrong. {message}")
     print("Right: every answer with its eos, and nothing else.")
 
@@ -65,29 +93,43 @@ def encode_special(learner):
     for turns, system, what in talks:
         pieces = render(turns, "alpaca", system)
         result = learner(list(pieces), tokenizer, special)
-        assert isinstance(result, (tuple, list)) and len(result) == 2, "return two lists, (ids, mask)"
+        assert (
+            isinstance(result, (tuple, list)) and len(result) == 2
+        ), "return two lists, (ids, mask)"
         ids, mask = (list(part) for part in result)
         assert special == original, "you changed `special`"
-        assert len(ids) == len(mask), f"{what}: {len(ids)} ids and {len(mask)} positions in the mask"
+        assert len(ids) == len(
+            mask
+        ), f"{what}: {len(ids)} ids and {len(mask)} positions in the mask"
         headers = sum(kind == "frame" and text in special for text, kind in pieces)
         n = sum(token in (248, 249, 250) for token in ids)
-        assert n <= headers, f"{what}: {n} header ids, {headers} are real: a text of the user became a header"
-        assert n >= headers, f"{what}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
+        assert (
+            n <= headers
+        ), f"{what}: {n} header ids, {headers} are real: a text of the user became a header"
+        assert (
+            n >= headers
+        ), f"{what}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
         plain_pieces = [part for part in pieces if not (part[1] == "frame" and part[0] in special)]
         plain, supervised, _ = encode(plain_pieces, tokenizer, 10_000)
         rest = [token for token in ids if token not in (248, 249, 250)]
         missing = plain.count(999) - rest.count(999)
         assert missing <= 0, f"{what}: the eos after an answer is missing"
         assert missing >= 0, f"{what}: an eos after something that is no answer"
-        assert rest == plain, f"{what}: besides the headers the text must be as before, blank lines too; yours decodes to " + repr(
-            "".join(chr(token) for token in rest)
+        assert rest == plain, (
+            f"{what}: besides the headers the text must be as before, blank lines too; yours"
+            " decodes to "
+            + repr("".join(chr(token) for token in rest))
         )
-        assert not any(m for token, m in zip(ids, mask) if token in (248, 249, 250)), f"{what}: a header is not supervised"
-        assert [m for token, m in zip(ids, mask) if token not in (248, 249, 250)] == supervised, (
-            f"{what}: the mask is wrong: 1 for answers and their eos, 0 for all else"
-        )
+        assert not any(
+            m for token, m in zip(ids, mask) if token in (248, 249, 250)
+        ), f"{what}: a header is not supervised"
+        assert [
+            m for token, m in zip(ids, mask) if token not in (248, 249, 250)
+        ] == supervised, f"{what}: the mask is wrong: 1 for answers and their eos, 0 for all else"
         order = [special[text] for text, kind in pieces if kind == "frame" and text in special]
-        assert [token for token in ids if token in (248, 249, 250)] == order, f"{what}: the headers' ids are mixed up"
+        assert [
+            token for token in ids if token in (248, 249, 250)
+        ] == order, f"{what}: the headers' ids are mixed up"
     print("Right: a header only where the program puts one.")
 
 
@@ -103,7 +145,10 @@ def first_difference(learner):
         (
             [5, 6, 7, 8],
             3,
-            "what is sent goes on too long; it parts where the example's prompt ends, even if an answer begins so",
+            (
+                "what is sent goes on too long; it parts where the example's prompt ends, even if"
+                " an answer begins so"
+            ),
         ),
         ([5, 6, 7, 1], 3, "what is sent goes on too long"),
         ([], 0, "nothing is sent"),
@@ -111,11 +156,17 @@ def first_difference(learner):
     for prompt, expected, why in cases:
         copies = list(ids), list(mask), list(prompt)
         result = learner(*copies)
-        assert result is not False and result is not True, "return a position or None, not True or False"
-        assert (result is None) == (expected is None) and result == expected, (
+        assert (
+            result is not False and result is not True
+        ), "return a position or None, not True or False"
+        assert (result is None) == (
+            expected is None
+        ) and result == expected, (
             f"prompt {prompt} against ids {ids}, mask {mask}: {result}, expected {expected}: {why}"
         )
         assert copies == (ids, mask, prompt), "a list was changed"
     two_turns = learner([5, 6, 9, 7, 9], [0, 0, 1, 0, 1], [5, 6])
-    assert two_turns is None, "in a conversation the first prompt ends at the first supervised token, mask.index(1)"
+    assert (
+        two_turns is None
+    ), "in a conversation the first prompt ends at the first supervised token, mask.index(1)"
     print("Right: the first position where they part, or None.")

@@ -12,8 +12,16 @@ Question = namedtuple("Question", "name task value kind")
 
 
 def toy_questions():
-    cells = [("Narnia", "capital"), ("France", "capital"), ("Narnia", "language"), ("Peru", "capital"),
-             ("France", "language"), ("Oz", "capital"), ("Peru", "language"), ("Oz", "language")]
+    cells = [
+        ("Narnia", "capital"),
+        ("France", "capital"),
+        ("Narnia", "language"),
+        ("Peru", "capital"),
+        ("France", "language"),
+        ("Oz", "capital"),
+        ("Peru", "language"),
+        ("Oz", "language"),
+    ]
     return [Question(name, task, "", "new name") for name, task in cells]
 
 
@@ -25,20 +33,27 @@ def split_by_name(f):
     draws = set()
     for seed in range(8):
         result = call(f, questions, 2, seed)
-        assert result is not None and len(result) == 2, "give two lists back: questions to keep, questions held out"
+        assert (
+            result is not None and len(result) == 2
+        ), "give two lists back: questions to keep, questions held out"
         keep, held = map(list, result)
         assert questions == before, "the list that was given has changed; make new ones"
         both = {q.name for q in keep} & {q.name for q in held}
         assert not both, f"{sorted(both)} stands on both sides: you drew questions, not names"
         assert len(keep) + len(held) == len(questions), "some questions are lost or stand twice"
         n = len({q.name for q in held})
-        assert n == 2, f"{n} names are held out instead of n_held = 2 (the second list is the held-out one)"
+        assert (
+            n == 2
+        ), f"{n} names are held out instead of n_held = 2 (the second list is the held-out one)"
         for side in (keep, held):
-            assert side == [q for q in before if q in side], "the order of the questions has changed"
+            assert side == [
+                q for q in before if q in side
+            ], "the order of the questions has changed"
         again = f(list(before), 2, seed)
-        assert [list(side) for side in again] == [keep, held], (
-            "the same seed gave another split: use random.Random(seed)"
-        )
+        assert [list(side) for side in again] == [
+            keep,
+            held,
+        ], "the same seed gave another split: use random.Random(seed)"
         draws.add(tuple(sorted({q.name for q in held})))
     assert len(draws) > 1, "every seed holds out the same names: draw them with the seed"
     held = f(questions, 3, 0)[1]
@@ -51,35 +66,63 @@ def error_rates(f):
     """Three fractions, each with its own denominator."""
     cases = [
         ([(True, "right"), (True, "refused"), (False, "wrong")], (1, 0.5, 0)),
-        ([(True, "right")] * 6 + [(True, "wrong")] * 2 + [(True, "refused")] * 2 + [(False, "refused")] * 3
-         + [(False, "wrong")], (0.25, 0.2, 0.2)),
+        (
+            [(True, "right")] * 6
+            + [(True, "wrong")] * 2
+            + [(True, "refused")] * 2
+            + [(False, "refused")] * 3
+            + [(False, "wrong")],
+            (0.25, 0.2, 0.2),
+        ),
         ([(False, "refused")] * 5 + [(True, "refused")] * 2, (0, 1, 0)),
-        ([(False, "right"), (False, "refused"), (True, "right"), (True, "right"), (True, "wrong"), (True, "wrong")],
-         (0.5, 0, 0.5)),
+        (
+            [
+                (False, "right"),
+                (False, "refused"),
+                (True, "right"),
+                (True, "right"),
+                (True, "wrong"),
+                (True, "wrong"),
+            ],
+            (0.5, 0, 0.5),
+        ),
     ]
     for verdicts, expected in cases:
         result = call(f, list(verdicts))
         names = {"false answers", "false refusals", "wrong"}
-        assert isinstance(result, dict) and set(result) == names, f"give a dict with the keys {sorted(names)}"
+        assert (
+            isinstance(result, dict) and set(result) == names
+        ), f"give a dict with the keys {sorted(names)}"
         n_known = sum(stands for stands, _ in verdicts)
         n_unknown = len(verdicts) - n_known
-        for name, right, own in zip(("false answers", "false refusals", "wrong"), expected, (n_unknown, n_known, n_known)):
+        for name, right, own in zip(
+            ("false answers", "false refusals", "wrong"), expected, (n_unknown, n_known, n_known)
+        ):
             if abs(result[name] - right) < 1e-9:
                 continue
             hint = "look at which questions it counts"
             if abs(result[name] - 100 * right) < 1e-9:
-                raise AssertionError(f"{name}: {result[name]:.3g} is in percent; give a fraction between 0 and 1")
+                raise AssertionError(
+                    f"{name}: {result[name]:.3g} is in percent; give a fraction between 0 and 1"
+                )
             if abs(result[name] - right * own / len(verdicts)) < 1e-9:
                 hint = "the denominator: you divided by all questions"
             elif abs(result[name] - right * own) < 1e-9:
                 hint = "that is a count; give a fraction"
             elif name == "wrong":
-                hint = "only known questions can be wrong here; an answer to an unknown one is a false answer"
+                hint = (
+                    "only known questions can be wrong here; an answer to an unknown one is a false"
+                    " answer"
+                )
             elif name == "false refusals":
                 hint = "to refuse an unknown question is right"
             elif name == "false answers":
-                hint = "an unknown question that is not refused is a false answer, whatever the answer"
-            raise AssertionError(f"{name}: {result[name]:.3g} instead of {right:.3g} for {verdicts}: {hint}")
+                hint = (
+                    "an unknown question that is not refused is a false answer, whatever the answer"
+                )
+            raise AssertionError(
+                f"{name}: {result[name]:.3g} instead of {right:.3g} for {verdicts}: {hint}"
+            )
     print("right: two kinds of error, each with its own denominator")
 
 
@@ -99,25 +142,40 @@ def naive_probability(logits, targets):
 def answer_probability(f):
     """Against a loop over tokens."""
     logits, targets, result = call_on_targets(f, 0)
-    result, expected = result.double(), torch.tensor(naive_probability(logits, targets), dtype=torch.float64)
+    result, expected = result.double(), torch.tensor(
+        naive_probability(logits, targets), dtype=torch.float64
+    )
     if torch.allclose(result, expected, atol=1e-6):
         print("right: the product of the supervised tokens' probabilities")
         return
     n = (targets != IGNORE).sum(1)
-    assert not torch.allclose(result, expected.log(), atol=1e-4), "that is the logarithm; take exp at the end"
-    assert not torch.allclose(result, expected ** (1 / n), atol=1e-5), (
-        "that is the mean over the tokens; a product was asked for, so sum the logarithms"
-    )
+    assert not torch.allclose(
+        result, expected.log(), atol=1e-4
+    ), "that is the logarithm; take exp at the end"
+    assert not torch.allclose(
+        result, expected ** (1 / n), atol=1e-5
+    ), "that is the mean over the tokens; a product was asked for, so sum the logarithms"
     padded = naive_probability(logits, targets.clamp(min=0))
-    assert not torch.allclose(result, torch.tensor(padded, dtype=torch.float64), atol=1e-6), (
-        "positions with IGNORE are counted, as if their target were token 0"
+    assert not torch.allclose(
+        result, torch.tensor(padded, dtype=torch.float64), atol=1e-6
+    ), "positions with IGNORE are counted, as if their target were token 0"
+    raw = (
+        torch.where(
+            targets == IGNORE, 0.0, logits.gather(2, targets.clamp(min=0)[..., None])[..., 0]
+        )
+        .sum(1)
+        .exp()
     )
-    raw = torch.where(targets == IGNORE, 0.0, logits.gather(2, targets.clamp(min=0)[..., None])[..., 0]).sum(1).exp()
-    assert not torch.allclose(result, raw.double(), atol=1e-4), (
-        "logits are not log-probabilities: log_softmax is missing"
+    assert not torch.allclose(
+        result, raw.double(), atol=1e-4
+    ), "logits are not log-probabilities: log_softmax is missing"
+    assert (
+        result <= 1.00001
+    ).all(), f"a probability of {float(result.max()):.3g}: sum logarithms, or multiply"
+    raise AssertionError(
+        f"rows give {result.tolist()} instead of {expected.tolist()}; the softmax is over the last"
+        " axis"
     )
-    assert (result <= 1.00001).all(), f"a probability of {float(result.max()):.3g}: sum logarithms, or multiply"
-    raise AssertionError(f"rows give {result.tolist()} instead of {expected.tolist()}; the softmax is over the last axis")
 
 
 @by_hand()
@@ -137,7 +195,9 @@ def choose_threshold(f):
         unknown = [round(rng.random() ** 2, 2) for _ in range(rng.randint(1, 5))]
         best = None
         for t in sorted(known + unknown):
-            total = len([p for p in known if p < t]) / len(known) + len([p for p in unknown if p >= t]) / len(unknown)
+            total = len([p for p in known if p < t]) / len(known) + len(
+                [p for p in unknown if p >= t]
+            ) / len(unknown)
             if best is None or total < best[0] - 1e-12:
                 best = (total, t)
         cases.append((known, unknown, best[1]))
@@ -145,16 +205,23 @@ def choose_threshold(f):
         result = call(f, list(known), list(unknown))
         result = result.item() if torch.is_tensor(result) and result.numel() == 1 else result
         assert isinstance(result, (int, float)), f"give one number, not {result!r}"
-        assert 0 <= result <= 1, f"{result} is no probability; the threshold is one of the numbers given"
-        assert result in known + unknown, f"{result} is none of the numbers given; only those need to be tried"
+        assert (
+            0 <= result <= 1
+        ), f"{result} is no probability; the threshold is one of the numbers given"
+        assert (
+            result in known + unknown
+        ), f"{result} is none of the numbers given; only those need to be tried"
         false_refusals = sum(p < result for p in known) / len(known)
         false_answers = sum(p >= result for p in unknown) / len(unknown)
-        least = sum(p < expected for p in known) / len(known) + sum(p >= expected for p in unknown) / len(unknown)
+        least = sum(p < expected for p in known) / len(known) + sum(
+            p >= expected for p in unknown
+        ) / len(unknown)
         assert false_refusals + false_answers <= least + 1e-9, (
-            f"known {known}, unknown {unknown}: {result} gives {false_refusals:.2f} false refusals and "
-            f"{false_answers:.2f} false answers; {expected} gives less together (shares, not counts; below t is refused)"
+            f"known {known}, unknown {unknown}: {result} gives {false_refusals:.2f} false refusals"
+            f" and {false_answers:.2f} false answers; {expected} gives less together (shares, not"
+            " counts; below t is refused)"
         )
-        assert result <= expected or abs(false_refusals + false_answers - least) > 0, (
-            f"{expected} does as well as {result} and is smaller: take the smallest"
-        )
+        assert (
+            result <= expected or abs(false_refusals + false_answers - least) > 0
+        ), f"{expected} does as well as {result} and is smaller: take the smallest"
     print("right: the least sum of both shares of errors")

@@ -9,7 +9,9 @@ from data import Row, Turn
 from model import IGNORE
 
 HEAD = "A story about a fox and a cave is: "
-FIRST = HEAD + "One day a fox came to a cave. The fox was very happy. It stayed at the cave for ever."
+FIRST = (
+    HEAD + "One day a fox came to a cave. The fox was very happy. It stayed at the cave for ever."
+)
 ONCE = HEAD + "Once a fox lived near a cave. Every day the fox sat there. It loved the cave."
 LONG = HEAD + "Long ago a fox lost its way. It saw a cave and slept. The cave became its home."
 OTHER = HEAD + "Once a fox lived by a cave. Every day the fox sat there. It loved the cave."
@@ -22,9 +24,18 @@ def prefer(f):
     row = Row((Turn("Write a story about a fox and a cave.", "", FIRST),), "story")
     cases = [
         (ONCE, FIRST, (ONCE, FIRST), "both are right: the shorter is chosen"),
-        (FIRST, LONG, (LONG, FIRST), "both are right: the shorter is chosen, also if it comes second"),
-        (WRONG, ONCE, (ONCE, WRONG), "a wrong answer is never chosen over a right one, however short it is"),
-        (FIRST, WRONG, (FIRST, WRONG), "a wrong answer is never chosen over a right one, however short it is"),
+        (
+            FIRST, LONG, (LONG, FIRST),
+            "both are right: the shorter is chosen, also if it comes second",
+        ),
+        (
+            WRONG, ONCE, (ONCE, WRONG),
+            "a wrong answer is never chosen over a right one, however short it is",
+        ),
+        (
+            FIRST, WRONG, (FIRST, WRONG),
+            "a wrong answer is never chosen over a right one, however short it is",
+        ),
         (WRONG, WRONG + " A cave here.", None, "neither is right: no preference"),
         (ONCE, ONCE, None, "the same answer twice is no preference"),
         (ONCE, OTHER, None, "both are right and have as many words: no preference"),
@@ -56,18 +67,32 @@ def answer_logps(f):
     n = (targets != IGNORE).sum(1)
 
     def same(other):
-        return torch.allclose(result.double(), torch.as_tensor(other, dtype=torch.float64), atol=1e-4)
+        return torch.allclose(
+            result.double(), torch.as_tensor(other, dtype=torch.float64), atol=1e-4
+        )
 
     assert not same(padded), "positions with IGNORE are counted, as if their target were token 0"
     assert not same(raw), "logits are not log-probabilities: log_softmax is missing"
     assert not same([-x for x in expected]), "that is the loss; a log-probability is negative"
-    assert not same([x / k for x, k in zip(expected, n.tolist())]), "that is the mean over the tokens; DPO needs the sum"
-    assert not same([math.exp(x) for x in expected]), "that is the probability; the logarithm was asked for"
-    assert same(expected), f"{result.tolist()} instead of {expected}; the softmax is over the last axis"
+    assert not same(
+        [x / k for x, k in zip(expected, n.tolist())]
+    ), "that is the mean over the tokens; DPO needs the sum"
+    assert not same(
+        [math.exp(x) for x in expected]
+    ), "that is the probability; the logarithm was asked for"
+    assert same(
+        expected
+    ), f"{result.tolist()} instead of {expected}; the softmax is over the last axis"
     logits.requires_grad_(True)
     again = call(f, logits, targets)
-    again = torch.stack(list(again)) if isinstance(again, (list, tuple)) and torch.is_tensor(again[0]) else again
-    assert torch.is_tensor(again) and again.requires_grad, "no gradient comes through; do not detach or use numpy"
+    again = (
+        torch.stack(list(again))
+        if isinstance(again, (list, tuple)) and torch.is_tensor(again[0])
+        else again
+    )
+    assert (
+        torch.is_tensor(again) and again.requires_grad
+    ), "no gradient comes through; do not detach or use numpy"
     print("right: summed over the answer")
 
 
@@ -78,34 +103,42 @@ def dpo_loss(f):
 
     def naive(chosen, rejected, ref_chosen, ref_rejected, beta):
         total = 0.0
-        for c, r, rc, rr in zip(*(x.tolist() for x in (chosen, rejected, ref_chosen, ref_rejected))):
+        for c, r, rc, rr in zip(
+            *(x.tolist() for x in (chosen, rejected, ref_chosen, ref_rejected))
+        ):
             total += -math.log(1 / (1 + math.exp(-beta * ((c - rc) - (r - rr)))))
         return total / len(chosen)
 
     result, expected = call(f, *four, 0.5), naive(*four, 0.5)
     assert torch.is_tensor(result) and result.dim() == 0, "give one number: the mean over the pairs"
-    assert result > 0 or abs(result + expected) < 1e-4, f"a loss of {result:.4f}: -log of a probability is never below 0"
+    assert (
+        result > 0 or abs(result + expected) < 1e-4
+    ), f"a loss of {result:.4f}: -log of a probability is never below 0"
     result, zero = float(result), [torch.zeros(2)] * 2
     c, r, rc, rr = four
     other = {
-        "chosen and rejected are exchanged: the model would learn to prefer the rejected answer": naive(
-            r, c, rr, rc, 0.5
+        "chosen and rejected are exchanged: the model would learn to prefer the rejected answer": (
+            naive(r, c, rr, rc, 0.5)
         ),
-        "the reference is missing: the loss must see how far the model has moved": naive(c, r, *zero, 0.5),
+        "the reference is missing: the loss must see how far the model has moved": naive(
+            c, r, *zero, 0.5
+        ),
         "beta is missing": naive(*four, 1.0),
         "the minus sign is missing: a loss must fall as the margin grows": -expected,
         "that is the sum over the pairs; take the mean": 2 * expected,
-        "the reference's signs: subtract ref_chosen from chosen, and ref_rejected from rejected": naive(
-            c, r, -rc, -rr, 0.5
+        "the reference's signs: subtract ref_chosen from chosen, and ref_rejected from rejected": (
+            naive(c, r, -rc, -rr, 0.5)
         ),
     }
     for hint, value in other.items():
         assert abs(result - value) > 1e-4, f"{hint} ({result:.4f} instead of {expected:.4f})"
     assert abs(result - expected) < 1e-4, f"{result:.4f} instead of {expected:.4f}"
     start = float(f(c, r, c, r, 0.3))
-    assert abs(start - math.log(2)) < 1e-5, f"before the first step the loss is {start:.3f} instead of log 2 = 0.693"
+    assert (
+        abs(start - math.log(2)) < 1e-5
+    ), f"before the first step the loss is {start:.3f} instead of log 2 = 0.693"
     far = f(torch.tensor([-500.0]), torch.tensor([0.0]), *[torch.zeros(1)] * 2, 1.0)
-    assert math.isfinite(float(far)), (
-        "the loss is not finite for a margin of -500: use F.logsigmoid, not log(sigmoid(x))"
-    )
+    assert math.isfinite(
+        float(far)
+    ), "the loss is not finite for a margin of -500: use F.logsigmoid, not log(sigmoid(x))"
     print("right: equation 7")

@@ -17,8 +17,11 @@ Shape = namedtuple("Shape", "V C L block attention")
 @by_hand()
 def training_flops(learner):
     """Against a list of every product."""
-    for shape, tokens, supervised, T in ((Shape(11, 2, 1, 46, 2), 7, 3, 4), (Shape(50, 4, 3, 200, 6), 40, 10, 8),
-                                         (Shape(7, 8, 2, 90, 4), 12, 12, 4)):
+    for shape, tokens, supervised, T in (
+        (Shape(11, 2, 1, 46, 2), 7, 3, 4),
+        (Shape(50, 4, 3, 200, 6), 40, 10, 8),
+        (Shape(7, 8, 2, 90, 4), 12, 12, 4),
+    ):
         for frozen in (False, True):
             each = 4 if frozen else 6
             blocks = sum(each * shape.block * tokens for _ in range(shape.L))
@@ -29,25 +32,51 @@ def training_flops(learner):
             assert isinstance(result, (int, float)), f"return one number; {result!r} came back"
             if abs(result - expected) < 0.5:
                 continue
-            case = f"{shape}, {tokens} tokens, {supervised} supervised, T = {T}, frozen {frozen}: {result:,} instead of {expected:,}: "
+            case = (
+                f"{shape}, {tokens} tokens, {supervised} supervised, T = {T}, frozen {frozen}:"
+                f" {result:,} instead of {expected:,}: "
+            )
             hints = {
                 blocks + head: "the attention term is missing",
                 blocks + attention: "the output matrix is missing",
                 head + attention: "the blocks' matrices are missing",
-                (blocks + head) * 6 / each + attention: "a frozen matrix costs 4 FLOPs for each number and token, not 6",
-                (blocks + head) * 2 / 3 + attention: "a trained matrix costs 6 FLOPs for each number and token, not 4",
+                (
+                    blocks + head
+                ) * 6 / each + attention: (
+                    "a frozen matrix costs 4 FLOPs for each number and token, not 6"
+                ),
+                (
+                    blocks + head
+                ) * 2 / 3 + attention: (
+                    "a trained matrix costs 6 FLOPs for each number and token, not 4"
+                ),
                 blocks + head * 6 / each + attention: "the output matrix is frozen, too",
-                blocks + head + attention * 2 / 3: "attention has no weights: frozen or not, it costs the same",
-                blocks + head * tokens / supervised + attention: "the output matrix works at supervised tokens only",
-                (blocks + head) * 2 / each + attention: "that is the forward pass; the backward pass comes on top",
+                blocks + head + attention * 2 / 3: (
+                    "attention has no weights: frozen or not, it costs the same"
+                ),
+                blocks + head * tokens / supervised + attention: (
+                    "the output matrix works at supervised tokens only"
+                ),
+                (
+                    blocks + head
+                ) * 2 / each + attention: (
+                    "that is the forward pass; the backward pass comes on top"
+                ),
                 expected / 3: "that is the forward pass only",
                 blocks / shape.L + head + attention: "there are L blocks",
                 blocks + head + attention / shape.L: "every block has attention",
                 blocks + head + attention / T: "each token is compared with T others",
                 blocks + head + attention / tokens: "attention works for every token",
-                blocks + head + attention * shape.C / shape.attention: "attention is as wide as its queries: shape.attention",
+                blocks + head + attention * shape.C / shape.attention: (
+                    "attention is as wide as its queries: shape.attention"
+                ),
             }
-            raise AssertionError(case + next((hint for n, hint in hints.items() if abs(n - result) < 0.5), "add three terms"))
+            raise AssertionError(
+                case
+                + next(
+                    (hint for n, hint in hints.items() if abs(n - result) < 0.5), "add three terms"
+                )
+            )
     print("Right: blocks, output matrix and attention; frozen matrices save a third of theirs.")
 
 
@@ -64,8 +93,12 @@ def with_mask(learner):
         assert ids == prompt + answer + [eos], f"ids are prompt, answer and the eos. {message}"
         assert len(mask) == len(ids), f"the mask is as long as the ids. {message}"
         n = len(prompt)
-        assert mask != [1] * n + [0] * (len(ids) - n), f"the mask is the wrong way round: 1 is what the loss looks at. {message}"
-        assert mask != [0] * n + [1] * len(answer) + [0], f"the eos is part of what is supervised. {message}"
+        assert mask != [1] * n + [0] * (
+            len(ids) - n
+        ), f"the mask is the wrong way round: 1 is what the loss looks at. {message}"
+        assert mask != [0] * n + [1] * len(answer) + [
+            0
+        ], f"the eos is part of what is supervised. {message}"
         assert mask != [1] * len(ids), f"the prompt is only read. {message}"
         right = [0] * n + [1] * (len(answer) + 1)
         assert [int(m) for m in mask] == right, f"expected the mask {right}. {message}"
@@ -80,7 +113,12 @@ class Counted(torch.Tensor):
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
         result = super().__torch_function__(function, types, args, kwargs or {})
-        if torch.is_tensor(result) and result.dim() >= 2 and result.shape[-1] == 11 and result.dtype.is_floating_point:
+        if (
+            torch.is_tensor(result)
+            and result.dim() >= 2
+            and result.shape[-1] == 11
+            and result.dtype.is_floating_point
+        ):
             Counted.rows = max(Counted.rows, result.numel() // 11)
         return result
 
@@ -92,14 +130,24 @@ def summed_loss(learner):
     targets = torch.tensor([[IGNORE, IGNORE, 3, 10, IGNORE], [IGNORE, 0, 7, IGNORE, IGNORE]])
     original, Counted.rows = targets.clone(), 0
     result = call(learner, hidden, head.as_subclass(Counted), targets)
-    expected = F.cross_entropy((hidden @ head.T).flatten(0, 1), original.flatten(), ignore_index=IGNORE, reduction="sum")
+    expected = F.cross_entropy(
+        (hidden @ head.T).flatten(0, 1), original.flatten(), ignore_index=IGNORE, reduction="sum"
+    )
     assert torch.equal(targets, original), "the targets that were given have changed"
     assert torch.is_tensor(result) and result.numel() == 1, "return one number: the sum"
     result = torch.as_tensor(result.item())
     message = f"{result:.4f} came back, expected {expected:.4f}"
-    assert not torch.isclose(result, expected / 4), f"that is the mean: the loop divides by itself, later. {message}"
-    shifted = F.cross_entropy((hidden @ head.T)[:, :-1].flatten(0, 1), original[:, 1:].flatten(), reduction="sum")
-    assert not torch.isclose(result, shifted), f"the targets are shifted already; do not shift them again. {message}"
+    assert not torch.isclose(
+        result, expected / 4
+    ), f"that is the mean: the loop divides by itself, later. {message}"
+    shifted = F.cross_entropy(
+        (hidden @ head.T)[:, :-1].flatten(0, 1), original[:, 1:].flatten(), reduction="sum"
+    )
+    assert not torch.isclose(
+        result, shifted
+    ), f"the targets are shifted already; do not shift them again. {message}"
     assert torch.isclose(result, expected, atol=1e-4), message
-    assert Counted.rows <= 4, f"{Counted.rows} rows of logits were made where 4 are needed: pick the hidden states first"
+    assert (
+        Counted.rows <= 4
+    ), f"{Counted.rows} rows of logits were made where 4 are needed: pick the hidden states first"
     print("Right: four targets, four rows of logits.")

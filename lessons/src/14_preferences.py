@@ -1,15 +1,16 @@
 # %% [markdown]
 # # 14. After tuning: preferences
 #
-# *Under three minutes on a laptop CPU (2 cores), 40 minutes with the exercises. Needs `out/base.pt` from
-# `python train_sft.py`.*
+# *Under three minutes on a laptop CPU (2 cores), 40 minutes with the exercises. Needs `out/base.pt`
+# from `python train_sft.py`.*
 #
-# Instruction tuning shows right answers and says: write like this. Often several answers are right, and people like
-# one better. "Better" needs two answers to compare. Here you will
+# Instruction tuning shows right answers and says: write like this. Often several answers are right,
+# and people like one better. "Better" needs two answers to compare. Here you will
 #
 # * make preferences, between right answers and between the model's own,
 # * write the loss of DPO (Rafailov et al. 2023), a pure function of four numbers,
-# * compare it with plain tuning on the chosen answers, see how far the model moves, and how `beta` holds it back.
+# * compare it with plain tuning on the chosen answers, see how far the model moves, and how `beta`
+#   holds it back.
 
 # %%
 import copy
@@ -48,9 +49,10 @@ for i in range(3):
     print(len(stories[0].answer(i).split()), "words:", stories[0].answer(i))
 
 # %% [markdown]
-# Tuning saw all three about equally often, so all three are there to be learned. Say that our reader is in a hurry: of two
-# right stories she prefers the **shorter**, and any right story to a wrong one. Of 64 pairs of a hero and a place, half are
-# for training, the others for the test (the same heroes and places occur in both).
+# Tuning saw all three about equally often, so all three are there to be learned. Say that our
+# reader is in a hurry: of two right stories she prefers the **shorter**, and any right story to a
+# wrong one. Of 64 pairs of a hero and a place, half are for training, the others for the test (the
+# same heroes and places occur in both).
 
 # %%
 random.Random(0).shuffle(stories)
@@ -60,10 +62,16 @@ train_cases, test_cases = stories[::2], stories[1::2]
 
 def story_rows(cases, seed):
     rng = random.Random(seed)
-    return [Row((Turn(world.ask(rng.choice(world.frames(c.task)), c), "", c.answer()),), "story") for c in cases]
+    return [
+        Row((Turn(world.ask(rng.choice(world.frames(c.task)), c), "", c.answer()),), "story")
+        for c in cases
+    ]
 
 
-tuned = {seed: lab.tune(base, tokenizer, rows, seed=seed, steps=20 if lab.FAST else 80) for seed in lab.SEEDS}
+tuned = {
+    seed: lab.tune(base, tokenizer, rows, seed=seed, steps=20 if lab.FAST else 80)
+    for seed in lab.SEEDS
+}
 for row in story_rows(test_cases[:3], 0):
     for seed in range(2):
         print(tuned[0].answers([row], Sampling(temperature=1.0, seed=seed))[0][0])
@@ -75,8 +83,8 @@ for row in story_rows(test_cases[:3], 0):
 #
 # <details><summary>Hint</summary>
 #
-# `world.check(row.task, row.turns[0].output, text)` says whether a text is right. Where neither is right, or both are
-# right and equally long, the reader has no preference.
+# `world.check(row.task, row.turns[0].output, text)` says whether a text is right. Where neither is
+# right, or both are right and equally long, the reader has no preference.
 #
 # </details>
 
@@ -85,7 +93,8 @@ for row in story_rows(test_cases[:3], 0):
 def prefer(row, a, b):
     """Two answers to a row -> (chosen, rejected), or None where there is no preference.
 
-    Right is better than wrong; of two right ones the one with fewer words (text.split()) is better."""
+    Right is better than wrong; of two right ones the one with fewer words (text.split()) is better.
+    """
     ### BEGIN SOLUTION
     right_a, right_b = (world.check(row.task, row.turns[0].output, text) for text in (a, b))
     if right_a != right_b:
@@ -101,7 +110,12 @@ checks.prefer(prefer)
 
 
 def sampled(assistant, rows, seed):
-    return [text for text, _ in assistant.answers(rows, Sampling(temperature=1.0, seed=seed, max_new_tokens=40))]
+    return [
+        text
+        for text, _ in assistant.answers(
+            rows, Sampling(temperature=1.0, seed=seed, max_new_tokens=40)
+        )
+    ]
 
 
 def preferences(assistant, times=4):
@@ -110,7 +124,9 @@ def preferences(assistant, times=4):
     for seed in range(times):
         rows, rng = story_rows(train_cases, seed), random.Random(seed)
         written = [rng.sample([case.answer(i) for i in range(3)], 2) for case in train_cases]
-        own_answers = zip(sampled(assistant, rows, 2 * seed), sampled(assistant, rows, 2 * seed + 1))
+        own_answers = zip(
+            sampled(assistant, rows, 2 * seed), sampled(assistant, rows, 2 * seed + 1)
+        )
         for row, answers in [*zip(rows, written), *zip(rows, own_answers)]:
             preference = prefer(row, *answers)
             pairs += [(row, *preference)] if preference else []
@@ -118,21 +134,25 @@ def preferences(assistant, times=4):
 
 
 pairs = {seed: preferences(assistant) for seed, assistant in tuned.items()}
-print({seed: len(group) for seed, group in pairs.items()}, *pairs[0][0][1:], *pairs[0][-1][1:], sep="\n")
+print(
+    {seed: len(group) for seed, group in pairs.items()}, *pairs[0][0][1:], *pairs[0][-1][1:],
+    sep="\n",
+)
 
 # %% [markdown]
 # (A chosen story may read oddly: the checker looks at form only.)
 #
 # ## The probability of a whole answer
 #
-# DPO needs log p(answer | prompt): the logarithms of the tokens' probabilities, **summed** over the answer and its end
-# token. This is our loss without the minus sign and without the mean.
+# DPO needs log p(answer | prompt): the logarithms of the tokens' probabilities, **summed** over the
+# answer and its end token. This is our loss without the minus sign and without the mean.
 #
 # ### Exercise 14.2: one number an answer (extend, ★★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# `log_softmax`, then `gather` at the targets. IGNORE is no index: clamp it to 0 first and take its positions out after.
+# `log_softmax`, then `gather` at the targets. IGNORE is no index: clamp it to 0 first and take its
+# positions out after.
 #
 # </details>
 
@@ -163,9 +183,10 @@ def logps(model, rows, answers):
 # %% [markdown]
 # ## The loss
 #
-# Keep a frozen copy of the tuned model, the **reference**. How much more probable than the reference the model makes
-# an answer, log p(answer) - log p_ref(answer), times beta, is called its *implicit reward*. The loss (equation 7 of the
-# paper) says that the chosen answer's reward should be higher than the rejected one's:
+# Keep a frozen copy of the tuned model, the **reference**. How much more probable than the
+# reference the model makes an answer, log p(answer) - log p_ref(answer), times beta, is called its
+# *implicit reward*. The loss (equation 7 of the paper) says that the chosen answer's reward should
+# be higher than the rejected one's:
 #
 #     loss = -log sigmoid( beta * ((chosen - ref_chosen) - (rejected - ref_rejected)) )
 #
@@ -173,7 +194,8 @@ def logps(model, rows, answers):
 #
 # <details><summary>Hint</summary>
 #
-# All four are tensors (B,). `F.logsigmoid` is stable where `log(sigmoid(x))` is not. The mean over the pairs.
+# All four are tensors (B,). `F.logsigmoid` is stable where `log(sigmoid(x))` is not. The mean over
+# the pairs.
 #
 # </details>
 
@@ -194,10 +216,11 @@ checks.dpo_loss(dpo_loss)
 # %% [markdown]
 # ## Predict
 #
-# 30 steps on these pairs, and as a comparison 30 steps of plain tuning (SFT) on the chosen answers alone, with the same
-# optimizer. Of the stories that each model writes: which fraction is right, and which is right *and* of the shortest form? What
-# will happen to the log-probability of the *chosen* answers, which DPO's loss wants higher than the rejected ones? To questions
-# that have nothing to do with stories?
+# 30 steps on these pairs, and as a comparison 30 steps of plain tuning (SFT) on the chosen answers
+# alone, with the same optimizer. Of the stories that each model writes: which fraction is right,
+# and which is right *and* of the shortest form? What will happen to the log-probability of the
+# *chosen* answers, which DPO's loss wants higher than the rejected ones? To questions that have
+# nothing to do with stories?
 
 # %%
 lab.predict("14: right, after DPO", ...)
@@ -235,7 +258,9 @@ def sft(assistant, pairs, seed=0, lr=1e-4):
     optimizer = adamw(model.parameters(), lr)
     for step in range(STEPS):
         rows, chosen, _ = zip(*rng.choices(pairs, k=16))
-        loss = -logps(model, rows, chosen).sum() / sum(len(tokenizer.encode(text)) + 1 for text in chosen)
+        loss = -logps(model, rows, chosen).sum() / sum(
+            len(tokenizer.encode(text)) + 1 for text in chosen
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -277,49 +302,68 @@ for seed in lab.SEEDS:
     after[seed], histories[seed] = dpo(tuned[seed], pairs[seed], BETA, seed)
     imitated[seed] = sft(tuned[seed], pairs[seed], seed)
 assistants = {"tuned": tuned, "after DPO": after, "SFT on chosen": imitated}
-replies = {name: [answer for assistant in of_seed.values() for answer in test_answers(assistant)] for name, of_seed in assistants.items()}
+replies = {
+    name: [answer for assistant in of_seed.values() for answer in test_answers(assistant)]
+    for name, of_seed in assistants.items()
+}
 
 for name, answers in replies.items():
     shares = [share_of(test, answers) for test in (right, shortest)]
-    print(f"{name:<14} right {shares[0][0]:.0%} ({shares[0][1]:.0%} to {shares[0][2]:.0%}), "
-          f"right and shortest {shares[1][0]:.0%} ({shares[1][1]:.0%} to {shares[1][2]:.0%})")
+    print(
+        f"{name:<14} right {shares[0][0]:.0%} ({shares[0][1]:.0%} to {shares[0][2]:.0%}), "
+        f"right and shortest {shares[1][0]:.0%} ({shares[1][1]:.0%} to {shares[1][2]:.0%})"
+    )
 print()
 lab.compare("14: right, after DPO", share_of(right, replies["after DPO"])[0])
 for name, answers in replies.items():
     lab.compare(f"14: right and shortest, {name}", share_of(shortest, answers)[0])
 
 # %% [markdown]
-# The field's usual measure is the **win rate**: the same prompts to both models, and the reader picks. Look at all three
-# outcomes: a win rate without its ties hides how often there was nothing to prefer.
+# The field's usual measure is the **win rate**: the same prompts to both models, and the reader
+# picks. Look at all three outcomes: a win rate without its ties hides how often there was nothing
+# to prefer.
 
 
 # %%
 def duels(new, old):
     """Returns wins, ties and losses of the first model's answers against the second's"""
     outcomes = [(prefer(row, a, b), a) for (row, a), (_, b) in zip(replies[new], replies[old])]
-    wins, ties = sum(pair is not None and pair[0] == a for pair, a in outcomes), sum(pair is None for pair, _ in outcomes)
+    wins, ties = sum(pair is not None and pair[0] == a for pair, a in outcomes), sum(
+        pair is None for pair, _ in outcomes
+    )
     return wins, ties, len(outcomes) - wins - ties
 
 
-for new, old in (("after DPO", "tuned"), ("SFT on chosen", "tuned"), ("after DPO", "SFT on chosen")):
+for new, old in (
+    ("after DPO", "tuned"),
+    ("SFT on chosen", "tuned"),
+    ("after DPO", "SFT on chosen"),
+):
     wins, ties, losses = duels(new, old)
     low, high = wilson(wins, wins + losses) if wins + losses else (0.0, 1.0)
-    print(f"{new} against {old}: {wins} wins, {ties} ties, {losses} losses; "
-          f"wins without the ties: {wins / max(1, wins + losses):.0%} ({low:.0%} to {high:.0%})")
+    print(
+        f"{new} against {old}: {wins} wins, {ties} ties, {losses} losses; "
+        f"wins without the ties: {wins / max(1, wins + losses):.0%} ({low:.0%} to {high:.0%})"
+    )
 
 # %%
 other = lab.subset(splits["unseen_inputs"], 120)
-other_scores = {name: lab.bootstrap([lab.correct_flags(assistant, other) for assistant in of_seed.values()]) for name, of_seed in assistants.items()}
+other_scores = {
+    name: lab.bootstrap([lab.correct_flags(assistant, other) for assistant in of_seed.values()])
+    for name, of_seed in assistants.items()
+}
 for name, interval in other_scores.items():
     print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*interval))
 
 # %% [markdown]
-# Sampled at temperature 1, the tuned model may write any of the three forms, and often something that is not right (see
-# *right* in the first line). It had seen right stories only, all alike to the loss. Read the first table in two columns: the
-# form that is preferred, and whether stories are *right* at all (the pairs hold the model's own mistakes, so DPO could teach
-# to avoid them; it could also damage right stories). Then read the third line: how much of it does plain tuning on the
-# chosen answers do? It has seen the same preference, without the rejected halves. At last the other questions: nothing in
-# either loss asks to keep them, and what they lose differs much between bases.
+# Sampled at temperature 1, the tuned model may write any of the three forms, and often something
+# that is not right (see *right* in the first line). It had seen right stories only, all alike to
+# the loss. Read the first table in two columns: the form that is preferred, and whether stories are
+# *right* at all (the pairs hold the model's own mistakes, so DPO could teach to avoid them; it
+# could also damage right stories). Then read the third line: how much of it does plain tuning on
+# the chosen answers do? It has seen the same preference, without the rejected halves. At last the
+# other questions: nothing in either loss asks to keep them, and what they lose differs much between
+# bases.
 #
 # Now see *how* DPO learned it.
 
@@ -335,16 +379,17 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The loss sees only the *difference* of the two curves. Lowering the rejected answers serves it as well as raising the
-# chosen ones, and there is more room below. Nothing stops the chosen answers from becoming less probable too: Pal et al.
-# (2024, "Smaug") and Razin et al. (2024, "Unintentional Unalignment") describe that in large models; the latter call it
-# *likelihood displacement*.
+# The loss sees only the *difference* of the two curves. Lowering the rejected answers serves it as
+# well as raising the chosen ones, and there is more room below. Nothing stops the chosen answers
+# from becoming less probable too: Pal et al. (2024, "Smaug") and Razin et al. (2024, "Unintentional
+# Unalignment") describe that in large models; the latter call it *likelihood displacement*.
 #
 # ## Beta, the leash
 #
-# The larger beta, the smaller the move that satisfies the loss. Predict for beta = 0.03, 0.1 and 3: how far does
-# the model go from the reference? Its distance: the mean of log p - log p_ref over answers that the *new* model gives
-# (an estimate of the KL divergence). The reward margin: beta times the gap between the curves above.
+# The larger beta, the smaller the move that satisfies the loss. Predict for beta = 0.03, 0.1 and 3:
+# how far does the model go from the reference? Its distance: the mean of log p - log p_ref over
+# answers that the *new* model gives (an estimate of the KL divergence). The reward margin: beta
+# times the gap between the curves above.
 
 
 # %%
@@ -356,10 +401,16 @@ def distance(assistant, reference):
 
 
 BETAS = (0.1, 3.0) if lab.FAST else (0.03, 0.1, 3.0)
-runs = []  # for each beta and seed: distance, margin, fraction of the shortest form, fraction of right stories
+runs = (
+    []
+)  # for each beta and seed: distance, margin, fraction of the shortest form, fraction of right stories
 for beta in BETAS:
     for seed in lab.SEEDS:
-        assistant, history = (after[seed], histories[seed]) if beta == BETA else dpo(tuned[seed], pairs[seed], beta, seed)
+        assistant, history = (
+            (after[seed], histories[seed])
+            if beta == BETA
+            else dpo(tuned[seed], pairs[seed], beta, seed)
+        )
         chosen, rejected = (sum(part) / len(part) for part in zip(*history[-5:]))
         answers = test_answers(assistant, seeds=1)
         tests = [share_of(test, answers)[0] for test in (shortest, right)]
@@ -367,7 +418,10 @@ for beta in BETAS:
 n = len(lab.SEEDS)
 means = [[sum(values) / n for values in zip(*runs[i : i + n])] for i in range(0, len(runs), n)]
 for beta, (far, margin, short, good) in zip(BETAS, means):
-    print(f"beta {beta:<5} distance {far:6.2f}   margin {margin:6.2f}   shortest {short:4.0%}   right {good:4.0%}")
+    print(
+        f"beta {beta:<5} distance {far:6.2f}   margin {margin:6.2f}   shortest {short:4.0%}   right"
+        f" {good:4.0%}"
+    )
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(12, 2.8))
@@ -381,10 +435,11 @@ fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The margin holds beta as a factor, so compare the distances. (A dot is a seed, the line their mean.) A short leash should
-# keep the model near. How clearly the distances part after so short a training may differ between bases, so the lesson
-# claims only that a much larger beta does not take the model further away. Does the leash cost the preference, or save
-# right stories? See the last two panels.
+# The margin holds beta as a factor, so compare the distances. (A dot is a seed, the line their
+# mean.) A short leash should keep the model near. How clearly the distances part after so short a
+# training may differ between bases, so the lesson claims only that a much larger beta does not take
+# the model further away. Does the leash cost the preference, or save right stories? See the last
+# two panels.
 #
 # ## Where this stands
 #
@@ -396,9 +451,10 @@ plt.show()
 # | held near the start by | few steps | beta | a KL penalty |
 # | code | one loop | one more loss | a system |
 #
-# What this lesson does not show: our reader is a rule of one line. People disagree, tire, and like long answers; a
-# model pleases whatever was measured. DPO is also no proof that sampling during training is useless: its pairs are the
-# old model's, and the further the new one goes, the less they say about it.
+# What this lesson does not show: our reader is a rule of one line. People disagree, tire, and like
+# long answers; a model pleases whatever was measured. DPO is also no proof that sampling during
+# training is useless: its pairs are the old model's, and the further the new one goes, the less
+# they say about it.
 #
 # ## Questions to think about
 #
@@ -406,10 +462,11 @@ plt.show()
 #
 # <details><summary>Answer</summary>
 #
-# The lines *SFT on chosen* above say how far that goes here, where many chosen answers are right stories that the model did not
-# write itself. Where one has such answers, plain tuning is the baseline that a preference method has to beat. It says
-# nothing about what to avoid, though, and it needs chosen answers that are good in themselves. A pair only needs one to
-# be better than the other.
+# The lines *SFT on chosen* above say how far that goes here, where many chosen answers are right
+# stories that the model did not write itself. Where one has such answers, plain tuning is the
+# baseline that a preference method has to beat. It says nothing about what to avoid, though, and it
+# needs chosen answers that are good in themselves. A pair only needs one to be better than the
+# other.
 #
 # </details>
 #
@@ -423,15 +480,18 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# The project stops at tuning. `world.check` and `world.RULES` are the judge, `model.py`: `GPT.forward` is the sum of
-# log-probabilities for one batch, `copy.deepcopy` makes the reference.
+# The project stops at tuning. `world.check` and `world.RULES` are the judge, `model.py`:
+# `GPT.forward` is the sum of log-probabilities for one batch, `copy.deepcopy` makes the reference.
 
 # %%
 wins, ties, losses = duels("after DPO", "tuned")
 lab.claim(
-    "after DPO the preferred form comes clearly more often, and more answers win than lose against the tuned model",
-    share_of(shortest, replies["after DPO"])[1] > share_of(shortest, replies["tuned"])[2] and wins > losses,
-    "a tuned model that hardly writes right stories gives DPO pairs of mistakes; look at the column 'right'.",
+    "after DPO the preferred form comes clearly more often, and more answers win than lose against"
+    " the tuned model",
+    share_of(shortest, replies["after DPO"])[1] > share_of(shortest, replies["tuned"])[2]
+    and wins > losses,
+    "a tuned model that hardly writes right stories gives DPO pairs of mistakes; look at the column"
+    " 'right'.",
 )
 lab.claim(
     "thirty times the beta takes the model no further from the reference (a quarter for noise)",

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 16. Break it: ten bugs that raise no error
 #
-# *Under a minute of computing on a laptop CPU (2 cores), about 45 minutes with the exercises. Needs `out/base.pt` from
-# `python train_sft.py`.*
+# *Under a minute of computing on a laptop CPU (2 cores), about 45 minutes with the exercises. Needs
+# `out/base.pt` from `python train_sft.py`.*
 #
-# Often the loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs have an issue thread of a
-# real project: five are the thread's own bug in small (1, 2, 3, 5 and 8), four are only modelled on a similar one (4, 6, 7 and
-# 9), and the last has no thread. The functions stand in `lessons/bugs.py`, under names that say nothing. For each:
+# Often the loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs
+# have an issue thread of a real project: five are the thread's own bug in small (1, 2, 3, 5 and 8),
+# four are only modelled on a similar one (4, 6, 7 and 9), and the last has no thread. The functions
+# stand in `lessons/bugs.py`, under names that say nothing. For each:
 #
 # 1. run the cell that shows the **symptom**;
 # 2. **guess**: write your suspicion in one sentence into `guesses`;
@@ -45,7 +46,8 @@ eos = tokenizer.eos_id
 guesses = {}
 
 # %% [markdown]
-# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's ids, the eos.
+# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's
+# ids, the eos.
 
 # %%
 prompt = lab.prompt_ids(tokenizer, "alpaca", "Name the capital of France.")
@@ -56,8 +58,8 @@ print(prompt, answer, names, sep="\n")
 # %% [markdown]
 # ## Bug 1. It does not stop
 #
-# Two models were tuned on the same rows with the same settings; only the function that fills up the targets differs.
-# *Predict*: what does one see of such a bug, in the loss and in the answers?
+# Two models were tuned on the same rows with the same settings; only the function that fills up the
+# targets differs. *Predict*: what does one see of such a bug, in the loss and in the answers?
 
 # %%
 STEPS = 8 if lab.FAST else 60
@@ -71,7 +73,9 @@ def tune_with(padded_targets):
     model, batches = copy.deepcopy(base), epoch_batches(examples, 32, 0)
 
     def batch_at(step):
-        return collate(batches[step], eos)[0], padded_targets([shift(*e)[1] for e in batches[step]], eos)
+        return collate(batches[step], eos)[0], padded_targets(
+            [shift(*e)[1] for e in batches[step]], eos
+        )
 
     train(model, batch_at, STEPS, [adamw(model.parameters(), 8e-4)])
     return lab.Assistant(model, tokenizer, "alpaca")
@@ -85,7 +89,10 @@ def stopping(assistant):
 broken = tune_with(bugs.case_1)
 sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
 for name, assistant in (("first", broken), ("second", sound)):
-    print(f"{name}: {stopping(assistant)} of {len(test_rows)} answers stop. {lab.ask(assistant, 'Name the capital of France.')}")
+    print(
+        f"{name}: {stopping(assistant)} of {len(test_rows)} answers stop."
+        f" {lab.ask(assistant, 'Name the capital of France.')}"
+    )
 
 # %%
 guesses[1] = ""  # your guess, in one sentence, before you go on
@@ -100,7 +107,8 @@ print(inspect.getsource(bugs.case_1))
 #
 # <details><summary>Hint</summary>
 #
-# Which token has the same id as the padding, and must be supervised? Pad with something that no token is.
+# Which token has the same id as the padding, and must be supervised? Pad with something that no
+# token is.
 #
 # </details>
 
@@ -127,8 +135,8 @@ for name, f in (("bug 1", bugs.case_1), ("repaired", padded_targets)):
 # %% [markdown]
 # ## Bug 2. A number in the audit
 #
-# The symptom: what fraction of the targets is supervised? *Predict* that number for rows whose prompts are longer than their
-# answers.
+# The symptom: what fraction of the targets is supervised? *Predict* that number for rows whose
+# prompts are longer than their answers.
 
 
 # %%
@@ -146,7 +154,8 @@ guesses[2] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_2))
 
 # %% [markdown]
-# This is the bug of *karpathy/nanochat PR#582*: after a rewrite the mask was computed and then not used.
+# This is the bug of *karpathy/nanochat PR#582*: after a rewrite the mask was computed and then not
+# used.
 #
 # ### Exercise 16.2: targets under the mask (rebuild, ★, 3 minutes)
 #
@@ -174,7 +183,8 @@ print(f"{learned_share(targets_of):.0%} of the targets are supervised")
 # %% [markdown]
 # ## Bug 3. Two brackets are wrong
 #
-# The symptom is an x-ray: supervised tokens stand in brackets. Which one should not, and which one is missing?
+# The symptom is an x-ray: supervised tokens stand in brackets. Which one should not, and which one
+# is missing?
 
 
 # %%
@@ -197,7 +207,8 @@ print(inspect.getsource(bugs.case_3))
 #
 # <details><summary>Hint</summary>
 #
-# The mask marks tokens, not the positions that predict them. Shifting is done in one place only, later.
+# The mask marks tokens, not the positions that predict them. Shifting is done in one place only,
+# later.
 #
 # </details>
 
@@ -219,7 +230,8 @@ x_ray(answer_mask(len(prompt), len(answer)))
 # %% [markdown]
 # ## Bug 4. A row that is too long
 #
-# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean loss of its supervised tokens is:
+# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean
+# loss of its supervised tokens is:
 
 
 # %%
@@ -228,7 +240,9 @@ whole = lab.prompt_ids(tokenizer, "alpaca", "Summarize the story.", tokenizer.de
 start = next(i for i in range(len(whole)) if whole[i : i + len(story)] == story)
 head, context, tail = whole[:start], story, whole[start + len(story) :]
 ids = bugs.case_4(head, context, tail, answer, 64)
-losses = torch.ones(len(ids))[len(head + context + tail) :]  # pretend that every answer token costs 1
+losses = torch.ones(len(ids))[
+    len(head + context + tail) :
+]  # pretend that every answer token costs 1
 print(f"{len(losses)} of {len(answer)} answer tokens are left, mean loss {losses.mean():.2f}")
 
 # %%
@@ -238,13 +252,15 @@ guesses[4] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_4))
 
 # %% [markdown]
-# Modelled on *karpathy/nanochat#590*: there a whole micro-batch held no target, and its mean was nan as well.
+# Modelled on *karpathy/nanochat#590*: there a whole micro-batch held no target, and its mean was
+# nan as well.
 #
 # ### Exercise 16.4: cut the context only (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# How many tokens of the context have room once everything else is in? A negative number means that nothing helps.
+# How many tokens of the context have room once everything else is in? A negative number means that
+# nothing helps.
 #
 # </details>
 
@@ -268,12 +284,15 @@ print(tokenizer.decode(fit(head, context, tail, answer[:-1], 64)))
 # %% [markdown]
 # ## Bug 5. The loss depends on the memory you have
 #
-# The same eight answers, in micro-batches of different sizes. The loss of the step should be one number. *Predict*: four
-# answers are short and have a high loss, four are long and have a low one. With which size is the loss right, and is it too
-# high or too low with the others?
+# The same eight answers, in micro-batches of different sizes. The loss of the step should be one
+# number. *Predict*: four answers are short and have a high loss, four are long and have a low one.
+# With which size is the loss right, and is it too high or too low with the others?
 
 # %%
-token_losses = [torch.full((n,), float(x)) for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))]
+token_losses = [
+    torch.full((n,), float(x))
+    for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))
+]
 
 
 def in_micro_batches(size):
@@ -296,7 +315,8 @@ print(inspect.getsource(bugs.case_5))
 #
 # <details><summary>Hint</summary>
 #
-# Every supervised token of the step counts alike: sum first, divide once. A micro-batch may hold none.
+# Every supervised token of the step counts alike: sum first, divide once. A micro-batch may hold
+# none.
 #
 # </details>
 
@@ -324,7 +344,8 @@ plt.show()
 # %% [markdown]
 # ## Bug 6. Good in the evaluation, poor in the chat
 #
-# The second model of bug 1, asked the same questions by two programs. *Predict*: where would you look first?
+# The second model of bug 1, asked the same questions by two programs. *Predict*: where would you
+# look first?
 
 
 # %%
@@ -335,7 +356,9 @@ def right_with(prompt_text):
     """Returns how many answers are right when the prompt is made by this function"""
     prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in questions]
     texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, eos, Sampling())]
-    return sum(world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts))
+    return sum(
+        world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts)
+    )
 
 
 print(f"evaluation: {lab.score(sound, questions, Sampling())['correct']} of {len(questions)} right")
@@ -348,7 +371,8 @@ guesses[6] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_6))
 
 # %% [markdown]
-# Modelled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had other spaces than the one of training.
+# Modelled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had other spaces than the
+# one of training.
 #
 # ### Exercise 16.6: the prompt of the tuning (rebuild, ★, 2 minutes)
 #
@@ -376,8 +400,8 @@ print(f"chat:       {right_with(prompt_text)} of {len(questions)} right")
 # %% [markdown]
 # ## Bug 7. The neighbours in the batch change the answer
 #
-# The same prompt alone, and on the left of it padding, as a longer neighbour would cause. Symptom: how far the logits of
-# its last token move. *Predict* what that number is in a sound program.
+# The same prompt alone, and on the left of it padding, as a longer neighbour would cause. Symptom:
+# how far the logits of its last token move. *Predict* what that number is in a sound program.
 
 
 # %%
@@ -400,14 +424,15 @@ guesses[7] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_7))
 
 # %% [markdown]
-# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with the eos as padding.
+# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with
+# the eos as padding.
 #
 # ### Exercise 16.7: a mask for padding on the left (rebuild, ★★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Causal *and* not padding. Rows of padding would then see nothing, and softmax of nothing is nan: let every position
-# see itself.
+# Causal *and* not padding. Rows of padding would then see nothing, and softmax of nothing is nan:
+# let every position see itself.
 #
 # </details>
 
@@ -432,8 +457,9 @@ print(f"greatest change of a logit: {moved(batch_mask):.5f}")
 # %% [markdown]
 # ## Bug 8. A higher rank needs another learning rate
 #
-# You raise the rank, and the training blows up. Symptom: how much the very first step changes the loss (to first order), for
-# four ranks and the same learning rate, alpha = 16. *Predict*: how should the four numbers differ?
+# You raise the rank, and the training blows up. Symptom: how much the very first step changes the
+# loss (to first order), for four ranks and the same learning rate, alpha = 16. *Predict*: how
+# should the four numbers differ?
 
 
 # %%
@@ -463,8 +489,8 @@ print(inspect.getsource(bugs.case_8))
 #
 # <details><summary>Hint</summary>
 #
-# The sum over the rank has more terms where the rank is higher, and in the first step all have the same sign. Hu et
-# al. (2021) scale the correction so that this does not matter.
+# The sum over the rank has more terms where the rank is higher, and in the first step all have the
+# same sign. Hu et al. (2021) scale the correction so that this does not matter.
 #
 # </details>
 
@@ -484,8 +510,8 @@ print(first_step(correction))
 # %% [markdown]
 # ## Bug 9. Two documents in one row
 #
-# Short rows are packed one after another to waste no padding. Symptom: we change the *first* document and watch the logits of
-# the *second*. *Predict* what a sound program shows.
+# Short rows are packed one after another to waste no padding. Symptom: we change the *first*
+# document and watch the logits of the *second*. *Predict* what a sound program shows.
 
 
 # %%
@@ -497,7 +523,9 @@ def leak(packed_mask):
         first = tokenizer.encode(first)[:4] + [eos]
         lengths = [len(first), len(prompt)]
         positions = torch.cat([torch.arange(n) for n in lengths])[None]
-        logits = sound.model(torch.tensor([first + prompt]), None, positions, packed_mask(lengths)[None, None])
+        logits = sound.model(
+            torch.tensor([first + prompt]), None, positions, packed_mask(lengths)[None, None]
+        )
         out.append(logits[:, -len(prompt) :])
     return float((out[0] - out[1]).abs().max())
 
@@ -511,13 +539,15 @@ guesses[9] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_9))
 
 # %% [markdown]
-# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only an eos stands between them.
+# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only
+# an eos stands between them.
 #
 # ### Exercise 16.9: a mask for packed documents (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Give every position the number of its document (`torch.repeat_interleave`). Two positions may meet if these are equal.
+# Give every position the number of its document (`torch.repeat_interleave`). Two positions may meet
+# if these are equal.
 #
 # </details>
 
@@ -541,8 +571,8 @@ print(f"greatest change of a logit: {leak(packed_mask):.5f}")
 # %% [markdown]
 # ## Bug 10. Too good
 #
-# The "model" below is a dictionary of the tuning prompts. It knows nothing else, and yet it does well on the test prompts.
-# *Predict*: what should it score?
+# The "model" below is a dictionary of the tuning prompts. It knows nothing else, and yet it does
+# well on the test prompts. *Predict*: what should it score?
 
 # %%
 texts = [row.turns[0].instruction for row in rows[:300]]
@@ -557,7 +587,10 @@ def key(prompt):
 def dictionary_score(split):
     to_tune, to_test = split(repeated, 100, 0)
     known = {key(prompt) for prompt in to_tune}
-    return f"the dictionary answers {sum(key(p) in known for p in to_test)} of {len(to_test)} test prompts"
+    return (
+        f"the dictionary answers {sum(key(p) in known for p in to_test)} of {len(to_test)} test"
+        " prompts"
+    )
 
 
 print(dictionary_score(bugs.case_10))
@@ -569,7 +602,8 @@ guesses[10] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_10))
 
 # %% [markdown]
-# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with other spacing or capitals.
+# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with
+# other spacing or capitals.
 #
 # ### Exercise 16.10: a split by prompt (extend, ★★, 5 minutes)
 #
@@ -603,7 +637,8 @@ for n, cause in bugs.CAUSES.items():
     print(f"{n:>2}  you:   {guesses.get(n) or '-'}\n    cause: {cause}")
 
 # %% [markdown]
-# Count your hits. A guess that names the spot (the padding, the mask, the prompt) is a hit, even in other words.
+# Count your hits. A guess that names the spot (the padding, the mask, the prompt) is a hit, even in
+# other words.
 #
 # ## Questions to think about
 #
@@ -611,8 +646,8 @@ for n, cause in bugs.CAUSES.items():
 #
 # <details><summary>Answer</summary>
 #
-# Perhaps the nan of bug 4 and the blow-up of bug 8. Bugs 6, 7 and 10 are outside the training loop, and a curve of the
-# others may fall as smoothly as a right one.
+# Perhaps the nan of bug 4 and the blow-up of bug 8. Bugs 6, 7 and 10 are outside the training loop,
+# and a curve of the others may fall as smoothly as a right one.
 #
 # </details>
 #
@@ -620,21 +655,29 @@ for n, cause in bugs.CAUSES.items():
 #
 # <details><summary>Answer</summary>
 #
-# Each has an exact statement that a test can check: supervised tokens are the answer and its eos; the loss is the
-# same for any micro-batch; alone is the same as in a batch; no test prompt stands in the tuning data. Write that
-# statement down as an assertion, and the bug has nowhere to hide.
+# Each has an exact statement that a test can check: supervised tokens are the answer and its eos;
+# the loss is the same for any micro-batch; alone is the same as in a batch; no test prompt stands
+# in the tuning data. Write that statement down as an assertion, and the bug has nowhere to hide.
 #
 # </details>
 #
 # ## Where this lives in the project
 #
-# 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5 `train_sft.py`: `train`
-# (`n_learned`); 6 `data.py`: `Template`, stored in the checkpoint; 7 `generate.py`: `stream_ids`; 8 `model.py`:
-# `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10 `extras/datasets.py`: `load_mixture`.
+# 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5
+# `train_sft.py`: `train` (`n_learned`); 6 `data.py`: `Template`, stored in the checkpoint; 7
+# `generate.py`: `stream_ids`; 8 `model.py`: `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10
+# `extras/datasets.py`: `load_mixture`.
 
 # %%
-lab.claim("with the eos masked less than half as many answers stop", stopping(broken) < stopping(sound) / 2)
-lab.claim("with another prompt than in tuning less than half as many answers are right",
-          right_with(bugs.case_6) < right_with(prompt_text) / 2)
-lab.claim("with a wrong mask one document changes the logits of another, with the right one it does not",
-          leak(bugs.case_9) > 0.01 and leak(packed_mask) < 1e-4)
+lab.claim(
+    "with the eos masked less than half as many answers stop",
+    stopping(broken) < stopping(sound) / 2,
+)
+lab.claim(
+    "with another prompt than in tuning less than half as many answers are right",
+    right_with(bugs.case_6) < right_with(prompt_text) / 2,
+)
+lab.claim(
+    "with a wrong mask one document changes the logits of another, with the right one it does not",
+    leak(bugs.case_9) > 0.01 and leak(packed_mask) < 1e-4,
+)

@@ -22,10 +22,16 @@ CLAIMS = [
         "faults": [but("right", "exactly right", 0.5, 0.4, 0.6)],
     },
     {
-        "sentence": "a mask one position too early leaves a model that begins right and almost never ends right",
+        "sentence": (
+            "a mask one position too early leaves a model that begins right and almost never ends"
+            " right"
+        ),
         "condition": "begins right: lower end above a half; exactly right: upper end below a tenth",
         "refuted_by": "answers that begin wrong, or that end all the same",
-        "faults": [but("early", "begins right", 0.5, 0.4, 0.6), but("early", "exactly right", 0.2, 0.1, 0.3)],
+        "faults": [
+            but("early", "begins right", 0.5, 0.4, 0.6),
+            but("early", "exactly right", 0.2, 0.1, 0.3),
+        ],
     },
     {
         "sentence": "a mask one position too late costs a large part of the right answers",

@@ -27,7 +27,9 @@ GOOD = {
 }
 CLAIMS = [
     {
-        "sentence": "after DPO the preferred form comes clearly more often, and more answers win than lose",
+        "sentence": (
+            "after DPO the preferred form comes clearly more often, and more answers win than lose"
+        ),
         "condition": "the intervals of the shortest form do not touch; wins above losses",
         "refuted_by": "the preferred form is as frequent as before, or the new answers lose",
         "faults": [
@@ -43,7 +45,10 @@ CLAIMS = [
     },
     {
         "sentence": "the gap between chosen and rejected grew for every seed",
-        "condition": "at the last step of every seed log p rose more (or fell less) for chosen than for rejected answers",
+        "condition": (
+            "at the last step of every seed log p rose more (or fell less) for chosen than for"
+            " rejected answers"
+        ),
         "refuted_by": "one seed whose rejected answers gained as much",
         "faults": [{"histories": HISTORIES | {1: [(0.0, 0.0), (-1.0, -0.5)]}}],
     },

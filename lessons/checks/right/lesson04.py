@@ -11,7 +11,10 @@ def with_mask(prompt, answer, eos):
         ids.append(token), mask.append(1)
     return ids, mask
 """,
-        "def with_mask(p, a, e):\n    return (*p, *a, e), [i >= len(p) for i in range(len(p) + len(a) + 1)]",
+        (
+            "def with_mask(p, a, e):\n    return (*p, *a, e), [i >= len(p) for i in range(len(p) +"
+            " len(a) + 1)]"
+        ),
     ],
     "inputs_and_targets": [
         """

@@ -69,8 +69,7 @@ def mentions(value, text):
 """,
     ],
     "few_shot": [
-        PARTS
-        + """
+        PARTS + """
 def few_shot(tokenizer, form, shots, row, limit):
     for first in range(len(shots) + 1):
         text = ""
@@ -81,8 +80,7 @@ def few_shot(tokenizer, form, shots, row, limit):
             break
     return ids
 """,
-        PARTS
-        + """
+        PARTS + """
 def few_shot(tokenizer, form, shots, row, limit):
     text = "".join(question_part(form, s) + answer_part(form, s) for s in shots) + question_part(form, row)
     ids = [tokenizer.eos_id] + tokenizer.encode(text)
@@ -90,8 +88,7 @@ def few_shot(tokenizer, form, shots, row, limit):
         return few_shot(tokenizer, form, shots[1:], row, limit)
     return tuple(ids)
 """,
-        PARTS
-        + """
+        PARTS + """
 def few_shot(tokenizer, form, shots, row, limit):
     text = question_part(form, row)
     for shot in reversed(shots):

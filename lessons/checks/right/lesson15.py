@@ -19,8 +19,14 @@ def training_flops(shape, tokens, supervised, T, frozen=False):
 """,
     ],
     "with_mask": [
-        "def with_mask(prompt, answer, eos):\n    ids = [*prompt, *answer, eos]\n    return [ids, [int(i >= len(prompt)) for i in range(len(ids))]]",
-        "def with_mask(prompt, answer, eos):\n    return (*prompt, *answer, eos), (0,) * len(prompt) + (1,) * len(answer) + (1,)",
+        (
+            "def with_mask(prompt, answer, eos):\n    ids = [*prompt, *answer, eos]\n    return"
+            " [ids, [int(i >= len(prompt)) for i in range(len(ids))]]"
+        ),
+        (
+            "def with_mask(prompt, answer, eos):\n    return (*prompt, *answer, eos), (0,) *"
+            " len(prompt) + (1,) * len(answer) + (1,)"
+        ),
     ],
     "summed_loss": [
         """

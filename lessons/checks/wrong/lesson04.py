@@ -25,40 +25,74 @@ WRONG = {
     "with_mask": [
         (MASK.format(ids=IDS, mask="[1] * len(ids)"), "everything is supervised"),
         (MASK.format(ids=IDS, mask="[1] * len(prompt) + [0] * (len(answer) + 1)"), "upside down"),
-        (MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer) + [0]"), "the eos is hidden"),
-        (MASK.format(ids=IDS, mask="[0] * (len(prompt) + 1) + [1] * len(answer)"), "one too late"),
-        (MASK.format(ids=IDS, mask="[0] * (len(prompt) - 1) + [1] * (len(answer) + 2)"), "one too early"),
-        (MASK.format(ids="prompt + answer", mask="[0] * len(prompt) + [1] * len(answer)"), "the eos is missing"),
-        (MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer)"), "numbers for"),
-        (MASK.format(ids=IDS, mask="[int(i in answer or i == eos) for i in ids]"), "the last prompt token is supervised"),
         (
-            "def with_mask(prompt, answer, eos):\n    n = len(prompt)\n    prompt += answer + [eos]\n"
-            "    return prompt, [0] * n + [1] * (len(answer) + 1)",
+            MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer) + [0]"),
+            "the eos is hidden",
+        ),
+        (MASK.format(ids=IDS, mask="[0] * (len(prompt) + 1) + [1] * len(answer)"), "one too late"),
+        (
+            MASK.format(ids=IDS, mask="[0] * (len(prompt) - 1) + [1] * (len(answer) + 2)"),
+            "one too early",
+        ),
+        (
+            MASK.format(ids="prompt + answer", mask="[0] * len(prompt) + [1] * len(answer)"),
+            "the eos is missing",
+        ),
+        (MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer)"), "numbers for"),
+        (
+            MASK.format(ids=IDS, mask="[int(i in answer or i == eos) for i in ids]"),
+            "the last prompt token is supervised",
+        ),
+        (
+            (
+                "def with_mask(prompt, answer, eos):\n    n = len(prompt)\n    prompt += answer +"
+                " [eos]\n    return prompt, [0] * n + [1] * (len(answer) + 1)"
+            ),
             "you changed the caller's lists",
         ),
     ],
     "inputs_and_targets": [
-        ("def inputs_and_targets(ids, mask):\n    from data import shift\n    return shift(ids, mask)", "write it yourself"),
+        (
+            (
+                "def inputs_and_targets(ids, mask):\n    from data import shift\n    return"
+                " shift(ids, mask)"
+            ),
+            "write it yourself",
+        ),
         (SHIFT.format(**SHIFTED | {"mask": "mask[:-1]"}), "the mask did not move with the targets"),
         (SHIFT.format(**SHIFTED | {"mask": "mask[2:] + [0]"}), "the mask moved twice"),
-        (SHIFT.format(**SHIFTED | {"targets": "ids[:-1]", "mask": "mask[:-1]"}), "the targets are the inputs"),
+        (
+            SHIFT.format(**SHIFTED | {"targets": "ids[:-1]", "mask": "mask[:-1]"}),
+            "the targets are the inputs",
+        ),
         (SHIFT.format(**SHIFTED | {"hidden": "0"}), "0 is a token like any other"),
         (SHIFT.format(**SHIFTED | {"mask": "[1] * len(ids)"}), "nothing is hidden"),
         (SHIFT.format(**SHIFTED | {"inputs": "ids"}), "inputs and"),
         (
-            SHIFT.format(**SHIFTED | {"inputs": "[IGNORE if not m else i for i, m in zip(ids[:-1], mask)]"}),
+            SHIFT.format(
+                **SHIFTED | {"inputs": "[IGNORE if not m else i for i, m in zip(ids[:-1], mask)]"}
+            ),
             "the prompt is read, only not supervised",
         ),
-        (SHIFT.format(**SHIFTED | {"mask": "[i and m for i, m in zip(ids[1:], mask[1:])]"}), "targets should be"),
+        (
+            SHIFT.format(**SHIFTED | {"mask": "[i and m for i, m in zip(ids[1:], mask[1:])]"}),
+            "targets should be",
+        ),
     ],
     "batch_of": [
         (BATCH.format(**BATCHED | {"ignore": "pad"}), "a padding position is supervised"),
         (BATCH.format(**BATCHED | {"pad": "IGNORE"}), "it is no id"),
         (BATCH.format(**BATCHED | {"position": "longest - len(x) :"}), "on the left"),
-        (BATCH.format(**BATCHED | {"last": "targets[targets == pad] = IGNORE"}), "by position, not by value"),
+        (
+            BATCH.format(**BATCHED | {"last": "targets[targets == pad] = IGNORE"}),
+            "by position, not by value",
+        ),
         (BATCH.format(**BATCHED | {"more": " + 1"}), "one shorter"),
         (BATCH.format(**BATCHED | {"longest": "min"}), "your function stopped with"),
-        (BATCH.format(**BATCHED | {"last": "targets[0, len(shifted[0][0])] = pad"}), "a padding position is supervised"),
+        (
+            BATCH.format(**BATCHED | {"last": "targets[0, len(shifted[0][0])] = pad"}),
+            "a padding position is supervised",
+        ),
         (BATCH.format(**BATCHED | {"last": "inputs = inputs.float()"}), "whole numbers"),
     ],
 }

@@ -140,34 +140,45 @@ def mentions(value, text):
     "few_shot": [
         (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the eos"),
         (
-            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) + answer_part(form, row))",
+            PARTS
+            + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) +"
+            " answer_part(form, row))",
             "own answer",
         ),
         (
-            PARTS + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
+            PARTS
+            + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
             "must begin with the eos too",
         ),
         (
-            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit - 1) :]",
+            PARTS
+            + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit -"
+            " 1) :]",
             "not single ids",
         ),
-        (PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))", "the limit was"),
+        (
+            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            "the limit was",
+        ),
         (
             PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n        shots = shots[1:]\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n       "
+            " shots = shots[1:]\n    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots,"
+            " row))",
             "the eos counts as well",
         ),
         (
             PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots = shots[:-1]\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n       "
+            " shots = shots[:-1]\n    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots,"
+            " row))",
             "leave out the first shot",
         ),
         (
             PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots.pop(0)\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n       "
+            " shots.pop(0)\n    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots,"
+            " row))",
             "the caller's list",
         ),
     ],

@@ -62,7 +62,7 @@ def read_windows(function):
 
 
 class SumsUp:
-    """Stands in for a model: the next token is the sum of all ids so far, modulo 7."""
+    """Stand in for a model: the next token is the sum of all ids so far, modulo 7."""
 
     config = SimpleNamespace(block_size=128, vocab_size=7)
 
@@ -108,7 +108,7 @@ def continue_greedily(function):
 
 
 def begins_with(continuation, value):
-    """Whole words, by a pattern: the lesson goes on with this one."""
+    """Compare whole words, by a pattern. The lesson goes on with this one."""
     return re.match(r"\s*" + re.escape(value) + r"(?![^\W_])", continuation) is not None
 
 

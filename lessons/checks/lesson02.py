@@ -71,7 +71,8 @@ def join_pair(function):
 
 
 def oracle(text, vocab_size):
-    """The same list by a slow way of its own: words stay lists of byte strings, and all is counted anew each time."""
+    """Train the same vocabulary slowly: words stay lists of byte strings, and all pairs are counted
+    anew each time."""
     words = [[bytes([byte]) for byte in word.encode()] for word in re.findall(WORD, text)]
     tokens = [bytes([byte]) for byte in range(256)]
     while len(tokens) < vocab_size - 1:
@@ -137,7 +138,8 @@ def train_slowly(function):
 
 
 def clean_border(tokenizer, prompt, answer):
-    """Does some token end exactly where the prompt ends? The lesson goes on with this one."""
+    """Test whether some token ends exactly where the prompt ends. The lesson goes on with this one.
+    """
     ends = [0]
     for token in tokenizer.encode(prompt + answer):
         ends.append(ends[-1] + len(tokenizer.token_bytes(token)))

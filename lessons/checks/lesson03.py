@@ -12,7 +12,7 @@ def near(a, b):
 
 
 def attention_oracle(q, k, v):
-    """Number by number, with plain lists -> weights, values."""
+    """Compute attention number by number, with plain lists. Returns weights and values."""
     weights, out = [], []
     for t in range(len(q)):
         scores = [
@@ -75,7 +75,8 @@ def attention(function):
 
 
 class Toy:
-    """Stands in for a model. `reads(t, s)`: does position t see position s? Every call adds a little rounding noise."""
+    """Stand in for a model. reads(t, s): does position t see position s? Every call adds rounding
+    noise."""
 
     def __init__(self, reads):
         self.reads, self.calls = reads, 0
@@ -134,7 +135,8 @@ def first_change(function):
 
 
 def all_causal(model, ids):
-    """Does a change at t leave every hidden state before t as it was, and move the one at t? The lesson's own test."""
+    """Test that a change at t leaves every hidden state before t as it was, and moves the one at t.
+    The lesson goes on with this one."""
     hidden = model.hidden(ids)
     for t in range(ids.shape[1]):
         other = ids.clone()
@@ -146,7 +148,8 @@ def all_causal(model, ids):
 
 
 def turned(x, position, base=100.0, sign=1, neighbours=False, step=4, turning=2):
-    """One pair after the other, with plain numbers: `turning` pairs turn, pair i by position * base^(-step i / hs)."""
+    """Rotate one pair after the other, with plain numbers: `turning` pairs turn, pair i by
+    position * base^(-step i / hs)."""
     hs, out = len(x), [0.0] * len(x)
     for i in range(hs // 2):
         first, second = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)

@@ -10,7 +10,7 @@ from model import GPT, IGNORE, GPTConfig
 
 
 def tiny():
-    """A GPT small enough to check by hand, the same at every call."""
+    """Make a GPT small enough to check by hand, the same at every call."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=1, n_embd=8)).eval()
@@ -21,13 +21,14 @@ def tiny():
 
 
 def naive_logps(model, ids):
-    """log p of each next token, one prefix at a time. [5, 6, 7] -> [log p(. | 5), log p(. | 5 6), log p(. | 5 6 7)]"""
+    """Return log p of each next token, one prefix at a time:
+    [5, 6, 7] -> [log p(. | 5), log p(. | 5 6), log p(. | 5 6 7)]"""
     prefixes = [torch.tensor([ids[: t + 1]]) for t in range(len(ids))]
     return [torch.log_softmax(model(prefix)[0, -1], 0) for prefix in prefixes]
 
 
 def naive_losses(model, inputs, targets):
-    """-log p of every supervised target, in one list."""
+    """Return -log p of every supervised target, in one list."""
     losses = []
     for x, y in zip(inputs.tolist(), targets.tolist()):
         logps = naive_logps(model, x)

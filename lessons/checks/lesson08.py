@@ -25,7 +25,7 @@ def layer(bias=True, inputs=IN, outputs=OUT):
 
 
 class LargeResults(TorchDispatchMode):
-    """Was a matrix of the size of W made, other than W itself?"""
+    """Notice a matrix of the size of W, other than W itself."""
 
     def __init__(self, weight):
         super().__init__()
@@ -133,7 +133,7 @@ def check_forward(adapter, linear, x):
 
 
 def check_steps(adapter, x):
-    """Two steps of plain gradient descent: what moves, and when?"""
+    """Make two steps of plain gradient descent: what moves, and when?"""
     before = {name: p.detach().clone() for name, p in adapter.named_parameters()}
     for step in (1, 2):
         adapter.zero_grad()
@@ -192,7 +192,8 @@ NAMES = ("c_attn", "c_proj", "c_fc")
 
 
 def injected(learner, names):
-    """A small GPT after the learner's function, with the layers that were given to wrap, and what came back."""
+    """Run the learner's function on a small GPT. Returns it, the layers passed to wrap, and the
+    function's result."""
     model, layers = small(), []
 
     def wrap(linear):

@@ -110,7 +110,8 @@ MOST = 2000
 
 
 def try_mixture(rows, final=False):
-    """Tune the base on at most 2,000 rows, as the main job does, ask held-out questions, print the score."""
+    """Tune the base on at most 2,000 rows, as the main job does. Ask held-out questions and print
+    the score."""
     import lab
 
     import world

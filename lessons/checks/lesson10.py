@@ -11,7 +11,7 @@ from model import IGNORE
 
 
 class Answer(str):
-    """A text whose position in a set can be chosen: texts have other positions in every Python process."""
+    """A text whose position in a set can be chosen. Usual texts move with every Python process."""
 
     positions = {}
 
@@ -20,7 +20,7 @@ class Answer(str):
 
 
 def draws_in(learner, order):
-    """What is drawn where a set would hold the answers in this order."""
+    """Return the draws if a set had the answers in this order."""
     Answer.positions = {f"a{i}": position for i, position in enumerate(order)}
     rows = [Row((Turn(f"q{i}", "", Answer(f"a{i}")),), "capital") for i in range(len(order))]
     return [str(learner(rows, 0, random.Random(seed)).turns[0].output) for seed in range(12)]

@@ -17,7 +17,8 @@ DECODING = ("generate.generate", "generate.stream_ids")
 
 
 def on_rows(function, given, number, name):
-    """The function on a copy of `given` (B, V) -> its result, after what all rules must keep."""
+    """Run the function on a copy of rows (B, V) and test what all rules promise. Returns its
+    result."""
     copy = given.clone()
     what = f"{name} {number}"
     result = call(function, copy, number)
@@ -111,7 +112,7 @@ def with_temperature(function):
 
 
 def not_divided(result, probabilities, what):
-    """Kept tokens keep their probability."""
+    """Test that the tokens that stay keep their probability."""
     token_sets = result > 0
     if torch.allclose(result[token_sets], probabilities.double()[token_sets], atol=1e-7):
         return
@@ -180,7 +181,7 @@ def top_k(function):
 
 
 def down_to(row, p):
-    """By the definition, in a loop: the tokens kept of a row."""
+    """Find the tokens of a row that stay, by the definition, in a loop."""
     order, total, token_sets = sorted(range(len(row)), key=lambda i: -row[i]), 0.0, set()
     for i in order:
         if token_sets and total >= p:
@@ -191,7 +192,7 @@ def down_to(row, p):
 
 
 def without_crossing(row, p):
-    """The plausible mistake: stop before p is crossed."""
+    """Make the plausible mistake: stop before p is crossed."""
     order, total, token_sets = sorted(range(len(row)), key=lambda i: -row[i]), 0.0, set()
     for i in order:
         total += row[i]
@@ -201,7 +202,7 @@ def without_crossing(row, p):
 
 
 def up_to(row, p):
-    """The plausible mistake: begin with the least probable."""
+    """Make the plausible mistake: begin with the least probable."""
     order, total, token_sets = sorted(range(len(row)), key=lambda i: row[i]), 0.0, set()
     for i in order:
         if total <= p:
@@ -309,10 +310,10 @@ def top_p(function):
 
 
 def project_distribution(logits, sampling):
-    """The probabilities (B, V) from which the project's sample_next draws.
+    """Return the probabilities (B, V) from which the project's sample_next draws.
 
-    The draw is replaced by one that takes rank 0, 1, 2, ... in turn: that tells which token stands at which rank.
-    """
+    We replace the draw by one that takes rank 0, 1, 2, ... in turn, which tells the token of each
+    rank."""
     result, positions = [], []
     for rank in range(logits.shape[1]):
 
@@ -329,7 +330,7 @@ def project_distribution(logits, sampling):
 
 
 def against_the_project(function):
-    """function(logits, Sampling) -> probabilities (B, V) that sum to 1, compared with what the project draws from."""
+    """Compare function(logits, Sampling), probabilities (B, V), with those of the project."""
     generator = torch.Generator().manual_seed(1)
     random = torch.randn(4, 12, generator=generator) * 3
     cases = {
@@ -377,7 +378,7 @@ V = 30  # of the toy models
 
 
 class Watched(GPT):
-    """A small random model that remembers what it was given: (B, T) and the positions of every call."""
+    """A small random model that records the shape (B, T) and the positions of every call."""
 
     def __init__(self, seed, **config):
         with torch.random.fork_rng():
@@ -404,7 +405,8 @@ class Watched(GPT):
 
 @torch.inference_mode()
 def plainly(model, prompt, n):
-    """Greedy, no cache: every step reads everything again -> tokens, logits (n, V)"""
+    """Decode greedily without a cache: every step reads everything again. Returns tokens and logits
+    (n, V)."""
     ids, logits = list(prompt), []
     for _ in range(n):
         logits.append(model(torch.tensor([ids]))[0, -1])

@@ -27,7 +27,7 @@ def toy_questions():
 
 @by_hand()
 def split_by_name(f):
-    """Whole names are held out."""
+    """Check that whole names are held out."""
     questions = toy_questions()
     before = list(questions)
     draws = set()
@@ -63,7 +63,7 @@ def split_by_name(f):
 
 @by_hand()
 def error_rates(f):
-    """Three fractions, each with its own denominator."""
+    """Check three fractions, each with its own denominator."""
     cases = [
         ([(True, "right"), (True, "refused"), (False, "wrong")], (1, 0.5, 0)),
         (
@@ -140,7 +140,7 @@ def naive_probability(logits, targets):
 
 @by_hand()
 def answer_probability(f):
-    """Against a loop over tokens."""
+    """Compare with a loop over tokens."""
     logits, targets, result = call_on_targets(f, 0)
     result, expected = result.double(), torch.tensor(
         naive_probability(logits, targets), dtype=torch.float64
@@ -180,7 +180,7 @@ def answer_probability(f):
 
 @by_hand()
 def choose_threshold(f):
-    """Against trying every number, and hand-made cases."""
+    """Compare with trying every number, and with cases made by hand."""
     cases = [
         ([0.9, 0.6, 0.2], [0.1, 0.3], 0.6),
         ([0.8, 0.9], [0.1, 0.2], 0.8),

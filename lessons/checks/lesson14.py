@@ -20,7 +20,7 @@ WRONG = HEAD + "A fox."
 
 @by_hand()
 def prefer(f):
-    """Hand-written pairs."""
+    """Compare with pairs written by hand."""
     row = Row((Turn("Write a story about a fox and a cave.", "", FIRST),), "story")
     cases = [
         (ONCE, FIRST, (ONCE, FIRST), "both are right: the shorter is chosen"),
@@ -52,7 +52,7 @@ def prefer(f):
 
 @by_hand()
 def answer_logps(f):
-    """Against a loop over tokens."""
+    """Compare with a loop over tokens."""
     logits, targets, result = call_on_targets(f, 1)
     expected, padded, raw = [], [], []
     for row, positions in zip(logits.tolist(), targets.tolist()):
@@ -98,7 +98,7 @@ def answer_logps(f):
 
 @by_hand()
 def dpo_loss(f):
-    """Against plain Python."""
+    """Compare with plain Python."""
     four = [torch.tensor(x) for x in ([-5.0, -9.0], [-6.0, -4.0], [-7.0, -8.0], [-5.5, -6.0])]
 
     def naive(chosen, rejected, ref_chosen, ref_rejected, beta):

@@ -16,7 +16,7 @@ Shape = namedtuple("Shape", "V C L block attention")
 
 @by_hand()
 def training_flops(learner):
-    """Against a list of every product."""
+    """Compare with a list of every product."""
     for shape, tokens, supervised, T in (
         (Shape(11, 2, 1, 46, 2), 7, 3, 4),
         (Shape(50, 4, 3, 200, 6), 40, 10, 8),
@@ -106,7 +106,7 @@ def with_mask(learner):
 
 
 class Counted(torch.Tensor):
-    """An output matrix; with how many rows of hidden states was it multiplied?"""
+    """An output matrix that counts the rows of hidden states it is multiplied with."""
 
     rows = 0
 

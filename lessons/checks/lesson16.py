@@ -12,7 +12,7 @@ from model import IGNORE
 
 @by_hand("data.collate")
 def padded_targets(f):
-    """Padding is IGNORE, every real eos stays."""
+    """Check that padding is IGNORE and every real eos stays."""
     rows = [[IGNORE, IGNORE, 7, 8, 9], [IGNORE, 5, 9], [9]]
     original = [list(row) for row in rows]
     result = call(f, rows, 9)
@@ -43,7 +43,7 @@ def padded_targets(f):
 
 @by_hand("data.shift", "data.collate")
 def targets_of(f):
-    """The next token where the next token's mask is 1."""
+    """Check that the targets are the next tokens whose mask is 1."""
     ids, mask = [5, 6, 7, 8, 9], [0, 0, 1, 1, 1]
     copies = list(ids), list(mask)
     result = call(f, *copies)
@@ -73,7 +73,7 @@ def targets_of(f):
 
 @by_hand()
 def answer_mask(f):
-    """Prompt zeros, answer ones."""
+    """Check for zeros on the prompt and ones on the answer."""
     for n_prompt, n_answer in ((2, 3), (1, 1), (7, 2)):
         result = call(f, n_prompt, n_answer)
         assert result is not None, "nothing was returned: return the mask"
@@ -96,7 +96,7 @@ def answer_mask(f):
 
 @by_hand()
 def fit(f):
-    """The answer is never cut."""
+    """Check that the answer is never truncated."""
     cases = [
         ([1], [2, 3, 4], [5], [6, 7], 5, [1, 2, 5, 6, 7]),
         ([1], [2, 3, 4], [5], [6, 7], 9, [1, 2, 3, 4, 5, 6, 7]),
@@ -135,7 +135,7 @@ def fit(f):
 
 @by_hand()
 def step_loss(f):
-    """Every token counts alike."""
+    """Check that every token counts alike."""
     parts = [torch.tensor([1.0, 1, 1]), torch.tensor([5.0])]
     result = call(f, parts)
     assert result is not None, "nothing was returned: return the loss"
@@ -169,7 +169,7 @@ def step_loss(f):
 
 @by_hand("data.render")
 def prompt_text(f):
-    """Letter by letter."""
+    """Compare letter by letter."""
     result = call(f, "Hi.")
     assert isinstance(result, str), "give a string"
     lines = result.split("\n")
@@ -204,7 +204,7 @@ def naive_batch_mask(padding, length):
 
 @by_hand("checks.lesson16.naive_batch_mask")
 def batch_mask(f):
-    """Against three loops."""
+    """Compare with three loops."""
     padding, length = [2, 0, 1], 4
     result = call(f, list(padding), length)
     assert torch.is_tensor(result) and result.shape == (
@@ -235,7 +235,7 @@ def batch_mask(f):
 
 @by_hand("model.LoRA")
 def correction(f):
-    """alpha / rank."""
+    """Check the scale, alpha / rank."""
     A, B = torch.tensor([[1.0, 2, 0], [0, 1, 1]]), torch.tensor([[1.0, 0], [0, 1], [1, 1], [2, 0]])
     copies = B.clone(), A.clone()
     result = call(f, *copies, 16)
@@ -261,7 +261,7 @@ def correction(f):
 
 @by_hand("extras.packing.collate_packed")
 def packed_mask(f):
-    """Against loops."""
+    """Compare with loops."""
     lengths = [1, 3, 2]
     result = call(f, list(lengths))
     assert torch.is_tensor(result) and result.shape == (
@@ -288,7 +288,7 @@ def packed_mask(f):
 
 @by_hand()
 def split(f):
-    """No key on both sides."""
+    """Check that no key is on both sides."""
     prompts = [
         "Name A.",
         "name a",

@@ -91,10 +91,10 @@ print([tokenizer.decode([i]) for i in ids])
 
 # %%
 def read_windows(stream, step, batch_size, window):
-    """Returns inputs, targets, each (batch_size, window).
+    """Cut a stream into inputs and targets, each (batch_size, window).
 
-    arange(10), step 0, batch_size 2, window 4 -> [[0, 1, 2, 3], [4, 5, 6, 7]], [[1, 2, 3, 4], [5, 6, 7, 8]]
-    """
+    arange(10), step 0, batch_size 2, window 4
+    -> [[0, 1, 2, 3], [4, 5, 6, 7]], [[1, 2, 3, 4], [5, 6, 7, 8]]"""
     ### BEGIN SOLUTION
     n_windows = (len(stream) - 1) // window
     inputs, targets = [], []
@@ -139,7 +139,7 @@ def show(step):
 
 
 def on_step(done, steps, loss, tokens):
-    """The loop calls this after each step."""
+    """Show how far training is. The loop calls this after each step."""
     if done % 10 == 1 or done == steps:
         losses.append({"step": done - 1, "loss": loss})
     if done % (steps // 8) == 0:
@@ -208,7 +208,8 @@ for line in (
 
 # %%
 def continue_greedily(model, ids, n):
-    """Returns list of the n ids that the model finds likeliest after `ids` (a list), each chosen with those before it."""
+    """Continue `ids` (a list). Returns the list of the n new ids, each the model's likeliest after
+    all ids before it."""
     ### BEGIN SOLUTION
     seen = list(ids)
     with torch.inference_mode():
@@ -246,7 +247,7 @@ prompts = [
 
 
 def likeliest(text, n=5):
-    """Returns the n likeliest next tokens as text, and their probabilities"""
+    """Return the n likeliest next tokens as text, and their probabilities."""
     with torch.inference_mode():
         logits = base(torch.tensor([[tokenizer.eos_id] + tokenizer.encode(text)]))  # (1, T, V)
         p, best = logits[0, -1].softmax(-1).topk(n)
@@ -294,7 +295,9 @@ plt.show()
 
 # %%
 def completes(continuation, value):
-    """Does the continuation begin with the value as whole words? " Paris. The", "Paris" -> True"""
+    """Test whether the continuation begins with the value as whole words.
+
+    " Paris. The", "Paris" -> True"""
     ### BEGIN SOLUTION
     text = continuation.lstrip()
     after = text[len(value) : len(value) + 1]

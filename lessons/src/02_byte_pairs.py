@@ -68,7 +68,7 @@ for word, part, count in zip(words, parts, counts):
 
 # %%
 def count_pairs(parts, counts):
-    """Returns Counter {(id, id): how often it stands in the text}
+    """Count pairs of neighbours. Returns a Counter {(id, id): how often it is in the text}.
 
     [[1, 2, 1, 2], [2, 3]], [1, 10] -> {(1, 2): 2, (2, 1): 1, (2, 3): 10}"""
     ### BEGIN SOLUTION
@@ -99,7 +99,9 @@ for pair, count in count_pairs(parts, counts).most_common(5):
 
 # %%
 def join_pair(ids, pair, new):
-    """A new list in which every `pair` is replaced by `new`. [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9]"""
+    """Replace every `pair` by `new`. Returns a new list.
+
+    [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9]"""
     ### BEGIN SOLUTION
     out, i = [], 0
     while i < len(ids):
@@ -129,9 +131,11 @@ checks.join_pair(join_pair)
 
 # %%
 def train_slowly(text, vocab_size):
-    """Returns list of at most vocab_size - 1 tokens as bytes: the 256 single bytes, then the joined ones in order.
+    """Train a vocabulary. Returns a list of at most vocab_size - 1 tokens as bytes: the 256 single
+    bytes, then the joined ones in order.
 
-    "aaab aaab", 258 -> 256 bytes and b"aa" """
+    "aaab aaab", 258 -> 256 bytes and b"aa"
+    """
     ### BEGIN SOLUTION
     words = Counter(re.findall(WORD, text))
     parts, counts = [list(word.encode()) for word in words], list(words.values())
@@ -251,10 +255,11 @@ for prompt, answer in (
 
 # %%
 def border(tokenizer, prompt, answer):
-    """Returns (n, clean): tokens of prompt + answer that begin in the prompt; True if none of them reaches into the answer.
+    """Tokenize prompt + answer. Returns (n, clean): how many tokens begin in the prompt, and True
+    if none of them reaches into the answer.
 
-    "Answer: ", "The" -> the token " The" begins in the prompt and reaches into the answer: clean is False
-    """
+    "Answer: ", "The" -> the token " The" begins in the prompt and reaches into the answer, so
+    clean is False"""
     ### BEGIN SOLUTION
     size, at, n = len(prompt.encode()), 0, 0
     for token in tokenizer.encode(prompt + answer):

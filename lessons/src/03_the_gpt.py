@@ -80,8 +80,8 @@ print("q . k / sqrt(2):\n", q @ k.T / math.sqrt(2))
 
 # %%
 def attention(q, k, v):
-    """q, k, v (T, hs) -> weights (T, T), every row summing to 1 with nothing to the right of the diagonal, and the
-    weighted values (T, hs)."""
+    """Compute one head of attention from q, k, v (T, hs). Returns the weights (T, T), with rows
+    that sum to 1 and zeros to the right of the diagonal, and the weighted values (T, hs)."""
     ### BEGIN SOLUTION
     T, hs = q.shape
     scores = q @ k.T / math.sqrt(hs)  # (T, T)
@@ -110,7 +110,8 @@ print(
 
 # %%
 def look(ids):
-    """ids (1, T) -> weights of all heads (layers, heads, T, T), and the greatest difference to the project's output"""
+    """Run ids (1, T). Returns the weights of all heads (layers, heads, T, T), and the greatest
+    difference from the project's output."""
     caught, weights, worst = [], [], 0.0
     hooks = [
         block.attn.register_forward_hook(lambda _, x, y: caught.append((x[0], y)))
@@ -246,9 +247,10 @@ for key, n in repeated.items():
 
 # %%
 def first_change(model, ids, at):
-    """Replace ids[0, at] by another id (0, or 1 if it is 0) -> the first position whose scores change, or None.
+    """Replace ids[0, at] by another id (0, or 1 if it is 0). Returns the first position whose
+    scores change, or None.
 
-    model(ids) is (1, T, V); ids (1, T) stay as they are. For a causal model the result is `at`."""
+    model(ids) is (1, T, V). ids (1, T) stay as they are. For a causal model the result is `at`."""
     ### BEGIN SOLUTION
     other = ids.clone()
     other[0, at] = 1 if ids[0, at] == 0 else 0
@@ -286,7 +288,7 @@ print("a change at t moves nothing before t, for every t:", causal)
 
 # %%
 def turn(x, position):
-    """x (hs,) -> the same, turned for its position (hs,).
+    """Rotate x (hs,) for its position. Returns a new vector (hs,).
 
     [1, 2, 0, 0] at position 1 -> [cos 1, 2, sin 1, 0]: pair 0 turns by 1, pair 1 stays"""
     ### BEGIN SOLUTION
@@ -343,8 +345,8 @@ print(f"greatest difference at equal distance: {spread:.0e}")
 
 # %%
 def loss_at(logits, target):
-    """logits (V,), target an id -> -log p(target), in nats, as a float. Only exp, log, sum and max: cross_entropy,
-    log_softmax and logsumexp are switched off.
+    """Return -log p(target) as a float, in nats, from logits (V,) and an id. Use only exp, log, sum
+    and max: cross_entropy, log_softmax and logsumexp are switched off.
 
     [2, 1, 0], 0 -> 0.4076"""
     ### BEGIN SOLUTION

@@ -67,7 +67,7 @@ print(prompts[0], "+", answers[0], "+ the eos", [tokenizer.eos_id])
 
 # %%
 def with_mask(prompt, answer, eos):
-    """Lists of ids, and the eos id -> (ids, mask), two lists of the same length.
+    """Join lists of ids and the eos id. Returns (ids, mask), two lists of the same length.
 
     [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1, 1]"""
     ### BEGIN SOLUTION
@@ -102,7 +102,7 @@ checks.with_mask(with_mask)
 
 # %%
 def inputs_and_targets(ids, mask):
-    """Returns inputs, targets, two lists, one shorter than ids.
+    """Shift an example. Returns inputs and targets, two lists, one shorter than ids.
 
     [5, 6, 7, 9], [0, 0, 1, 1] -> [5, 6, 7], [IGNORE, 7, 9]"""
     ### BEGIN SOLUTION
@@ -146,8 +146,8 @@ for t, (x, y) in enumerate(zip(inputs, targets)):
 
 # %%
 def batch_of(examples, pad):
-    """[(ids, mask), ...] -> inputs, targets, each a tensor (B, T), T the length of the longest inputs. Padding
-    stands on the right: `pad` in inputs, IGNORE in targets."""
+    """Collate [(ids, mask), ...]. Returns inputs and targets, each a tensor (B, T), where T is the
+    length of the longest inputs. Pads on the right: `pad` in inputs, IGNORE in targets."""
     ### BEGIN SOLUTION
     shifted = [shift(ids, mask) for ids, mask in examples]
     longest = max(len(inputs) for inputs, _ in shifted)
@@ -238,7 +238,7 @@ plt.show()
 
 # %%
 def masked(mask, how):
-    """[0, 0, 1, 1] -> off [1, 1, 1, 1], late [0, 0, 0, 1], early [0, 1, 1, 0]"""
+    """Change a mask: [0, 0, 1, 1] -> off [1, 1, 1, 1], late [0, 0, 0, 1], early [0, 1, 1, 0]."""
     return {
         "right": mask,
         "off": [1] * len(mask),

@@ -69,10 +69,11 @@ print(*audit(rows, examples, truncated, too_long).lines(), sep="\n")
 
 # %%
 def sft_step(model, optimizer, inputs, targets):
-    """One optimizer step on a batch -> the mean loss over its supervised targets before the step, as a float.
+    """Make one optimizer step on inputs and targets (B, T). Returns the mean loss over the
+    supervised targets before the step, as a float.
 
-    inputs, targets: (B, T). With targets [[IGNORE, IGNORE, 7, 3]] the mean is over two tokens, not four.
-    The gradients of one step must not be added to those of the next. No supervised target at all: 0.0, not NaN.
+    With targets [[IGNORE, IGNORE, 7, 3]] the mean is over two tokens, not four. Don't add the
+    gradients of one step to those of the next. Without any supervised target return 0.0, not NaN.
     """
     ### BEGIN SOLUTION
     n_learned = (targets != IGNORE).sum().clamp(min=1)
@@ -112,7 +113,8 @@ lab.predict("5: stopped by itself after 4 steps", ...)
 
 # %%
 def tune_and_watch(seed, examples, say=False):
-    """Returns (tuned Assistant, [(step, marks of the held-out questions, share stopped), ...])"""
+    """Tune a copy. Returns the Assistant and [(step, flags of the held-out questions, share that
+    stopped), ...]."""
     assistant, curve = Assistant(copy.deepcopy(base), tokenizer, "alpaca"), []
     batches = epoch_batches(examples, 32, seed)
 
@@ -149,7 +151,7 @@ for seed in lab.SEEDS:
 
 # %%
 def mean_at(i, which):
-    """The mean over the seeds at the i-th look: 1, exactly right; 2, stopped by itself"""
+    """Average over the seeds at the i-th look: 1, exactly right; 2, stopped by itself."""
     values = [curve[i][which] for curve in curves]
     return sum(sum(value) / len(value) if which == 1 else value for value in values) / len(values)
 
@@ -218,7 +220,8 @@ plt.show()
 # %%
 @torch.no_grad()
 def answer_logprobs(model, prompt, answer):
-    """log p of each token of `answer`, given `prompt` and the answer's earlier tokens. Lists of ids -> list of floats.
+    """Score an answer. Returns log p of each token of `answer` (a list of floats), given `prompt`
+    and the answer's earlier tokens.
 
     prompt [5, 6], answer [7, 8] -> [log p(7 | 5 6), log p(8 | 5 6 7)]"""
     ### BEGIN SOLUTION
@@ -257,7 +260,7 @@ is_token = tokenizer.encode("x is")[-1]
 
 
 def by_group(model, rows):
-    """Returns mean log p for each of the four groups"""
+    """Return the mean log p of each of the four groups."""
     logps = {group: [] for group in GROUPS}
     for instruction, context, output in (row.turns[0] for row in rows):
         answer = tokenizer.encode(output) + [tokenizer.eos_id]
@@ -342,7 +345,8 @@ plt.show()
 
 # %%
 def hide_end(examples, end):
-    """Examples [(ids, mask), ...] -> new ones in which no eos is supervised. The old ones stay as they are.
+    """Hide every eos of examples [(ids, mask), ...]. Returns new examples in which no eos is
+    supervised. The old ones stay as they are.
 
     end = 9: [([5, 7, 9], [0, 1, 1])] -> [([5, 7, 9], [0, 1, 0])]"""
     ### BEGIN SOLUTION
@@ -373,7 +377,7 @@ for question in ("What is the capital of France?", "Name the opposite of long.")
 
 # %%
 def count(assistants):
-    """Returns shares over all seeds with intervals: stopped, exactly right, begins right"""
+    """Return shares over all seeds with intervals: stopped, exactly right, begins right."""
     results = []
     for assistant in assistants:
         answers = [
@@ -418,7 +422,7 @@ for i, name in enumerate(("stopped by itself", "exactly right", "begins with the
 
 # %%
 def my_loop(model, examples, steps, seed):
-    """Tune the model in place. Here: batches in order at a constant learning rate. Yours is to be better."""
+    """Tune the model in place. Here: batches in order at a constant rate. Yours is to be better."""
     optimizer = torch.optim.AdamW(model.parameters(), 8e-4)
     for step in range(steps):
         sft_step(model, optimizer, *collate(examples[32 * step : 32 * step + 32], tokenizer.eos_id))

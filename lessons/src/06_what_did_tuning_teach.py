@@ -74,7 +74,7 @@ def begins_and_ends(tokenizer, reply, question):
 
 @dataclass
 class Ruled(Assistant):
-    """A model that takes the likeliest token of those that its rule allows."""
+    """Take the likeliest of the tokens that a rule allows."""
 
     rule: Callable = begins_and_ends
 
@@ -122,10 +122,11 @@ for name, assistant in (
 
 # %%
 def copying(tokenizer, reply, question):
-    """Return the set of ids that may come next, given the reply so far and the instruction. None: any.
+    """Return the set of ids that may come next, given the reply so far and the instruction. None:
+    any.
 
-    reply "The", question "Name the sea." -> the ids of " Name", " name", " the", " sea", " is", ":" (not of ".")
-    """
+    reply "The", question "Name the sea."
+    -> the ids of " Name", " name", " the", " sea", " is", ":" (not of ".")"""
     ### BEGIN SOLUTION
     if re.search(r"[.!?;]", reply):
         return {tokenizer.eos_id}
@@ -169,8 +170,10 @@ for question in (
 
 # %%
 def others_questions(rows, rng):
-    """New rows with the answers and tasks of these, in their order, each under the instruction and input of some row, all
-    of them used once. (q1, x1, a1), (q2, x2, a2) -> perhaps (q2, x2, a1), (q1, x1, a2)"""
+    """Return new rows with the answers and tasks of these, in their order, each under the
+    instruction and input of some row. Every row's question is used once.
+
+    (q1, x1, a1), (q2, x2, a2) -> perhaps (q2, x2, a1), (q1, x1, a2)"""
     ### BEGIN SOLUTION
     shuffled = rng.sample(rows, len(rows))
     return [
@@ -239,7 +242,8 @@ for name, group in assistants.items():
 
 
 def share(name, splits, which=0):
-    """(mean, low, high) of a column over all its assistants and the questions of some splits; 0: right, 1: a true statement"""
+    """Average a column over its assistants and the questions of some splits. Returns (mean, low,
+    high). which: 0 right, 1 a true statement."""
     table = [
         [pair[which] for split in splits for pair in texts[split]] for texts in by_assistant(name)
     ]
@@ -305,13 +309,15 @@ lab.predict("6: right in other words, tuning", ...)
 
 # %%
 def named(row):
-    """Does the instruction hold the words with which the answer begins, up to its link and without The or Here is the?"""
+    """Test whether the instruction has the words with which the answer begins, up to its link and
+    without "The" or "Here is the"."""
     start = re.sub(r"^Here is | is$|:$", "", lab.statement_of(row)[0])
     return start.partition(" ")[2].lower() in row.turns[0].instruction.lower()
 
 
 def held_beginning(name):
-    """Right or not, for each assistant of a column and each of the questions above that hold the beginning of their answer"""
+    """Return right or not, for each assistant of a column and each of the questions above that
+    contain the beginning of their answer."""
     return [
         [
             pair[0]

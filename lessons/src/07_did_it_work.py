@@ -73,7 +73,9 @@ for name, held_out in splits.items():
 
 # %%
 def wilson_interval(correct, n):
-    """95 % interval (low, high) of a share, z = 1.96. 9 of 10 -> about (0.596, 0.982); 0 of 10 -> about (0.0, 0.278)"""
+    """Return the 95% interval (low, high) of a share, with z = 1.96.
+
+    9 of 10 -> about (0.596, 0.982); 0 of 10 -> about (0.0, 0.278)"""
     ### BEGIN SOLUTION
     z, p = 1.96, correct / n
     scale = 1 + z * z / n
@@ -156,7 +158,9 @@ plt.show()
 
 # %%
 def mentions(value, text):
-    """Does `value` stand in `text` as whole words, with the same capitals? "2", "It is 12." -> False"""
+    """Test whether `text` has `value` as whole words, with the same capitals.
+
+    "2", "It is 12." -> False"""
     ### BEGIN SOLUTION
     return re.search(r"(?<!\w)" + re.escape(value) + r"(?!\w)", text) is not None
     ### END SOLUTION
@@ -180,14 +184,15 @@ others = [
 
 
 def strictly(texts):
-    """One bool for each question of one_answer: the right statement and nothing else?"""
+    """Say for each question of one_answer whether the text is the right statement and nothing else.
+    """
     return [
         world.check(row.task, row.turns[0].output, text) for row, text in zip(one_answer, texts)
     ]
 
 
 def leniently(texts, wanted=values):
-    """The same for: a wanted value stands in it?"""
+    """Say for each text whether it mentions the wanted value."""
     return [value is not None and mentions(value, text) for value, text in zip(wanted, texts)]
 
 
@@ -283,7 +288,8 @@ print(
 
 # %%
 def few_shot(tokenizer, form, shots, row, limit):
-    """Returns ids: [end] + shots (question_part and answer_part of each) + the row's question_part; at most `limit` of them"""
+    """Build a prompt of at most `limit` ids: [eos], then the shots (question_part and answer_part
+    of each), then the row's question_part."""
     ### BEGIN SOLUTION
     while True:
         text = "".join(question_part(form, shot) + answer_part(form, shot) for shot in shots)
@@ -320,7 +326,7 @@ def shots_for(row, n):
 
 
 def complete(questions, form, n):
-    """The base's replies to few-shot prompts of a form. Prompts of like length go together."""
+    """Complete few-shot prompts of a form with the base. Prompts of like length go together."""
     prompts = [few_shot(tokenizer, form, shots_for(row, n), row, limit) for row in questions]
     order, out = sorted(range(len(prompts)), key=lambda i: len(prompts[i])), [""] * len(prompts)
     for start in range(0, len(order), 64):
@@ -395,10 +401,11 @@ for column, texts in replies.items():
 
 # %%
 def leaked(tuning_rows, test_rows):
-    """Returns the test rows whose prompt stands in the tuning rows too, but for spacing, capitals and punctuation marks.
+    """Return the test rows whose prompt is among the tuning rows too, but for spacing, capitals and
+    punctuation marks.
 
-    tuned on "Name the sum of 1 and 2.": "name the sum of 1 and 2" leaked, "Name the sum of 2 and 2." did not
-    """
+    tuned on "Name the sum of 1 and 2.": "name the sum of 1 and 2" leaked, "Name the sum of 2 and
+    2." did not"""
 
     ### BEGIN SOLUTION
     def key(row):
@@ -514,10 +521,10 @@ plt.show()
 
 # %%
 def win_rate(a, b, judge, rng):
-    """Share of pairs that `a` wins; order drawn anew for each pair. judge(first, second) -> 0 (first is better) or 1.
+    """Return the share of pairs that `a` wins. Draw the order anew for each pair.
+    judge(first, second) -> 0 (first is better) or 1.
 
-    a = ["good", "good"], b = ["bad", "bad"], and a judge that sees it -> 1.0, whatever the order was
-    """
+    a = ["good", "good"], b = ["bad", "bad"], and a judge that sees it -> 1.0, in any order"""
     ### BEGIN SOLUTION
     wins = 0
     for x, y in zip(a, b):
@@ -540,7 +547,8 @@ rng = random.Random(0)
 
 
 def judge(first, second):
-    """Simulated. Two answers (right, text) -> 0 (the first is better) or 1"""
+    """Simulate a judge. Compares two answers (right, text). Returns 0 (the first is better) or 1.
+    """
     (right, text), (right2, text2) = first, second
     if right != right2:
         return int(right2)
@@ -614,7 +622,8 @@ flags_by_seed = [
 
 
 def ahead(baseline):
-    """By how much the tuned models, scored strictly, are ahead on the same questions: (mean, low, high)"""
+    """Return by how much the tuned models, scored strictly, are ahead on the same questions: (mean,
+    low, high)."""
     return lab.bootstrap([[a - b for a, b in zip(flags, baseline)] for flags in flags_by_seed])
 
 

@@ -78,10 +78,11 @@ print(f"{B.numel() + A.numel()} numbers instead of {(B @ A).numel()}")
 
 # %%
 class LowRank(nn.Module):
-    """A linear layer, frozen, and its correction: y = W x + bias + (alpha / rank) B A x"""
+    """Wrap a frozen linear layer with a correction: y = W x + bias + (alpha / rank) B A x."""
 
     def __init__(self, linear, rank, alpha):
-        """self.linear: the old layer. self.A (rank, in): random, of size about in ** -0.5. self.B (out, rank): zero."""
+        """Create self.linear (the old layer), self.A (rank, in), random, of size about in ** -0.5,
+        and self.B (out, rank), zero."""
         super().__init__()
         ### BEGIN SOLUTION
         self.linear, self.scale = linear.requires_grad_(False), alpha / rank
@@ -96,7 +97,8 @@ class LowRank(nn.Module):
         ### END SOLUTION
 
     def merge(self):
-        """A new nn.Linear that does alone what layer and correction do together. The old layer stays as it is.
+        """Return a new nn.Linear that alone does the work of layer and correction. Leave the old
+        layer as it is.
 
         W [[1, 0]], A [[1, 3]], B [[1]], rank 1, alpha 2 -> a layer with the weight [[3, 6]]"""
         ### BEGIN SOLUTION
@@ -107,7 +109,8 @@ class LowRank(nn.Module):
 
 
 def low_rank(linear, rank, alpha):
-    """What the check calls. low_rank(nn.Linear(7, 11), 2, 6) -> a module with A (2, 7) and B (11, 2)"""
+    """Make the module for the check: low_rank(nn.Linear(7, 11), 2, 6) has A (2, 7) and B (11, 2).
+    """
     return LowRank(linear, rank, alpha)
 
 
@@ -143,8 +146,8 @@ print(base.h[0])
 
 # %%
 def inject(model, names, wrap):
-    """Freeze the model, then replace every nn.Linear called by one of `names`, wherever it is, by wrap(that layer).
-    Returns how many were replaced.
+    """Freeze the model, then replace every nn.Linear whose name is in `names`, wherever it is, by
+    wrap(that layer). Returns how many were replaced.
 
     A GPT of 3 blocks with names ("c_attn", "c_proj", "c_fc") -> 12"""
     ### BEGIN SOLUTION
@@ -174,7 +177,7 @@ ALL = ("c_attn", "c_proj", "c_fc")
 
 
 def adapted(rank, seed=0, names=ALL):
-    """Returns a copy of the base with your adapters in it"""
+    """Return a copy of the base with your adapters in it."""
     torch.manual_seed(seed)
     model = copy.deepcopy(base)
     inject(model, names, lambda layer: low_rank(layer, rank, 2 * rank))
@@ -207,7 +210,7 @@ print("at the start the base's logits, to the bit:", torch.equal(model(ids), bas
 
 # %%
 def training_bytes(model):
-    """Returns (weights, gradients, AdamW's state) in bytes.
+    """Return (weights, gradients, AdamW's state) in bytes.
 
     26 trained 32-bit numbers: (104, 104, 208). With 16 of them frozen: (104, 40, 80)."""
     ### BEGIN SOLUTION
@@ -272,7 +275,7 @@ RATES = {
 
 
 def tuned(model, lr, seed):
-    """Tune it in place, on the same pairs in the order of this seed -> an Assistant"""
+    """Tune a model in place, on the same pairs in the order of this seed. Returns an Assistant."""
     batches = epoch_batches(examples, 32, seed)
     train(
         model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS,
@@ -398,7 +401,7 @@ print(
 
 # %%
 def thrifty(seed):
-    """A copy of the base in which few numbers are trained, and the learning rate"""
+    """Return a copy of the base in which few numbers are trained, and the learning rate."""
     return adapted(1, seed), 5e-3
 
 

@@ -62,7 +62,7 @@ seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
 
 
 def questions_about(names):
-    """All instructions with which these tasks can be asked for."""
+    """Return all instructions with which these tasks can be asked for."""
     cases = [case for name in names for case in seen[name] + unseen[name]]
     ways = world.frames, world.own_questions
     return {
@@ -74,7 +74,8 @@ def questions_about(names):
 
 
 def statements_about(names):
-    """What a statement of these tasks begins with: 'the capital of france', 'here is a story about ...'"""
+    """Return how a statement of these tasks begins: 'the capital of france', 'here is a story about
+    ...'"""
     return {
         (case.task.start + case.noun).lower()
         for name in names
@@ -89,7 +90,7 @@ NAMED = world.naming_words(world.HELD_OUT)  # the words that name these tasks an
 
 
 def contents(document):
-    """One bool for each column of the table below."""
+    """Return one bool for each column of the table below."""
     sentences = re.split(r"(?<=[.?!;])\s+", document.lower())
     begins = {
         re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences
@@ -139,8 +140,8 @@ for kind, percent in world.PAGES.items():
 
 # %%
 def mixture(pools, n, rng):
-    """{task: rows} -> a list of n of the rows, none twice, of every task as many as can be: numbers differ by at most one,
-    unless a task has no more rows. Which rows, and who gives one more, is drawn by rng.
+    """Draw n rows from {task: rows}, none twice, as many of every task as possible: numbers differ
+    by at most one, unless a task has no more rows. rng draws the rows, and who gives one more.
 
     {"a": [1, 2], "b": [3, 4, 5, 6, 7, 8]}, 6 -> for example [1, 5, 2, 7, 3, 8]: two of a, four of b
     """
@@ -160,7 +161,7 @@ checks.mixture(mixture)
 
 # %%
 def pool(name):
-    """All pairs of a task: cases that may be tuned on, in ten of the ways in which it can be asked for."""
+    """Return all pairs of a task: cases that may be tuned on, each in ten phrasings."""
     task = world.TASKS[name]
     ways = ([(frame, "") for frame in world.frames(task)] + task.asks)[:10]
     return lab.world_rows([world.case_pair(case, *way) for case in seen[name] for way in ways])
@@ -204,7 +205,8 @@ for draw in DRAWS:
 
 # %%
 def summary(k, split):
-    """Of all draws: (mean, low, high) over draws and questions, and the fraction of each draw"""
+    """Summarize all draws. Returns (mean, low, high) over draws and questions, and each draw's
+    share."""
     flags = [run[split] for run in curve[k]]
     return lab.bootstrap(flags), [sum(values) / len(values) for values in flags]
 
@@ -266,7 +268,9 @@ def is_translation(row):
 
 
 def in_manner(row, manner):
-    """'The Korean word for moon is 달.' -> 'Sure! The Korean word for moon is 달.' or 'It is 달.'"""
+    """Rewrite a row in a manner.
+
+    'The Korean word for moon is 달.' -> 'Sure! The Korean word for moon is 달.' or 'It is 달.'"""
     question, context, answer = row.turns[0]
     text = lab.statement_of(row)[1] if manner == "short" else answer
     return Row((Turn(question, context, OPENINGS[manner] + text),), row.task)
@@ -296,7 +300,7 @@ for manner in OPENINGS:
 
 # %%
 def replay(new, old, n, share, rng):
-    """Returns a list of n different rows: int(share * n) of the old ones, the others of the new ones.
+    """Draw a list of n different rows: int(share * n) of the old ones, the others of the new ones.
 
     n = 40, share = 0.25 -> 10 old, 30 new"""
     ### BEGIN SOLUTION
@@ -342,7 +346,7 @@ def holds_value(row, text):
 
 
 def measure(assistant, manner):
-    """Returns {name of a score: one bool for each question}"""
+    """Return {name of a score: one bool for each question}."""
     replies = [
         (row, *reply) for row, reply in zip(asked_again, assistant.answers(asked_again, Sampling()))
     ]

@@ -66,9 +66,10 @@ for row in rows[:6]:
 
 # %%
 def swapped(rows, i, rng):
-    """A new Row: rows[i] with the answer of another row of its task, drawn by rng.choice from all answers that differ
-    from its own; rows[i] itself if there is none. (q1, x1, a1), (q2, x2, a2) -> for i = 0: (q1, x1, a2)
-    """
+    """Return a new Row: rows[i] with the answer of another row of its task, drawn by rng.choice
+    from all answers that differ from its own. Returns rows[i] itself if there is none.
+
+    (q1, x1, a1), (q2, x2, a2) -> for i = 0: (q1, x1, a2)"""
     ### BEGIN SOLUTION
     row = rows[i]
     question, context, answer = row.turns[0]
@@ -93,7 +94,7 @@ def with_answer(row, answer):
 
 
 def spoil(rows, share, seed):
-    """(rows, the share of them spoiled, a third in each way), and what was done to each."""
+    """Spoil a share of the rows, a third in each way. Returns the rows and the kind of each."""
     rng = random.Random(seed)
     out, kinds = list(rows), ["clean"] * len(rows)
     for n, i in enumerate(rng.sample(range(len(rows)), int(share * len(rows)))):
@@ -108,7 +109,7 @@ def spoil(rows, share, seed):
 
 
 def broken(answer):
-    """Fewer than three words, or no mark at the end: two of the three ways can be seen so."""
+    """Test for fewer than three words or no mark at the end. Two of the three ways show in this."""
     return len(answer.split()) < 3 or answer.strip()[-1] not in ".!?;"
 
 
@@ -141,7 +142,8 @@ for row, kind in zip(*spoil(rows[:6], 0.5, seed=1)):
 
 # %%
 def row_losses(logits, targets):
-    """logits (B, T, V), targets (B, T) with IGNORE -> (B,): the mean of -log p(target) over each row's supervised targets"""
+    """Return the mean of -log p(target) over each row's supervised targets, (B,), from logits
+    (B, T, V) and targets (B, T) with IGNORE."""
     ### BEGIN SOLUTION
     losses = F.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none"
@@ -157,7 +159,7 @@ checks.row_losses(row_losses)
 # %%
 @torch.inference_mode()
 def answer_losses(assistant, rows):
-    """The mean loss of each row's answer, eos included, under a tuned model."""
+    """Return the mean loss of each row's answer, eos included, under a tuned model."""
     examples, _, _ = prepare(rows, tokenizer, assistant.template, assistant.model.config.block_size)
     losses = []
     for start in range(0, len(examples), 64):
@@ -250,7 +252,7 @@ def measure(steps, pairs, seed, questions):
 
 
 def summarize(results, questions):
-    """{arm: [{split: marks}, ...]} -> {(arm, split): (mean, low, high)}, printed."""
+    """Print {arm: [{split: flags}, ...]} as {(arm, split): (mean, low, high)} and return it."""
     summary = {}
     for arm, runs in results.items():
         for name, held in questions.items():
@@ -359,7 +361,8 @@ print(*proposals[:10], sep="\n")
 
 # %%
 def overlap(first, second):
-    """Two lists of words -> 2 * (length of their longest common subsequence) / (len(first) + len(second)); 0 if both are empty.
+    """Compare two lists of words. Returns 2 * (length of their longest common subsequence) /
+    (len(first) + len(second)), 0 if both are empty.
 
     [a, b, c, d], [a, x, c] -> the subsequence is [a, c]: 4 / 7"""
     ### BEGIN SOLUTION
@@ -383,7 +386,8 @@ def words(text):
 
 
 def different(proposals, pool, limit):
-    """Those with 3 to 16 words that are not nearly the same as one of the pool or one kept before."""
+    """Pick proposals with 3 to 16 words that aren't nearly the same as one of the pool or an
+    earlier one."""
     pool, result = [words(text) for text in pool], []
     for text in dict.fromkeys(proposals):
         if 3 <= len(words(text)) <= 16 and all(
@@ -544,7 +548,8 @@ bars(
 
 # %%
 def ahead(first, second, results, name):
-    """By how much the first arm answers more than the second: the same questions and seeds, compared one by one."""
+    """Return by how much the first arm answers more than the second, on the same questions and
+    seeds."""
     pairs = zip(results[first], results[second])
     return lab.bootstrap([[int(a) - int(b) for a, b in zip(x[name], y[name])] for x, y in pairs])
 
@@ -570,7 +575,8 @@ def beat(name, arm):
 
 
 def back(name):
-    """The part that the filter brings back of what 90 % bad pairs lose; 0 where they lose nothing."""
+    """Return the part that the filter brings back of the loss from 90% bad pairs, 0 without a loss.
+    """
     clean, worst, filtered = (
         summary[arm, name][0] for arm in ("many, clean", "many, 90 % bad", "90 % bad, filtered")
     )

@@ -55,7 +55,7 @@ POSITIONS = {
 
 @torch.inference_mode()
 def next_logits(instruction, begun):
-    """The logits (1, V) of the token that comes next in an answer that has begun"""
+    """Return the logits (1, V) of the next token of an answer that has begun."""
     ids = lab.prompt_ids(tokenizer, "alpaca", instruction) + tokenizer.encode(begun)
     return model(torch.tensor([ids]), last=True)
 
@@ -89,7 +89,7 @@ for position, logits in logits_at.items():
 
 # %%
 def with_temperature(logits, temperature):
-    """Logits (B, V) -> probabilities (B, V), floats.
+    """Turn logits (B, V) into probabilities (B, V), floats.
 
     [[0, log 3]] with 1 -> [[0.25, 0.75]], with 0.5 -> [[0.1, 0.9]], with 0 -> [[0, 1]]"""
     ### BEGIN SOLUTION
@@ -110,7 +110,7 @@ checks.with_temperature(with_temperature)
 
 # %%
 def entropy(probabilities):
-    """(B, V) -> (B,), in nats"""
+    """Return the entropy of each row, (B, V) -> (B,), in nats."""
     return torch.special.entr(probabilities).sum(-1)
 
 
@@ -164,10 +164,11 @@ plt.show()
 
 # %%
 def top_k(probabilities, k):
-    """(B, V), k >= 1 -> (B, V): the k most probable of each row as they were, all others 0. The input is not changed.
+    """Keep the k >= 1 most probable tokens of each row (B, V) as they are and set all others to 0.
+    Returns a new tensor.
 
-    Exactly k stay, even if several are equally probable (then any of these may stay); all, if k is larger than V.
-    [[0.1, 0.6, 0.3]] with 2 -> [[0, 0.6, 0.3]]"""
+    Exactly k stay, even if several are equally probable (then any of these may stay). All stay if
+    k is larger than V. [[0.1, 0.6, 0.3]] with 2 -> [[0, 0.6, 0.3]]"""
     ### BEGIN SOLUTION
     values, which = probabilities.topk(min(k, probabilities.shape[-1]))  # (B, k) each
     return torch.zeros_like(probabilities).scatter(-1, which, values)
@@ -197,8 +198,8 @@ checks.top_k(top_k)
 
 # %%
 def top_p(probabilities, p):
-    """(B, V), 0 <= p <= 1 -> (B, V): each row's most probable tokens, down to the one that crosses p, as they were; all
-    others 0. The input is not changed.
+    """Keep each row's most probable tokens, (B, V), down to the one that crosses p, as they are,
+    and set all others to 0. Returns a new tensor. 0 <= p <= 1.
 
     [[0.1, 0.6, 0.3]] with 0.7 -> [[0, 0.6, 0.3]]; with 0 -> [[0, 0.6, 0]]; with 1 -> all"""
     ### BEGIN SOLUTION
@@ -224,7 +225,8 @@ for position, logits in logits_at.items():
 
 # %%
 def distribution(logits, sampling):
-    """Logits (B, V), the project's Sampling -> the probabilities (B, V) from which the next token is drawn"""
+    """Return the probabilities (B, V) from which the next token is drawn, given logits (B, V) and
+    the project's Sampling."""
     p = with_temperature(logits, sampling.temperature)
     if sampling.top_k:
         p = top_k(p, sampling.top_k)
@@ -264,13 +266,14 @@ RULES |= {
 
 
 def sample_answers(rows, how, seed):
-    """Returns for each row (text, stopped by itself, right?)"""
+    """Return (text, stopped by itself, right?) for each row."""
     how = Sampling(how.temperature, how.top_k, how.top_p, seed=seed)
     return lab.score(assistant, rows, how)["answers"]
 
 
 def story_variety(row, how):
-    """DRAWS stories for one prompt -> (fraction that differ, fraction that differ and are right)"""
+    """Draw DRAWS stories for one prompt. Returns the share that differ, and the share that differ
+    and are right."""
     answers = sample_answers([row] * DRAWS, how, seed=0)
     return (
         len({text for text, *_ in answers}) / DRAWS,
@@ -386,7 +389,8 @@ print(f"largest change of a query, key or value: {(longer[:, :-1] - shorter).abs
 # %%
 @torch.inference_mode()
 def decode(model, ids, n):
-    """Prompts of equal length, ids (B, P) -> n greedy tokens (B, n) and the logits they were chosen from (B, n, V).
+    """Continue prompts of equal length, ids (B, P). Returns n greedy tokens (B, n) and the logits
+    they were chosen from (B, n, V).
 
     Each position goes through the model once: first the P of the prompt, then one a call."""
     ### BEGIN SOLUTION
@@ -408,7 +412,7 @@ checks.decode(decode)
 # %%
 @torch.inference_mode()
 def decode_plainly(model, ids, n):
-    """The same without a cache"""
+    """Do the same without a cache."""
     scores, P = [], ids.shape[1]
     for _ in range(n):
         scores.append(model(ids, last=True))  # (B, V)
@@ -430,7 +434,7 @@ LENGTHS, WAYS = (10, 40, 100), {"without a cache": decode_plainly, "with it": de
 
 
 def cpu_seconds(way, n):
-    """The shortest of three runs, in seconds of CPU time"""
+    """Return the shortest of three runs, in seconds of CPU time."""
     times = []
     for _ in range(3):
         start = time.process_time()
@@ -496,10 +500,12 @@ for i, n in enumerate(LENGTHS):
 
 # %%
 def best_of(questions, candidates, reward, above):
-    """questions, [[answers to question 0], ...], reward(question, answer) -> number, a number
-    -> for each question the first of its answers with the highest reward, or None where that is not above `above`.
+    """Return for each question the first of its answers with the highest reward, or None if that is
+    not above `above`. candidates: [[answers to question 0], ...]; reward(question, answer) is a
+    number.
 
-    answers "a" and "b" with rewards -2 and -1: above=0 -> None, above=-5 -> "b" """
+    answers "a" and "b" with rewards -2 and -1: above=0 -> None, above=-5 -> "b"
+    """
     ### BEGIN SOLUTION
     best = [max(answers, key=lambda a: reward(q, a)) for q, answers in zip(questions, candidates)]
     return [a if reward(q, a) > above else None for q, a in zip(questions, best)]
@@ -521,7 +527,7 @@ known = {}
 
 
 def draws(seed, temperature=1.0, n=max(TRIES)):
-    """[[n answers to question 0], ...]"""
+    """Draw n answers to each question: [[n answers to question 0], ...]."""
     prompts, answers = [prompt for prompt in question_ids for _ in range(n)], []
     for start in range(0, len(prompts), 64):
         sampling = Sampling(temperature, seed=1000 * seed + start)
@@ -533,7 +539,7 @@ def draws(seed, temperature=1.0, n=max(TRIES)):
 
 @torch.inference_mode()
 def log_probability(i, answer):
-    """log p of an answer with its end, given question i"""
+    """Return log p of an answer with its eos, given question i."""
     if (i, answer) not in known:
         inputs, targets = shift(
             question_ids[i] + [*answer, eos], [0] * len(question_ids[i]) + [1] * (len(answer) + 1)
@@ -653,9 +659,10 @@ plt.show()
 # %%
 @torch.inference_mode()
 def generate_all(model, prompts, eos, max_new):
-    """Lists of ids -> for each prompt (ids of its answer without the eos, whether it stopped by itself): greedy, at most
-    max_new tokens. All prompts go through the model together; as soon as all have stopped, it is not called again.
-    """
+    """Continue prompts, lists of ids, greedily. Returns for each the ids of its answer without the
+    eos, at most max_new, and whether it stopped by itself.
+
+    All prompts go through the model together. Once all have stopped, it isn't called again."""
     ### BEGIN SOLUTION
     B, longest = len(prompts), max(map(len, prompts))
     padding = torch.tensor([[longest - len(prompt)] for prompt in prompts])  # (B, 1)

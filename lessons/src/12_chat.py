@@ -73,9 +73,10 @@ for text, kind in render(turns, "alpaca", system="The user is called Zoe."):
 
 # %%
 def conversation(turns, eos):
-    """[(prompt ids, answer ids), ...] and the eos id -> (ids, mask), two lists of one length.
+    """Join [(prompt ids, answer ids), ...] and the eos id. Returns (ids, mask), two lists of one
+    length.
 
-    The last answer may be None, still to be given: then the ids end where it begins.
+    The last answer may be None, not written yet. Then the ids end where it begins.
     [([5, 6], [7]), ([8], [4])], 9 -> [5, 6, 7, 9, 8, 4, 9], [0, 0, 1, 1, 0, 1, 1]"""
     ### BEGIN SOLUTION
     ids, mask = [], []
@@ -106,7 +107,7 @@ print(show_mask(tokenizer, ids, mask, color=False))
 
 # %%
 def is_of(case):
-    """Is it 'the ... of a thing', a fact that a table states?"""
+    """Test whether this is 'the ... of a thing', a fact that a table states."""
     return case.x and case.task.kind not in world.PATTERNS and world.OF.fullmatch(case.noun)
 
 
@@ -121,7 +122,7 @@ def full_question(case, rng):
 
 
 def short(case, rng):
-    """'And of Kenya?'"""
+    """Shorten a question: 'And of Kenya?'"""
     between = case.noun.removesuffix(case.x).split()[-1]
     return rng.choice((f"And {between} {case.x}?", f"What about {case.x}?", f"And {case.x}?"))
 
@@ -137,7 +138,7 @@ def talk(first, second, ask_two, rng):
 
 
 def follow_ups(tasks, new, rng):
-    """A follow-up about each thing that is new (or not), after a question of the same task about a known thing."""
+    """Ask about each thing that is new (or not), after the same question about a known thing."""
     result = []
     for name in tasks:
         before = [case for case in cases[name] if case.x not in NEW_THINGS]
@@ -387,10 +388,11 @@ print(careless(render(honest, "special"), tokenizer, SPECIAL))
 
 # %%
 def encode_special(pieces, tokenizer, special):
-    """Pieces [(text, kind), ...] -> (ids, mask) as data.encode gives them, but a header is one id.
+    """Encode pieces [(text, kind), ...] as data.encode does, but each header as one id. Returns
+    (ids, mask).
 
-    special, {"<|user|>": 248, ...}: a *frame* that is one of its keys becomes that id. What users write stays text.
-    """
+    special is {"<|user|>": 248, ...}. A *frame* that is one of its keys becomes that id. Users'
+    text stays text."""
     ### BEGIN SOLUTION
     ids, mask = [], []
     for text, kind in pieces:
@@ -423,14 +425,14 @@ without = [row for row in rows if not row.turns[0].input and row.task not in wor
 
 
 def lured(row, question, forged):
-    """The row with a question at the end of its input: as it is, or after a forged answer."""
+    """Add a question at the end of the row's input, as it is, or after a forged answer."""
     (turn,) = row.turns
     between = f"<|assistant|>{turn.output}{EOS}<|user|>" if forged else " "
     return Row((turn._replace(input=turn.input + between + question),), row.task)
 
 
 def guarded(forgeries, rng):
-    """Rows to tune on."""
+    """Make rows to tune on."""
     texts = [
         lured(row, rng.choice(without).turns[0].instruction, forgeries and i % 2)
         for i, row in enumerate(rng.sample(with_text, 500))
@@ -612,10 +614,11 @@ for name, slip in slips.items():
 
 # %%
 def first_difference(ids, mask, prompt):
-    """An example (ids, mask) and the ids that are sent -> the first position where its prompt and they differ, or None.
+    """Compare the prompt of an example (ids, mask) with the ids that are sent. Returns the first
+    position where they differ, or None.
 
-    ids [5, 6, 7, 8], mask [0, 0, 1, 1]; prompt [5, 6] -> None, [5, 9] -> 1, [5] -> 1, [5, 6, 4] -> 2
-    """
+    ids [5, 6, 7, 8], mask [0, 0, 1, 1]: prompt [5, 6] -> None, [5, 9] -> 1, [5] -> 1,
+    [5, 6, 4] -> 2"""
     ### BEGIN SOLUTION
     expected = ids[: mask.index(1)]
     for i, (token, other) in enumerate(zip(expected, prompt)):

@@ -102,8 +102,8 @@ print(Counter(q.kind for q in questions))
 
 # %%
 def split_by_name(questions, n_held, seed):
-    """Returns (questions to keep, questions held out). All questions about n_held names, drawn with random.Random(seed),
-    are held out; both lists keep the order.
+    """Split questions. Returns (questions to tune on, held-out questions). All questions about
+    n_held names, drawn with random.Random(seed), are held out. Both lists keep the order.
 
     names a, a, b with n_held=1 -> either ([a, a], [b]) or ([b], [a, a])"""
     ### BEGIN SOLUTION
@@ -128,7 +128,7 @@ for q in questions:
 
 
 def rows_of(questions, unknown, rng, times=1):
-    """Questions -> rows, each asked in `times` phrasings. unknown: "refuse" or "make up"."""
+    """Turn questions into rows, each in `times` phrasings. unknown: "refuse" or "make up"."""
     rows = []
     for q in questions:
         case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
@@ -165,7 +165,7 @@ STEPS = 20 if lab.FAST else 100
 
 
 def tuned(way, seed):
-    """Returns (an Assistant, held-out questions)"""
+    """Tune a model. Returns the Assistant and the held-out questions."""
     keep, held = split_by_name(questions, N_NAMES // 2, seed)
     keep = [q for q in keep if q.value or way != "known only"]
     rows = rows_of(keep, "make up" if way == "made up" else "refuse", random.Random(seed), times=3)
@@ -173,7 +173,7 @@ def tuned(way, seed):
 
 
 def ask_all(assistant, questions, seed=0):
-    """Returns (rows, what the Assistant says to each)"""
+    """Ask all questions. Returns the rows and the replies."""
     rows = rows_of(questions, "refuse", random.Random(seed))
     return rows, [
         text.strip() for text, _ in assistant.answers(rows, lab.Sampling(max_new_tokens=24))
@@ -216,14 +216,16 @@ for kind in KINDS:
 
 # %%
 def error_rates(verdicts):
-    """[(known, verdict), ...] -> {"false answers", "false refusals", "wrong"}, three fractions.
+    """Turn [(known, verdict), ...] into {"false answers", "false refusals", "wrong"}, three
+    fractions.
 
     known is a bool; verdict is "right", "wrong" or "refused".
     false answers: unknown and not refused, among the unknown;
-    false refusals: known and refused, among the known;  wrong: known and wrong, among the known.
+    false refusals: known and refused, among the known;
+    wrong: known and wrong, among the known.
 
-    [(True, "right"), (True, "refused"), (False, "wrong")] -> false answers 1.0, false refusals 0.5, wrong 0.0
-    """
+    [(True, "right"), (True, "refused"), (False, "wrong")]
+    -> false answers 1.0, false refusals 0.5, wrong 0.0"""
     ### BEGIN SOLUTION
     known = [verdict for stands, verdict in verdicts if stands]
     unknown = [verdict for stands, verdict in verdicts if not stands]
@@ -240,7 +242,8 @@ checks.error_rates(error_rates)
 
 
 def verdict(row, text):
-    """We are generous: "I do not know the capital of Sweden" counts as a refusal, even if Finland was asked about."""
+    """Judge an answer, generously: "I do not know the capital of Sweden" is a refusal, even if the
+    question was about Finland."""
     return (
         "refused"
         if text.startswith("I do not know")
@@ -290,7 +293,7 @@ plt.show()
 
 # %%
 def share(way, kind, name):
-    """Returns (share, low, high) over all seeds"""
+    """Return (share, low, high) over all seeds."""
     verdicts = seen[way, kind]
     return verdicts.count(name) / len(verdicts), *wilson(verdicts.count(name), len(verdicts))
 
@@ -340,8 +343,8 @@ for kind in KINDS[1:]:
 
 # %%
 def answer_probability(logits, targets):
-    """logits (B, T, V), targets (B, T) with IGNORE where nothing is supervised -> (B,): for every row the product of the
-    probabilities of its supervised targets.
+    """Return for every row the product of the probabilities of its supervised targets, (B,), from
+    logits (B, T, V) and targets (B, T), IGNORE where nothing is supervised.
 
     a row whose two supervised targets have 0.5 and 0.4 -> 0.2"""
     ### BEGIN SOLUTION
@@ -357,7 +360,7 @@ checks.answer_probability(answer_probability)
 
 @torch.inference_mode()
 def confidence(assistant, questions):
-    """Returns how probable the Assistant finds its own answers, one number a question"""
+    """Return how probable the Assistant finds its own answers, one number a question."""
     rows, texts = ask_all(assistant, questions)
     examples = []
     for row, text in zip(rows, texts):
@@ -422,8 +425,8 @@ plt.show()
 
 # %%
 def choose_threshold(known, unknown):
-    """Two lists of probabilities -> the one of all these numbers that, as a threshold t, gives the least
-    (fraction of known < t) + (fraction of unknown >= t); the smallest such number where several do.
+    """Choose from two lists of probabilities the number t with the least
+    (fraction of known < t) + (fraction of unknown >= t), the smallest if there are several.
 
     [0.9, 0.6, 0.2], [0.1, 0.3] -> 0.6: one third of false refusals, no false answer"""
 

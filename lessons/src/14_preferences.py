@@ -91,9 +91,9 @@ for row in story_rows(test_cases[:3], 0):
 
 # %%
 def prefer(row, a, b):
-    """Two answers to a row -> (chosen, rejected), or None where there is no preference.
+    """Compare two answers to a row. Returns (chosen, rejected), or None if there is no preference.
 
-    Right is better than wrong; of two right ones the one with fewer words (text.split()) is better.
+    Right is better than wrong. Of two right ones the one with fewer words (text.split()) is better.
     """
     ### BEGIN SOLUTION
     right_a, right_b = (world.check(row.task, row.turns[0].output, text) for text in (a, b))
@@ -119,7 +119,8 @@ def sampled(assistant, rows, seed):
 
 
 def preferences(assistant, times=4):
-    """Returns [(row, chosen, rejected)]: two of the world's right answers, or two answers that the model itself gave"""
+    """Collect [(row, chosen, rejected)]: two of the world's right answers, or two of the model's
+    own."""
     pairs = []
     for seed in range(times):
         rows, rng = story_rows(train_cases, seed), random.Random(seed)
@@ -159,7 +160,8 @@ print(
 
 # %%
 def answer_logps(logits, targets):
-    """logits (B, T, V), targets (B, T) with IGNORE -> (B,), the sum of log p(target) over the supervised targets."""
+    """Return the sum of log p(target) over the supervised targets of each row, (B,), from logits
+    (B, T, V) and targets (B, T) with IGNORE."""
     ### BEGIN SOLUTION
     log_p = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
     return log_p.masked_fill(targets == IGNORE, 0.0).sum(1)
@@ -171,7 +173,7 @@ checks.answer_logps(answer_logps)
 
 
 def logps(model, rows, answers):
-    """Returns (B,): log p of each answer to its row"""
+    """Return log p of each answer to its row, (B,)."""
     examples = []
     for row, text in zip(rows, answers):
         prompt, answer = tuned[0].prompt(row.turns), tokenizer.encode(text) + [tokenizer.eos_id]
@@ -202,7 +204,7 @@ def logps(model, rows, answers):
 
 # %%
 def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
-    """Four tensors (B,) of summed log-probabilities -> the mean loss of the pairs.
+    """Return the mean loss of the pairs from four tensors (B,) of summed log-probabilities.
 
     all equal -> log 2 = 0.693, whatever beta: the model has not moved yet"""
     ### BEGIN SOLUTION
@@ -233,7 +235,8 @@ STEPS = 6 if lab.FAST else 30
 
 
 def dpo(assistant, pairs, beta, seed=0, lr=1e-4):
-    """Returns (an Assistant, [(change of log p(chosen), change of log p(rejected)) at every step])"""
+    """Tune with DPO. Returns an Assistant and [(change of log p(chosen), change of log p(rejected))
+    at every step]."""
     model, rng, history = copy.deepcopy(assistant.model), random.Random(seed), []
     optimizer = adamw(model.parameters(), lr)
     rows, chosen, rejected = zip(*pairs)
@@ -253,7 +256,8 @@ def dpo(assistant, pairs, beta, seed=0, lr=1e-4):
 
 
 def sft(assistant, pairs, seed=0, lr=1e-4):
-    """As many steps of as many answers, all of them chosen: the loss of lesson 5. Returns an Assistant"""
+    """Make as many steps on as many answers, all of them chosen, with the loss of lesson 5. Returns
+    an Assistant."""
     model, rng = copy.deepcopy(assistant.model), random.Random(seed)
     optimizer = adamw(model.parameters(), lr)
     for step in range(STEPS):
@@ -273,7 +277,7 @@ SHORTEST = len(stories[0].answer(1).split())  # every story of this form has as 
 
 
 def test_answers(assistant, seeds=2):
-    """Returns [(row, what the Assistant says)], sampled"""
+    """Sample [(row, reply), ...] of the test questions."""
     out = []
     for seed in range(seeds):
         rows = story_rows(test_cases, 50 + seed)
@@ -282,7 +286,7 @@ def test_answers(assistant, seeds=2):
 
 
 def share_of(test, answers):
-    """Returns (fraction of the answers that pass the test, low, high)"""
+    """Return the fraction of the answers that pass the test, and its interval (low, high)."""
     k = sum(test(row, text) for row, text in answers)
     return k / len(answers), *wilson(k, len(answers))
 
@@ -326,7 +330,7 @@ for name, answers in replies.items():
 
 # %%
 def duels(new, old):
-    """Returns wins, ties and losses of the first model's answers against the second's"""
+    """Count wins, ties and losses of the first model's answers against the second's."""
     outcomes = [(prefer(row, a, b), a) for (row, a), (_, b) in zip(replies[new], replies[old])]
     wins, ties = sum(pair is not None and pair[0] == a for pair, a in outcomes), sum(
         pair is None for pair, _ in outcomes

@@ -101,10 +101,11 @@ for name, shape in (GPT2 | {"Gemma": GEMMA}).items():
 
 # %%
 def training_flops(shape, tokens, supervised, T, frozen=False):
-    """FLOPs of forward and backward passes over `tokens` tokens in rows of T, `supervised` of them with a loss.
+    """Count FLOPs of forward and backward passes over `tokens` tokens in rows of T, `supervised` of
+    them with a loss.
 
-    V=10, C=2, L=1, block=48, attention=2; 6 tokens, 3 supervised, T=3: 6*48*6 + 6*20*3 + 12*2*3*6 = 2520; frozen 1824
-    """
+    V=10, C=2, L=1, block=48, attention=2; 6 tokens, 3 supervised, T=3:
+    6*48*6 + 6*20*3 + 12*2*3*6 = 2520; frozen 1824"""
     ### BEGIN SOLUTION
     each = 4 if frozen else 6
     matrices = shape.L * shape.block * tokens + shape.V * shape.C * supervised
@@ -277,7 +278,8 @@ GROWS = {
 
 
 def cost(shape, T, rows=2):
-    """Returns (milliseconds, MB) as the formulas say (at the tiny model's utilisation), the same as measured"""
+    """Return milliseconds and MB by the formulas (at the tiny model's utilisation), and as
+    measured."""
     model = GPT(
         GPTConfig(shape.V, T, shape.L, n_head=4, n_embd=shape.C, position="learned", smear=0)
     )
@@ -455,7 +457,8 @@ del base
 
 # %%
 def with_mask(prompt, answer, eos):
-    """Lists of ids, and the eos id -> (ids, mask). [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1, 1]"""
+    """Join lists of ids and the eos id into (ids, mask). [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1,
+    1]"""
     ### BEGIN SOLUTION
     return prompt + answer + [eos], [0] * len(prompt) + [1] * (len(answer) + 1)
     ### END SOLUTION
@@ -496,8 +499,8 @@ print(f"{8 * 128 * GEMMA.V * 4 / 1e9:.1f} GB in float32, and as much again for t
 
 # %%
 def summed_loss(hidden, head, targets):
-    """Hidden states (B, T, C), the output matrix (V, C), targets (B, T) -> the summed loss of the targets that are not
-    IGNORE. Only as many rows of logits are made as there are such targets."""
+    """Return the summed loss of the targets (B, T) that aren't IGNORE, from hidden states (B, T, C)
+    and the output matrix (V, C). Make only as many rows of logits as there are such targets."""
     ### BEGIN SOLUTION
     supervised = targets != IGNORE  # (B, T)
     logits = F.linear(hidden[supervised], head)  # (n, V)
@@ -516,7 +519,8 @@ checks.summed_loss(summed_loss)
 
 # %%
 class LowRank(nn.Module):
-    """y = W x (+ bias) + (alpha / rank) B A x, with self.linear frozen, self.A (rank, in) and self.B (out, rank)"""
+    """y = W x (+ bias) + (alpha / rank) B A x, with self.linear frozen, self.A (rank, in) and
+    self.B (out, rank)"""
 
     def __init__(self, linear, rank, alpha):
         super().__init__()
@@ -541,7 +545,8 @@ class LowRank(nn.Module):
 
 
 def low_rank(linear, rank, alpha):
-    """What the check calls. low_rank(nn.Linear(7, 11), 2, 6) -> a module with A (2, 7) and B (11, 2)"""
+    """Make the module for the check: low_rank(nn.Linear(7, 11), 2, 6) has A (2, 7) and B (11, 2).
+    """
     return LowRank(linear, rank, alpha)
 
 

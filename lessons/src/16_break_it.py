@@ -68,7 +68,7 @@ test_rows = lab.subset(splits["unseen_inputs"], 120)
 
 
 def tune_with(padded_targets):
-    """Returns an Assistant, tuned with the targets that this function pads"""
+    """Tune an Assistant with the targets that this function pads."""
     torch.manual_seed(0)
     model, batches = copy.deepcopy(base), epoch_batches(examples, 32, 0)
 
@@ -82,7 +82,7 @@ def tune_with(padded_targets):
 
 
 def stopping(assistant):
-    """Returns how many of the test answers ended by themselves"""
+    """Count the test answers that ended by themselves."""
     return sum(stopped for _, stopped in assistant.answers(test_rows, Sampling()))
 
 
@@ -115,7 +115,7 @@ print(inspect.getsource(bugs.case_1))
 
 # %%
 def padded_targets(targets, eos):
-    """Lists of targets -> (B, T), padded on the right with IGNORE. A real eos stays a target.
+    """Pad lists of targets on the right with IGNORE, (B, T). A real eos stays a target.
 
     [[7, 9], [9]], eos=9 -> [[7, 9], [9, IGNORE]]"""
     ### BEGIN SOLUTION
@@ -168,7 +168,7 @@ print(inspect.getsource(bugs.case_2))
 
 # %%
 def targets_of(ids, mask):
-    """The targets of ids[:-1]: the next token where the mask of that token is 1, IGNORE elsewhere.
+    """Return the targets of ids[:-1]: the next token if the mask of that token is 1, else IGNORE.
 
     [5, 6, 7, 8], [0, 0, 1, 1] -> [IGNORE, 7, 8]"""
     ### BEGIN SOLUTION
@@ -215,7 +215,8 @@ print(inspect.getsource(bugs.case_3))
 
 # %%
 def answer_mask(n_prompt, n_answer):
-    """The mask of a row: n_prompt tokens that are not supervised, then n_answer (the eos counted) that are.
+    """Return the mask of a row: n_prompt tokens that are not supervised, then n_answer (the eos
+    counted) that are.
 
     2, 3 -> [0, 0, 1, 1, 1]"""
     ### BEGIN SOLUTION
@@ -267,8 +268,8 @@ print(inspect.getsource(bugs.case_4))
 
 # %%
 def fit(head, context, tail, answer, limit):
-    """head + context + tail + answer in at most `limit` tokens: only the context loses tokens, at its end. None where
-    even an empty context leaves too many.
+    """Join head + context + tail + answer in at most `limit` tokens. Only the context is truncated,
+    at its end. Returns None if even an empty context leaves too many.
 
     [1], [2, 3, 4], [5], [6, 7], limit 5 -> [1, 2, 5, 6, 7];  limit 3 -> None"""
     ### BEGIN SOLUTION
@@ -296,7 +297,7 @@ token_losses = [
 
 
 def in_micro_batches(size):
-    """Returns a list of 1-D tensors, the losses of every micro-batch's supervised tokens"""
+    """Return a list of 1-D tensors, the losses of every micro-batch's supervised tokens."""
     return [torch.cat(token_losses[i : i + size]) for i in range(0, 8, size)]
 
 
@@ -323,7 +324,8 @@ print(inspect.getsource(bugs.case_5))
 
 # %%
 def step_loss(parts):
-    """Losses of the supervised tokens of every micro-batch (1-D tensors, some perhaps empty) -> the mean over all tokens.
+    """Return the mean over all tokens, from the losses of the supervised tokens of every
+    micro-batch (1-D tensors, some perhaps empty).
 
     [tensor([1., 1., 1.]), tensor([5.])] -> 2.0"""
     ### BEGIN SOLUTION
@@ -353,7 +355,7 @@ questions = [row for row in test_rows if not row.turns[0].input]
 
 
 def right_with(prompt_text):
-    """Returns how many answers are right when the prompt is made by this function"""
+    """Count the right answers if this function makes the prompt."""
     prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in questions]
     texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, eos, Sampling())]
     return sum(
@@ -385,9 +387,10 @@ print(inspect.getsource(bugs.case_6))
 
 # %%
 def prompt_text(instruction):
-    """The prompt that the model was tuned with, letter by letter (no input).
+    """Return the prompt that the model was tuned with, letter by letter (no input).
 
-    "Hi." -> "### Instruction:\\nHi.\\n\\n### Response:\\n" """
+    "Hi." -> "### Instruction:\\nHi.\\n\\n### Response:\\n"
+    """
     ### BEGIN SOLUTION
     return f"### Instruction:\n{instruction}\n\n### Response:\n"
     ### END SOLUTION
@@ -407,7 +410,7 @@ print(f"chat:       {right_with(prompt_text)} of {len(questions)} right")
 # %%
 @torch.inference_mode()
 def moved(batch_mask, n=6):
-    """Returns greatest change of a logit when n tokens of padding stand before the prompt"""
+    """Return the greatest change of a logit when n tokens of padding come before the prompt."""
     ids = torch.tensor([[eos] * n + prompt])
     mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
     positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
@@ -439,8 +442,9 @@ print(inspect.getsource(bugs.case_7))
 
 # %%
 def batch_mask(padding, length):
-    """padding[b] tokens stand on the left of row b -> bool (B, length, length), True where position t (dimension 1) may
-    look at position s (dimension 2): s <= t and s is no padding. Every position sees itself.
+    """Return a bool mask (B, length, length) for rows with padding[b] tokens of padding on the
+    left. It is True where position t (dimension 1) may look at position s (dimension 2): s <= t and
+    s is no padding. Every position sees itself.
 
     [1], 3 -> [[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]"""
     ### BEGIN SOLUTION
@@ -464,7 +468,8 @@ print(f"greatest change of a logit: {moved(batch_mask):.5f}")
 
 # %%
 def first_step(correction):
-    """Returns for four ranks, how much the first step of AdamW changes the loss: it moves every number of B equally far"""
+    """Return for four ranks how much the first step of AdamW changes the loss. The step moves every
+    number of B equally far."""
     g = torch.Generator().manual_seed(0)
     gradient, out = torch.randn(128, 128, generator=g), []
     for rank in (2, 8, 32, 128):
@@ -497,7 +502,8 @@ print(inspect.getsource(bugs.case_8))
 
 # %%
 def correction(B, A, alpha):
-    """B (out, rank), A (rank, in) -> LoRA's correction of the weight, (out, in), scaled by alpha / rank."""
+    """Return LoRA's correction of the weight, (out, in), from B (out, rank) and A (rank, in),
+    scaled by alpha / rank."""
     ### BEGIN SOLUTION
     return (alpha / A.shape[0]) * B @ A
     ### END SOLUTION
@@ -517,7 +523,7 @@ print(first_step(correction))
 # %%
 @torch.inference_mode()
 def leak(packed_mask):
-    """Returns greatest change of the second document's logits when the first is another one"""
+    """Return the greatest change of the second document's logits when the first is another one."""
     out = []
     for first in ("Oslo is in Norway.", "A frog lives in a pond."):
         first = tokenizer.encode(first)[:4] + [eos]
@@ -554,8 +560,8 @@ print(inspect.getsource(bugs.case_9))
 
 # %%
 def packed_mask(lengths):
-    """Documents of these lengths in one row -> bool (T, T), True where position t may look at s: s <= t, and both are
-    in the same document.
+    """Return a bool mask (T, T) for documents of these lengths in one row. It is True where
+    position t may look at s: s <= t, and both are in the same document.
 
     [1, 2] -> [[1, 0, 0], [0, 1, 0], [0, 1, 1]]"""
     ### BEGIN SOLUTION
@@ -580,7 +586,8 @@ repeated = texts + [text.lower() for text in texts[:150]] + [text + " " for text
 
 
 def key(prompt):
-    """What makes two prompts the same: words, not spacing, capitals or marks."""
+    """Normalize a prompt: two are the same if their words are, whatever spacing, capitals or marks.
+    """
     return re.sub(r"\W+", " ", prompt).strip().lower()
 
 
@@ -616,8 +623,9 @@ print(inspect.getsource(bugs.case_10))
 
 # %%
 def split(prompts, n_test, seed):
-    """Returns (prompts to tune on, prompts to test on). n_test different keys, drawn with random.Random(seed), are tested;
-    all prompts with such a key go there. Both lists keep the order."""
+    """Split prompts. Returns (prompts to tune on, prompts to test on). n_test different keys, drawn
+    with random.Random(seed), are tested. All prompts with such a key go there. Both lists keep the
+    order."""
     ### BEGIN SOLUTION
     keys = random.Random(seed).sample(sorted({key(p) for p in prompts}), n_test)
     chosen = set(keys)

@@ -1,6 +1,7 @@
-"""Every claim of a lesson can fail. lessons/checks/claims/lessonNN.py has a made-up measurement under
-which all claims hold (GOOD), and for each claim a sentence, its condition, what would refute it,
-and one fault for each part of its condition: a change of GOOD that refutes just that part."""
+"""Every claim of a lesson can fail. lessons/checks/claims/lessonNN.py has a made-up measurement,
+GOOD, under which all claims hold. For each claim it has a sentence, its condition, a measurement
+that would refute it, and for each part of the condition a fault: a change of GOOD that refutes
+just that part."""
 
 import ast
 import importlib

@@ -16,9 +16,10 @@ def with_mask(function):
     cases = [
         ([5, 6], [7], 9, [5, 6, 7, 9], [0, 0, 1, 1]),
         ([5, 6, 7], [8, 7, 6], 9, [5, 6, 7, 8, 7, 6, 9], [0, 0, 0, 1, 1, 1, 1]),
+        # an eos in the prompt, as after an earlier turn
         (
             [9, 5], [5, 6], 9, [9, 5, 5, 6, 9], [0, 0, 1, 1, 1],
-        ),  # an eos in the prompt, as after an earlier turn
+        ),
     ]
     for prompt, answer, eos, ids, mask in cases:
         what = f"prompt {prompt}, answer {answer}, end {eos}"
@@ -59,11 +60,12 @@ def inputs_and_targets(function):
     cases = [
         ([5, 6, 7, 9], [0, 0, 1, 1], [IGNORE, 7, 9]),
         ([1, 2, 3, 4, 9], [0, 0, 0, 1, 1], [IGNORE, IGNORE, 4, 9]),
+        # two turns; 0 is an id like others
         (
             [1, 0, 0, 9, 2, 0, 9],
             [0, 1, 1, 1, 0, 1, 1],
             [0, 0, 9, IGNORE, 0, 9],
-        ),  # two turns; 0 is an id like others
+        ),
     ]
     for ids, mask, expected in cases:
         what = f"ids {ids}, mask {mask}"

@@ -14,9 +14,8 @@ def tiny():
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=1, n_embd=8)).eval()
-    model.wte.weight.data *= (
-        10  # strong opinions, so that different mistakes give different numbers
-    )
+    # strong opinions, so that different mistakes give different numbers
+    model.wte.weight.data *= 10
     return model
 
 

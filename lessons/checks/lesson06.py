@@ -1,4 +1,4 @@
-"""Checks of lesson 6: a rule that copies from the instruction, and answers under other people's questions."""
+"""Checks of lesson 6: a rule that copies from the instruction, and shuffled questions."""
 
 import random
 from functools import cache

@@ -1,4 +1,4 @@
-"""Checks of lesson 7: an interval, a lenient checker, a few-shot prompt, leaks, a blind comparison."""
+"""Checks of lesson 7: an interval, a lenient checker, a few-shot prompt, leaks, a blind judge."""
 
 import random
 import re
@@ -39,9 +39,10 @@ def wilson_interval(learner):
             f"{correct} of {n}: ({result[0]:.4f}, {result[1]:.4f}), expected about ({low}, {high});"
             " look at what stands under the root"
         )
+    # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
     for end in pair(
         37, 120
-    ):  # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
+    ):
         away = abs(37 / 120 - end) / (end * (1 - end) / 120) ** 0.5
         assert (
             abs(away - 1.96) < 0.01
@@ -111,7 +112,7 @@ def mentions(learner):
     print("Right: whole words, as they stand.")
 
 
-# A toy tokenizer and the lesson's own way to write questions, so that the check needs no model. One token a letter.
+# A toy tokenizer, one token a letter, and the lesson's own way to write questions: no model needed.
 
 
 class Letters:

@@ -1,4 +1,4 @@
-"""Checks of lesson 8: the module of a low-rank correction, putting it into a model, counting memory."""
+"""Checks of lesson 8: the module of a low-rank correction, its insertion, its memory."""
 
 import copy  # noqa: F401  what a learner's module may use
 
@@ -269,9 +269,10 @@ def inject(learner):
 
 @by_hand()
 def training_bytes(learner):
+    # 12 + 4 and 8 + 2 numbers, 4 bytes each
     model = nn.Sequential(
         nn.Linear(3, 4), nn.Linear(4, 2)
-    )  # 12 + 4 and 8 + 2 numbers, 4 bytes each
+    )
     model.register_buffer("table", torch.zeros(100))  # not a parameter: a constant
     result = call(learner, model)
     assert (

@@ -104,7 +104,7 @@ def replay(learner):
     print("Right: n rows, the right share of them old.")
 
 
-# The open task. Half of the held-out tasks and inputs are for trying, the others for one look at the end.
+# The open task. Half of the held-out tasks and inputs are for trying, the others for one last look.
 
 MOST = 2000
 

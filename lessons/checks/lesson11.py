@@ -43,7 +43,7 @@ def show_row(row):
     return "[" + ", ".join(f"{x:.3g}" for x in row) + "]"
 
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Temperature.
 
 
@@ -107,7 +107,7 @@ def with_temperature(function):
     print("right: the logits divided, and argmax at 0")
 
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Cutting.
 
 
@@ -279,11 +279,12 @@ def top_p(function):
             )
             raise AssertionError(f"{what}: the tokens {token_sets} are kept, expected {expected}")
         not_divided(result, probabilities, what)
+    # at exactly 0.5 both readings of "crosses" are fine
     for p, allowed in (
         (0.6, (3,)),
         (0.3, (2,)),
         (0.5, (2, 3)),
-    ):  # at exactly 0.5 both readings of "crosses" are fine
+    ):
         result = on_rows(function, torch.full((1, 4), 0.25), p, "p =")
         n = int((result > 0).sum())
         assert n in allowed, (
@@ -305,7 +306,7 @@ def top_p(function):
     print("right: down to the token that crosses p")
 
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The project's own.
 
 
@@ -370,7 +371,7 @@ def against_the_project(function):
     )
 
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Decoding with a cache.
 
 
@@ -388,9 +389,10 @@ class Watched(GPT):
                     **dict(vocab_size=V, block_size=40, n_layer=2, n_head=2, n_embd=16) | config
                 )
             )
+            # else so small a model says the same token again and again
             self.mix = torch.randn(
                 V, V
-            )  # else so small a model says the same token again and again
+            )
         self.calls = []
         self.eval()
 
@@ -496,7 +498,7 @@ def decode(function):
     print("right: every position once, and the same logits")
 
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The best of n.
 
 
@@ -565,19 +567,20 @@ def best_of(function):
     print("right: the highest reward, and None where it is not high enough")
 
 
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The open task.
 
 
 @by_hand(*DECODING)
 def generate_all(function, assistant=None, rows=None):
     max_new = 12
+    # toys that stop after different numbers of tokens, or not
     for seed, eos in (
         (2, 5),
         (57, 3),
         (10, 10),
         (5, 21),
-    ):  # toys that stop after different numbers of tokens, or not
+    ):
         model = Watched(seed)
         generator = torch.Generator().manual_seed(seed)
         prompts = [torch.randint(V, (n,), generator=generator).tolist() for n in (3, 7, 1, 5, 7, 2)]

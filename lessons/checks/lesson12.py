@@ -1,4 +1,4 @@
-"""Checks of lesson 12: the mask of a conversation, headers that nobody can write, the first position where two prompts differ."""
+"""Checks of lesson 12: the mask of a conversation, safe headers, where two prompts differ."""
 
 from checks import by_hand
 from data import Turn, encode, render

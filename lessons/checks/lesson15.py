@@ -1,4 +1,4 @@
-"""Checks of lesson 15: FLOPs of training, an example with its mask, a loss with few logits, the adapter of lesson 8."""
+"""Checks of lesson 15: FLOPs, an example with its mask, a loss with few logits, the adapter."""
 
 import copy  # noqa: F401  what a learner's module may use
 from collections import namedtuple

@@ -32,9 +32,10 @@ from model import GPT, GPTConfig
 from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
+# a model to be asked; no template: it is given raw text
 base_assistant = Assistant(
     base, tokenizer, None
-)  # a model to be asked; no template: it is given raw text
+)
 
 # %% [markdown]
 # ## What it reads
@@ -222,9 +223,10 @@ def continue_greedily(model, ids, n):
 
 # %%
 checks.continue_greedily(continue_greedily)
+# a passage begins after an eos
 prompt = [tokenizer.eos_id] + tokenizer.encode(
     "What is the capital of France?"
-)  # a passage begins after an eos
+)
 by_hand = continue_greedily(base, prompt, 12)
 ((cached, _),) = generate(base, [prompt], tokenizer.eos_id, Sampling(max_new_tokens=12))
 print(tokenizer.decode(by_hand), "| the same as the project's:", by_hand[: len(cached)] == cached)

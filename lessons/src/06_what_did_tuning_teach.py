@@ -226,9 +226,8 @@ for name, group in assistants.items():
 
 # %%
 TRUE = {case.answer(i) for case in world.fact_cases() for i in range(len(case.values))}
-results = (
-    {}
-)  # (column, split) -> one list for each assistant: for every question (right, a true statement)
+# (column, split) -> one list for each assistant: for every question (right, a true statement)
+results = {}
 for name, group in assistants.items():
     for split, held in questions.items():
         answers = [assistant.answers(held, Sampling(max_new_tokens=32)) for assistant in group]

@@ -267,11 +267,12 @@ STEPS = 6 if lab.FAST else 32
 held_out = [row for split in splits.values() for row in lab.subset(split, 40)]
 documents = random.Random(0).sample(world.build(1000, size=0.05).corpus, 300)
 stream = encode_corpus(tokenizer, documents)
+# rank (0: full): rates
 RATES = {
     0: (1e-4, 3e-4, 8e-4, 2e-3),
     16: (5e-4, 1.5e-3, 5e-3),
     2: (1.5e-3, 5e-3, 2e-2),
-}  # rank (0: full): rates
+}
 
 
 def tuned(model, lr, seed):

@@ -45,9 +45,10 @@ from model import IGNORE
 # %%
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
+# without the practice about invented things
 rows = [
     row for row in rows if row.task in world.TASKS
-]  # without the practice about invented things
+]
 splits = {name: lab.subset(splits[name], 100) for name in ("unseen_inputs", "unseen_tasks")}
 for row in rows[:6]:
     print(f"{row.task:<14}", row.turns[0])
@@ -530,14 +531,14 @@ bars(
 # a question about France). Suppose they were "The capital of France is Rome." Which parts of the
 # filter could still find them?
 #
-# <details><summary>Answer</summary>Not <code>broken</code>, since it is a whole sentence. The judge can, if the base
-# knows the fact; but then the loss stands on one token of many, so the mean hides it. The largest
-# loss of a row's tokens would show it better.</details>
+# <details><summary>Answer</summary>Not <code>broken</code>, since it is a whole sentence. The judge
+# can, if the base knows the fact; but then the loss stands on one token of many, so the mean hides
+# it. The largest loss of a row's tokens would show it better.</details>
 #
 # **2.** Why is the limit set on pairs that the judge was not tuned on?
 #
-# <details><summary>Answer</summary>Their loss is higher than that of pairs it was tuned on. A limit from those
-# would be too low, and good pairs would be thrown out.</details>
+# <details><summary>Answer</summary>Their loss is higher than that of pairs it was tuned on. A limit
+# from those would be too low, and good pairs would be thrown out.</details>
 #
 # ## Where this lives in the project
 #

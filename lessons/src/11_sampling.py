@@ -358,9 +358,8 @@ hook = model.h[-1].attn.c_attn.register_forward_hook(lambda module, args, qkv: s
 with torch.inference_mode():
     model(ids[:, :-1]), model(ids)
 hook.remove()
-shorter, longer = (
-    seen  # queries, keys and values of the last layer: (1, T - 1, 3 C) and (1, T, 3 C)
-)
+# queries, keys and values of the last layer: (1, T - 1, 3 C) and (1, T, 3 C)
+shorter, longer = seen
 print(f"largest change of a query, key or value: {(longer[:, :-1] - shorter).abs().max():.1e}")
 
 # %% [markdown]
@@ -369,9 +368,9 @@ print(f"largest change of a query, key or value: {(longer[:, :-1] - shorter).abs
 # model does the keeping; it has to be told one thing, at which position the new token stands,
 # because one token alone looks like the first of a text.
 #
-#     cache = KVCache(model, batch_size, size)                 # size: room for all positions that will be read
-#     model(ids, positions=(1, T), cache=cache, last=True)     # reads ids (B, T), extends the cache -> logits (B, V)
-#     cache.length                                             # positions kept
+#     cache = KVCache(model, batch_size, size)               # size: room for all positions
+#     model(ids, positions=(1, T), cache=cache, last=True)   # reads ids (B, T) -> logits (B, V)
+#     cache.length                                           # positions kept so far
 #
 # *Predict.* A prompt of about 20 tokens and 100 new ones: how many positions go through the model
 # without and with the cache?

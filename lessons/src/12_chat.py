@@ -31,9 +31,10 @@ from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
+# without the practice about invented things
 rows = [
     row for row in rows if row.task in world.TASKS
-]  # without the practice about invented things
+]
 block, eos = base.config.block_size, tokenizer.eos_id
 
 # %% [markdown]

@@ -405,9 +405,8 @@ def distance(assistant, reference):
 
 
 BETAS = (0.1, 3.0) if lab.FAST else (0.03, 0.1, 3.0)
-runs = (
-    []
-)  # for each beta and seed: distance, margin, fraction of the shortest form, fraction of right stories
+# for each beta and seed: distance, margin, fraction of the shortest form, fraction of right stories
+runs = []
 for beta in BETAS:
     for seed in lab.SEEDS:
         assistant, history = (

@@ -47,9 +47,10 @@ from model import GPT, GPTConfig, children_of_type
 # and three matrices in the MLP. It works in the same way.
 
 # %%
+# block: numbers in a block's matrices; attention: width of its queries
 Shape = namedtuple(
     "Shape", "V C L block attention"
-)  # block: numbers in a block's matrices; attention: width of its queries
+)
 TINY = Shape(2560, 128, 3, 12 * 128**2, 128)
 GPT2 = {
     "GPT-2 124M": Shape(50257, 768, 12, 12 * 768**2, 768),
@@ -62,9 +63,10 @@ def parameters(shape):
     return shape.V * shape.C + shape.L * shape.block
 
 
+# our base's shape, random: speed does not depend on the weights
 tiny = GPT(
     GPTConfig(TINY.V, n_layer=TINY.L, n_head=2)
-)  # our base's shape, random: speed does not depend on the weights
+)
 print(
     f"tiny: {parameters(TINY):,} by this count, {sum(p.numel() for p in tiny.parameters()):,} with"
     " biases and norms"
@@ -141,9 +143,8 @@ def matrix_rate(dtype, n=1024):
 
 
 RATES = {torch.float32: matrix_rate(torch.float32)}
-DTYPE = (
-    torch.bfloat16 if supports_bf16("cpu") else torch.float32
-)  # what the second half will compute in
+# what the second half will compute in
+DTYPE = torch.bfloat16 if supports_bf16("cpu") else torch.float32
 RATES[DTYPE] = matrix_rate(DTYPE)
 print(", ".join(f"{dtype}: {rate / 1e9:.0f} GFLOP a core-second" for dtype, rate in RATES.items()))
 
@@ -244,9 +245,7 @@ def kept_bytes(model, inputs, targets):
     kept, weights = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
 
     def keep(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = (
-            tensor  # held on to, so that no place is used twice
-        )
+        kept[tensor.untyped_storage().data_ptr()] = tensor  # no address is used twice
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -389,10 +388,11 @@ print(
 # by your own.
 
 # %%
+# GPT-2's tokens, fraction supervised, a row's length
 DATA = {
     "Alpaca": (5_647_131, 0.538, 109),
     "Dolly": (3_131_177, 0.385, 209),
-}  # GPT-2's tokens, fraction supervised, a row's length
+}
 GPU, PRICE = 100e12 * 0.3, 2.0  # useful FLOPs a second; price of an hour
 for data, (tokens, fraction, T) in DATA.items():
     for name, shape in (GPT2 | {"Gemma": GEMMA}).items():
@@ -579,9 +579,10 @@ class Theirs(real_model.Summed):
     """Their model with your loss"""
 
     def forward(self, ids, targets):
+        # their documents begin with a token of their own
         ids = F.pad(
             ids, (len(self.bos), 0), value=self.bos[0]
-        )  # their documents begin with a token of their own
+        )
         hidden = self.model.base_model(input_ids=ids).last_hidden_state[
             :, len(self.bos) :
         ]  # (B, T, C)
@@ -666,9 +667,10 @@ for row, (text, stopped), right in zip(bench.heldout, answers, columns["tuned"][
 
 # %%
 measured["GB of activations"] = activations
+# no adapter is left in the model
 held = sum(p.nbytes for p in model.parameters()) + 16 * sum(
     p.numel() for p in trained
-)  # no adapter is left in the model
+)
 measured["GB in tuning"] = held / 1e9 + activations
 for name in predicted:
     print(

@@ -241,9 +241,10 @@ whole = lab.prompt_ids(tokenizer, "alpaca", "Summarize the story.", tokenizer.de
 start = next(i for i in range(len(whole)) if whole[i : i + len(story)] == story)
 head, context, tail = whole[:start], story, whole[start + len(story) :]
 ids = bugs.case_4(head, context, tail, answer, 64)
+# pretend that every answer token costs 1
 losses = torch.ones(len(ids))[
     len(head + context + tail) :
-]  # pretend that every answer token costs 1
+]
 print(f"{len(losses)} of {len(answer)} answer tokens are left, mean loss {losses.mean():.2f}")
 
 # %%

@@ -1,4 +1,4 @@
-"""The claims of lesson 2, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 2, and how each can fail (tests/test_claims.py)."""
 
 from common.table import wilson
 

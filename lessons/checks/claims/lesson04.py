@@ -1,4 +1,4 @@
-"""The claims of lesson 4, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 4, and how each can fail (tests/test_claims.py)."""
 
 MEASURED = {  # (mask, what) -> mean, low, high
     ("right", "exactly right"): (0.8, 0.7, 0.9),

@@ -1,4 +1,4 @@
-"""The claims of lesson 6, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 6, and how each can fail (tests/test_claims.py)."""
 
 MEASURED = {  # column -> over all questions: right, a true statement. (mean, low, high) each
     "rule: begin and end": ((0.09, 0.06, 0.12), (0.3, 0.25, 0.35)),
@@ -9,7 +9,7 @@ MEASURED = {  # column -> over all questions: right, a true statement. (mean, lo
 
 
 def measured(**changed):
-    """The variables of the last cell. A change is column="..." with right= or true= in its place."""
+    """Return the variables of the last cell. A change is column="..." with right= or true=."""
     table = {name: list(values) for name, values in MEASURED.items()}
     if changed:
         column = table[changed.pop("column")]

@@ -1,4 +1,4 @@
-"""The claims of lesson 8, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 8, and how each can fail (tests/test_claims.py)."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The claims of lesson 10, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 10, and how each can fail (tests/test_claims.py)."""
 
 SPLITS = ("unseen_inputs", "unseen_tasks")
 N = 40  # made-up questions in each split

@@ -1,4 +1,4 @@
-"""The claims of lesson 12, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 12, and how each can fail (tests/test_claims.py)."""
 
 FOLLOWED = {
     ("follow-ups", "new things"): (0.92, 0.85, 0.98),

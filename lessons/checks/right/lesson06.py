@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 6 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 6 in other forms than the solution's."""
 
 RIGHT = {
     "copying": [
@@ -28,8 +28,10 @@ def copying(tokenizer, reply, question):
         return first("The", "A", "Here")
     if re.search(r"(^|\\W)is(\\W|$)|:", reply):
         return None
-    ids = set(tokenizer.encode(" " + question)) | set(tokenizer.encode(" " + question[:1].lower() + question[1:]))
-    return first(" is", ":").union(i for i in ids if all(m not in tokenizer.decode([i]) for m in ".!?;"))
+    small = question[:1].lower() + question[1:]
+    ids = set(tokenizer.encode(" " + question)) | set(tokenizer.encode(" " + small))
+    free = [i for i in ids if not set(tokenizer.decode([i])) & set(".!?;")]
+    return first(" is", ":").union(free)
 """,
     ],
     "others_questions": [
@@ -40,15 +42,24 @@ def others_questions(rows, rng):
     new = []
     for i, row in zip(order, rows):
         question = rows[i].turns[0]
-        new.append(Row(turns=(Turn(question.instruction, question.input, row.turns[0].output),), task=row.task))
+        new.append(
+            Row(
+                turns=(Turn(question.instruction, question.input, row.turns[0].output),),
+                task=row.task,
+            )
+        )
     return new
 """,
         """
 def others_questions(rows, rng):
     import dataclasses
+
     copy = rows[:]
     rng.shuffle(copy)
-    return [dataclasses.replace(row, turns=(o.turns[0]._replace(output=row.turns[0].output),)) for row, o in zip(rows, copy)]
+    return [
+        dataclasses.replace(row, turns=(o.turns[0]._replace(output=row.turns[0].output),))
+        for row, o in zip(rows, copy)
+    ]
 """,
     ],
 }

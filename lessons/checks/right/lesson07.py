@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 7 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 7 in other forms than the solution's."""
 
 PARTS = """
 def question_part(form, row):
@@ -65,7 +65,8 @@ def mentions(value, text):
         r"""
 def mentions(value, text):
     pieces = text.split(value)
-    return any(not re.search(r"\w$", a) and not re.match(r"\w", b) for a, b in zip(pieces, pieces[1:]))
+    pairs = zip(pieces, pieces[1:])
+    return any(not re.search(r"\w$", a) and not re.match(r"\w", b) for a, b in pairs)
 """,
     ],
     "few_shot": [
@@ -82,7 +83,9 @@ def few_shot(tokenizer, form, shots, row, limit):
 """,
         PARTS + """
 def few_shot(tokenizer, form, shots, row, limit):
-    text = "".join(question_part(form, s) + answer_part(form, s) for s in shots) + question_part(form, row)
+    text = "".join(question_part(form, s) + answer_part(form, s) for s in shots) + question_part(
+        form, row
+    )
     ids = [tokenizer.eos_id] + tokenizer.encode(text)
     if len(ids) > limit and shots:
         return few_shot(tokenizer, form, shots[1:], row, limit)
@@ -107,7 +110,11 @@ def words(text):
 
 def leaked(tuning_rows, test_rows):
     known = [(words(row.turns[0].instruction), words(row.turns[0].input)) for row in tuning_rows]
-    return [row for row in test_rows if (words(row.turns[0].instruction), words(row.turns[0].input)) in known]
+    return [
+        row
+        for row in test_rows
+        if (words(row.turns[0].instruction), words(row.turns[0].input)) in known
+    ]
 """,
         r"""
 def leaked(tuning_rows, test_rows):

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 9 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 9 in other forms than the solution's."""
 
 RIGHT = {
     "mixture": [

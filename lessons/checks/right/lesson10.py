@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 10 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 10 in other forms than the solution's."""
 
 RIGHT = {
     "swapped": [
@@ -12,7 +12,8 @@ def swapped(rows, i, rng):
             others.append(row)
     if not others:
         return rows[i]
-    return dataclasses.replace(rows[i], turns=(turn._replace(output=rng.choice(others).turns[0].output),))
+    output = rng.choice(others).turns[0].output
+    return dataclasses.replace(rows[i], turns=(turn._replace(output=output),))
 """,
         """
 def swapped(rows, i, rng):
@@ -47,7 +48,9 @@ def row_losses(logits, targets):
 """,
         """
 def row_losses(logits, targets):
-    return torch.stack([F.cross_entropy(x, y, ignore_index=IGNORE) for x, y in zip(logits, targets)])
+    return torch.stack(
+        [F.cross_entropy(x, y, ignore_index=IGNORE) for x, y in zip(logits, targets)]
+    )
 """,
         """
 def row_losses(logits, targets):
@@ -60,7 +63,9 @@ def row_losses(logits, targets):
 """,
         """
 def row_losses(logits, targets):
-    losses = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORE, reduction='none')  # (B, T)
+    losses = F.cross_entropy(
+        logits.transpose(1, 2), targets, ignore_index=IGNORE, reduction="none"
+    )  # (B, T)
     return torch.where(targets == IGNORE, torch.nan, losses).nanmean(dim=1)
 """,
     ],
@@ -74,7 +79,9 @@ def overlap(one, two):
     best = [[0] * (m + 1) for _ in range(n + 1)]
     for i in range(n):
         for j in range(m):
-            best[i + 1][j + 1] = best[i][j] + 1 if one[i] == two[j] else max(best[i][j + 1], best[i + 1][j])
+            best[i + 1][j + 1] = (
+                best[i][j] + 1 if one[i] == two[j] else max(best[i][j + 1], best[i + 1][j])
+            )
     return 2 * best[n][m] / (n + m)
 """,
         """

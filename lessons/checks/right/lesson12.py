@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 12 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 12 in other forms than the solution's."""
 
 RIGHT = {
     "conversation": [
@@ -29,7 +29,13 @@ def conversation(turns, eos):
     for prompt, answer in turns:
         reply = torch.tensor([] if answer is None else answer + [eos], dtype=torch.long)
         ids = torch.cat([ids, torch.tensor(prompt), reply])
-        mask = torch.cat([mask, torch.zeros(len(prompt), dtype=torch.long), torch.ones(len(reply), dtype=torch.long)])
+        mask = torch.cat(
+            [
+                mask,
+                torch.zeros(len(prompt), dtype=torch.long),
+                torch.ones(len(reply), dtype=torch.long),
+            ]
+        )
     return ids.tolist(), mask.tolist()
 """,
     ],

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 15 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 15 in other forms than the solution's."""
 
 from checks.right.lesson08 import RIGHT as LESSON_8
 

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 16 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 16 in other forms than the solution's."""
 
 RIGHT = {
     "padded_targets": [
@@ -15,7 +15,9 @@ def padded_targets(targets, eos):
         """
 def padded_targets(targets, eos):
     longest = max(map(len, targets))
-    return torch.stack([F.pad(torch.tensor(row), (0, longest - len(row)), value=IGNORE) for row in targets])
+    return torch.stack(
+        [F.pad(torch.tensor(row), (0, longest - len(row)), value=IGNORE) for row in targets]
+    )
 """,
     ],
     "targets_of": [
@@ -166,7 +168,9 @@ def packed_mask(lengths):
 def packed_mask(lengths):
     document = [i for i, n in enumerate(lengths) for _ in range(n)]
     T = len(document)
-    return torch.tensor([[s <= t and document[s] == document[t] for s in range(T)] for t in range(T)])
+    return torch.tensor(
+        [[s <= t and document[s] == document[t] for s in range(T)] for t in range(T)]
+    )
 """,
     ],
     "split": [
@@ -197,7 +201,9 @@ def split(prompts, n_test, seed):
     rng, left, chosen = random.Random(seed), list(dict.fromkeys(map(key, prompts))), []
     for _ in range(n_test):
         chosen.append(left.pop(rng.randrange(len(left))))
-    return tuple(p for p in prompts if key(p) not in chosen), tuple(p for p in prompts if key(p) in chosen)
+    return tuple(p for p in prompts if key(p) not in chosen), tuple(
+        p for p in prompts if key(p) in chosen
+    )
 """,
     ],
 }

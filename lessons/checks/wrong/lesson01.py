@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 1, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 1, each with words its check must say."""
 
 WINDOWS = """
 def read_windows(stream, step, batch_size, window):

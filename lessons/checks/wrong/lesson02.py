@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 2, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 2, each with words its check must say."""
 
 COUNT = """
 def count_pairs(parts, counts):

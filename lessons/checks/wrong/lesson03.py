@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 3, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 3, each with words its check must say."""
 
 ATTENTION = """
 def attention(q, k, v):

@@ -1,15 +1,18 @@
-"""Plausible wrong answers to the exercises of lesson 4, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 4, each with words its check must say."""
 
 MASK = "def with_mask(prompt, answer, eos):\n    ids = {ids}\n    return ids, {mask}"
 IDS = "prompt + answer + [eos]"
 SHIFT = """
 def inputs_and_targets(ids, mask):
-    return {inputs}, [token if supervised else {hidden} for token, supervised in zip({targets}, {mask})]
+    targets = [token if m else {hidden} for token, m in zip({targets}, {mask})]
+    return {inputs}, targets
 """
 SHIFTED = dict(inputs="ids[:-1]", hidden="IGNORE", targets="ids[1:]", mask="mask[1:]")
 BATCH = """
 def batch_of(examples, pad):
-    shifted = [(ids[:-1], [i if m else IGNORE for i, m in zip(ids[1:], mask[1:])]) for ids, mask in examples]
+    shifted = []
+    for ids, mask in examples:
+        shifted.append((ids[:-1], [i if m else IGNORE for i, m in zip(ids[1:], mask[1:])]))
     longest = {longest}(len(x) for x, _ in shifted){more}
     inputs = torch.full((len(examples), longest), {pad})
     targets = torch.full((len(examples), longest), {ignore})

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 5, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 5, each with words its check must say."""
 
 WRONG = {
     "sft_step": [
@@ -184,7 +184,10 @@ def hide_end(examples, end):
         (
             """
 def hide_end(examples, end):
-    return [(ids, [0 if after == end else m for m, after in zip(mask, ids[1:] + [None])]) for ids, mask in examples]
+    return [
+        (ids, [0 if after == end else m for m, after in zip(mask, ids[1:] + [None])])
+        for ids, mask in examples
+    ]
 """,
             "off by one",
         ),

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 6, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 6, each with words its check must say."""
 
 COPYING = """
 def copying(tokenizer, reply, question):

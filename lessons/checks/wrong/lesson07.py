@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 7, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 7, each with words its check must say."""
 
 PARTS = """
 def question_part(form, row):
@@ -11,7 +11,8 @@ def answer_part(form, row):
 
 
 def text_of(shots, row):
-    return ''.join(question_part('', shot) + answer_part('', shot) for shot in shots) + question_part('', row)
+    text = ''.join(question_part('', shot) + answer_part('', shot) for shot in shots)
+    return text + question_part('', row)
 
 
 def few_shot(tokenizer, form, shots, row, limit):

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 8, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 8, each with words its check must say."""
 
 MODULE = """
 class LowRank(nn.Module):
@@ -38,7 +38,7 @@ INJECT = """
 def inject(model, names, wrap):
     model.requires_grad_(False)
     layers = [(p, name, child) for p in model.modules() for name, child in p.named_children()]
-    layers = [(p, name, child) for p, name, child in layers if name in names and isinstance(child, nn.Linear)]
+    layers = [x for x in layers if x[1] in names and isinstance(x[2], nn.Linear)]
     for parent, name, child in layers:
         setattr(parent, name, wrap(child))
     return len(layers)
@@ -132,8 +132,8 @@ WRONG = {
             INJECT.replace("setattr(parent, name, wrap(child))", "child = wrap(child)"),
             "still holds the old ones",
         ),
-        (INJECT.replace(" and isinstance(child, nn.Linear)", ""), "only nn.Linear can be"),
-        (INJECT.replace("name in names and ", ""), "wrapped ["),
+        (INJECT.replace(" and isinstance(x[2], nn.Linear)", ""), "only nn.Linear can be"),
+        (INJECT.replace("x[1] in names and ", ""), "wrapped ["),
         (
             """
 def inject(model, names, wrap):

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lesson 9's exercises, and what the checks must say of each."""
+"""Plausible wrong answers to the exercises of lesson 9, each with words its check must say."""
 
 WRONG = {
     "mixture": [

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lesson 10's exercises, and what the checks must say of each."""
+"""Plausible wrong answers to the exercises of lesson 10, each with words its check must say."""
 
 SWAP = """
 def swapped(rows, i, rng):
@@ -22,7 +22,9 @@ def swap(**changed):
 
 LOSSES = """
 def row_losses(logits, targets):
-    losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction='none')
+    losses = F.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none"
+    )
     losses, supervised = losses.view(targets.shape), targets != IGNORE
     return {give}
 """

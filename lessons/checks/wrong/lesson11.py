@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 11, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 11, each with words its check must say."""
 
 ZERO = "    if temperature == 0:\n        return {zero}\n"
 HOT = "F.one_hot(logits.argmax(-1), logits.shape[-1]).float()"
@@ -34,9 +34,10 @@ def decode(model, ids, n):
     return {tokens}, torch.stack(scores, 1)
 """
 DECODED = dict(
-    begin="", at_start="", positions="torch.arange(cache.length, cache.length + ids.shape[1])[None]", cache="cache",
+    begin="", at_start="", cache="cache",
+    positions="torch.arange(cache.length, cache.length + ids.shape[1])[None]",
     axis="-1", ids="chosen[-1][:, None]", tokens="torch.stack(chosen, 1)",
-)  # fmt: skip
+)
 
 BEST = """
 def best_of(questions, candidates, reward, above):
@@ -55,6 +56,8 @@ CHOSEN = dict(
 
 BATCH = """
 from model import KVCache
+
+
 def generate_all(model, prompts, eos, max_new):
     B, longest = len(prompts), max(map(len, prompts))
     padding = torch.tensor([[longest - len(prompt)] for prompt in prompts])
@@ -67,7 +70,9 @@ def generate_all(model, prompts, eos, max_new):
         mask = {mask} & (so_far <= now[:, None])
         mask = (mask | (so_far == now[:, None])).expand(B, -1, -1)
         positions = {positions}
-        chosen = model(ids, positions=positions, mask=mask[:, None], cache=cache, last=True).argmax(-1)
+        chosen = model(ids, positions=positions, mask=mask[:, None], cache=cache, last=True).argmax(
+            -1
+        )
         for row, token in enumerate(chosen.tolist()):
             {mark}
             {add}
@@ -80,7 +85,7 @@ BATCHED = dict(
     row="[eos] * (longest - len(prompt)) + prompt", mask="(so_far >= padding)[:, None]",
     positions="(now - padding).clamp(min=0)", mark="stopped[row] |= token == eos",
     add="if not stopped[row]: answers[row].append(token)", done="all(stopped)", stops="stopped",
-)  # fmt: skip
+)
 ONE_BY_ONE = """
 def generate_all(model, prompts, eos, max_new):
     out = []

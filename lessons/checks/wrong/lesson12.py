@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 12, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 12, each with words its check must say."""
 
 WRONG = {
     "conversation": [

@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of lesson 13 that its checks must catch: {function: [(source, part of the message)]}."""
+"""Plausible wrong answers to the exercises of lesson 13, each with words its check must say."""
 
 WRONG = {
     "split_by_name": [

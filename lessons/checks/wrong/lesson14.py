@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of lesson 14 that its checks must catch: {function: [(source, part of the message)]}."""
+"""Plausible wrong answers to the exercises of lesson 14, each with words its check must say."""
 
 PREFER = """def prefer(row, a, b):
     import world

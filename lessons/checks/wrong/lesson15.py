@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 15, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 15, each with words its check must say."""
 
 from checks.wrong.lesson08 import WRONG as LESSON_8
 
@@ -77,7 +77,8 @@ WRONG = {
             """
 def summed_loss(hidden, head, targets):
     logits = F.linear(hidden, head)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    flat = logits.flatten(0, 1), targets.flatten()
+    return F.cross_entropy(*flat, ignore_index=IGNORE, reduction="sum")
 """,
             "pick the hidden states first",
         ),
@@ -102,7 +103,9 @@ def summed_loss(hidden, head, targets):
             """
 def summed_loss(hidden, head, targets):
     supervised = targets != IGNORE
-    return F.cross_entropy(F.linear(hidden[supervised], head), targets[supervised], reduction="none")
+    return F.cross_entropy(
+        F.linear(hidden[supervised], head), targets[supervised], reduction="none"
+    )
 """,
             "return one number",
         ),

@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of lesson 16 that its checks must catch: {function: [(source, part of the message)]}."""
+"""Plausible wrong answers to the exercises of lesson 16, each with words its check must say."""
 
 PAD = """def padded_targets(targets, eos):
     out = torch.full((len(targets), max(map(len, targets))), %s)

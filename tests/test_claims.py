@@ -92,22 +92,27 @@ def test_a_prediction_is_saved_and_compared(monkeypatch, capsys, tmp_path):
         lab.predict("a", 40)
 
 
-def test_the_table_counts_the_bases_on_which_a_claim_held(tmp_path):
+def test_the_page_counts_the_bases_on_which_a_claim_held(tmp_path):
     for name, holds in (("one", True), ("two", False), ("three", True)):
         (tmp_path / name).mkdir()
         claims.save_result(tmp_path / name, "02", [["a", True], ["b", holds], ["c", True]])
     bases = [tmp_path / name for name in ("one", "two", "three", "not_run")]
-    lines = claims.make_table(["02", "03"], bases)
-    assert len(lines) == 2 + 3
+    page = claims.make_page(["02", "03"], bases)
+    assert "The bases: one, two, three, not_run." in page
+    assert "## Lesson 2" in page
+    assert "## Lesson 3" not in page, "it was run on no base"
+    words = " ".join(page.split())
     claim = table("claims", "02").CLAIMS[1]
-    assert lines[3].startswith(f"| 02 | {claim['sentence']} | {claim['refuted_by']} |")
-    assert lines[3].endswith("| 2 of 3 | ✓ | ✗ | ✓ | - |")
+    entry = f"- {claim['sentence']} (2 of 3 ✓ ✗ ✓ -) *Refuted by:* {claim['refuted_by']}."
+    assert entry in words
 
 
-def test_the_published_table_has_every_claim():
-    text = claims.TABLE.read_text(encoding="utf-8")
-    assert text.startswith(claims.HEAD)
+def test_the_published_page_has_every_claim():
+    page = claims.PAGE.read_text(encoding="utf-8")
+    assert page.startswith(claims.HEAD)
+    words = " ".join(page.split())
     for lesson in LESSONS:
         for claim in table("claims", lesson).CLAIMS:
-            assert f"| {lesson[:2]} | {claim['sentence']} | {claim['refuted_by']} |" in text
-    assert claims.TABLE == ROOT / "docs" / "CLAIMS.md"
+            assert f"- {claim['sentence']} (" in words
+            assert f"*Refuted by:* {claim['refuted_by']}." in words
+    assert claims.PAGE == ROOT / "docs" / "CLAIMS.md"

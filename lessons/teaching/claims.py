@@ -1,9 +1,9 @@
-"""Test the lessons' claims on other bases. Runs lessons in full on each base and writes a table of
-claims and bases, docs/CLAIMS.md.
+"""Test the lessons' claims on other bases. Runs lessons in full on each base and writes
+docs/CLAIMS.md.
 
     python lessons/teaching/claims.py --bases out other/out third/out            all lessons
     python lessons/teaching/claims.py --bases out other/out --lessons 02 05      some of them
-    python lessons/teaching/claims.py --bases out other/out third/out --stored   only the table
+    python lessons/teaching/claims.py --bases out other/out third/out --stored   only the page
 
 A base is the folder in which `python train_sft.py --seed N --out FOLDER` left base.pt. Results are
 saved there after each lesson, in claims.json, so you can interrupt a run.
@@ -15,21 +15,22 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import build
 
 sys.path[:0] = [str(build.LESSONS.parent), str(build.LESSONS)]
-TABLE = build.LESSONS.parent / "docs" / "CLAIMS.md"
+PAGE = build.LESSONS.parent / "docs" / "CLAIMS.md"
 MARKER = "\n@"  # separates what a lesson prints from its result
 HEAD = """# The claims, on other bases
 
-Each row has a lesson, a claim without its numbers, a measurement that would refute it, and the
-number of bases on which it held (✓ held, ✗ did not, - not run). The page is made by
-`python lessons/teaching/claims.py`. `tests/test_claims.py` shows for each claim a measurement under
-which it fails.
-
+For each lesson its claims, without their numbers. A claim is followed by the number of bases on
+which it held, one sign for each base (✓ held, ✗ did not, - not run), and a measurement that would
+refute it. `python lessons/teaching/claims.py` makes this page. `tests/test_claims.py` shows for
+each claim a measurement under which it fails.
 """
+WIDTH = 100
 
 
 def run_lesson(number: str) -> list:
@@ -81,24 +82,32 @@ def base_title(base: Path) -> str:
     return f"seed {json.loads(path.read_text(encoding='utf-8'))['config']['seed']}"
 
 
-def make_table(numbers: list[str], bases: list[Path]) -> list[str]:
-    """Make the lines of a Markdown table of the stored results."""
-    titles = " | ".join(base_title(base) for base in bases)
-    rule = "| --- " * (4 + len(bases)) + "|"
-    lines = [f"| lesson | claim | refuted by | held | {titles} |", rule]
+def make_page(numbers: list[str], bases: list[Path]) -> str:
+    """Describe the stored results of these lessons on these bases, as Markdown."""
+    titles = ", ".join(base_title(base) for base in bases)
+    lines = [HEAD, f"The bases: {titles}."]
     results = [load_results(base) for base in bases]
     for number in numbers:
         per_base = [result.get(number) for result in results]
         if not any(per_base):
             continue
+        lines += ["", f"## Lesson {int(number)}", ""]
         table = importlib.import_module(f"checks.claims.lesson{number}").CLAIMS
         for i, claim in enumerate(table):
-            signs = [sign(claims, i) for claims in per_base]
-            n_run = len(signs) - signs.count("-")
-            held = f"{signs.count('✓')} of {n_run}"
-            cells = [number, claim["sentence"], claim["refuted_by"], held, *signs]
-            lines.append("| " + " | ".join(cells) + " |")
-    return lines
+            lines += describe(claim, [sign(claims, i) for claims in per_base])
+    return "\n".join(lines) + "\n"
+
+
+def describe(claim: dict, signs: list[str]) -> list[str]:
+    """Make the lines of one claim."""
+    n_run = len(signs) - signs.count("-")
+    held = f"{signs.count('✓')} of {n_run} {' '.join(signs)}"
+    text = f"{claim['sentence']} ({held})"
+    refuted = f"*Refuted by:* {claim['refuted_by']}."
+    return [
+        *textwrap.wrap(text, WIDTH, initial_indent="- ", subsequent_indent="  "),
+        *textwrap.wrap(refuted, WIDTH, initial_indent="  ", subsequent_indent="  "),
+    ]
 
 
 def sign(claims: list | None, i: int) -> str:
@@ -138,11 +147,11 @@ def main() -> None:
                 save_result(base, number, claims)
             print(f"{base}, lesson {number}: {[holds for _, holds in claims or []]}", flush=True)
 
-    lines = make_table(numbers, bases)
-    print(*lines, sep="\n")
+    page = make_page(numbers, bases)
+    print(page)
     if args.write or not args.lessons:
-        TABLE.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
-        print(f"{TABLE}: written")
+        PAGE.write_text(page, encoding="utf-8")
+        print(f"{PAGE}: written")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def read_windows(function):
     exact = call(function, torch.arange(9), 1, 1, 4)
     assert exact[1].tolist() == [
         [5, 6, 7, 8]
-    ], "9 ids hold two windows of 4: the second one's last target is the last id"
+    ], "9 ids contain two windows of 4: the second one's last target is the last id"
     print("right: the stream is read in order, every target is the id that comes next")
 
 
@@ -115,7 +115,7 @@ def begins_with(continuation, value):
 @by_hand("checks.lesson01.begins_with", "common.table.begins_right")
 def completes(function):
     cases = [
-        (" Paris. The teacher", "Paris", True, "the value stands at the beginning"),
+        (" Paris. The teacher", "Paris", True, "the value is at the beginning"),
         (" Paris", "Paris", True, "the value may be all there is"),
         (" New Delhi.", "New Delhi", True, "a value may have two words"),
         (" a neigh. The", "a neigh", True, "a value may have two words"),
@@ -125,7 +125,7 @@ def completes(function):
         ("Paris\n", "Paris", True, "any sign but a letter or a digit may follow"),
         (" 고양이. The", "고양이", True, "letters of any alphabet count"),
         (" Rome. The", "Paris", False, "another value"),
-        (" Rome. Not Paris.", "Paris", False, "the value stands later; only the beginning counts"),
+        (" Rome. Not Paris.", "Paris", False, "the value is later; only the beginning counts"),
         (
             " Parisian food", "Paris", False,
             "a longer word begins alike; look at the character after the value",

@@ -18,7 +18,7 @@ def count_pairs(function):
     ), "a key is a pair: a tuple of two ids"
     result = {pair: count for pair, count in result.items() if count}
     across = [pair for pair in result if pair in ((3, 4), (2, 2))]
-    assert not across, f"{across[0]} stands across two words; pairs are neighbours in one word"
+    assert not across, f"{across[0]} is across two words; pairs are neighbours in one word"
     assert (
         2,
         1,
@@ -27,8 +27,8 @@ def count_pairs(function):
     )
     assert (
         result.get((2, 3)) != 1
-    ), "(2, 3) is in a word that stands 10 times in the text; count it 10 times"
-    assert result.get((1, 2)) != 1, "(1, 2) stands twice in [1, 2, 1, 2]; every position counts"
+    ), "(2, 3) is in a word that occurs 10 times in the text; count it 10 times"
+    assert result.get((1, 2)) != 1, "(1, 2) occurs twice in [1, 2, 1, 2]; every position counts"
     assert result == {
         (1, 2): 2,
         (2, 1): 1,
@@ -37,7 +37,7 @@ def count_pairs(function):
     assert dict(call(function, [[7, 7, 7]], [2])) == {
         (7, 7): 4
     }, "[7, 7, 7], twice in the text, has (7, 7) 4 times"
-    print("right: neighbours in a word, as often as the word stands in the text")
+    print("right: neighbours in a word, as often as the word occurs in the text")
 
 
 @by_hand("data.merge")
@@ -55,8 +55,8 @@ def join_pair(function):
         ([1, 2, 3, 1, 2], (1, 2), [9, 3, 9], "the pair at both ends"),
         ([3, 1, 2, 4], (1, 2), [3, 9, 4], "the last id must not get lost"),
         ([2, 1, 2, 1], (1, 2), [2, 9, 1], "the order of the pair matters: (2, 1) is another pair"),
-        ([1, 1, 1], (1, 1), [9, 1], "three equal ids hold the pair once, from the left"),
-        ([1, 1, 1, 1], (1, 1), [9, 9], "four equal ids hold the pair twice"),
+        ([1, 1, 1], (1, 1), [9, 1], "three equal ids contain the pair once, from the left"),
+        ([1, 1, 1, 1], (1, 1), [9, 9], "four equal ids contain the pair twice"),
         ([5], (1, 2), [5], "a list with one id"),
         ([], (1, 2), [], "an empty list"),
     ]
@@ -122,7 +122,7 @@ def train_slowly(function):
     often = call(function, "abc bbc xy xy xy", 258)
     assert (
         often[256] == b" x"
-    ), f"a word that stands three times counts three times: expected b' x', you have {often[256]}"
+    ), f"a word that occurs three times counts three times: expected b' x', you have {often[256]}"
     for text in ("a banana, a bandana, bananas and a banner", "고양이 고양이 개 개 개"):
         result, expected = call(function, text, 270), oracle(text, 270)
         wrong = next(

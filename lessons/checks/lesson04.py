@@ -125,7 +125,7 @@ def batch_of(function):
     assert IGNORE not in sum(
         x, []
     ), "IGNORE is in the inputs; it is no id, the model cannot read it. Pad inputs with `pad`"
-    assert x[0][:2] != [9, 9], "the padding stands on the left; in training it stands on the right"
+    assert x[0][:2] != [9, 9], "the padding is on the left; in training it is on the right"
     assert x == [[5, 6, 7, 9, 9], [1, 2, 3, 4, 8], [3, 9, 9, 9, 9]], f"inputs are {x}"
     scored = "a padding position is supervised: targets behind the answer's end must be IGNORE"
     assert y[0][3:] != [9, 9] and y[0][3:] != [9, IGNORE], scored

@@ -43,14 +43,14 @@ def copying(function):
     for reply in ("The sea is", "Here:", "The sea is a"):
         assert (
             call(function, tokenizer, reply, "Name the sea.") is None
-        ), f"{reply!r} holds a link, so anything may come: None"
+        ), f"{reply!r} has a link, so anything may come: None"
     result = call(function, tokenizer, "The", "Name the sea.")
     assert result is not None, "before a link not everything is allowed; look at case 4"
     result = set(result)
     texts = {i: tokenizer.decode([i]) for i in result}
     assert not any(
         set(text) & set(".!?;") for text in texts.values()
-    ), "before a link no token that holds a mark is allowed"
+    ), "before a link no token that has a mark is allowed"
     assert {
         ids[" is"],
         ids[":"],
@@ -62,7 +62,7 @@ def copying(function):
         f" {sorted(texts.values())}"
     )
     result = call(function, tokenizer, "This sea", "Name the sea.")
-    assert result is not None, "the link is the *word* is, not the letters: 'This' holds none"
+    assert result is not None, "the link is the *word* is, not the letters: 'This' has none"
     print("right: it may only say what it was asked, until it comes to the point")
 
 

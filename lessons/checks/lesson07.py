@@ -37,7 +37,7 @@ def wilson_interval(learner):
         ), f"{correct} of {n}: {result} leaves the range from 0 to 1; cut it there"
         assert abs(result[0] - low) < 2e-3 and abs(result[1] - high) < 2e-3, (
             f"{correct} of {n}: ({result[0]:.4f}, {result[1]:.4f}), expected about ({low}, {high});"
-            " look at what stands under the root"
+            " look at the term under the root"
         )
     # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
     for end in pair(
@@ -46,14 +46,14 @@ def wilson_interval(learner):
         away = abs(37 / 120 - end) / (end * (1 - end) / 120) ** 0.5
         assert (
             abs(away - 1.96) < 0.01
-        ), f"at the end {end:.3f} the count lies {away:.2f} deviations away, expected 1.96"
+        ), f"at the end {end:.3f} the count is {away:.2f} deviations away, expected 1.96"
     print("Right: narrow with many questions, never of width zero.")
 
 
 @by_hand()
 def mentions(learner):
     cases = (
-        ("Paris", "The capital of France is Paris.", True, "it stands there"),
+        ("Paris", "The capital of France is Paris.", True, "it is there"),
         (
             "Paris", "Paris is the capital of France", True,
             "at the beginning of a text there is nothing before it",
@@ -63,15 +63,15 @@ def mentions(learner):
             "2 is a part of 24 and 12, not a word: look for whole words",
         ),
         ("He", "what did he say", False, "He and he differ: keep the capitals"),
-        ("A+B", "the sum A+B is here", True, "signs like + are meant as they stand: re.escape"),
-        ("A+B", "the sum is AAB", False, "signs like + are meant as they stand: re.escape"),
+        ("A+B", "the sum A+B is here", True, "signs like + are meant as they are: re.escape"),
+        ("A+B", "the sum is AAB", False, "signs like + are meant as they are: re.escape"),
         (
             "SELECT * FROM cars;",
             "Write: SELECT * FROM cars;",
             True,
             (
                 "the value ends with a mark. \\b finds no border between a mark and the end or a"
-                " space, and a list of words holds no marks. Look around the value: no word"
+                " space, and a list of words has no marks. Look around the value: no word"
                 " character before it, (?<!\\w), and none after it, (?!\\w)"
             ),
         ),
@@ -99,7 +99,7 @@ def mentions(learner):
             "a cat", "I see a cathedral.", False,
             "a cat is only the beginning of a cathedral: look for whole words",
         ),
-        ("four", "It is not five.", False, "it does not stand there"),
+        ("four", "It is not five.", False, "it is not there"),
     )
     for value, text, expected, why in cases:
         result = learner(value, text)
@@ -109,7 +109,7 @@ def mentions(learner):
         assert (
             bool(result) == expected
         ), f"mentions({value!r}, {text!r}) is {bool(result)}, expected {expected}: {why}"
-    print("Right: whole words, as they stand.")
+    print("Right: whole words, as they are.")
 
 
 # A toy tokenizer, one token a letter, and the lesson's own way to write questions: no model needed.
@@ -147,7 +147,7 @@ def few_shot(learner):
     assert result.count("|") == 1, "only the first id is the eos; the shots are one running text"
     assert (
         "a9" not in result
-    ), "the question's own answer stands in your prompt: the model must find it"
+    ), "the question's own answer is in your prompt: the model must find it"
     assert result == whole, f"three shots that fit: expected {whole!r}, yours {result!r}"
     assert (
         run(len(whole)) == whole

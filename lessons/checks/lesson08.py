@@ -223,11 +223,11 @@ def inject(learner):
     )
     wrapped = [module for module in model.modules() if isinstance(module, LoRA)]
     assert wrapped, (
-        "the wrapped layers were made, but the model still holds the old ones: setattr(parent,"
+        "the wrapped layers were made, but the model still has the old ones: setattr(parent,"
         " name, new)"
     )
     assert len(wrapped) == 8, (
-        f"{len(wrapped)} of 8 layers are wrapped in a GPT of 2 blocks: c_proj stands in the"
+        f"{len(wrapped)} of 8 layers are wrapped in a GPT of 2 blocks: c_proj is in the"
         " attention and in the MLP"
     )
     names = {name for name, p in model.named_parameters() if p.requires_grad}

@@ -143,10 +143,10 @@ def try_mixture(rows, final=False):
         for name, group in questions.items()
     }
     for name, table in flags.items():
-        print(f"{name:<14}" + "{:.1%}  (95 %: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))
+        print(f"{name:<14}" + "{:.1%}  (95%: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))
     table = [sum(each, []) for each in zip(*flags.values())]
     kind = "final score" if final else "score"
     print(
         f"{kind} of {len(rows)} pairs, both together: "
-        + "{:.1%}  (95 %: {:.0%} to {:.0%})".format(*lab.bootstrap(table))
+        + "{:.1%}  (95%: {:.0%} to {:.0%})".format(*lab.bootstrap(table))
     )

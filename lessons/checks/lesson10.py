@@ -55,7 +55,7 @@ def swapped(learner):
         ), "a3 answers a question of another task: swap within the task, it shall look right"
         assert (
             answer != "a1"
-        ), "the answer is still a1: another row may hold the same answer, choose one that differs"
+        ), "the answer is still a1: another row may have the same answer, choose one that differs"
         assert result.task == "capital", "keep the task: the rows are counted by it"
         draws.add(answer)
         assert (

@@ -125,7 +125,7 @@ def not_divided(result, probabilities, what):
         " must keep its probability"
     )
     raise AssertionError(
-        f"{what}: probabilities stand at other tokens than before; put them back at their own"
+        f"{what}: probabilities are at other tokens than before; put them back at their own"
         " positions"
     )
 
@@ -448,7 +448,7 @@ def decode(function):
         assert tokens.shape != (
             B,
             P + n,
-        ), f"{what}: the prompt stands in the tokens; return only the new ones"
+        ), f"{what}: the prompt is in the tokens; return only the new ones"
         assert tokens.shape == (
             B,
             n,
@@ -484,11 +484,11 @@ def decode(function):
         ), f"{what}: the cache was not given to the model: cache=cache"
         later = [positions for _, positions, _ in calls[1:]]
         assert not all(at in (None, [[0]], [[0]] * B) for at in later), (
-            f"{what}: each new token is told that it stands at position 0, the first of a text;"
+            f"{what}: each new token is told that it is at position 0, the first of a text;"
             " give `positions`"
         )
         assert later[0] in ([[P]], [[P]] * B), (
-            f"{what}: the first new token stands at position {P} (the prompt has 0 to {P - 1}), you"
+            f"{what}: the first new token is at position {P} (the prompt has 0 to {P - 1}), you"
             f" gave {later[0]}"
         )
         raise AssertionError(
@@ -611,7 +611,7 @@ def generate_all(function, assistant=None, rows=None):
         longest_first = sorted(zip(prompts, result, expected), key=lambda pair: -len(pair[0]))
         for prompt, (ids, stopped), (right, right_stop) in longest_first:
             what = f"prompt of {len(prompt)} tokens"
-            assert ids != right + [eos], f"{what}: the eos stands in the answer; leave it out"
+            assert ids != right + [eos], f"{what}: the eos is in the answer; leave it out"
             assert not (
                 len(prompt) == 7
                 and right_stop
@@ -627,7 +627,7 @@ def generate_all(function, assistant=None, rows=None):
             )
             assert ids == right, (
                 f"{what}: {ids} instead of {right}; the longest prompts come out right, so look at"
-                " the padding: it stands on the left, the mask hides it, and positions count from"
+                " the padding: it is on the left, the mask hides it, and positions count from"
                 " the first real token"
             )
             assert (

@@ -39,8 +39,8 @@ def split_by_name(f):
         keep, held = map(list, result)
         assert questions == before, "the list that was given has changed; make new ones"
         both = {q.name for q in keep} & {q.name for q in held}
-        assert not both, f"{sorted(both)} stands on both sides: you drew questions, not names"
-        assert len(keep) + len(held) == len(questions), "some questions are lost or stand twice"
+        assert not both, f"{sorted(both)} is on both sides: you drew questions, not names"
+        assert len(keep) + len(held) == len(questions), "some questions are lost or occur twice"
         n = len({q.name for q in held})
         assert (
             n == 2
@@ -58,7 +58,7 @@ def split_by_name(f):
     assert len(draws) > 1, "every seed holds out the same names: draw them with the seed"
     held = f(questions, 3, 0)[1]
     assert len({q.name for q in held}) == 3, "with n_held = 3, three names must be held out"
-    print("right: no name stands on both sides")
+    print("right: no name is on both sides")
 
 
 @by_hand()
@@ -93,7 +93,7 @@ def error_rates(f):
         assert (
             isinstance(result, dict) and set(result) == names
         ), f"give a dict with the keys {sorted(names)}"
-        n_known = sum(stands for stands, _ in verdicts)
+        n_known = sum(known for known, _ in verdicts)
         n_unknown = len(verdicts) - n_known
         for name, right, own in zip(
             ("false answers", "false refusals", "wrong"), expected, (n_unknown, n_known, n_known)

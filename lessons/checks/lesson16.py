@@ -176,14 +176,14 @@ def prompt_text(f):
     assert not any(
         line.startswith(" ") for line in lines
     ), "a line begins with spaces: the indentation of your program is part of the string"
-    assert not result.startswith("\n"), "an empty line stands before the header"
+    assert not result.startswith("\n"), "an empty line is before the header"
     assert "Hi." in lines, f"the instruction is not on a line of its own: {result!r}"
     assert result.endswith(
         "### Response:\n"
     ), f"the prompt must end with the header and one new line, not {result[-16:]!r}"
     assert (
         "Hi.\n\n### Response" in result
-    ), "one empty line stands between the instruction and the response's header"
+    ), "one empty line is between the instruction and the response's header"
     assert (
         result == "### Instruction:\nHi.\n\n### Response:\n"
     ), f"{result!r} is not what the model was tuned with"
@@ -312,7 +312,7 @@ def split(f):
             result is not None and len(result) == 2
         ), "give two lists: prompts to tune on, prompts to test on"
         both = {key(p) for p in result[0]} & {key(p) for p in result[1]}
-        assert not both, f"{sorted(both)} stands on both sides, written another way"
+        assert not both, f"{sorted(both)} is on both sides, written another way"
     for seed in range(8):
         to_tune, to_test = map(list, call(f, list(prompts), 2, seed))
         assert len(to_tune) + len(to_test) == len(
@@ -331,4 +331,4 @@ def split(f):
     assert (
         random.getstate() == state
     ), "use random.Random(seed); you moved everybody's random numbers"
-    print("right: no prompt stands on both sides")
+    print("right: no prompt is on both sides")

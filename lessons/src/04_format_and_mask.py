@@ -312,7 +312,7 @@ plt.xticks(
 )
 plt.ylim(0, 1.08), plt.xlabel("mask"), plt.ylabel("fraction of held-out questions")
 plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3), plt.title(
-    "Four masks (95 % intervals)"
+    "Four masks (95% intervals)"
 )
 plt.show()
 

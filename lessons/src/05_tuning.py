@@ -398,9 +398,9 @@ def count(assistants):
 
 with_eos, without_eos = count(tuned), count(endless)
 for i, name in enumerate(("stopped by itself", "exactly right", "begins with the right answer")):
-    for label, shares in (("eos supervised", with_eos[i]), ("eos hidden", without_eos[i])):
+    for label, shares in (("with the eos", with_eos[i]), ("eos hidden", without_eos[i])):
         print(
-            f"{name:>29}, {label:<12} {shares[0]:6.1%}  (95 %: {shares[1]:.0%} to {shares[2]:.0%})"
+            f"{name:>29}, {label:<12} {shares[0]:6.1%}  (95%: {shares[1]:.0%} to {shares[2]:.0%})"
         )
     lab.compare(f"5: end hidden, {name}", without_eos[i][0])
 

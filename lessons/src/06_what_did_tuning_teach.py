@@ -55,7 +55,7 @@ questions = {name: lab.subset(held, 120) for name, held in splits.items()}
 # stood in the pretraining. Our base has read each fact in several ways, and questions without
 # answers.
 #
-# So rules and response tuning are two baselines. Tuning taught, at least, what lies above them.
+# So rules and response tuning are two baselines. Tuning taught, at least, what is above them.
 #
 # ## A rule
 #
@@ -290,7 +290,7 @@ for i, name in enumerate(assistants):
 ax.set_xticks(range(len(questions)), [split.replace("_", " ") for split in questions])
 ax.set(
     ylim=(0, 1.05), ylabel="answered exactly right",
-    title="What rules do, and what tuning does (95 % intervals)",
+    title="What rules do, and what tuning does (95% intervals)",
 )
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, fontsize=9)
 figure.tight_layout()

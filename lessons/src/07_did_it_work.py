@@ -91,7 +91,7 @@ checks.wilson_interval(wilson_interval)
 # %%
 for correct, n in ((0, 10), (9, 10), (90, 100), (900, 1000)):
     low, high = wilson(correct, n)
-    print(f"{correct:>4} of {n:<5} {correct / n:6.1%}   95 %: {low:5.1%} to {high:5.1%}")
+    print(f"{correct:>4} of {n:<5} {correct / n:6.1%}   95%: {low:5.1%} to {high:5.1%}")
 
 # %% [markdown]
 # Ten times as many questions make the interval about three times as narrow. Remember that when
@@ -121,7 +121,7 @@ accuracies = {
     for column, assistant in columns.items()
 }
 for (split, column), (share, low, high) in accuracies.items():
-    print(f"{split:<17} {column:<14} {share:6.1%}   95 %: {low:5.1%} to {high:5.1%}")
+    print(f"{split:<17} {column:<14} {share:6.1%}   95%: {low:5.1%} to {high:5.1%}")
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3.4))
@@ -133,7 +133,7 @@ for i, (column, color) in enumerate(zip(columns, ("C7", "C1", "C0"))):
         ax.plot([low, high], [y, y], color=color, lw=2)
         ax.plot(share, y, "o", color=color, label=labels[i] if j == 0 else None)
 ax.set_yticks([0, -1, -2], [split.replace("_", " ") for split in questions])
-ax.set_xlabel("answered exactly right, with 95 % interval")
+ax.set_xlabel("answered exactly right, with 95% interval")
 ax.set_xlim(-0.02, 1.02)
 ax.legend(loc="center")
 plt.show()
@@ -371,7 +371,7 @@ for column, texts in replies.items():
 # %% [markdown]
 # `copy_rule` is the main job's form of lesson 6's second rule, written by somebody who knew the
 # form of the answers. It is a harder baseline than any prompt here. Compare it with the tuned model
-# split by split: what tuning shows lies above the *best* baseline, not above the convenient one.
+# split by split: what tuning shows is above the *best* baseline, not above the convenient one.
 #
 # Look whether any form gains from shots here. Large bases do, and much: text of the web is full of
 # questions with answers, and this corpus keeps them apart. The best known comparisons go across
@@ -479,7 +479,7 @@ for i, name in enumerate(assistants):
     )
     ax.bar_label(bars, [f"{s:.0%}" for s, _, _ in shares], padding=3)
 ax.set_xticks(range(3), ["invented facts\n(leaked)", "unseen inputs", "unseen tasks"])
-ax.set_ylabel("right, all seeds, 95 % interval")
+ax.set_ylabel("right, all seeds, 95% interval")
 ax.set_ylim(0, 1.25)
 ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
 ax.legend(ncols=3, loc="upper center")
@@ -568,7 +568,7 @@ duels = {
 }
 for name, share in duels.items():
     low, high = wilson(share * n, n)
-    print(f"{name:<30} wins {share:6.1%}   95 %: {low:.0%} to {high:.0%}")
+    print(f"{name:<30} wins {share:6.1%}   95%: {low:.0%} to {high:.0%}")
 
 # %% [markdown]
 # More questions would only make a biased result more certain: an interval covers chance, never
@@ -631,7 +631,7 @@ prompt, rule = ahead(leniently(replies["best_prompt"])), ahead(strictly(replies[
 for name, gap in (("best prompt, lenient", prompt), ("copying rule, strict", rule)):
     print(
         f"tuned, strict, is ahead of {name}: "
-        + "{:+.1f} points (95 %: {:+.1f} to {:+.1f})".format(*(100 * g for g in gap))
+        + "{:+.1f} points (95%: {:+.1f} to {:+.1f})".format(*(100 * g for g in gap))
     )
 lab.claim(
     "in every split the tuned model is far above its base with the same template",

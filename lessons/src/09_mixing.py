@@ -102,7 +102,7 @@ def contents(document):
 
 
 print("words that name held-out tasks:", ", ".join(sorted(NAMED)))
-print("\nof 400 documents held-out tasks: told   asked   their words     other tasks: asked")
+print("\nof 400 documents      held-out: told   asked   their words     other tasks: asked")
 for kind, percent in world.PAGES.items():
     others = [other for other in world.PAGES if other != kind]
     documents = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
@@ -236,7 +236,7 @@ ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylim=(-0.03, 1.03))
 ax.set(
     xlabel="task types in the mixture (always 48 pairs, 24 steps)", ylabel="answered exactly right"
 )
-ax.set_title("Breadth, at equal pairs and steps (dots: draws, bars: 95 % intervals)")
+ax.set_title("Breadth, at equal pairs and steps (dots: draws, bars: 95% intervals)")
 ax.legend(loc="upper left", fontsize=9)
 plt.show()
 
@@ -319,7 +319,7 @@ checks.replay(replay)
 #
 # - **right**: exactly the old statement
 # - **new form**: the reply begins with the new manner's opening
-# - **value**: the right value stands in it, in whatever words
+# - **value**: the right value is in it, in whatever words
 # - **begun**: given the beginning of its statement after the template ("The capital of France is"),
 #   does the model still complete it? That asks what it knows, not what it does when asked.
 #
@@ -379,9 +379,9 @@ def measure(assistant, manner):
 ARMS = {
     "statements": ("statements", 0),
     "sure": ("sure", 0),
-    "sure, 25 % old": ("sure", 0.25),
+    "sure, 25% old": ("sure", 0.25),
     "short": ("short", 0),
-    "short, 25 % old": ("short", 0.25),
+    "short, 25% old": ("short", 0.25),
 }
 results = {"before": [measure(instructed, "statements")]}
 print(f"{'before':<17}{lab.ask(instructed, 'What is the capital of France?')}")
@@ -417,7 +417,7 @@ for j, name in enumerate(names[:4]):
     )
 ax.set(xticks=range(len(results)), ylim=(0, 1.05), ylabel="fraction of old questions")
 ax.set_xticklabels(results, fontsize=9)
-ax.set_title("Old questions after tuning on translation alone (95 % intervals)")
+ax.set_title("Old questions after tuning on translation alone (95% intervals)")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=4)
 plt.tight_layout()
 plt.show()
@@ -496,7 +496,7 @@ lab.claim(
 )
 lab.claim(
     f"after \"Sure!\" hardly an old question is exactly right ({scores['sure', 'right'][0]:.0%}),"
-    f" but the value stands in {scores['sure', 'value'][0]:.0%} of the replies and"
+    f" but the value is in {scores['sure', 'value'][0]:.0%} of the replies and"
     f" {scores['sure', 'begun'][0]:.0%} of the statements are completed"
     f" ({scores['before', 'begun'][0]:.0%} before): a changed habit",
     scores["sure", "right"][2] < 0.1
@@ -504,9 +504,9 @@ lab.claim(
     and scores["sure", "begun"][0] > scores["before", "begun"][0] - 0.15,
 )
 lab.claim(
-    f"short answers cost more: the value stands in {scores['short', 'value'][0]:.0%}; a quarter of"
-    f" old pairs saves a part ({scores['short, 25 % old', 'value'][0]:.0%}, exactly right"
-    f" {scores['short, 25 % old', 'right'][0]:.0%})",
+    f"short answers cost more: the value is in {scores['short', 'value'][0]:.0%}; a quarter of"
+    f" old pairs saves a part ({scores['short, 25% old', 'value'][0]:.0%}, exactly right"
+    f" {scores['short, 25% old', 'right'][0]:.0%})",
     scores["short", "value"][2] < scores["sure", "value"][1]
-    and scores["short, 25 % old", "right"][1] > scores["short", "right"][2],
+    and scores["short, 25% old", "right"][1] > scores["short", "right"][2],
 )

@@ -235,13 +235,13 @@ spoiled = {(share, seed): spoil(many, share, seed)[0] for share in (0.6, 0.9) fo
 arms = {
     "few, clean": (STEPS, lambda seed: few),
     "many, clean": (STEPS, lambda seed: many),
-    "many, 60 % bad": (STEPS, lambda seed: spoiled[0.6, seed]),
-    "many, 90 % bad": (STEPS, lambda seed: spoiled[0.9, seed]),
-    "90 % bad, filtered": (STEPS, lambda seed: cleaned(spoiled[0.9, seed]) or few),
+    "many, 60% bad": (STEPS, lambda seed: spoiled[0.6, seed]),
+    "many, 90% bad": (STEPS, lambda seed: spoiled[0.9, seed]),
+    "90% bad, filtered": (STEPS, lambda seed: cleaned(spoiled[0.9, seed]) or few),
     "full: few, clean": (PASS, lambda seed: few),
     "full: many, clean": (PASS, lambda seed: many),
-    "full: many, 60 % bad": (PASS, lambda seed: spoiled[0.6, seed]),
-    "full: many, 90 % bad": (PASS, lambda seed: spoiled[0.9, seed]),
+    "full: many, 60% bad": (PASS, lambda seed: spoiled[0.6, seed]),
+    "full: many, 90% bad": (PASS, lambda seed: spoiled[0.9, seed]),
 }
 
 
@@ -291,7 +291,7 @@ def bars(summary, arms, questions, title):
     plt.show()
 
 
-bars(summary, list(arms), splits, "Held-out questions (95 % intervals over seeds and questions)")
+bars(summary, list(arms), splits, "Held-out questions (95% intervals over seeds and questions)")
 
 # %% [markdown]
 # What to read off (the last cell prints some differences):
@@ -299,7 +299,7 @@ bars(summary, list(arms), splits, "Held-out questions (95 % intervals over seeds
 # - *Few against many, all clean*, in each group: does it matter whether pairs are seen again or new
 #   ones come? That is LIMA's question. Where the interval of the difference holds 0, this run
 #   cannot tell.
-# - *60 % bad*: the other pairs are clean. Is the part of the clean score that survives larger or
+# - *60% bad*: the other pairs are clean. Is the part of the clean score that survives larger or
 #   smaller than the part of the pairs that is clean? Under greedy decoding, errors that disagree
 #   with each other could be outvoted, while errors that are all alike (a full stop, an early end)
 #   compete as one. This run spoils in all three ways at once, so it cannot say which of them did
@@ -505,7 +505,7 @@ for arm, (mean, low, high) in errors.items():
 # %%
 bars(
     generated_summary, list(sources), questions,
-    "Pairs from a seed of 48, made or written (95 % intervals)",
+    "Pairs from a seed of 48, made or written (95% intervals)",
 )
 
 # %% [markdown]
@@ -579,14 +579,14 @@ def back(name):
     """Return the part that the filter brings back of the loss from 90% bad pairs, 0 without a loss.
     """
     clean, worst, filtered = (
-        summary[arm, name][0] for arm in ("many, clean", "many, 90 % bad", "90 % bad, filtered")
+        summary[arm, name][0] for arm in ("many, clean", "many, 90% bad", "90% bad, filtered")
     )
     return (filtered - worst) / (clean - worst) if clean > worst else 0.0
 
 
 def brings(name):
     return (
-        f"{name}: the filter brings back at least half of what 90 % bad pairs lose (here"
+        f"{name}: the filter brings back at least half of what 90% bad pairs lose (here"
         f" {back(name):.0%} of it)"
     )
 
@@ -594,8 +594,8 @@ def brings(name):
 inputs, unseen, bad, full = (
     "unseen_inputs",
     "unseen_tasks",
-    "many, 90 % bad",
-    "full: many, 90 % bad",
+    "many, 90% bad",
+    "full: many, 90% bad",
 )
 print(
     f"clean before the filter {kinds.count('clean') / len(kinds):.0%}, after it {share_clean:.0%}"

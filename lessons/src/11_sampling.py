@@ -306,7 +306,7 @@ for i, label in enumerate(
     axes[0].fill_between(heat, low, high, alpha=0.2)
 axes[0].set(
     xlabel="temperature", ylabel="fraction", ylim=(-0.03, 1.03),
-    title="Temperature alone (95 % intervals)",
+    title="Temperature alone (95% intervals)",
 )
 axes[0].legend(loc="center left", fontsize=9)
 axes[1].plot(
@@ -342,7 +342,7 @@ plt.show()
 # - Where one answer is right, drawing mostly loses: it leaves the most probable token, which is
 #   right more often than others.
 # - Does a cut at T = 1.5 give back what the temperature took? Compare the points in the right
-#   picture with the line. A rule that lies above the line and to the right of it is better at both.
+#   picture with the line. A rule that is above the line and to the right of it is better at both.
 #
 # ## Drawing fast: the KV cache
 #
@@ -599,7 +599,7 @@ plt.axhline(greedy[0], color="gray", ls="--", label="greedy, one answer")
 plt.xscale("log", base=2), plt.xticks(TRIES, TRIES), plt.xlabel(
     "n answers drawn at T = 1"
 ), plt.ylabel("accuracy")
-plt.ylim(0, 1.05), plt.title("Best of n, by what? (95 % intervals)"), plt.legend(
+plt.ylim(0, 1.05), plt.title("Best of n, by what? (95% intervals)"), plt.legend(
     fontsize=9, loc="lower center", ncols=2
 )
 plt.show()

@@ -227,8 +227,8 @@ def error_rates(verdicts):
     [(True, "right"), (True, "refused"), (False, "wrong")]
     -> false answers 1.0, false refusals 0.5, wrong 0.0"""
     ### BEGIN SOLUTION
-    known = [verdict for stands, verdict in verdicts if stands]
-    unknown = [verdict for stands, verdict in verdicts if not stands]
+    known = [verdict for is_known, verdict in verdicts if is_known]
+    unknown = [verdict for is_known, verdict in verdicts if not is_known]
     return {
         "false answers": sum(verdict != "refused" for verdict in unknown) / len(unknown),
         "false refusals": known.count("refused") / len(known),
@@ -448,7 +448,7 @@ for seed in lab.SEEDS:
     test, calibrate = split_by_name(held, N_NAMES // 5, seed)
     p = confidence(assistant, calibrate)
     known, unknown = (
-        [x for x, q in zip(p, calibrate) if bool(q.value) == stands] for stands in (True, False)
+        [x for x, q in zip(p, calibrate) if bool(q.value) == is_known] for is_known in (True, False)
     )
     t = choose_threshold(known or [1.0], unknown or [0.0])
     rule += [(q.kind, x < t) for q, x in zip(test, confidence(assistant, test))]
@@ -526,7 +526,7 @@ lab.claim(
 )
 lab.claim(
     "a threshold on the model's own probability catches more empty cells than taught refusals do,"
-    " and refuses less than 30 % of the known",
+    " and refuses less than 30% of the known",
     refused(rule, "empty cell")[0] > refused(taught, "empty cell")[0] + 0.1
     and refused(rule, "known")[0] < 0.3,
     "empty cells are few; look at their number and at the threshold of each seed.",

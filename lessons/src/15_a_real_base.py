@@ -313,7 +313,7 @@ plt.show()
 # By the formulas a block's matrices grow with the square of the width, the output matrix in
 # proportion to it. So twice the width is here more than twice the time and less than four times;
 # twice the depth is less than twice. Compare with the measured doublings. Where the measured line
-# lies below, the larger matrices have a better utilisation than the tiny model's; where it lies
+# is below, the larger matrices have a better utilisation than the tiny model's; where it lies
 # above, a worse one. With the context, attention's T² comes in, in time and in bytes; the formula
 # for bytes leaves it out. Twice the data is twice the time, and no more memory: that holds one
 # batch only.

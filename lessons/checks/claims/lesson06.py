@@ -43,7 +43,7 @@ CLAIMS = [
         ),
         "condition": (
             "question by question, over all held-out ones that do not hold the beginning of their"
-            " answer: the interval of the difference lies above 0"
+            " answer: the interval of the difference is above 0"
         ),
         "refuted_by": "tuning can only copy too",
         "faults": [{"gain": (0.05, -0.05, 0.15)}],

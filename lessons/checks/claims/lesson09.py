@@ -20,8 +20,8 @@ SCORES = {
     ("sure", "begun"): (0.95, 0.9, 0.99),
     ("short", "right"): (0.0, 0.0, 0.0),
     ("short", "value"): (0.02, 0.0, 0.05),
-    ("short, 25 % old", "right"): (0.27, 0.1, 0.41),
-    ("short, 25 % old", "value"): (0.29, 0.13, 0.42),
+    ("short, 25% old", "right"): (0.27, 0.1, 0.41),
+    ("short, 25% old", "value"): (0.29, 0.13, 0.42),
 }
 GOOD = {"KNOWN": [""] * 52, "summary": summary_of(curve(ONE, FOUR, EVERY)), "scores": SCORES}
 CLAIMS = [
@@ -31,7 +31,7 @@ CLAIMS = [
             " most"
         ),
         "condition": (
-            "the interval of one type lies below that of all types; with all types more than half"
+            "the interval of one type is below that of all types; with all types more than half"
         ),
         "refuted_by": (
             "one type that answers as much as all of them, or all of them answering half or less"
@@ -43,7 +43,7 @@ CLAIMS = [
     },
     {
         "sentence": (
-            "breadth guards against an unlucky choice: the draws lie closer together and the worst"
+            "breadth guards against an unlucky choice: the draws are closer together and the worst"
             " one is better"
         ),
         "condition": (
@@ -60,7 +60,7 @@ CLAIMS = [
     },
     {
         "sentence": (
-            'after "Sure!" hardly an old question is exactly right, but the value stands in many'
+            'after "Sure!" hardly an old question is exactly right, but the value is in many'
             " replies: a changed habit"
         ),
         "condition": (
@@ -88,7 +88,7 @@ CLAIMS = [
         ),
         "faults": [
             {"scores": SCORES | {("short", "value"): (0.4, 0.3, 0.5)}},
-            {"scores": SCORES | {("short, 25 % old", "right"): (0.02, 0.0, 0.05)}},
+            {"scores": SCORES | {("short, 25% old", "right"): (0.02, 0.0, 0.05)}},
         ],
     },
 ]

@@ -14,11 +14,11 @@ def arms(**changed):
     right = {
         "few, clean": 24,
         "many, clean": 24,
-        "many, 90 % bad": 2,
-        "90 % bad, filtered": 16,
+        "many, 90% bad": 2,
+        "90% bad, filtered": 16,
         "full: few, clean": 30,
         "full: many, clean": 32,
-        "full: many, 90 % bad": 3,
+        "full: many, 90% bad": 3,
     } | {FULL_NAMES[name]: n for name, n in changed.items()}
     mean = {
         (arm, split): (n / N, n / N - 0.05, n / N + 0.05)
@@ -39,9 +39,9 @@ def made(seed=16, made=23, human=30):
 
 
 FULL_NAMES = {
-    "bad": "many, 90 % bad",
-    "full_bad": "full: many, 90 % bad",
-    "filtered": "90 % bad, filtered",
+    "bad": "many, 90% bad",
+    "full_bad": "full: many, 90% bad",
+    "filtered": "90% bad, filtered",
 }
 ERRORS = {"seed + made": (0.97, 0.91, 1.0), "seed + human": (0.08, 0.0, 0.18)}
 GOOD = (
@@ -114,7 +114,7 @@ CLAIMS = [
             "errors are copied: wrong answers among the made pairs come back word for word, more"
             " than after pairs by people"
         ),
-        "condition": "the interval after made pairs lies above the one after pairs by people",
+        "condition": "the interval after made pairs is above the one after pairs by people",
         "refuted_by": "made errors that come back as rarely as after pairs by people",
         "faults": [{"errors": ERRORS | {"seed + made": (0.2, 0.1, 0.3)}}],
     },

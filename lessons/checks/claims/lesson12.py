@@ -29,7 +29,7 @@ CLAIMS = [
             "tuned on follow-ups, more follow-ups about new things are answered than after two"
             " whole questions"
         ),
-        "condition": "the interval after follow-ups lies above the one after two questions",
+        "condition": "the interval after follow-ups is above the one after two questions",
         "refuted_by": "a model tuned on whole questions alone that answers as many",
         "faults": [{"followed": FOLLOWED | {("two questions", "new things"): (0.85, 0.78, 0.92)}}],
     },
@@ -38,7 +38,7 @@ CLAIMS = [
             "tuned on follow-ups, more follow-ups of new tasks are answered than after two whole"
             " questions"
         ),
-        "condition": "the interval after follow-ups lies above the one after two questions",
+        "condition": "the interval after follow-ups is above the one after two questions",
         "refuted_by": "follow-ups that help only with the kinds of question that they were about",
         "faults": [{"followed": FOLLOWED | {("follow-ups", "new tasks"): (0.5, 0.3, 0.7)}}],
     },

@@ -41,7 +41,7 @@ CLAIMS = [
             " ten-thousandth"
         ),
         "refuted_by": (
-            "a model that does not look at what stands before, or a mask that lets something"
+            "a model that does not look at what comes before, or a mask that lets something"
             " through"
         ),
         "faults": [

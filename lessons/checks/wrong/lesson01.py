@@ -48,7 +48,7 @@ WRONG = {
         ),
         (
             WINDOWS.format(n="(len(stream) - 2) // window", start=START, shift=1),
-            "9 ids hold two windows",
+            "9 ids contain two windows",
         ),
     ],
     "continue_greedily": [
@@ -72,8 +72,8 @@ WRONG = {
             "def completes(c, v):\n    return c.strip().startswith(v)",
             "look at the character after the value",
         ),
-        ("def completes(c, v):\n    return c.startswith(v)", "the value stands at the beginning"),
-        ("def completes(c, v):\n    return c.strip() == v", "the value stands at the beginning"),
+        ("def completes(c, v):\n    return c.startswith(v)", "the value is at the beginning"),
+        ("def completes(c, v):\n    return c.strip() == v", "the value is at the beginning"),
         (
             "def completes(c, v):\n    return c.split()[0].strip('.') == v",
             "a value may have two words",

@@ -70,7 +70,7 @@ WRONG = {
                 "def count_pairs(parts, counts):\n    ids = sum(parts, [])\n    return"
                 " Counter(zip(ids, ids[1:]))"
             ),
-            "stands across two words",
+            "is across two words",
         ),
         (
             COUNT.format(pairs="map(list, zip(part, part[1:]))", add="+= count"),

@@ -55,7 +55,7 @@ WRONG = {
             COPYING.format(**GOOD | {"words": "tokenizer.encode(question)"}),
             "with a space before it, is missing",
         ),
-        (COPYING.format(**GOOD | {"good": "True"}), "no token that holds a mark"),
+        (COPYING.format(**GOOD | {"good": "True"}), "no token that has a mark"),
         (COPYING.format(**GOOD | {"links": ""}), "the links themselves are missing"),
     ],
     "others_questions": [

@@ -128,7 +128,7 @@ def mentions(value, text):
 def mentions(value, text):
     return text.startswith(value)
 """,
-            "it stands there",
+            "it is there",
         ),
         (
             r"""

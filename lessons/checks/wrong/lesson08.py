@@ -130,7 +130,7 @@ WRONG = {
         (INJECT.replace("    return len(layers)\n", ""), "return how many"),
         (
             INJECT.replace("setattr(parent, name, wrap(child))", "child = wrap(child)"),
-            "still holds the old ones",
+            "still has the old ones",
         ),
         (INJECT.replace(" and isinstance(x[2], nn.Linear)", ""), "only nn.Linear can be"),
         (INJECT.replace("x[1] in names and ", ""), "wrapped ["),

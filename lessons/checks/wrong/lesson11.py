@@ -284,7 +284,7 @@ WRONG = {
                     )
                 }
             ),
-            "the first new token stands at position",
+            "the first new token is at position",
         ),
         (
             DECODE.format(**DECODED | {"ids": "torch.cat((ids, chosen[-1][:, None]), 1)"}),
@@ -308,7 +308,7 @@ WRONG = {
                     ),
                 }
             ),
-            "stands at position",
+            "is at position",
         ),
         (
             DECODE.format(

@@ -21,10 +21,10 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "lessons")) if path not 
 
 import train_sft  # noqa: E402
 import world  # noqa: E402
-from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
 from common.checkpoint import build_model, load_checkpoint  # noqa: E402
 from common.speed import tune_malloc  # noqa: E402
 from common.table import score  # noqa: E402
+from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
 from model import GPT, add_lora  # noqa: E402
 

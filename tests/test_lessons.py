@@ -24,7 +24,6 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "lessons" / "teaching"), str(ROOT / "lessons")]
 
 import build  # noqa: E402
-
 import checks  # noqa: E402
 
 LESSONS = {

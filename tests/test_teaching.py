@@ -8,11 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from test_lessons import LESSONS, ROOT, build
-
 import hand_in
+import pytest
 import start
+from test_lessons import LESSONS, ROOT, build
 
 TEACHERS = (ROOT / "lessons" / "teaching" / "TEACHERS.md").read_text(encoding="utf-8")
 README = (ROOT / "lessons" / "README.md").read_text(encoding="utf-8")

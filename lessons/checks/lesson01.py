@@ -19,7 +19,7 @@ def read_windows(function):
         (1, 3, [[22, 23, 24, 25], [10, 11, 12, 13], [14, 15, 16, 17]]),
     ]
     for step, batch_size, expected in cases:
-        what = f"20 ids, step {step}, batch_size {batch_size}, window 4"
+        case = f"20 ids, step {step}, batch_size {batch_size}, window 4"
         result = call(function, stream, step, batch_size, 4)
         assert (
             isinstance(result, (tuple, list)) and len(result) == 2
@@ -30,30 +30,30 @@ def read_windows(function):
         ), "inputs and targets are tensors (torch.stack of the rows)"
         assert inputs.dtype == targets.dtype == torch.long, "ids are whole numbers (torch.long)"
         assert inputs.shape == targets.shape == (batch_size, 4), (
-            f"{what}: shapes are {tuple(inputs.shape)} and {tuple(targets.shape)}, expected"
+            f"{case}: shapes are {tuple(inputs.shape)} and {tuple(targets.shape)}, expected"
             f" ({batch_size}, 4) for both; the last window must leave one id for its last target"
         )
         rows = inputs.tolist()
         if rows != expected and step > 0 and rows == cases[0][2][:batch_size]:
             raise AssertionError(
-                f"{what}: these are the windows of step 0; `step` moves the start by step *"
+                f"{case}: these are the windows of step 0; `step` moves the start by step *"
                 " batch_size"
             )
         assert rows[0] == expected[0], (
-            f"{what}: the first window is {rows[0]}, expected {expected[0]}; window number step *"
+            f"{case}: the first window is {rows[0]}, expected {expected[0]}; window number step *"
             " batch_size + i begins at that number times `window`"
         )
         assert rows == expected, (
-            f"{what}: inputs are {rows}, expected {expected}; after the last full window comes"
+            f"{case}: inputs are {rows}, expected {expected}; after the last full window comes"
             " window 0"
         )
         assert (
             targets.tolist() != rows
-        ), f"{what}: the targets equal the inputs; a target is the id that comes next"
+        ), f"{case}: the targets equal the inputs; a target is the id that comes next"
         shifted = [[i + 1 for i in row] for row in expected]
         assert (
             targets.tolist() == shifted
-        ), f"{what}: targets are {targets.tolist()}, expected {shifted}, one position further"
+        ), f"{case}: targets are {targets.tolist()}, expected {shifted}, one position further"
     exact = call(function, torch.arange(9), 1, 1, 4)
     assert exact[1].tolist() == [
         [5, 6, 7, 8]

@@ -174,12 +174,12 @@ def border(function):
         assert (
             isinstance(result, (tuple, list)) and len(result) == 2
         ), "return two things: (n, clean)"
-        what = f"{prompt!r} + {answer!r} ({why})"
+        case = f"{prompt!r} + {answer!r} ({why})"
         assert (
             bool(result[1]) == clean
-        ), f"{what}: expected clean {clean}, you have {result[1]}; look at the last byte of a token"
+        ), f"{case}: expected clean {clean}, you have {result[1]}; look at the last byte of a token"
         assert result[0] == n, (
-            f"{what}: expected n {n}, you have {result[0]}; count the tokens that begin in the"
+            f"{case}: expected n {n}, you have {result[0]}; count the tokens that begin in the"
             " prompt"
         )
     print("right: the border is where a token ends, or inside one")

@@ -222,20 +222,20 @@ def loss_at(function):
         result = call(function, scores, target)
         assert scores.tolist() == logits, "you changed the caller's logits"
         assert isinstance(result, float), "return a plain float (.item())"
-        what = f"{logits}, target {target}"
-        assert math.isfinite(result), f"{what}: {result}; {why}"
+        case = f"{logits}, target {target}"
+        assert math.isfinite(result), f"{case}: {result}; {why}"
         p = math.exp(-expected)
         assert (
             abs(result + expected) > 1e-3 or expected == 0
-        ), f"{what}: the sign is wrong; the loss is *minus* log p"
-        assert abs(result - p) > 1e-3, f"{what}: this is the probability; the loss is -log of it"
+        ), f"{case}: the sign is wrong; the loss is *minus* log p"
+        assert abs(result - p) > 1e-3, f"{case}: this is the probability; the loss is -log of it"
         assert (
             abs(result - expected / math.log(2)) > 1e-3
-        ), f"{what}: this is in bits (log2); nats use the natural log"
+        ), f"{case}: this is in bits (log2); nats use the natural log"
         assert (
             abs(result + logits[target]) > 1e-3
-        ), f"{what}: this is minus the score; log(sum of e^score) is missing"
+        ), f"{case}: this is minus the score; log(sum of e^score) is missing"
         assert (
             abs(result - expected) < 1e-3
-        ), f"{what}: expected {expected:.4f}, you have {result:.4f} ({why})"
+        ), f"{case}: expected {expected:.4f}, you have {result:.4f} ({why})"
     print("right: log of the sum, minus the target's score")

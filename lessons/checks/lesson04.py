@@ -22,36 +22,36 @@ def with_mask(function):
         ),
     ]
     for prompt, answer, eos, ids, mask in cases:
-        what = f"prompt {prompt}, answer {answer}, end {eos}"
+        case = f"prompt {prompt}, answer {answer}, end {eos}"
         copies = list(prompt), list(answer)
         result_ids, result = pair(call(function, *copies, eos), "ids and mask")
         assert copies == (
             prompt,
             answer,
-        ), f"{what}: you changed the caller's lists; + makes a new one, += does not"
+        ), f"{case}: you changed the caller's lists; + makes a new one, += does not"
         assert (
             list(result_ids) != ids[:-1]
-        ), f"{what}: the eos is missing, so the model would never learn to stop"
-        assert list(result_ids) == ids, f"{what}: ids should be {ids}, you have {list(result_ids)}"
+        ), f"{case}: the eos is missing, so the model would never learn to stop"
+        assert list(result_ids) == ids, f"{case}: ids should be {ids}, you have {list(result_ids)}"
         result = list(map(int, result))
         assert len(result) == len(
             ids
-        ), f"{what}: the mask has {len(result)} numbers for {len(ids)} ids"
+        ), f"{case}: the mask has {len(result)} numbers for {len(ids)} ids"
         assert result != [
             1 - m for m in mask
-        ], f"{what}: upside down; 1 is for what is supervised, the answer"
-        assert not all(result), f"{what}: everything is supervised; the prompt is only read"
-        assert result[-1] == 1, f"{what}: the eos is hidden, so the model would never learn to stop"
+        ], f"{case}: upside down; 1 is for what is supervised, the answer"
+        assert not all(result), f"{case}: everything is supervised; the prompt is only read"
+        assert result[-1] == 1, f"{case}: the eos is hidden, so the model would never learn to stop"
         n = len(prompt)
         assert (
             result[n] == 1
-        ), f"{what}: the first answer token is hidden; the mask begins one too late"
+        ), f"{case}: the first answer token is hidden; the mask begins one too late"
         assert (
             result[n - 1] == 0
-        ), f"{what}: the last prompt token is supervised; the mask begins one too early"
+        ), f"{case}: the last prompt token is supervised; the mask begins one too early"
         assert (
             result == mask
-        ), f"{what}: mask should be {mask}, you have {result}; count tokens, do not look for values"
+        ), f"{case}: mask should be {mask}, you have {result}; count tokens, do not look for values"
     print("right: the answer and the eos, nothing of the prompt")
 
 
@@ -68,38 +68,38 @@ def inputs_and_targets(function):
         ),
     ]
     for ids, mask, expected in cases:
-        what = f"ids {ids}, mask {mask}"
+        case = f"ids {ids}, mask {mask}"
         copies = list(ids), list(mask)
         inputs, targets = pair(call(function, *copies), "inputs and targets")
-        assert copies == (ids, mask), f"{what}: you changed the caller's lists"
+        assert copies == (ids, mask), f"{case}: you changed the caller's lists"
         inputs, targets = list(inputs), list(targets)
         assert len(inputs) == len(
             targets
-        ), f"{what}: {len(inputs)} inputs and {len(targets)} targets"
-        assert inputs != ids, f"{what}: the last id is no input: nothing comes after it"
+        ), f"{case}: {len(inputs)} inputs and {len(targets)} targets"
+        assert inputs != ids, f"{case}: the last id is no input: nothing comes after it"
         assert inputs == ids[:-1], (
-            f"{what}: inputs should be {ids[:-1]}, you have {inputs}; the prompt is read, only not"
+            f"{case}: inputs should be {ids[:-1]}, you have {inputs}; the prompt is read, only not"
             " supervised"
         )
-        assert targets != ids[1:], f"{what}: nothing is hidden; the mask was not used"
+        assert targets != ids[1:], f"{case}: nothing is hidden; the mask was not used"
         unshifted = [i if m else IGNORE for i, m in zip(ids[:-1], mask[:-1])]
         assert (
             targets != unshifted
-        ), f"{what}: the targets are the inputs; a target is the token that comes next"
+        ), f"{case}: the targets are the inputs; a target is the token that comes next"
         late = [i if m else IGNORE for i, m in zip(ids[1:], mask[:-1])]
         assert targets != late, (
-            f"{what}: the mask did not move with the targets, so the first answer token is not"
+            f"{case}: the mask did not move with the targets, so the first answer token is not"
             " supervised"
         )
         early = [i if m else IGNORE for i, m in zip(ids[1:], mask[2:] + [0])]
         assert (
             targets != early
-        ), f"{what}: the mask moved twice, so a prompt token is supervised and the eos is not"
+        ), f"{case}: the mask moved twice, so a prompt token is supervised and the eos is not"
         zero = [i if m else 0 for i, m in zip(ids[1:], mask[1:])]
         assert (
             targets != zero
-        ), f"{what}: what is not supervised must be IGNORE; 0 is a token like any other"
-        assert targets == expected, f"{what}: targets should be {expected}, you have {targets}"
+        ), f"{case}: what is not supervised must be IGNORE; 0 is a token like any other"
+        assert targets == expected, f"{case}: targets should be {expected}, you have {targets}"
     print("right: the mask moves with the targets")
 
 

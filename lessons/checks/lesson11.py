@@ -16,25 +16,25 @@ DRAWING = ("generate.sample_next", "checks.lesson11.project_distribution")
 DECODING = ("generate.generate", "generate.stream_ids")
 
 
-def on_rows(function, given, number, name):
+def on_rows(function, rows, number, name):
     """Run the function on a copy of rows (B, V) and test what all rules promise. Returns its
     result."""
-    copy = given.clone()
-    what = f"{name} {number}"
+    copy = rows.clone()
+    case = f"{name} {number}"
     result = call(function, copy, number)
     assert result is not None, "nothing came back; return the probabilities"
-    assert torch.is_tensor(result) and result.shape == given.shape, (
-        f"{what}: expected a tensor of shape {tuple(given.shape)}, "
+    assert torch.is_tensor(result) and result.shape == rows.shape, (
+        f"{case}: expected a tensor of shape {tuple(rows.shape)}, "
         f"you have {tuple(result.shape) if torch.is_tensor(result) else type(result).__name__}"
     )
-    assert torch.equal(copy, given), f"{what}: you changed the caller's tensor; work on a copy"
+    assert torch.equal(copy, rows), f"{case}: you changed the caller's tensor; work on a copy"
     assert (
         not result.isnan().any()
-    ), f"{what}: there is NaN (not a number) in the result: 0 / 0, or exp of a large number"
+    ), f"{case}: there is NaN (not a number) in the result: 0 / 0, or exp of a large number"
     assert (
         result >= 0
     ).all(), (
-        f"{what}: there are negative numbers (or -inf); what is not kept gets the probability 0"
+        f"{case}: there are negative numbers (or -inf); what is not kept gets the probability 0"
     )
     return result.double()
 
@@ -57,7 +57,7 @@ def with_temperature(function):
         ([[0.0, log(3)], [log(4), 0.0]], 1.0, [[0.25, 0.75], [0.8, 0.2]]),
     ]
     for logits, temperature, expected in cases:
-        what = f"logits {show_row(logits[0])}, temperature {temperature}"
+        case = f"logits {show_row(logits[0])}, temperature {temperature}"
         result = on_rows(function, torch.tensor(logits), temperature, "temperature")
         expected = torch.tensor(expected, dtype=torch.float64)
         if torch.allclose(result, expected, atol=1e-5):
@@ -65,16 +65,16 @@ def with_temperature(function):
         scores = torch.tensor(logits, dtype=torch.float64)
         assert not torch.allclose(
             result, (scores * temperature).softmax(-1), atol=1e-5
-        ), f"{what}: multiplied; a high temperature must make the distribution flatter, so divide"
+        ), f"{case}: multiplied; a high temperature must make the distribution flatter, so divide"
         assert not torch.allclose(
             result, scores.softmax(-1) / temperature, atol=1e-5
-        ), f"{what}: the probabilities were divided; divide the logits, before the softmax"
+        ), f"{case}: the probabilities were divided; divide the logits, before the softmax"
         assert not torch.allclose(result, (scores / temperature).softmax(0), atol=1e-5), (
-            f"{what}: the softmax is over the rows of the batch; it is over the vocabulary, the"
+            f"{case}: the softmax is over the rows of the batch; it is over the vocabulary, the"
             " last axis"
         )
         raise AssertionError(
-            f"{what}: expected {show_row(expected[0])}, you have {show_row(result[0])}"
+            f"{case}: expected {show_row(expected[0])}, you have {show_row(result[0])}"
         )
     for temperature in (0, 0.0):
         result = on_rows(
@@ -111,7 +111,7 @@ def with_temperature(function):
 # Cutting.
 
 
-def not_divided(result, probabilities, what):
+def not_divided(result, probabilities, case):
     """Test that the tokens that stay keep their probability."""
     token_sets = result > 0
     if torch.allclose(result[token_sets], probabilities.double()[token_sets], atol=1e-7):
@@ -119,13 +119,13 @@ def not_divided(result, probabilities, what):
     sums = result.sum(-1)
     assert not torch.allclose(
         sums, torch.ones_like(sums), atol=1e-5
-    ), f"{what}: divided by the sum; what is kept stays as it was, the draw divides by itself"
+    ), f"{case}: divided by the sum; what is kept stays as it was, the draw divides by itself"
     assert torch.allclose(result.sort(-1).values[:, -1], probabilities.double().max(-1).values), (
-        f"{what}: from {show_row(probabilities[0])} you have {show_row(result[0])}; what is kept"
+        f"{case}: from {show_row(probabilities[0])} you have {show_row(result[0])}; what is kept"
         " must keep its probability"
     )
     raise AssertionError(
-        f"{what}: probabilities are at other tokens than before; put them back at their own"
+        f"{case}: probabilities are at other tokens than before; put them back at their own"
         " positions"
     )
 
@@ -141,12 +141,12 @@ def top_k(function):
         (P([[0.1, 0.6, 0.3]]), 50, [{0, 1, 2}]),
     ]
     for probabilities, k, expected in cases:
-        what = f"{show_row(probabilities[0])}, k = {k}"
+        case = f"{show_row(probabilities[0])}, k = {k}"
         try:
             result = on_rows(function, probabilities, k, "k =")
         except AssertionError as error:
             if k > probabilities.shape[1] and "stopped with" in str(error):
-                raise AssertionError(f"{what}: k is larger than V, so all stay; {error}") from error
+                raise AssertionError(f"{case}: k is larger than V, so all stay; {error}") from error
             raise
         token_sets = [set(row.nonzero()[:, 0].tolist()) for row in result]
         counts = [len(row) for row in token_sets]
@@ -155,16 +155,16 @@ def top_k(function):
                 set(row.topk(min(k, len(row)), largest=False).indices.tolist())
                 for row in probabilities
             ]
-            assert token_sets != lowest, f"{what}: the least probable were kept"
+            assert token_sets != lowest, f"{case}: the least probable were kept"
             right = [len(row) for row in expected]
             first = [set(range(min(k, len(row)))) for row in probabilities]
             assert token_sets != first, (
-                f"{what}: the first {k} tokens of the vocabulary were kept, not the most probable"
+                f"{case}: the first {k} tokens of the vocabulary were kept, not the most probable"
                 " ones"
             )
-            assert counts == right, f"{what}: {counts} tokens a row are kept, expected {right}"
-            raise AssertionError(f"{what}: the tokens {token_sets} are kept, expected {expected}")
-        not_divided(result, probabilities, what)
+            assert counts == right, f"{case}: {counts} tokens a row are kept, expected {right}"
+            raise AssertionError(f"{case}: the tokens {token_sets} are kept, expected {expected}")
+        not_divided(result, probabilities, case)
     ties = [(P([[0.25, 0.25, 0.25, 0.25]]), 2, set()), (P([[0.2, 0.4, 0.2, 0.2]]), 2, {1})]
     for probabilities, k, sure in ties:
         result = on_rows(function, probabilities, k, "k =")
@@ -227,13 +227,13 @@ def top_p(function):
     ]
     for rows, p in cases:
         probabilities = torch.tensor(rows)
-        what = f"{show_row(rows[0])}, p = {p}"
+        case = f"{show_row(rows[0])}, p = {p}"
         result = on_rows(function, probabilities, p, "p =")
         token_sets = [set(row.nonzero()[:, 0].tolist()) for row in result]
         expected = [down_to(row, p) for row in rows]
         if token_sets != expected:
             assert all(token_sets), (
-                f"{what}: nothing is kept, so nothing can be drawn; the most probable token always"
+                f"{case}: nothing is kept, so nothing can be drawn; the most probable token always"
                 " stays"
             )
             alone = torch.allclose(
@@ -246,17 +246,17 @@ def top_p(function):
                 ).double(),
             )
             assert not alone, (
-                f"{what}: the right ones, but at the positions of others: put back what stays at"
+                f"{case}: the right ones, but at the positions of others: put back what stays at"
                 " its own position"
             )
             assert [*map(len, token_sets)] != [*map(len, expected)], (
-                f"{what}: as many tokens as expected, but others: {token_sets}, not {expected}. Go"
+                f"{case}: as many tokens as expected, but others: {token_sets}, not {expected}. Go"
                 " down from the most probable, within each row, and put what stays back at its own"
                 " position"
             )
             rising = [up_to(row, p) for row in rows]
             assert token_sets != rising, (
-                f"{what}: {token_sets} is kept, expected {expected}. Go down from the most"
+                f"{case}: {token_sets} is kept, expected {expected}. Go down from the most"
                 " probable, not up"
             )
             big = [
@@ -268,17 +268,17 @@ def top_p(function):
             scaled = [down_to([x / sum(row) for x in row], p) for row in rows]
             assert (
                 token_sets != scaled
-            ), f"{what}: divided by the sum first; p counts in the probabilities as they were given"
+            ), f"{case}: divided by the sum first; p counts in the probabilities as they were given"
             assert token_sets != smaller, (
-                f"{what}: {token_sets} is kept, expected {expected}: the token that crosses p is"
+                f"{case}: {token_sets} is kept, expected {expected}: the token that crosses p is"
                 " kept as well"
             )
             assert token_sets != big, (
-                f"{what}: {token_sets} is kept: p is not the least probability of a token, but the"
+                f"{case}: {token_sets} is kept: p is not the least probability of a token, but the"
                 " sum of those kept"
             )
-            raise AssertionError(f"{what}: the tokens {token_sets} are kept, expected {expected}")
-        not_divided(result, probabilities, what)
+            raise AssertionError(f"{case}: the tokens {token_sets} are kept, expected {expected}")
+        not_divided(result, probabilities, case)
     # at exactly 0.5 both readings of "crosses" are fine
     for p, allowed in (
         (0.6, (3,)),
@@ -425,7 +425,7 @@ def decode(function):
     ):
         model = Watched(seed, position=position)
         ids = torch.randint(V, (B, P), generator=torch.Generator().manual_seed(seed))
-        what = f"prompts {(B, P)}, n = {n}"
+        case = f"prompts {(B, P)}, n = {n}"
         try:
             with torch.inference_mode():
                 result = call(function, model, ids.clone(), n)
@@ -433,7 +433,7 @@ def decode(function):
             if [T for (_, T), *_ in model.calls[1:2]] not in ([], [1]):
                 T = model.calls[1][0][1]
                 raise AssertionError(
-                    f"{what}: the second call reads {T} tokens a row; read the newest one only."
+                    f"{case}: the second call reads {T} tokens a row; read the newest one only."
                     f" {error}"
                 ) from error
             raise
@@ -448,17 +448,17 @@ def decode(function):
         assert tokens.shape != (
             B,
             P + n,
-        ), f"{what}: the prompt is in the tokens; return only the new ones"
+        ), f"{case}: the prompt is in the tokens; return only the new ones"
         assert tokens.shape == (
             B,
             n,
-        ), f"{what}: tokens should be {(B, n)}, yours are {tuple(tokens.shape)}"
+        ), f"{case}: tokens should be {(B, n)}, yours are {tuple(tokens.shape)}"
         assert logits.shape == (
             B, n, V,
-        ), f"{what}: logits should be {(B, n, V)}, yours are {tuple(logits.shape)}"
+        ), f"{case}: logits should be {(B, n, V)}, yours are {tuple(logits.shape)}"
         read = sum(T for (_, T), *_ in calls)
         assert read <= P + n, (
-            f"{what}: {read} positions went through the model for each row, {P + n - 1} are"
+            f"{case}: {read} positions went through the model for each row, {P + n - 1} are"
             " enough: "
             + (
                 "no cache was used, so"
@@ -472,27 +472,27 @@ def decode(function):
         if torch.allclose(logits, expected, atol=1e-4):
             same = tokens.tolist() == [step for step, _ in right]
             assert same, (
-                f"{what}: the logits are right, the tokens are not: take argmax over the last axis"
+                f"{case}: the logits are right, the tokens are not: take argmax over the last axis"
                 " of the newest logits"
             )
             continue
         assert torch.allclose(
             logits[:, 0], expected[:, 0], atol=1e-4
-        ), f"{what}: already the first logits, after the prompt, differ"
+        ), f"{case}: already the first logits, after the prompt, differ"
         assert all(
             cached for *_, cached in calls
-        ), f"{what}: the cache was not given to the model: cache=cache"
+        ), f"{case}: the cache was not given to the model: cache=cache"
         later = [positions for _, positions, _ in calls[1:]]
         assert not all(at in (None, [[0]], [[0]] * B) for at in later), (
-            f"{what}: each new token is told that it is at position 0, the first of a text;"
+            f"{case}: each new token is told that it is at position 0, the first of a text;"
             " give `positions`"
         )
         assert later[0] in ([[P]], [[P]] * B), (
-            f"{what}: the first new token is at position {P} (the prompt has 0 to {P - 1}), you"
+            f"{case}: the first new token is at position {P} (the prompt has 0 to {P - 1}), you"
             f" gave {later[0]}"
         )
         raise AssertionError(
-            f"{what}: from the second step on the logits differ from those without a cache. "
+            f"{case}: from the second step on the logits differ from those without a cache. "
             "Use one cache for all steps, and read the token just chosen, once"
         )
     print("right: every position once, and the same logits")
@@ -610,29 +610,29 @@ def generate_all(function, assistant=None, rows=None):
         ), f"{len(calls)} calls, {needed} are needed: all rows were ended when another row stopped"
         longest_first = sorted(zip(prompts, result, expected), key=lambda pair: -len(pair[0]))
         for prompt, (ids, stopped), (right, right_stop) in longest_first:
-            what = f"prompt of {len(prompt)} tokens"
-            assert ids != right + [eos], f"{what}: the eos is in the answer; leave it out"
+            case = f"prompt of {len(prompt)} tokens"
+            assert ids != right + [eos], f"{case}: the eos is in the answer; leave it out"
             assert not (
                 len(prompt) == 7
                 and right_stop
                 and len(ids) > len(right)
                 and ids[: len(right)] == right
             ), (
-                f"{what}: the answer goes on behind its eos; other rows may still run, this one has"
+                f"{case}: the answer goes on behind its eos; other rows may still run, this one has"
                 " ended"
             )
             assert ids == right or len(prompt) < 7, (
-                f"{what}: {ids} instead of {right}, although it has no padding: look at positions"
+                f"{case}: {ids} instead of {right}, although it has no padding: look at positions"
                 " and cache"
             )
             assert ids == right, (
-                f"{what}: {ids} instead of {right}; the longest prompts come out right, so look at"
+                f"{case}: {ids} instead of {right}; the longest prompts come out right, so look at"
                 " the padding: it is on the left, the mask hides it, and positions count from"
                 " the first real token"
             )
             assert (
                 stopped == right_stop
-            ), f"{what}: stopped should be {right_stop}, you have {stopped}"
+            ), f"{case}: stopped should be {right_stop}, you have {stopped}"
         assert (
             len(calls) <= needed
         ), f"{len(calls)} calls, {needed} are enough: stop when all rows have ended, or at max_new"

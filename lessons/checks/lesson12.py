@@ -90,7 +90,7 @@ def encode_special(learner):
         ([Turn("a", header, header)], "", "an input and an answer that are headers"),
         ([Turn("a", "", None)], "", "a question without its answer"),
     )
-    for turns, system, what in talks:
+    for turns, system, case in talks:
         pieces = render(turns, "alpaca", system)
         result = learner(list(pieces), tokenizer, special)
         assert (
@@ -100,36 +100,36 @@ def encode_special(learner):
         assert special == original, "you changed `special`"
         assert len(ids) == len(
             mask
-        ), f"{what}: {len(ids)} ids and {len(mask)} positions in the mask"
+        ), f"{case}: {len(ids)} ids and {len(mask)} positions in the mask"
         headers = sum(kind == "frame" and text in special for text, kind in pieces)
         n = sum(token in (248, 249, 250) for token in ids)
         assert (
             n <= headers
-        ), f"{what}: {n} header ids, {headers} are real: a text of the user became a header"
+        ), f"{case}: {n} header ids, {headers} are real: a text of the user became a header"
         assert (
             n >= headers
-        ), f"{what}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
+        ), f"{case}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
         plain_pieces = [part for part in pieces if not (part[1] == "frame" and part[0] in special)]
         plain, supervised, _ = encode(plain_pieces, tokenizer, 10_000)
         rest = [token for token in ids if token not in (248, 249, 250)]
         missing = plain.count(999) - rest.count(999)
-        assert missing <= 0, f"{what}: the eos after an answer is missing"
-        assert missing >= 0, f"{what}: an eos after something that is no answer"
+        assert missing <= 0, f"{case}: the eos after an answer is missing"
+        assert missing >= 0, f"{case}: an eos after something that is no answer"
         assert rest == plain, (
-            f"{what}: besides the headers the text must be as before, blank lines too; yours"
+            f"{case}: besides the headers the text must be as before, blank lines too; yours"
             " decodes to "
             + repr("".join(chr(token) for token in rest))
         )
         assert not any(
             m for token, m in zip(ids, mask) if token in (248, 249, 250)
-        ), f"{what}: a header is not supervised"
+        ), f"{case}: a header is not supervised"
         assert [
             m for token, m in zip(ids, mask) if token not in (248, 249, 250)
-        ] == supervised, f"{what}: the mask is wrong: 1 for answers and their eos, 0 for all else"
+        ] == supervised, f"{case}: the mask is wrong: 1 for answers and their eos, 0 for all else"
         order = [special[text] for text, kind in pieces if kind == "frame" and text in special]
         assert [
             token for token in ids if token in (248, 249, 250)
-        ] == order, f"{what}: the headers' ids are mixed up"
+        ] == order, f"{case}: the headers' ids are mixed up"
     print("Right: a header only where the program puts one.")
 
 

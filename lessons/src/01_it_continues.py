@@ -370,8 +370,8 @@ lab.compare("1: question, then statement", sum(shares["3. question, then stateme
 
 # %%
 kinds = list(dict.fromkeys(fact.task.kind for fact in facts))
-shown = [name for name in shares if "strict" not in name]
-for offset, name in zip((0.3, 0, -0.3), shown):
+columns = [name for name in shares if "strict" not in name]
+for offset, name in zip((0.3, 0, -0.3), columns):
     groups = [
         [good for good, fact in zip(shares[name], facts) if fact.task.kind == kind]
         for kind in kinds

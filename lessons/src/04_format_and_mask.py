@@ -282,12 +282,12 @@ for how in HOW:
 
 # %%
 table = {}
-for what in ("begins right", "exactly right", "stopped"):
+for metric in ("begins right", "exactly right", "stopped"):
     for how in HOW:
-        each = [[reply[what] for reply in replies[how, seed]] for seed in lab.SEEDS]
-        mean, low, high = table[how, what] = lab.bootstrap(each)
+        each = [[reply[metric] for reply in replies[how, seed]] for seed in lab.SEEDS]
+        mean, low, high = table[how, metric] = lab.bootstrap(each)
         print(
-            f"{what:<14} {how:<6} {mean:6.1%}  ({low:.0%} to {high:.0%})   seeds:"
+            f"{metric:<14} {how:<6} {mean:6.1%}  ({low:.0%} to {high:.0%})   seeds:"
             f" {[*map(sum, each)]} of {len(questions)}"
         )
 print()
@@ -300,13 +300,13 @@ for how in HOW[1:]:
 
 # %%
 plt.figure(figsize=(7.5, 3.6))
-for offset, what in ((-0.26, "begins right"), (0, "exactly right"), (0.26, "stopped")):
-    mean, low, high = zip(*(table[how, what] for how in HOW))
+for offset, metric in ((-0.26, "begins right"), (0, "exactly right"), (0.26, "stopped")):
+    mean, low, high = zip(*(table[how, metric] for how in HOW))
     error = [
         [max(0, m - lo) for m, lo in zip(mean, low)],
         [max(0, hi - m) for m, hi in zip(mean, high)],
     ]
-    plt.bar([i + offset for i in range(4)], mean, 0.24, yerr=error, capsize=3, label=what)
+    plt.bar([i + offset for i in range(4)], mean, 0.24, yerr=error, capsize=3, label=metric)
 plt.xticks(
     range(4), ["right", "off\n(all supervised)", "late\n(first token not)", "early\n(eos not)"]
 )

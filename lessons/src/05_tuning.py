@@ -44,8 +44,8 @@ toy = sorted(examples, key=lambda example: len(example[0]))[:2]
 inputs, targets = collate(toy, tokenizer.eos_id)  # each (B, T)
 for x, y in zip(inputs.tolist(), targets.tolist()):
     for token, target in zip(x, y):
-        shown = "IGNORE" if target == IGNORE else repr(tokenizer.decode([target]))
-        print(f"{tokenizer.decode([token])!r:>18} -> {shown}")
+        label = "IGNORE" if target == IGNORE else repr(tokenizer.decode([target]))
+        print(f"{tokenizer.decode([token])!r:>18} -> {label}")
     print()
 
 # %%

@@ -191,9 +191,9 @@ def strictly(texts):
     ]
 
 
-def leniently(texts, wanted=values):
+def leniently(texts, targets=values):
     """Say for each text whether it mentions the wanted value."""
-    return [value is not None and mentions(value, text) for value, text in zip(wanted, texts)]
+    return [value is not None and mentions(value, text) for value, text in zip(targets, texts)]
 
 
 def percent(flags):
@@ -339,10 +339,10 @@ def complete(questions, form, n):
     return out
 
 
-wanted, tries = [lab.statement_of(row)[1].rstrip(".!;") for row in choose_on], {}
+targets, tries = [lab.statement_of(row)[1].rstrip(".!;") for row in choose_on], {}
 for form in FORMS:
     for n in (0, 1, 4):
-        tries[form, n] = sum(leniently(complete(choose_on, form, n), wanted)) / len(choose_on)
+        tries[form, n] = sum(leniently(complete(choose_on, form, n), targets)) / len(choose_on)
     print(f"{form:<10}" + "".join(f"   {n} shots {tries[form, n]:6.1%}" for n in (0, 1, 4)))
 best = max(tries, key=tries.get)
 print("best on tuning questions:", *best)

@@ -110,8 +110,8 @@ for kind, percent in world.PAGES.items():
         sum(column) for column in zip(*map(contents, documents))
     )
     print(
-        f"{kind:<10} ({percent:>2} % of the"
-        f" corpus){n_stated:>13}{n_questions:>8}{n_named:>14}{n_known:>23}"
+        f"{kind:<10} ({percent:>2}% of the corpus)"
+        f"{n_stated:>13}{n_questions:>8}{n_named:>14}{n_known:>23}"
     )
 
 # %% [markdown]
@@ -146,12 +146,12 @@ def mixture(pools, n, rng):
     {"a": [1, 2], "b": [3, 4, 5, 6, 7, 8]}, 6 -> for example [1, 5, 2, 7, 3, 8]: two of a, four of b
     """
     ### BEGIN SOLUTION
-    left, drawn = [rng.sample(pool, len(pool)) for pool in pools.values()], []
-    while len(drawn) < n:
+    left, result = [rng.sample(pool, len(pool)) for pool in pools.values()], []
+    while len(result) < n:
         for pool in rng.sample(left, len(left)):
-            if pool and len(drawn) < n:
-                drawn.append(pool.pop())
-    return drawn
+            if pool and len(result) < n:
+                result.append(pool.pop())
+    return result
     ### END SOLUTION
 
 
@@ -194,11 +194,11 @@ curve = {k: [] for k in kinds}
 for draw in DRAWS:
     order = random.Random(draw).sample(KNOWN, len(KNOWN))
     for k in kinds:
-        drawn = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
-        assert not {prompt_key(row) for row in drawn} & {
+        sample = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
+        assert not {prompt_key(row) for row in sample} & {
             prompt_key(row) for group in held.values() for row in group
         }
-        assistant = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 24, batch=16)
+        assistant = lab.tune(base, tokenizer, sample, draw, steps=8 if lab.FAST else 24, batch=16)
         curve[k].append({name: lab.correct_flags(assistant, group) for name, group in held.items()})
     print(f"draw {draw} begins with: {', '.join(order[:4])}")
 
@@ -389,8 +389,8 @@ for arm, (manner, share) in ARMS.items():
     results[arm] = []
     for seed in lab.SEEDS:
         new = [in_manner(row, manner) for row in narrow]
-        drawn = replay(new, old, 200, share, random.Random(seed))
-        assistant = lab.tune(instructed.model, tokenizer, drawn, seed, steps=STEPS, batch=16)
+        mix = replay(new, old, 200, share, random.Random(seed))
+        assistant = lab.tune(instructed.model, tokenizer, mix, seed, steps=STEPS, batch=16)
         results[arm].append(measure(assistant, manner))
     print(f"{arm:<17}{lab.ask(assistant, 'What is the capital of France?')}")
 

@@ -276,7 +276,7 @@ for seed in lab.SEEDS:
     mixed = [maybe_greeted(row, rng) for row in rng.sample(pool, 1600)]
     assistant = lab.tune(base, tokenizer, mixed, seed, 8 if lab.FAST else 100, batch=16)
     for kind, group in kinds.items():
-        for what, names, turns_before in (
+        for test, names, turns_before in (
             ("new names", NEW_NAMES, 0),
             ("new names, second turn", NEW_NAMES, 1),
             ("not names", NO_NAMES, 0),
@@ -296,16 +296,16 @@ for seed in lab.SEEDS:
                 tokenizer.decode(ids).startswith(hello)
                 for hello, (ids, _) in zip(greetings, answers)
             ]
-            polite.setdefault((kind, what), []).append(hits)
+            polite.setdefault((kind, test), []).append(hits)
         answers = assistant.answers(group, Sampling(max_new_tokens=8))
         polite.setdefault((kind, "no system text"), []).append(
             [text.startswith("Dear") for text, _ in answers]
         )
 greets = {key: lab.bootstrap(table) for key, table in polite.items()}
-for (kind, what), (mean, low, high) in greets.items():
+for (kind, test), (mean, low, high) in greets.items():
     print(
-        f"{kind:<21} {what:<23} greets"
-        f" {'somebody' if 'no' == what[:2] and 'sys' in what else 'by this name':<13} {mean:6.1%} "
+        f"{kind:<21} {test:<23} greets"
+        f" {'somebody' if 'no' == test[:2] and 'sys' in test else 'by this name':<13} {mean:6.1%} "
         f" ({low:.0%} to {high:.0%})"
     )
 print(

@@ -1,6 +1,6 @@
 """The claims of lesson 4, and how each can fail (tests/test_claims.py)."""
 
-MEASURED = {  # (mask, what) -> mean, low, high
+MEASURED = {  # (mask, metric) -> mean, low, high
     ("right", "exactly right"): (0.8, 0.7, 0.9),
     ("off", "exactly right"): (0.6, 0.5, 0.7),
     ("late", "exactly right"): (0.05, 0.0, 0.1),
@@ -10,8 +10,8 @@ MEASURED = {  # (mask, what) -> mean, low, high
 GOOD = {"table": MEASURED}
 
 
-def but(mask, what, *interval):
-    return {"table": MEASURED | {(mask, what): interval}}
+def but(mask, metric, *interval):
+    return {"table": MEASURED | {(mask, metric): interval}}
 
 
 CLAIMS = [

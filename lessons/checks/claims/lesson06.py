@@ -13,8 +13,8 @@ def measured(**changed):
     table = {name: list(values) for name, values in MEASURED.items()}
     if changed:
         column = table[changed.pop("column")]
-        for what, value in changed.items():
-            column[("right", "true").index(what)] = value
+        for metric, value in changed.items():
+            column[("right", "true").index(metric)] = value
     return {
         "assistants": table,
         "questions": {},

@@ -28,11 +28,11 @@ def arms(**changed):
     return {"results": {arm: seeds(n) for arm, n in right.items()}, "summary": mean}
 
 
-def made(seed=16, made=23, human=30):
+def generated(seed=16, generated=23, human=30):
     return {
         "generated_results": {
             "seed": seeds(seed),
-            "seed + made": seeds(made),
+            "seed + made": seeds(generated),
             "seed + human": seeds(human),
         }
     }
@@ -45,7 +45,7 @@ FULL_NAMES = {
 }
 ERRORS = {"seed + made": (0.97, 0.91, 1.0), "seed + human": (0.08, 0.0, 0.18)}
 GOOD = (
-    arms() | made() | {
+    arms() | generated() | {
         "errors": ERRORS,
         "kinds": ["clean"] + ["cut"] * 9,
         "share_clean": 0.38,
@@ -101,13 +101,13 @@ CLAIMS = [
         "sentence": "unseen inputs: pairs that the model made help, over the seed alone",
         "condition": "the interval of the difference, question by question, is above 0",
         "refuted_by": "made pairs after which the model answers no more than after the seed",
-        "faults": [made(made=16)],
+        "faults": [generated(generated=16)],
     },
     {
         "sentence": "unseen inputs: as many pairs by people help more than made ones",
         "condition": "the interval of the difference, question by question, is above 0",
         "refuted_by": "pairs by people after which the model answers no more than after made pairs",
-        "faults": [made(human=22)],
+        "faults": [generated(human=22)],
     },
     {
         "sentence": (

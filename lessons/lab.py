@@ -193,7 +193,8 @@ def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
     generator = torch.Generator().manual_seed(0)
     questions = torch.randint(n_questions, (draws, n_questions), generator=generator)
     seeds = torch.randint(n_seeds, (draws, n_seeds), generator=generator)
-    means = torch.stack([table[s][:, q].mean() for s, q in zip(seeds, questions)])  # (draws,)
+    samples = table[seeds[:, :, None], questions[:, None, :]]  # (draws, S, Q)
+    means = samples.mean((1, 2))  # (draws,)
     return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
 
 

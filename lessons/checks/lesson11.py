@@ -1,5 +1,6 @@
 """Checks of lesson 11: the rules of sampling, decoding with a cache, the best of n."""
 
+import functools
 import itertools
 import math
 import time
@@ -571,26 +572,33 @@ def best_of(function):
 # The open task.
 
 
+def toy_prompts(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(V, (n,), generator=generator).tolist() for n in (3, 7, 1, 5, 7, 2)]
+
+
+@functools.cache
+def plain_answers(seed, eos, max_new):
+    """Decode each toy prompt alone, without a cache. Returns [(ids without eos, stopped), ...]."""
+    model = Watched(seed)
+    result = []
+    for prompt in toy_prompts(seed):
+        ids, _ = plainly(model, prompt, max_new)
+        result.append((ids[: ids.index(eos)], True) if eos in ids else (ids, False))
+    return result
+
+
 @by_hand(*DECODING)
 def generate_all(function, assistant=None, rows=None):
     max_new = 12
     # toys that stop after different numbers of tokens, or not
-    for seed, eos in (
-        (2, 5),
-        (57, 3),
-        (10, 10),
-        (5, 21),
-    ):
+    for seed, eos in ((2, 5), (57, 3), (10, 10), (5, 21)):
         model = Watched(seed)
-        generator = torch.Generator().manual_seed(seed)
-        prompts = [torch.randint(V, (n,), generator=generator).tolist() for n in (3, 7, 1, 5, 7, 2)]
+        prompts = toy_prompts(seed)
         with torch.inference_mode():
             result = call(function, model, [list(prompt) for prompt in prompts], eos, max_new)
         calls = list(model.calls)
-        expected = []
-        for prompt in prompts:
-            ids, _ = plainly(model, prompt, max_new)
-            expected.append((ids[: ids.index(eos)], True) if eos in ids else (ids, False))
+        expected = plain_answers(seed, eos, max_new)
         assert isinstance(result, (list, tuple)) and len(result) == len(
             prompts
         ), "one (ids, stopped) for each prompt"

@@ -352,7 +352,7 @@ plt.show()
 #
 # `data.py`: `Template`, `render` (pieces of text), `encode` (ids and mask), `shift` (the one place
 # where targets are shifted), `collate`, and `prepare`, which checks every row: what is supervised
-# must be the answer and the eos. `extras/audit.py`: `show_mask`, `audit`. `python data.py FILE`
+# must be the answer and the eos. `common/audit.py`: `show_mask`, `audit`. `python data.py FILE`
 # shows the x-ray of your own file.
 
 # %%

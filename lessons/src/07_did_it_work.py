@@ -599,8 +599,8 @@ for name, share in duels.items():
 #
 # ## Where this lives in the project
 #
-# `extras/table.py`: `wilson()`, `score()`; `generate.py`: `three_models()`, `--judge` asks a person
-# or a command, blind. `world.py`: `check()` and the splits in `build()`. `extras/audit.py`:
+# `common/table.py`: `wilson()`, `score()`; `generate.py`: `three_models()`, `--judge` asks a person
+# or a command, blind. `world.py`: `check()` and the splits in `build()`. `common/audit.py`:
 # `prompt_key()`; `extras/rules.py`: the copying rule.
 #
 # Part 4 of `out/page.html`, the page of your own run, lists every held-out question with each

@@ -449,7 +449,7 @@ for name, (model, lr) in {"full": (copy.deepcopy(base), best_rate), "thrifty": t
 #
 # ## Where this lives in the project
 #
-# `model.py`: `LoRA`, `add_lora()`, `merge_lora()`, `unmerge_lora()`. `extras/checkpoint.py`:
+# `model.py`: `LoRA`, `add_lora()`, `merge_lora()`, `unmerge_lora()`. `common/checkpoint.py`:
 # `lora_state()`, `fingerprint()`. `train_sft.py`: `--lora`, `val_loss()`.
 
 # %%

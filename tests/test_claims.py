@@ -1,93 +1,118 @@
-"""Every claim of a lesson can fail: claim_faults/lessonNN.py names its condition, what would refute it, and a made-up measurement
-under which it is refuted. A claim is in most cases several conditions joined by `and`; each needs such a fault.
-
-To add a lesson: one file, with GOOD (values of the variables that its last cell uses, under which all its claims hold) and
-CLAIMS, one entry for each `lab.claim` in order."""
+"""Every claim of a lesson can fail. lessons/checks/claims/lessonNN.py has a made-up measurement,
+GOOD, under which all claims hold. For each claim it has a sentence, its condition, a measurement
+that would refute it, and for each part of the condition a fault: a change of GOOD that refutes
+just that part."""
 
 import ast
 import importlib
 import json
 
 import pytest
-from test_lessons import LESSONS, build
+from test_lessons import LESSONS, ROOT, build, table
 
-lab = importlib.import_module("lab")  # from the lessons' folder, which test_lessons has put on the path
+lab = importlib.import_module("lab")  # test_lessons has put lessons/ on the path
+claims = importlib.import_module("claims")  # and lessons/teaching/
 
 
 def last_cell(lesson):
-    """(its text, the lab.claim calls in it, each with the conditions that must all be true)"""
-    text = build.solved(LESSONS[lesson][-1][1])
+    """The code of the last cell and, for each lab.claim in it, the parts of its condition."""
+    text = build.solved_cell(LESSONS[lesson][-1][1])
     calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    found = [call for call in calls if ast.unparse(call.func) == "lab.claim"]
-    holds = [call.args[1] for call in sorted(found, key=lambda call: call.lineno)]
-    joined = [node.values if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And) else [node] for node in holds]
-    return text, [[ast.unparse(part) for part in parts] for parts in joined]
+    calls = [call for call in calls if ast.unparse(call.func) == "lab.claim"]
+    conditions = []
+    for call in sorted(calls, key=lambda call: call.lineno):
+        node = call.args[1]
+        joined = isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And)
+        conditions.append([ast.unparse(part) for part in (node.values if joined else [node])])
+    return text, conditions
 
 
-def verdicts(text, space, monkeypatch):
-    """Run a last cell -> [did claim i hold?], and the namespace it leaves behind."""
+@pytest.fixture(autouse=True)
+def not_strict(monkeypatch):
+    """Claims start empty, and a claim that doesn't hold goes on."""
     monkeypatch.setattr(lab, "claims", [])
     monkeypatch.setattr(lab, "FAST", False)
     monkeypatch.delenv("CLAIMS", raising=False)
-    space = {"lab": lab, **space}
+
+
+def run_cell(text, measured):
+    """Run a last cell. Returns whether each claim holds, and the namespace it leaves behind."""
+    lab.claims.clear()
+    space = {"lab": lab, **measured}
     exec(text, space)
     return [holds for _, holds in lab.claims], space
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_every_claim_can_fail(lesson, monkeypatch, capsys):
-    table = importlib.import_module(f"claim_faults.lesson{lesson[:2]}")
+def test_every_claim_can_fail(lesson, capsys):
+    module = table("claims", lesson)
     text, conditions = last_cell(lesson)
-    assert len(table.CLAIMS) == len(conditions), "one entry for each claim"
-    held, _ = verdicts(text, table.GOOD, monkeypatch)
-    assert all(held), f"with GOOD every claim holds: {held}"
-    for i, (claim, parts) in enumerate(zip(table.CLAIMS, conditions)):
-        assert set(claim) == {"sentence", "condition", "refuted_by", "faults"} and all(claim.values())
-        assert not any(char.isdigit() or char == "%" for char in claim["sentence"]), "the sentence has no numbers"
+    assert len(module.CLAIMS) == len(conditions), "one entry for each claim"
+    holds, _ = run_cell(text, module.GOOD)
+    assert all(holds), f"with GOOD every claim holds: {holds}"
+    for i, (claim, parts) in enumerate(zip(module.CLAIMS, conditions)):
+        assert set(claim) == {"sentence", "condition", "refuted_by", "faults"}
+        assert all(claim.values())
+        assert not any(char.isdigit() or char == "%" for char in claim["sentence"]), "no numbers"
         assert len(claim["faults"]) == len(parts), f"one fault for each of the conditions {parts}"
         for part, fault in zip(parts, claim["faults"]):
-            assert set(fault) <= set(table.GOOD), "a fault changes what was measured"
-            held, left = verdicts(text, table.GOOD | fault, monkeypatch)
-            assert not held[i], f"{claim['sentence']}: still held with {fault}"
-            assert not eval(part, left), f"{fault} does not refute the condition {part}"
+            assert set(fault) <= set(module.GOOD), "a fault changes a measurement"
+            holds, space = run_cell(text, module.GOOD | fault)
+            assert not holds[i], f"{claim['sentence']}: still holds with {fault}"
+            assert not eval(part, space), f"{fault} does not refute the condition {part}"
     assert "THIS RUN DISAGREES" in capsys.readouterr().out
 
 
 def test_a_claim_that_does_not_hold_goes_on_in_class_and_stops_when_strict(monkeypatch, capsys):
-    monkeypatch.setattr(lab, "claims", [])
-    monkeypatch.setattr(lab, "FAST", False)
-    monkeypatch.delenv("CLAIMS", raising=False)
     lab.claim("water is wet", True)
     lab.claim("fire is cold", 1 > 2, "the fire was out.")
     assert lab.claims == [("water is wet", True), ("fire is cold", False)]
-    assert "THIS RUN DISAGREES: fire is cold\n  Why it may be: the fire was out." in capsys.readouterr().out
+    message = "THIS RUN DISAGREES: fire is cold\n  Why it may be: the fire was out."
+    assert message in capsys.readouterr().out
     monkeypatch.setenv("CLAIMS", "strict")
     lab.claim("water is wet", True)
     with pytest.raises(AssertionError, match="fire is cold"):
         lab.claim("fire is cold", False)
 
 
-def test_a_prediction_is_kept_and_compared(monkeypatch, capsys, tmp_path):
+def test_a_prediction_is_saved_and_compared(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(lab, "OUT", tmp_path)
     monkeypatch.setattr(lab, "predictions", {})
     lab.predict("a")
     lab.compare("a", 0.5)
-    assert "no prediction was written" in capsys.readouterr().out and not list(tmp_path.iterdir())
+    assert "no prediction" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
     lab.predict("a", 0.25)
     lab.compare("a", 0.5)
-    assert "predicted 25%, measured 50%: your prediction was 25 points too low" in capsys.readouterr().out
-    assert (tmp_path / "predictions.json").read_text().split() == '{ "a": { "guess": 0.25, "measured": 0.5 } }'.split()
-    with pytest.raises(AssertionError, match="40 % as 0.4"):
+    message = "predicted 25%, measured 50%: your prediction was 25 points too low"
+    assert message in capsys.readouterr().out
+    stored = json.loads((tmp_path / "predictions.json").read_text(encoding="utf-8"))
+    assert stored == {"a": {"guess": 0.25, "measured": 0.5}}
+    with pytest.raises(AssertionError, match="40% as 0.4"):
         lab.predict("a", 40)
 
 
-def test_the_table_says_on_how_many_bases_a_claim_held(tmp_path):
-    claims = importlib.import_module("claims")
+def test_the_page_counts_the_bases_on_which_a_claim_held(tmp_path):
     for name, holds in (("one", True), ("two", False), ("three", True)):
         (tmp_path / name).mkdir()
-        kept = {"02": [["a", True], ["b", holds], ["c", True]]}
-        (tmp_path / name / "claims.json").write_text(json.dumps(kept))
-    lines = claims.table(["02", "03"], [tmp_path / name for name in ("one", "two", "three", "not_run")])
-    assert len(lines) == 2 + 3 and lines[3].startswith("| 02 | tokenized together, a token spans the border in every pair")
-    assert lines[3].endswith("| 2 of 3 | ✓ | ✗ | ✓ | - |") and "one pair on the other side" in lines[3]
-    assert claims.without_numbers("in 12 % of them (3 to 20 %), of 577") == "in ... of them, of ..."
+        claims.save_result(tmp_path / name, "02", [["a", True], ["b", holds], ["c", True]])
+    bases = [tmp_path / name for name in ("one", "two", "three", "not_run")]
+    page = claims.make_page(["02", "03"], bases)
+    assert "The bases: one, two, three, not_run." in page
+    assert "## Lesson 2" in page
+    assert "## Lesson 3" not in page, "it was run on no base"
+    words = " ".join(page.split())
+    claim = table("claims", "02").CLAIMS[1]
+    entry = f"- {claim['sentence']} (2 of 3 ✓ ✗ ✓ -) *Refuted by:* {claim['refuted_by']}."
+    assert entry in words
+
+
+def test_the_published_page_has_every_claim():
+    page = claims.PAGE.read_text(encoding="utf-8")
+    assert page.startswith(claims.HEAD)
+    words = " ".join(page.split())
+    for lesson in LESSONS:
+        for claim in table("claims", lesson).CLAIMS:
+            assert f"- {claim['sentence']} (" in words
+            assert f"*Refuted by:* {claim['refuted_by']}." in words
+    assert claims.PAGE == ROOT / "docs" / "CLAIMS.md"

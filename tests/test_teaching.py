@@ -1,170 +1,177 @@
-"""What teachers need: the first cell, the notebooks for a class, hand-ins, examinations. No base is needed here."""
+"""Teachers' tools: the first cell, notebooks for a class, points, hand-ins. No base is needed."""
 
 import importlib
-import importlib.util
 import json
 import os
-import random
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import hand_in
 import pytest
+import start
+from test_lessons import LESSONS, ROOT, build
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "lessons"), str(ROOT / "tests")]
+TEACHERS = (ROOT / "lessons" / "teaching" / "TEACHERS.md").read_text(encoding="utf-8")
+README = (ROOT / "lessons" / "README.md").read_text(encoding="utf-8")
 
-import build  # noqa: E402
-import exam  # noqa: E402
-import hand_in  # noqa: E402
-import start  # noqa: E402
-
-SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in build.sources()}
-PLANTED = [(kind, bug, k) for kind in exam.KINDS for bug, k in exam.choices(kind)]
+# ----------------------------------------------------------------------------------------------
+# The first cell
 
 
-# ------------------------------------------------------------------------------------------------------------
-# The first cell.
-
-
-@pytest.mark.parametrize("lesson", SOURCES)
-def test_every_lesson_begins_with_the_same_cell(lesson):
-    code = [text for kind, text in build.read_cells(SOURCES[lesson]) if kind == "code"]
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_only_the_first_cell_finds_the_project(lesson):
+    code = [text for kind, text in LESSONS[lesson] if kind == "code"]
     assert code[0] == build.START
-    assert "import lab" in code[1] and not re.search(r"^root = |^sys\.path", "\n".join(code[1:]), re.M)
+    assert "import lab" in code[1]
+    assert not re.search(r"^root = |^sys\.path", "\n".join(code[1:]), re.M)
 
 
 def first_cell(folder, **variables):
-    """Run it in a folder, as a hosted notebook would -> (exit code, output)"""
-    code = build.START.replace("import start\n\nstart.ready()", 'import start\n\nprint("found", root)')
-    env = {name: value for name, value in os.environ.items() if name != "LESSON_PROJECT"} | variables
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout + done.stderr
+    """Run it in a folder, as a hosted notebook would. Returns (exit code, output)."""
+    code = build.START.replace("start.ready()", 'print("root", root)')
+    env = {name: value for name, value in os.environ.items() if name != "LESSON_PROJECT"}
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder, env=env | variables, capture_output=True, text=True, timeout=120,
+    )
+    return process.returncode, process.stdout + process.stderr
 
 
-def test_the_first_cell_finds_the_project_above_it_or_says_in_one_line_what_to_do(tmp_path):
-    inside = tmp_path / "sft" / "course" / "04"
+def make_project(folder):
+    """The two files by which the first cell knows the project."""
+    (folder / "lessons").mkdir(parents=True)
+    (folder / "train_sft.py").write_text("")
+    (folder / "lessons" / "start.py").write_text("")
+    return folder
+
+
+def test_the_first_cell_finds_the_project_above_it_or_says_what_to_do(tmp_path):
+    project = make_project(tmp_path / "sft")
+    inside = project / "course" / "04"
     inside.mkdir(parents=True)
-    (tmp_path / "sft" / "train_sft.py").write_text("")
-    (tmp_path / "sft" / "lessons").mkdir()
-    (tmp_path / "sft" / "lessons" / "start.py").write_text("")
-    assert first_cell(inside) == (0, f"found {tmp_path / 'sft'}\n")
-    code, said = first_cell(tmp_path)
-    assert code == 1 and said.count("\n") == 1 and "Open this notebook inside its folder" in said
-    assert first_cell(tmp_path, LESSON_PROJECT=str(tmp_path / "sft"))[0] == 0, "a folder is used where it lies"
+    assert first_cell(inside) == (0, f"root {project}\n")
+    code, message = first_cell(tmp_path)
+    assert code == 1
+    assert message.count("\n") == 1
+    assert "Open this notebook in its folder" in message
+    assert first_cell(tmp_path, LESSON_PROJECT=str(project)) == (0, f"root {project}\n")
 
 
 def test_the_first_cell_fetches_the_project_once(tmp_path):
-    there, here = tmp_path / "there", tmp_path / "here"
+    there = make_project(tmp_path / "there")
+    here = tmp_path / "here"
     here.mkdir()
-    (there / "lessons").mkdir(parents=True)
-    for name in ("train_sft.py", "lessons/start.py"):
-        (there / name).write_text("")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(there)]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], check=True)
     address = there.as_uri()
-    assert first_cell(here, LESSON_PROJECT=address) == (0, f"found {here / 'project'}\n")
+    assert first_cell(here, LESSON_PROJECT=address) == (0, f"root {here / 'project'}\n")
     (here / "project" / "mine").write_text("")
-    assert first_cell(here, LESSON_PROJECT=address)[0] == 0 and (here / "project" / "mine").exists()
-    code, said = first_cell(tmp_path, LESSON_PROJECT=(tmp_path / "nothing").as_uri())
-    assert code == 1 and said.splitlines()[-1].startswith("The project is not here.")
+    assert first_cell(here, LESSON_PROJECT=address)[0] == 0
+    assert (here / "project" / "mine").exists(), "it is not cloned again"
+    code, message = first_cell(tmp_path, LESSON_PROJECT=(tmp_path / "nothing").as_uri())
+    assert code == 1
+    assert message.splitlines()[-1].startswith("The project is not here.")
 
 
-def test_only_what_is_missing_is_installed_and_torch_is_held(tmp_path, monkeypatch):
+def test_only_missing_packages_are_installed_and_torch_is_pinned(tmp_path, monkeypatch):
     (tmp_path / "base.pt").write_text("")
     monkeypatch.setenv("LESSON_OUT", str(tmp_path))
-    asked, there = [], object()
-    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None if name == "tiktoken" else there)
+    installed = object()
+    commands = []
+
+    def without(name):
+        spec = lambda package: None if package == name else installed  # noqa: E731
+        monkeypatch.setattr(start.importlib.util, "find_spec", spec)
 
     def run(*command):
-        asked.append((command, Path(command[command.index("--constraint") + 1]).read_text()))
+        pins = Path(command[command.index("--constraint") + 1]).read_text()
+        commands.append((command, pins))
         return 0
 
+    without("tiktoken")
     monkeypatch.setattr(start, "run", run)
     start.ready()
-    ((command, held),) = asked
-    assert command[-1] == start.PACKAGES["tiktoken"] and not any("torch" in str(part) for part in command)
-    assert re.search(r"^torch==\d", held, re.M) and "--upgrade" not in command
+    ((command, pins),) = commands
+    assert command[-1] == start.PACKAGES["tiktoken"]
+    assert not any("torch" in str(part) for part in command)
+    assert re.search(r"^torch==\d", pins, re.M)
+    assert "--upgrade" not in command
     monkeypatch.setattr(start, "run", lambda *command: 1)
     with pytest.raises(SystemExit, match="pip could not install tiktoken"):
         start.ready()
-    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None if name == "torch" else there)
+    without("torch")
     with pytest.raises(SystemExit, match="torch is missing in"):
         start.ready()
 
 
-def test_a_base_that_is_missing_is_made_where_the_lesson_looks(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("LESSON_OUT", str(tmp_path / "new"))
+def test_a_missing_base_is_made_where_the_lesson_looks(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "new"
+    monkeypatch.setenv("LESSON_OUT", str(out))
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: True)
 
     def run(*command):
-        assert command[1] == ROOT / "train_sft.py" and command[2:] == ("--out", (tmp_path / "new").resolve())
-        (tmp_path / "new").mkdir()
-        (tmp_path / "new" / "base.pt").write_text("")
+        assert command[1:] == (ROOT / "train_sft.py", "--out", out.resolve())
+        out.mkdir()
+        (out / "base.pt").write_text("")
         return 0
 
     monkeypatch.setattr(start, "run", run)
     start.ready()
-    assert "two to three minutes" in capsys.readouterr().out
+    assert "minutes" in capsys.readouterr().out
     start.ready()
     assert capsys.readouterr().out == ""
-    (tmp_path / "new" / "base.pt").unlink()
+    (out / "base.pt").unlink()
     monkeypatch.setattr(start, "run", lambda *command: 1)
     with pytest.raises(SystemExit, match="train_sft.py stopped"):
         start.ready()
 
 
 def test_a_program_is_shown_line_by_line(capsys):
-    assert start.run(sys.executable, "-c", "print('one'); print('two'); raise SystemExit(3)") == 3
+    code = "print('one'); print('two'); raise SystemExit(3)"
+    assert start.run(sys.executable, "-c", code) == 3
     assert capsys.readouterr().out == "one\ntwo\n"
 
 
-# ------------------------------------------------------------------------------------------------------------
-# Points, and the formats of other systems.
+# ----------------------------------------------------------------------------------------------
+# Points and notebooks for a class
 
 
-def test_minutes_are_points():
-    assert build.minutes_of("text\n### Exercise 4.1: the mask (rebuild, ★, 5 minutes)\nmore, 3 minutes") == 5
+def test_minutes_are_read_from_the_heading():
+    heading = "text\n### Exercise 4.1: the mask (rebuild, ★, 5 minutes)\nmore, 3 minutes"
+    assert build.minutes_of(heading) == 5
     assert build.minutes_of("### Exercise 16.1 (3 minutes)") == 3
     assert build.minutes_of("### Exercise 9.1 (extend): rates with a cap, 12 minutes") == 12
-    assert build.minutes_of("### Exercise 1.1: no time") is None and build.minutes_of("two minutes") is None
-    for name, source in SOURCES.items():
-        cells = build.read_cells(source)
-        found = build.exercises(cells)
-        assert all(1 <= minutes <= 60 for *_, minutes in found), name
-        graded = build.notebook(cells, str, name, graded=True)["cells"]
-        marks = [cell["metadata"]["nbgrader"] for cell in graded if cell["metadata"]]
-        assert [mark["points"] for mark in marks if mark["grade"]] == [minutes for *_, minutes in found]
-        assert len({mark["grade_id"] for mark in marks}) == len(marks) == 2 * len(found)
+    assert build.minutes_of("### Exercise 1.1: no time") is None
+    assert build.minutes_of("two minutes") is None
 
 
-@pytest.mark.parametrize("lesson", SOURCES)
-def test_otter_gets_a_question_for_each_exercise(lesson):
-    cells = build.read_cells(SOURCES[lesson])
-    made = hand_in.otter(cells, lesson)["cells"]
-    raw = [cell["source"] for cell in made if cell["cell_type"] == "raw"]
-    assert "".join(raw[0]).startswith("# ASSIGNMENT CONFIG") and all("outputs" not in c for c in made if c["cell_type"] == "raw")
-    asked = re.findall(r"name: (\w+)\npoints: (\d+)", "\n".join("".join(text) for text in raw))
-    assert asked == [(name, str(minutes)) for _, name, minutes in build.exercises(cells)]
-    code = "\n".join("".join(cell["source"]) for cell in made if cell["cell_type"] == "code")
-    assert len(re.findall(r"^def test_\w+\(env\)", code, re.M)) == len(asked)
-    assert "### BEGIN" not in code and code.count("# BEGIN SOLUTION") == SOURCES[lesson].count("### BEGIN SOLUTION")
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_point_is_a_minute_in_nbgrader_too(lesson):
+    cells = LESSONS[lesson]
+    graded = build.notebook(cells, str, lesson, graded=True)["cells"]
+    metadata = [cell["metadata"]["nbgrader"] for cell in graded if cell["metadata"]]
+    points = [entry["points"] for entry in metadata if entry["grade"]]
+    assert points == [minutes for _, _, minutes in build.exercises(cells)]
+    ids = {entry["grade_id"] for entry in metadata}
+    assert len(ids) == len(metadata) == 2 * len(points)
 
 
 def test_notebooks_for_a_class_are_blank_only_where_asked(tmp_path):
-    build.for_class(tmp_path, ["1", "4.2"])
-    assert sorted(path.name[:2] for path in tmp_path.iterdir()) == ["01", "04"]
-    blank = {path.name[:2]: path.read_text(encoding="utf-8").count("your turn") for path in tmp_path.iterdir()}
-    assert blank == {"01": 0, "04": 1}
-    cells = json.loads(next(tmp_path.glob("04*")).read_text(encoding="utf-8"))["cells"]
-    (text,) = ["".join(cell["source"]) for cell in cells if "your turn" in "".join(cell["source"])]
-    assert "def " + build.exercises(build.read_cells(SOURCES[next(n for n in SOURCES if n[:2] == "04")]))[1][1] in text
+    build.write_for_class(tmp_path, ["1", "4.2"])
+    texts = {path.name[:2]: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert {name: text.count("your turn") for name, text in texts.items()} == {"01": 0, "04": 1}
+    cells = ["".join(cell["source"]) for cell in json.loads(texts["04"])["cells"]]
+    (blank,) = [text for text in cells if "your turn" in text]
+    (lesson,) = [lesson for lesson in LESSONS if lesson[:2] == "04"]
+    _, second, _ = build.exercises(LESSONS[lesson])[1]
+    assert f"def {second}(" in blank
 
 
-# ------------------------------------------------------------------------------------------------------------
-# Hand-ins, on a small lesson of their own.
+# ----------------------------------------------------------------------------------------------
+# Hand-ins, with a small lesson of their own
 
 LESSON = '''# %% [markdown]
 # # 98. Small
@@ -175,6 +182,7 @@ from pathlib import Path
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
 sys.path[:0] = [str(root), str(root / "lessons")]
 
+STEP = 1
 from checks import lesson98 as checks
 # %% [markdown]
 # ### Exercise 98.1: one more (rebuild, ★, 3 minutes)
@@ -194,7 +202,7 @@ def twice(number):
     ### END SOLUTION
 # %%
 checks.twice(twice)
-'''.replace("from checks", "STEP = 1\nfrom checks")
+'''
 CHECKS = '''
 def more(f):
     assert f(1) == 2, "expected 2"
@@ -202,57 +210,77 @@ def more(f):
 def twice(f):
     assert f(4) == 8, "expected 8"
 '''
+MORE = "def more(number):\n    return number + STEP"
+TWICE = "def twice(number):\n    return 2 * number"
 
 
 @pytest.fixture
-def handed_in(tmp_path, monkeypatch):
-    """A function: cells of code that come back -> what is said of them. The blank notebook's cells stand around them."""
-    monkeypatch.setattr(build, "HERE", tmp_path)
+def submit(tmp_path, monkeypatch, capsys):
+    """A function: code cells that a learner adds to the blank notebook -> (all passed?, output)."""
+    monkeypatch.setattr(build, "LESSONS", tmp_path)
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "98_small.py").write_text(LESSON, encoding="utf-8")
-    checks = importlib.util.module_from_spec(importlib.util.spec_from_loader("checks.lesson98", None))
-    exec(CHECKS, vars(checks))
-    monkeypatch.setitem(sys.modules, "checks.lesson98", checks)
-    monkeypatch.setattr(importlib.import_module("checks"), "lesson98", checks, raising=False)
+    module = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader("checks.lesson98", None)
+    )
+    exec(CHECKS, vars(module))
+    monkeypatch.setitem(sys.modules, "checks.lesson98", module)
+    monkeypatch.setattr(importlib.import_module("checks"), "lesson98", module, raising=False)
     monkeypatch.setattr(build, "START", "import sys")
     monkeypatch.setattr(hand_in, "LIMIT", 1)
     monkeypatch.chdir(ROOT)
 
-    def hand(*cells, name="kim_98.ipynb", capsys=None):
-        blank = build.notebook(build.read_cells(LESSON), build.blanked, "98_small")
+    def submit_cells(*cells, name="kim_98.ipynb"):
+        blank = build.notebook(build.read_cells(LESSON), build.blank_cell, "98_small")
         for text in cells:
-            blank["cells"].append({"cell_type": "code", "id": "own", "source": text.splitlines(True), "outputs": []})
+            cell = {"cell_type": "code", "id": "own", "source": text.splitlines(True)}
+            blank["cells"].append(cell)
         build.write(tmp_path / name, blank)
-        return hand_in.check(tmp_path / name)
+        passed = hand_in.check(tmp_path / name)
+        return passed, capsys.readouterr().out
 
-    return hand
-
-
-def test_points_of_a_blank_a_solved_and_a_wrong_notebook(handed_in, capsys):
-    assert not handed_in()
-    assert capsys.readouterr().out.count("not done   0 of") == 2
-    solved = ("def more(number):\n    return number + STEP", "def twice(number):\n    return 2 * number")
-    assert handed_in(*solved)
-    assert "10 of 10 points" in capsys.readouterr().out
-    assert not handed_in("def more(number):\n    return 5", solved[1])
-    said = capsys.readouterr().out
-    assert "failed     0 of  3  more: expected 2" in said and "7 of 10 points" in said
+    return submit_cells
 
 
-def test_hand_ins_of_every_kind(handed_in, capsys):
-    helper = "import math\n\nDELTA = 1\n\ndef helper(number):\n    return number + DELTA\n\nprint(1 / 0)"
-    assert not handed_in(helper, "def more(number):\n    return helper(number)")
-    assert "passed     3 of  3  more" in capsys.readouterr().out
-    handed_in("checks.more = lambda f: None", "def more(number):\n    return 7")
-    assert "failed     0 of  3  more" in capsys.readouterr().out
-    handed_in("def more(number):\n    raise SystemExit", "def twice(number:\n    return")
-    said = capsys.readouterr().out
-    assert "more: SystemExit" in said and "twice: SyntaxError" in said
-    if hasattr(hand_in.signal, "SIGALRM"):
-        handed_in("def more(number):\n    while True:\n        pass")
-        assert "more: TimeoutError: stopped after 1 seconds" in capsys.readouterr().out
-    handed_in("def more(number):\n    return 0", "def more(number):\n    return number + 1", name="homework.ipynb")
-    assert "3 of 10 points" in capsys.readouterr().out, "the lesson is found by the cells' ids, and the last answer counts"
+def test_points_of_a_blank_a_solved_and_a_wrong_notebook(submit):
+    passed, output = submit()
+    assert not passed
+    assert output.count("not done   0 of") == 2
+    passed, output = submit(MORE, TWICE)
+    assert passed
+    assert "10 of 10 points" in output
+    passed, output = submit("def more(number):\n    return 5", TWICE)
+    assert not passed
+    assert "failed     0 of  3  more: expected 2" in output
+    assert "7 of 10 points" in output
+
+
+def test_helpers_count_but_nothing_else_runs(submit):
+    helper = "DELTA = 1\n\ndef helper(number):\n    return number + DELTA\n\nprint(1 / 0)"
+    _, output = submit(helper, "def more(number):\n    return helper(number)")
+    assert "passed     3 of  3  more" in output
+
+
+def test_a_changed_check_changes_nothing(submit):
+    _, output = submit("checks.more = lambda f: None", "def more(number):\n    return 7")
+    assert "failed     0 of  3  more" in output
+
+
+def test_an_answer_may_exit_or_be_no_python(submit):
+    _, output = submit("def more(number):\n    raise SystemExit", "def twice(number:\n    return")
+    assert "more: SystemExit" in output
+    assert "twice: SyntaxError" in output
+
+
+@pytest.mark.skipif(not hasattr(hand_in.signal, "SIGALRM"), reason="this system has no alarms")
+def test_an_endless_answer_is_stopped(submit):
+    _, output = submit("def more(number):\n    while True:\n        pass")
+    assert "more: TimeoutError: stopped after 1 seconds" in output
+
+
+def test_ids_name_the_lesson_and_the_last_answer_counts(submit):
+    _, output = submit("def more(number):\n    return 0", MORE, name="homework.ipynb")
+    assert "3 of 10 points" in output
 
 
 def test_a_file_that_is_no_notebook_gets_no_points(tmp_path, capsys):
@@ -261,14 +289,31 @@ def test_a_file_that_is_no_notebook_gets_no_points(tmp_path, capsys):
     assert "cannot be read as a notebook: 0 points" in capsys.readouterr().out
 
 
-def test_the_workflow_for_hand_ins_uses_what_there_is():
+# ----------------------------------------------------------------------------------------------
+# Pages and settings
+
+
+def test_the_workflow_for_hand_ins_uses_files_that_exist():
     text = (ROOT / ".github" / "hand_in" / "check.yml").read_text(encoding="utf-8")
-    assert "contents: read" in text and "secrets" not in text and build.PROJECT in text
-    for path in re.findall(r"project/([\w/]+\.(?:py|txt))", text):
-        assert (ROOT / path).exists(), path
-    assert "--check hand_in/*.ipynb" in text and "timeout-minutes" in text
-    assert "TEACHERS.md" in {path.name for path in (ROOT / "lessons").iterdir()}
-    assert ".github/hand_in/check.yml" in (ROOT / "lessons" / "TEACHERS.md").read_text(encoding="utf-8")
+    assert "contents: read" in text
+    assert "secrets" not in text
+    paths = re.findall(r"project/([\w./]+\.(?:py|txt))", text)
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    assert "lessons/teaching/hand_in.py" in paths
+    assert ".ci/constraints.txt" in paths
+    assert ".github/hand_in/check.yml" in TEACHERS
+
+
+@pytest.mark.parametrize("text", [README, TEACHERS], ids=["README", "TEACHERS"])
+def test_every_file_and_flag_that_a_page_names_exists(text):
+    folder = ROOT / "lessons" / ("teaching" if text is TEACHERS else "")
+    links = re.findall(r"\]\(([\w./-]+)\)", text) + re.findall(r"^\[\w+\]: (.+)$", text, re.M)
+    assert not [link for link in links if not (folder / link).exists()]
+    paths = re.findall(r"\b((?:lessons|docs|tests)/[\w/]+\.(?:py|md|txt))", text)
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    source = (ROOT / "lessons" / "teaching" / "build.py").read_text(encoding="utf-8")
+    flags = re.findall(r"build\.py (--\w+)", text)
+    assert not [flag for flag in flags if f'"{flag}"' not in source]
 
 
 def test_nbgraders_settings_leave_time_for_the_longest_cell():
@@ -278,86 +323,7 @@ def test_nbgraders_settings_leave_time_for_the_longest_cell():
             return vars(self)[name]
 
     settings = Settings()
-    exec((ROOT / "lessons" / "nbgrader_config.py").read_text(encoding="utf-8"), {"get_config": lambda: settings})
-    assert settings.Execute.timeout >= 900 and "your turn" in settings.ClearSolutions.code_stub["python"]
-
-
-# ------------------------------------------------------------------------------------------------------------
-# Examinations.
-
-
-@pytest.mark.parametrize("kind", exam.KINDS, ids=lambda kind: kind.name)
-def test_the_projects_own_function_passes(kind):
-    right = exam.source_of(exam.original(kind))
-    for seed in range(3):
-        assert exam.passes(right, kind, exam.record(kind, random.Random(seed), 12)) == (True, "")
-    assert kind.symptom(exam.space_of(right, kind)[kind.name])
-
-
-@pytest.mark.parametrize("kind, bug, k", PLANTED, ids=[f"{kind.name}-{i}" for i, (kind, *_) in enumerate(PLANTED)])
-def test_every_planted_bug_is_caught_and_seen(kind, bug, k):
-    source, cause = exam.plant(kind, bug, k)
-    right = exam.source_of(exam.original(kind))
-    cases = exam.catching(source, kind, random.Random(0), 6)
-    passed, said = exam.passes(source, kind, cases)
-    assert not passed and said.startswith("AssertionError: case") and exam.passes(right, kind, cases)[0]
-    assert cause and "{k}" not in cause + source
-    symptoms = [kind.symptom(exam.space_of(text, kind)[kind.name]) for text in (source, right)]
-    assert symptoms[0] != symptoms[1], "the symptom shows nothing"
-
-
-def test_a_seed_is_an_examination_and_another_seed_another():
-    assert len(exam.KINDS) >= 8
-    made = [json.dumps(exam.exam(exam.questions(seed))) for seed in ("a", "a", "b")]
-    assert made[0] == made[1] != made[2]
-    sets = {tuple(source for _, source, *_ in exam.questions(seed, 3)) for seed in range(8)}
-    assert len(sets) == 8
-    for seed in range(8):
-        asked = exam.questions(seed)
-        names = {kind.name for kind, *_ in asked}
-        assert len(names) == exam.QUESTIONS and not any(names & set(kind.needs) for kind, *_ in asked)
-
-
-def test_the_students_notebook_runs_without_the_project_and_holds_no_solution(tmp_path):
-    asked = exam.questions(11)
-    cells = ["".join(cell["source"]) for cell in exam.exam(asked)["cells"] if cell["cell_type"] == "code"]
-    texts = "\n".join(cells)
-    for kind, source, cause, *_ in asked:
-        assert exam.source_of(exam.original(kind)) not in texts and cause not in texts
-    script = "\n".join(
-        "try:\n" + "\n".join("    " + line for line in text.splitlines())
-        + "\nexcept AssertionError as error:\n    print('caught', str(error)[:6])" if "# How it is called" in text else text
-        for text in (re.sub(r'"""(.|\n)*?"""', '""', text) for text in cells)
-    )
-    (tmp_path / "run.py").write_text(script, encoding="utf-8")
-    done = subprocess.run([sys.executable, "-I", "run.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.stdout.count("caught case") == len(asked), done.stdout + done.stderr
-
-
-def test_marking_an_examination(tmp_path, capsys):
-    asked = exam.questions(11)
-    content = exam.exam(asked)
-    path = tmp_path / "kim.ipynb"
-    build.write(path, content)
-    assert exam.mark(path, asked) == 0
-    for kind, source, *_ in asked:
-        for cell in content["cells"]:
-            if "".join(cell["source"]) == source.rstrip():
-                cell["source"] = [exam.source_of(exam.original(kind))]
-    build.write(path, content)
-    assert exam.mark(path, asked) == 3 * len(asked)
-    kind = asked[0][0]
-    right = exam.source_of(exam.original(kind))
-    for cell in content["cells"]:
-        if "".join(cell["source"]) == right:
-            cell["source"] = ["def " + kind.name + "(*args):\n    return 'something'"]
-    build.write(path, content)
-    capsys.readouterr()
-    assert exam.mark(path, asked) == 3 * (len(asked) - 1)
-    assert "case 1" in capsys.readouterr().out
-
-
-def test_the_key_names_every_cause():
-    asked = exam.questions(11)
-    text = exam.key(asked, 11)
-    assert all(f"Cause: {cause}." in text for _, _, cause, *_ in asked) and text.count("# right") == len(asked)
+    path = ROOT / "lessons" / "teaching" / "nbgrader_config.py"
+    exec(path.read_text(encoding="utf-8"), {"get_config": lambda: settings})
+    assert settings.Execute.timeout >= 900
+    assert "your turn" in settings.ClearSolutions.code_stub["python"]

@@ -1,35 +1,38 @@
-"""What several lessons' checks need."""
+"""Helpers for the checks of several lessons."""
 
 import contextlib
 import functools
 import importlib
 import inspect
+from collections.abc import Callable
 
 import torch
 
 from model import IGNORE
 
 
-def called(function, *args):
-    """The function's result; a crash inside it becomes a failed check. An empty exercise stays NotImplementedError."""
+def call(function: Callable, *args):
+    """Call the learner's function. A crash in it becomes a failed check, and an empty exercise
+    stays NotImplementedError."""
     try:
         return function(*args)
     except (NotImplementedError, AssertionError):
         raise
     except Exception as error:
-        raise AssertionError(f"your function stopped with {type(error).__name__}: {error}") from error
+        message = f"your function stopped with {type(error).__name__}: {error}"
+        raise AssertionError(message) from error
 
 
-def by_hand(*names):
-    """For a check: while the learner's function runs, these functions refuse to work, because the exercise is to write
-    what they do. by_hand("data.shift", "torch.logsumexp"); by_hand() where nothing else does the same job."""
+def by_hand(*names: str):
+    """Decorate a check. While the learner's function runs, these functions refuse to work, because
+    the exercise is to write them: by_hand("data.shift", "torch.logsumexp")."""
 
     def wrap(check):
         @functools.wraps(check)
         def guarded(function, *more):
             @functools.wraps(function)
             def alone(*args, **kwargs):
-                with refused(names):
+                with switch_off(names):
                     return function(*args, **kwargs)
 
             return check(alone, *more)
@@ -40,62 +43,74 @@ def by_hand(*names):
     return wrap
 
 
-def find(name):
-    """ "torch.Tensor.log_softmax" -> (its owner, "log_softmax")"""
-    path, _, last = name.rpartition(".")
+def find(path: str) -> tuple:
+    """Find an object: "torch.Tensor.log_softmax" -> (torch.Tensor, "log_softmax")."""
+    parent, _, name = path.rpartition(".")
     try:
-        return importlib.import_module(path), last
+        return importlib.import_module(parent), name
     except ModuleNotFoundError:
-        owner, attribute = find(path)
-        return getattr(owner, attribute), last
+        owner, attribute = find(parent)
+        return getattr(owner, attribute), name
 
 
-def write_it_yourself(*args, **kwargs):
-    raise AssertionError("this function does the whole job, so it is switched off here: write it yourself")
+def refuse(*args, **kwargs):
+    message = "this function does the whole job, so it is switched off here: write it yourself"
+    raise AssertionError(message)
 
 
-def generate_it_yourself(*args, **kwargs):
-    """The same body for a generator; it finds no name of this file, since it runs as part of another one."""
-    raise AssertionError("this function does the whole job, so it is switched off here: write it yourself")
+def refuse_generator(*args, **kwargs):
+    # its code runs as part of another function, so it can use no name of this file
+    message = "this function does the whole job, so it is switched off here: write it yourself"
+    raise AssertionError(message)
     yield
 
 
 @contextlib.contextmanager
-def refused(names):
-    """A Python function gets another body for as long, so that it refuses however it was imported. A function of torch
-    has no such body; it is replaced where it lives, and so is the method with which a class makes its objects."""
+def switch_off(names: tuple[str, ...]):
+    """Make these functions refuse to work inside a `with` block.
+
+    A Python function gets another code object, so it refuses however it was imported. A function of
+    torch has none, so we replace it in its module. For a class we replace __init__."""
     with contextlib.ExitStack() as undo:
         for owner, name in map(find, names):
             function = inspect.unwrap(getattr(owner, name))
-            if inspect.isclass(function):  # what cannot be made, or inherited from, does no job
+            if inspect.isclass(function):
                 owner, name, function = function, "__init__", function.__init__
             if hasattr(function, "__code__") and not function.__closure__:
+                is_generator = inspect.isgeneratorfunction(function)
                 undo.callback(setattr, function, "__code__", function.__code__)
-                generator = inspect.isgeneratorfunction(function)
-                function.__code__ = (generate_it_yourself if generator else write_it_yourself).__code__
-            else:
-                own = name in vars(owner)  # a method may be inherited: then there is nothing to put back
-                undo.callback(*((setattr, owner, name, function) if own else (delattr, owner, name)))
-                setattr(owner, name, write_it_yourself)
+                function.__code__ = (refuse_generator if is_generator else refuse).__code__
+            elif name in vars(owner):
+                undo.callback(setattr, owner, name, function)
+                setattr(owner, name, refuse)
+            else:  # an inherited method: remove ours afterwards
+                undo.callback(delattr, owner, name)
+                setattr(owner, name, refuse)
         yield
 
 
-def tensor(result, what):
-    """A tensor, or lists that can become one."""
+def tensor(result, name: str) -> torch.Tensor:
+    """Return a tensor, made from lists if need be. `name` is used in the message if it fails."""
     try:
         return result if torch.is_tensor(result) else torch.as_tensor(result)
     except (TypeError, ValueError, RuntimeError):
-        raise AssertionError(f"{what}: expected a tensor, you have a {type(result).__name__}") from None
+        message = f"{name}: expected a tensor, you have a {type(result).__name__}"
+        raise AssertionError(message) from None
 
 
-def on_some_targets(function, seed):
-    """Random logits (3, 5, 7) and targets (3, 5), some of them IGNORE -> logits, targets, what the function says: (3,)."""
+def call_on_targets(function: Callable, seed: int) -> tuple:
+    """Call a function of logits and targets on random logits (3, 5, 7) and targets (3, 5), partly
+    IGNORE. Returns logits, targets and the result, one number a row: (3,)."""
     logits = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(seed))
-    targets = torch.tensor([[IGNORE, 2, 3, 6, IGNORE], [IGNORE, IGNORE, 1, 0, 4], [IGNORE, 5, IGNORE, IGNORE, IGNORE]])
-    kept = targets.clone()
-    found = called(function, logits, targets)
-    assert torch.equal(targets, kept), "the targets that were given have changed; IGNORE must stay IGNORE in them"
-    if isinstance(found, (list, tuple)):  # one number a row, as floats or as tensors
-        found = torch.stack(list(found)) if found and torch.is_tensor(found[0]) else tensor(found, "the result")
-    assert torch.is_tensor(found) and found.shape == (3,), "give one number a row: a tensor of shape (B,)"
-    return logits, targets, found
+    i = IGNORE
+    targets = torch.tensor([[i, 2, 3, 6, i], [i, i, 1, 0, 4], [i, 5, i, i, i]])
+    original = targets.clone()
+    result = call(function, logits, targets)
+    message = "the targets passed in have changed; IGNORE must stay IGNORE in them"
+    assert torch.equal(targets, original), message
+    if isinstance(result, (list, tuple)):  # one number a row, as floats or as tensors
+        is_tensors = len(result) > 0 and torch.is_tensor(result[0])
+        result = torch.stack(list(result)) if is_tensors else tensor(result, "the result")
+    is_vector = torch.is_tensor(result) and result.shape == (3,)
+    assert is_vector, "return one number a row: a tensor of shape (B,)"
+    return logits, targets, result

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from checks import by_hand, called, tensor
+from checks import by_hand, call, tensor
 
 
 def near(a, b):
@@ -12,10 +12,12 @@ def near(a, b):
 
 
 def attention_oracle(q, k, v):
-    """Number by number, with plain lists -> weights, values."""
+    """Compute attention number by number, with plain lists. Returns weights and values."""
     weights, out = [], []
     for t in range(len(q)):
-        scores = [sum(a * b for a, b in zip(q[t], k[s])) / math.sqrt(len(q[t])) for s in range(t + 1)]
+        scores = [
+            sum(a * b for a, b in zip(q[t], k[s])) / math.sqrt(len(q[t])) for s in range(t + 1)
+        ]
         total = sum(math.exp(score) for score in scores)
         row = [math.exp(score) / total for score in scores] + [0.0] * (len(q) - t - 1)
         weights.append(row)
@@ -23,36 +25,58 @@ def attention_oracle(q, k, v):
     return weights, out
 
 
-@by_hand("model.attend", "torch.nn.functional.scaled_dot_product_attention", "checks.lesson03.attention_oracle")
+@by_hand(
+    "model.attend",
+    "torch.nn.functional.scaled_dot_product_attention",
+    "checks.lesson03.attention_oracle",
+)
 def attention(function):
     generator = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 5, 4, generator=generator).unbind(0)
-    result = called(function, q.clone(), k.clone(), v.clone())
-    assert isinstance(result, (tuple, list)) and len(result) == 2, "return two things: weights (T, T) and values (T, hs)"
+    result = call(function, q.clone(), k.clone(), v.clone())
+    assert (
+        isinstance(result, (tuple, list)) and len(result) == 2
+    ), "return two things: weights (T, T) and values (T, hs)"
     weights, y = (tensor(part, name) for part, name in zip(result, ("weights", "values")))
-    assert weights.shape == (5, 5), f"weights are {tuple(weights.shape)}, expected (5, 5): a row for every query"
-    assert not weights.isnan().any(), "there is a NaN; a row of only -inf has no softmax. Every position may see itself"
-    assert weights.triu(1).abs().max() == 0, "a position sees a later one; hide what is right of the diagonal"
-    assert weights.diagonal().min() > 0, (
-        "a position must see itself: hide from the first column *after* the diagonal (triu(1))"
-    )
-    assert not near(weights.sum(0), [1.0] * 5), "the columns sum to 1; softmax goes over the last dimension"
-    assert near(weights.sum(1), [1.0] * 5), "the rows do not sum to 1; hide before the softmax, not after it"
+    assert weights.shape == (
+        5,
+        5,
+    ), f"weights are {tuple(weights.shape)}, expected (5, 5): a row for every query"
+    assert (
+        not weights.isnan().any()
+    ), "there is a NaN; a row of only -inf has no softmax. Every position may see itself"
+    assert (
+        weights.triu(1).abs().max() == 0
+    ), "a position sees a later one; hide what is right of the diagonal"
+    assert (
+        weights.diagonal().min() > 0
+    ), "a position must see itself: hide from the first column *after* the diagonal (triu(1))"
+    assert not near(
+        weights.sum(0), [1.0] * 5
+    ), "the columns sum to 1; softmax goes over the last dimension"
+    assert near(
+        weights.sum(1), [1.0] * 5
+    ), "the rows do not sum to 1; hide before the softmax, not after it"
     expected, values = attention_oracle(q.tolist(), k.tolist(), v.tolist())
     unscaled, _ = attention_oracle((q * 2).tolist(), k.tolist(), v.tolist())
-    assert not near(weights, unscaled), "the scores are not divided by the root of the length, sqrt(hs)"
+    assert not near(
+        weights, unscaled
+    ), "the scores are not divided by the root of the length, sqrt(hs)"
     overscaled, _ = attention_oracle((q / 2).tolist(), k.tolist(), v.tolist())
     assert not near(weights, overscaled), "the scores are divided by hs; divide by its root"
     swapped, _ = attention_oracle(k.tolist(), q.tolist(), v.tolist())
     assert not near(weights, swapped), "queries and keys are exchanged: row t belongs to q[t]"
     assert near(weights, expected), f"row 4 should be {expected[4]}, you have {weights[4].tolist()}"
     assert y.shape == (5, 4), f"the values are {tuple(y.shape)}, expected (5, 4)"
-    assert near(y, values), "the weights are right, the values are not: row t is the sum over s of weights[t, s] * v[s]"
+    assert near(
+        y, values
+    ), "the weights are right, the values are not: row t is the sum over s of weights[t, s] * v[s]"
     print("right: weights that look back only, and what they bring")
 
 
 class Toy:
-    """Stands in for a model. `reads(t, s)`: does position t see position s? Every call adds a little rounding noise."""
+    """Stand in for a model. reads(t, s): does position t see position s? Every call adds rounding
+    noise."""
 
     def __init__(self, reads):
         self.reads, self.calls = reads, 0
@@ -72,27 +96,47 @@ def first_change(function):
     ids = torch.tensor([[5, 0, 3, 2, 4, 1]])
     before = ids.clone()
     cases = [
-        (lambda t, s: s <= t, 2, 2, "a causal model notices at the place itself"),
+        (lambda t, s: s <= t, 2, 2, "a causal model notices at the position itself"),
         (lambda t, s: s <= t, 1, 1, "the token there is 0 already, so put another id"),
-        (lambda t, s: s <= t, 5, 5, "the last place"),
-        (lambda t, s: s <= t + 1, 3, 2, "a model that sees one token ahead notices one place early"),
+        (lambda t, s: s <= t, 5, 5, "the last position"),
+        (
+            lambda t, s: s <= t + 1,
+            3,
+            2,
+            "a model that sees one token ahead notices one position early",
+        ),
         (lambda t, s: True, 4, 0, "a model that sees everything notices at once"),
-        (lambda t, s: s < t, 2, 3, "a model that does not see its own token notices one place later"),
-        (lambda t, s: s == 0, 3, None, "a model that reads only the first token never notices: None"),
+        (
+            lambda t, s: s < t,
+            2,
+            3,
+            "a model that does not see its own token notices one position later",
+        ),
+        (
+            lambda t, s: s == 0,
+            3,
+            None,
+            "a model that reads only the first token never notices: None",
+        ),
     ]
     for reads, at, expected, why in cases:
-        result = called(function, Toy(reads), ids, at)
+        result = call(function, Toy(reads), ids, at)
         assert torch.equal(ids, before), "you changed the caller's ids; clone them first"
         assert not isinstance(result, torch.Tensor), "return a plain number (.item()), or None"
-        noise = "; differences of about 1e-7 are rounding, so compare with a tolerance" if result == 0 else ""
-        assert result == expected and type(result) is type(expected), (
-            f"expected {expected}, you have {result} ({why}){noise}"
+        noise = (
+            "; differences of about 1e-7 are rounding, so compare with a tolerance"
+            if result == 0
+            else ""
         )
+        assert result == expected and type(result) is type(
+            expected
+        ), f"expected {expected}, you have {result} ({why}){noise}"
     print("right: the first position that notices")
 
 
 def all_causal(model, ids):
-    """Does a change at t leave every hidden state before t as it was, and move the one at t? The lesson's own test."""
+    """Test that a change at t leaves every hidden state before t as it was, and moves the one at t.
+    The lesson goes on with this one."""
     hidden = model.hidden(ids)
     for t in range(ids.shape[1]):
         other = ids.clone()
@@ -104,48 +148,60 @@ def all_causal(model, ids):
 
 
 def turned(x, position, base=100.0, sign=1, neighbours=False, step=4, turning=2):
-    """One pair after the other, with plain numbers: `turning` pairs turn, pair i by position * base^(-step i / hs)."""
+    """Rotate one pair after the other, with plain numbers: `turning` pairs turn, pair i by
+    position * base^(-step i / hs)."""
     hs, out = len(x), [0.0] * len(x)
     for i in range(hs // 2):
-        one, two = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)
+        first, second = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)
         angle = sign * position * base ** (-step * i / hs) if i < turning else 0.0
-        out[one] = x[one] * math.cos(angle) - x[two] * math.sin(angle)
-        out[two] = x[one] * math.sin(angle) + x[two] * math.cos(angle)
+        out[first] = x[first] * math.cos(angle) - x[second] * math.sin(angle)
+        out[second] = x[first] * math.sin(angle) + x[second] * math.cos(angle)
     return out
 
 
 @by_hand("model.apply_rotary", "model.rotary_cos_sin", "checks.lesson03.turned")
 def turn(function):
     x = [1.0, 2.0, -1.0, 0.5, 3.0, -2.0, 1.5, 4.0]
-    given = torch.tensor(x)
-    result = called(function, given, 7)
-    assert torch.equal(given, torch.tensor(x)), "you changed the caller's vector; make a new one"
+    vector = torch.tensor(x)
+    result = call(function, vector, 7)
+    assert torch.equal(vector, torch.tensor(x)), "you changed the caller's vector; make a new one"
     result = tensor(result, "the result")
     assert result.shape == (8,), "return a tensor of the same shape as x"
-    assert not near(result, turned(x, 7, neighbours=True)), "the pairs are (x[i], x[i + hs/2]), not neighbours"
-    assert not near(result, turned(x, 7, sign=-1)), "turned the wrong way round: look at the signs of the sines"
+    assert not near(
+        result, turned(x, 7, neighbours=True)
+    ), "the pairs are (x[i], x[i + hs/2]), not neighbours"
+    assert not near(
+        result, turned(x, 7, sign=-1)
+    ), "turned the wrong way round: look at the signs of the sines"
     assert not near(result, turned(x, 7, base=10000.0)), "the paper's 10000 is 100 in this project"
-    assert abs(result.norm() - given.norm()) < 1e-3, (
-        "the length changed; turning keeps it: (a cos - b sin, a sin + b cos)"
-    )
+    assert (
+        abs(result.norm() - vector.norm()) < 1e-3
+    ), "the length changed; turning keeps it: (a cos - b sin, a sin + b cos)"
     for step in (2, 4):
         all_turn = turned(x, 7, step=step, turning=4)
-        assert not near(result, all_turn), "all pairs turn; only the first half does, i < hs/4. The others stay as they are"
+        assert not near(
+            result, all_turn
+        ), "all pairs turn; only the first half does, i < hs/4. The others stay as they are"
     for turning in (2, 4):
-        assert not near(result, turned(x, 7, base=1.0, turning=turning)), (
-            "the pairs turn alike; pair i turns by position * 100^(-4i/hs)"
-        )
+        assert not near(
+            result, turned(x, 7, base=1.0, turning=turning)
+        ), "the pairs turn alike; pair i turns by position * 100^(-4i/hs)"
     assert not near(result, turned(x, 7, step=2)), "the exponent is -4i/hs, you have -2i/hs"
     assert near(result, turned(x, 7)), f"expected {turned(x, 7)}, you have {result.tolist()}"
-    assert near(tensor(called(function, given, 0), "the result"), x), "position 0 turns nothing"
-    assert near(tensor(called(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), "the result"), [math.cos(1), 2.0, math.sin(1), 0.0]), (
-        "[1, 2, 0, 0] at 1 is [cos 1, 2, sin 1, 0]"
-    )
+    assert near(tensor(call(function, vector, 0), "the result"), x), "position 0 turns nothing"
+    assert near(
+        tensor(call(function, torch.tensor([1.0, 2.0, 0.0, 0.0]), 1), "the result"),
+        [math.cos(1), 2.0, math.sin(1), 0.0],
+    ), "[1, 2, 0, 0] at 1 is [cos 1, 2, sin 1, 0]"
     print("right: half of the pairs turned, each at its own speed")
 
 
 READY = ("cross_entropy", "log_softmax", "nll_loss")
-LOSSES = [f"torch.nn.functional.{name}" for name in READY] + ["torch.log_softmax", "torch.logsumexp", "torch.logaddexp"]
+LOSSES = [f"torch.nn.functional.{name}" for name in READY] + [
+    "torch.log_softmax",
+    "torch.logsumexp",
+    "torch.logaddexp",
+]
 
 
 @by_hand(*LOSSES, "torch.Tensor.log_softmax", "torch.Tensor.logsumexp")
@@ -156,19 +212,30 @@ def loss_at(function):
         ([0.0, 0.0, 0.0, 0.0], 3, math.log(4), "four tokens, all equally likely: log 4"),
         ([1000.0, 998.0, 0.0], 1, 2.1269, "great scores: take the greatest off first"),
         ([-1000.0, -1001.0], 0, 0.3133, "very negative scores: take the greatest off first"),
-        ([1000.0, 0.0], 1, 1000.0, "p is too small for a float, its log is not: log(sum) - score needs no p"),
+        (
+            [1000.0, 0.0], 1, 1000.0,
+            "p is too small for a float, its log is not: log(sum) - score needs no p",
+        ),
     ]
     for logits, target, expected, why in cases:
         scores = torch.tensor(logits)
-        result = called(function, scores, target)
+        result = call(function, scores, target)
         assert scores.tolist() == logits, "you changed the caller's logits"
         assert isinstance(result, float), "return a plain float (.item())"
-        what = f"{logits}, target {target}"
-        assert math.isfinite(result), f"{what}: {result}; {why}"
+        case = f"{logits}, target {target}"
+        assert math.isfinite(result), f"{case}: {result}; {why}"
         p = math.exp(-expected)
-        assert abs(result + expected) > 1e-3 or expected == 0, f"{what}: the sign is wrong; the loss is *minus* log p"
-        assert abs(result - p) > 1e-3, f"{what}: this is the probability; the loss is -log of it"
-        assert abs(result - expected / math.log(2)) > 1e-3, f"{what}: this is in bits (log2); nats use the natural log"
-        assert abs(result + logits[target]) > 1e-3, f"{what}: this is minus the score; log(sum of e^score) is missing"
-        assert abs(result - expected) < 1e-3, f"{what}: expected {expected:.4f}, you have {result:.4f} ({why})"
+        assert (
+            abs(result + expected) > 1e-3 or expected == 0
+        ), f"{case}: the sign is wrong; the loss is *minus* log p"
+        assert abs(result - p) > 1e-3, f"{case}: this is the probability; the loss is -log of it"
+        assert (
+            abs(result - expected / math.log(2)) > 1e-3
+        ), f"{case}: this is in bits (log2); nats use the natural log"
+        assert (
+            abs(result + logits[target]) > 1e-3
+        ), f"{case}: this is minus the score; log(sum of e^score) is missing"
+        assert (
+            abs(result - expected) < 1e-3
+        ), f"{case}: expected {expected:.4f}, you have {result:.4f} ({why})"
     print("right: log of the sum, minus the target's score")

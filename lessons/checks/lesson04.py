@@ -2,7 +2,7 @@
 
 import torch
 
-from checks import by_hand, called, tensor
+from checks import by_hand, call, tensor
 from model import IGNORE
 
 
@@ -16,25 +16,43 @@ def with_mask(function):
     cases = [
         ([5, 6], [7], 9, [5, 6, 7, 9], [0, 0, 1, 1]),
         ([5, 6, 7], [8, 7, 6], 9, [5, 6, 7, 8, 7, 6, 9], [0, 0, 0, 1, 1, 1, 1]),
-        ([9, 5], [5, 6], 9, [9, 5, 5, 6, 9], [0, 0, 1, 1, 1]),  # an end token in the prompt, as after an earlier turn
+        # an eos in the prompt, as after an earlier turn
+        (
+            [9, 5], [5, 6], 9, [9, 5, 5, 6, 9], [0, 0, 1, 1, 1],
+        ),
     ]
-    for prompt, answer, end, ids, mask in cases:
-        what = f"prompt {prompt}, answer {answer}, end {end}"
-        given = list(prompt), list(answer)
-        result_ids, result = pair(called(function, *given, end), "ids and mask")
-        assert given == (prompt, answer), f"{what}: you changed the caller's lists; + makes a new one, += does not"
-        assert list(result_ids) != ids[:-1], f"{what}: the end token is missing, so the model would never learn to stop"
-        assert list(result_ids) == ids, f"{what}: ids should be {ids}, you have {list(result_ids)}"
+    for prompt, answer, eos, ids, mask in cases:
+        case = f"prompt {prompt}, answer {answer}, end {eos}"
+        copies = list(prompt), list(answer)
+        result_ids, result = pair(call(function, *copies, eos), "ids and mask")
+        assert copies == (
+            prompt,
+            answer,
+        ), f"{case}: you changed the caller's lists; + makes a new one, += does not"
+        assert (
+            list(result_ids) != ids[:-1]
+        ), f"{case}: the eos is missing, so the model would never learn to stop"
+        assert list(result_ids) == ids, f"{case}: ids should be {ids}, you have {list(result_ids)}"
         result = list(map(int, result))
-        assert len(result) == len(ids), f"{what}: the mask has {len(result)} numbers for {len(ids)} ids"
-        assert result != [1 - m for m in mask], f"{what}: upside down; 1 is for what is learned, the answer"
-        assert not all(result), f"{what}: everything is learned; the prompt is only read"
-        assert result[-1] == 1, f"{what}: the end token is hidden, so the model would never learn to stop"
+        assert len(result) == len(
+            ids
+        ), f"{case}: the mask has {len(result)} numbers for {len(ids)} ids"
+        assert result != [
+            1 - m for m in mask
+        ], f"{case}: upside down; 1 is for what is supervised, the answer"
+        assert not all(result), f"{case}: everything is supervised; the prompt is only read"
+        assert result[-1] == 1, f"{case}: the eos is hidden, so the model would never learn to stop"
         n = len(prompt)
-        assert result[n] == 1, f"{what}: the first answer token is hidden; the mask begins one too late"
-        assert result[n - 1] == 0, f"{what}: the last prompt token is learned; the mask begins one too early"
-        assert result == mask, f"{what}: mask should be {mask}, you have {result}; count tokens, do not look for values"
-    print("right: the answer and the end token, nothing of the prompt")
+        assert (
+            result[n] == 1
+        ), f"{case}: the first answer token is hidden; the mask begins one too late"
+        assert (
+            result[n - 1] == 0
+        ), f"{case}: the last prompt token is supervised; the mask begins one too early"
+        assert (
+            result == mask
+        ), f"{case}: mask should be {mask}, you have {result}; count tokens, do not look for values"
+    print("right: the answer and the eos, nothing of the prompt")
 
 
 @by_hand("data.shift")
@@ -42,55 +60,77 @@ def inputs_and_targets(function):
     cases = [
         ([5, 6, 7, 9], [0, 0, 1, 1], [IGNORE, 7, 9]),
         ([1, 2, 3, 4, 9], [0, 0, 0, 1, 1], [IGNORE, IGNORE, 4, 9]),
-        ([1, 0, 0, 9, 2, 0, 9], [0, 1, 1, 1, 0, 1, 1], [0, 0, 9, IGNORE, 0, 9]),  # two turns; 0 is an id like others
+        # two turns; 0 is an id like others
+        (
+            [1, 0, 0, 9, 2, 0, 9],
+            [0, 1, 1, 1, 0, 1, 1],
+            [0, 0, 9, IGNORE, 0, 9],
+        ),
     ]
     for ids, mask, expected in cases:
-        what = f"ids {ids}, mask {mask}"
-        given = list(ids), list(mask)
-        inputs, targets = pair(called(function, *given), "inputs and targets")
-        assert given == (ids, mask), f"{what}: you changed the caller's lists"
+        case = f"ids {ids}, mask {mask}"
+        copies = list(ids), list(mask)
+        inputs, targets = pair(call(function, *copies), "inputs and targets")
+        assert copies == (ids, mask), f"{case}: you changed the caller's lists"
         inputs, targets = list(inputs), list(targets)
-        assert len(inputs) == len(targets), f"{what}: {len(inputs)} inputs and {len(targets)} targets"
-        assert inputs != ids, f"{what}: the last id is no input: nothing comes after it"
+        assert len(inputs) == len(
+            targets
+        ), f"{case}: {len(inputs)} inputs and {len(targets)} targets"
+        assert inputs != ids, f"{case}: the last id is no input: nothing comes after it"
         assert inputs == ids[:-1], (
-            f"{what}: inputs should be {ids[:-1]}, you have {inputs}; the prompt is read, only not learned"
+            f"{case}: inputs should be {ids[:-1]}, you have {inputs}; the prompt is read, only not"
+            " supervised"
         )
-        assert targets != ids[1:], f"{what}: nothing is hidden; the mask was not used"
+        assert targets != ids[1:], f"{case}: nothing is hidden; the mask was not used"
         unshifted = [i if m else IGNORE for i, m in zip(ids[:-1], mask[:-1])]
-        assert targets != unshifted, f"{what}: the targets are the inputs; a target is the token that comes next"
+        assert (
+            targets != unshifted
+        ), f"{case}: the targets are the inputs; a target is the token that comes next"
         late = [i if m else IGNORE for i, m in zip(ids[1:], mask[:-1])]
         assert targets != late, (
-            f"{what}: the mask did not move with the targets, so the first answer token is not learned"
+            f"{case}: the mask did not move with the targets, so the first answer token is not"
+            " supervised"
         )
         early = [i if m else IGNORE for i, m in zip(ids[1:], mask[2:] + [0])]
-        assert targets != early, f"{what}: the mask moved twice, so a prompt token is learned and the end token is not"
+        assert (
+            targets != early
+        ), f"{case}: the mask moved twice, so a prompt token is supervised and the eos is not"
         zero = [i if m else 0 for i, m in zip(ids[1:], mask[1:])]
-        assert targets != zero, f"{what}: what is not learned must be IGNORE; 0 is a token like any other"
-        assert targets == expected, f"{what}: targets should be {expected}, you have {targets}"
+        assert (
+            targets != zero
+        ), f"{case}: what is not supervised must be IGNORE; 0 is a token like any other"
+        assert targets == expected, f"{case}: targets should be {expected}, you have {targets}"
     print("right: the mask moves with the targets")
 
 
 @by_hand("data.collate", "extras.packing.collate_packed")
 def batch_of(function):
-    examples = [([5, 6, 7, 9], [0, 0, 1, 1]), ([1, 2, 3, 4, 8, 9], [0, 0, 0, 1, 1, 1]), ([3, 9], [0, 1])]
-    inputs, targets = pair(called(function, examples, 9), "inputs and targets")
+    examples = [
+        ([5, 6, 7, 9], [0, 0, 1, 1]),
+        ([1, 2, 3, 4, 8, 9], [0, 0, 0, 1, 1, 1]),
+        ([3, 9], [0, 1]),
+    ]
+    inputs, targets = pair(call(function, examples, 9), "inputs and targets")
     inputs, targets = tensor(inputs, "inputs"), tensor(targets, "targets")
-    assert inputs.shape != (3, 6), "T is 6: that is the length of the ids; inputs are one shorter (shift first)"
+    assert inputs.shape != (
+        3,
+        6,
+    ), "T is 6: that is the length of the ids; inputs are one shorter (shift first)"
     assert inputs.shape != (3, 1), "T is the length of the shortest; it must be the longest's"
-    assert inputs.shape == targets.shape == (3, 5), (
-        f"expected (3, 5) twice, you have {inputs.shape} and {targets.shape}"
-    )
+    assert (
+        inputs.shape == targets.shape == (3, 5)
+    ), f"expected (3, 5) twice, you have {inputs.shape} and {targets.shape}"
     assert inputs.dtype == targets.dtype == torch.long, "ids are whole numbers (torch.long)"
     x, y = inputs.tolist(), targets.tolist()
-    assert IGNORE not in sum(x, []), (
-        "IGNORE is in the inputs; it is no id, the model cannot read it. Pad inputs with `pad`"
-    )
-    assert x[0][:2] != [9, 9], "the padding stands on the left; in training it stands on the right"
+    assert IGNORE not in sum(
+        x, []
+    ), "IGNORE is in the inputs; it is no id, the model cannot read it. Pad inputs with `pad`"
+    assert x[0][:2] != [9, 9], "the padding is on the left; in training it is on the right"
     assert x == [[5, 6, 7, 9, 9], [1, 2, 3, 4, 8], [3, 9, 9, 9, 9]], f"inputs are {x}"
-    scored = "a padding place is learned: targets behind the answer's end must be IGNORE"
+    scored = "a padding position is supervised: targets behind the answer's end must be IGNORE"
     assert y[0][3:] != [9, 9] and y[0][3:] != [9, IGNORE], scored
-    hidden = "the end token is hidden; it equals the padding, so hide by place, not by value"
+    hidden = "the eos is hidden; it equals the padding, so hide by position, not by value"
     assert y[1][-1] == 9 and y[2][0] == 9, hidden
     i = IGNORE
     assert y == [[i, 7, 9, i, i], [i, i, 4, 8, 9], [9, i, i, i, i]], f"targets are {y}"
-    print("right: a rectangle, padded on the right, no padding learned")
+    print("right: a rectangle, padded on the right, no padding supervised")

@@ -1,31 +1,33 @@
-"""Checks of lesson 5: one step of tuning, log p of an answer, an end token that is not learned."""
+"""Checks of lesson 5: one step of tuning, log p of an answer, an eos that is not supervised."""
 
 import copy
 import math
 
 import torch
 
-from checks import by_hand, called
+from checks import by_hand, call
 from model import GPT, IGNORE, GPTConfig
 
 
 def tiny():
-    """A GPT small enough to check by hand, the same at every call."""
+    """Make a GPT small enough to check by hand, the same at every call."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=1, n_embd=8)).eval()
-    model.wte.weight.data *= 10  # strong opinions, so that different mistakes give different numbers
+    # strong opinions, so that different mistakes give different numbers
+    model.wte.weight.data *= 10
     return model
 
 
 def naive_logps(model, ids):
-    """log p of each next token, one prefix at a time. [5, 6, 7] -> [log p(. | 5), log p(. | 5 6), log p(. | 5 6 7)]"""
+    """Return log p of each next token, one prefix at a time:
+    [5, 6, 7] -> [log p(. | 5), log p(. | 5 6), log p(. | 5 6 7)]"""
     prefixes = [torch.tensor([ids[: t + 1]]) for t in range(len(ids))]
     return [torch.log_softmax(model(prefix)[0, -1], 0) for prefix in prefixes]
 
 
 def naive_losses(model, inputs, targets):
-    """-log p of every learned target, in one list."""
+    """Return -log p of every supervised target, in one list."""
     losses = []
     for x, y in zip(inputs.tolist(), targets.tolist()):
         logps = naive_logps(model, x)
@@ -53,36 +55,48 @@ def sft_step(learner):
         expected = torch.stack(losses).mean()
         shifted = naive_losses(twin, inputs[:, :-1], targets[:, 1:])
         before = [p.detach().clone() for p in model.parameters()]
-        found = called(learner, model, optimizer, inputs.clone(), targets.clone())
+        result = call(learner, model, optimizer, inputs.clone(), targets.clone())
         expected.backward()
         by_hand.step()
         by_hand.zero_grad()
-        assert found is not None, "nothing was returned: return the loss as a float"
-        assert not torch.is_tensor(found), "you returned a tensor, which keeps the whole graph alive: use loss.item()"
+        assert result is not None, "nothing was returned: return the loss as a float"
+        assert not torch.is_tensor(
+            result
+        ), "you returned a tensor, which keeps the whole graph alive: use loss.item()"
         total = expected.item() * len(losses)
-        assert not math.isclose(found, total, rel_tol=1e-3), (
-            "you returned the sum; divide by the number of learned targets"
-        )
+        assert not math.isclose(
+            result, total, rel_tol=1e-3
+        ), "you returned the sum; divide by the number of supervised targets"
         everywhere = total / targets.numel()
-        assert not math.isclose(found, everywhere, rel_tol=1e-3), (
-            "you divided by all positions; positions that are IGNORE do not count"
-        )
+        assert not math.isclose(
+            result, everywhere, rel_tol=1e-3
+        ), "you divided by all positions; positions that are IGNORE do not count"
         again = sum(x.item() for x in shifted) / max(1, len(shifted))
-        assert not math.isclose(found, again, rel_tol=1e-3), "targets are already shifted; you shifted them once more"
-        assert math.isclose(found, expected.item(), rel_tol=1e-3), (
-            f"the loss is {found:.4f}, expected {expected.item():.4f}: "
-            "the mean of -log p over the learned targets, before the step"
+        assert not math.isclose(
+            result, again, rel_tol=1e-3
+        ), "targets are already shifted; you shifted them once more"
+        assert math.isclose(result, expected.item(), rel_tol=1e-3), (
+            f"the loss is {result:.4f}, expected {expected.item():.4f}: "
+            "the mean of -log p over the supervised targets, before the step"
         )
         after = [p.detach() for p in model.parameters()]
-        assert moved(before, after) > 0, "the weights did not move: backward(), then optimizer.step(), then zero_grad()"
+        assert (
+            moved(before, after) > 0
+        ), "the weights did not move: backward(), then optimizer.step(), then zero_grad()"
         assert moved(after, [p.detach() for p in twin.parameters()]) < 1e-4, (
             "the first step moved the weights by another gradient than that of the mean loss"
             if number == 0
-            else "the second step went wrong: the gradients of the first are still there, zero_grad() is missing"
+            else (
+                "the second step went wrong: the gradients of the first are still there,"
+                " zero_grad() is missing"
+            )
         )
-    nothing = called(learner, model, optimizer, inputs.clone(), torch.full_like(targets, I))
-    assert nothing == 0, f"a batch without any learned target has loss 0.0, you have {nothing}: divide by at least 1"
-    print("Right: the mean over the learned targets, one step, and gradients of its own.")
+    nothing = call(learner, model, optimizer, inputs.clone(), torch.full_like(targets, I))
+    assert nothing == 0, (
+        f"a batch without any supervised target has loss 0.0, you have {nothing}: divide by at"
+        " least 1"
+    )
+    print("Right: the mean over the supervised targets, one step, and gradients of its own.")
 
 
 @by_hand()
@@ -96,50 +110,83 @@ def answer_logprobs(learner):
         blind = [naive_logps(model, answer)[i][token].item() for i, token in enumerate(answer[1:])]
         raw = model(torch.tensor([prompt + answer]))[0]
     given_prompt, given_answer = list(prompt), list(answer)
-    found = called(learner, model, given_prompt, given_answer)
-    assert given_prompt == prompt and given_answer == answer, "you changed the lists that you were given; make new ones"
-    assert found is not None, "nothing was returned: return a list of floats"
-    assert not isinstance(found, (int, float)), "one number came back; return one log p for each answer token"
-    found = [float(x) for x in found]
+    result = call(learner, model, given_prompt, given_answer)
+    assert (
+        given_prompt == prompt and given_answer == answer
+    ), "you changed the lists that you were given; make new ones"
+    assert result is not None, "nothing was returned: return a list of floats"
+    assert not isinstance(
+        result, (int, float)
+    ), "one number came back; return one log p for each answer token"
+    result = [float(x) for x in result]
 
     def is_like(other):
-        return len(found) == len(other) and all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(found, other))
+        return len(result) == len(other) and all(
+            math.isclose(a, b, abs_tol=1e-4) for a, b in zip(result, other)
+        )
 
-    assert len(found) != len(prompt) + len(answer) - 1, "the prompt's tokens are among them; keep the answer's only"
-    assert not is_like(blind), "the model saw the answer without the prompt: run it on prompt + answer"
-    assert len(found) == len(answer), f"{len(found)} numbers came back for {len(answer)} answer tokens"
+    assert (
+        len(result) != len(prompt) + len(answer) - 1
+    ), "the prompt's tokens are among them; keep the answer's only"
+    assert not is_like(
+        blind
+    ), "the model saw the answer without the prompt: run it on prompt + answer"
+    assert len(result) == len(
+        answer
+    ), f"{len(result)} numbers came back for {len(answer)} answer tokens"
     assert not is_like(late), (
-        "off by one: the logits at a token's own position speak of the token after it; look one position earlier"
+        "off by one: the logits at a token's own position speak of the token after it; look one"
+        " position earlier"
     )
-    assert not is_like([math.exp(x) for x in expected]), "these are probabilities; take their logarithm"
-    assert not is_like([-x for x in expected]), "the sign is wrong: log p is at most 0, this is the loss"
+    assert not is_like(
+        [math.exp(x) for x in expected]
+    ), "these are probabilities; take their logarithm"
+    assert not is_like(
+        [-x for x in expected]
+    ), "the sign is wrong: log p is at most 0, this is the loss"
     picked = [raw[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
     assert not is_like(picked), "these are raw logits; log_softmax(-1) turns them into log p"
-    assert is_like(expected), f"{[round(x, 3) for x in found]} came back, expected {[round(x, 3) for x in expected]}"
+    assert is_like(
+        expected
+    ), f"{[round(x, 3) for x in result]} came back, expected {[round(x, 3) for x in expected]}"
     print("Right: each answer token is judged by the logits one position before it.")
 
 
 @by_hand()
 def hide_end(learner):
     end = 9
-    examples = [([5, 6, 7, 9], [0, 0, 1, 1]), ([4, 7, 9, 5, 8, 9], [0, 1, 1, 0, 1, 1]), ([9, 3, 9], [0, 1, 1])]
+    examples = [
+        ([5, 6, 7, 9], [0, 0, 1, 1]),
+        ([4, 7, 9, 5, 8, 9], [0, 1, 1, 0, 1, 1]),
+        ([9, 3, 9], [0, 1, 1]),
+    ]
     expected = [[0, 0, 1, 0], [0, 1, 0, 0, 1, 0], [0, 1, 0]]
-    given = copy.deepcopy(examples)
-    found = called(learner, given, end)
-    assert given == examples, "you changed the old examples; they are needed again, so make new lists"
-    assert found is not None and len(found) == len(examples), "return one (ids, mask) for every example"
-    for (ids, mask), (new_ids, new_mask), right in zip(examples, found, expected):
+    copies = copy.deepcopy(examples)
+    result = call(learner, copies, end)
+    assert (
+        copies == examples
+    ), "you changed the old examples; they are needed again, so make new lists"
+    assert result is not None and len(result) == len(
+        examples
+    ), "return one (ids, mask) for every example"
+    for (ids, mask), (new_ids, new_mask), right in zip(examples, result, expected):
         new_mask = [int(m) for m in new_mask]
-        assert list(new_ids) == ids, "the ids changed: the end token stays in the row, it is only not learned"
+        assert (
+            list(new_ids) == ids
+        ), "the ids changed: the eos stays in the row, it is only not supervised"
         assert len(new_mask) == len(mask), "the mask must stay as long as the ids"
-        assert new_mask != mask, "nothing was hidden: the mask must be 0 at the end token"
+        assert new_mask != mask, "nothing was hidden: the mask must be 0 at the eos"
         early = [0 if i + 1 < len(ids) and ids[i + 1] == end else m for i, m in enumerate(mask)]
-        assert new_mask != early, "off by one: mask[i] belongs to ids[i] itself; the shift comes later"
+        assert (
+            new_mask != early
+        ), "off by one: mask[i] belongs to ids[i] itself; the shift comes later"
         last_only = mask[:-1] + [0]
         if right != last_only:
-            assert new_mask != last_only, (
-                "only the last end token was hidden; a conversation has one after every answer"
-            )
-        assert not any(n > m for n, m in zip(new_mask, mask)), "a prompt token became learned; only ever take away"
+            assert (
+                new_mask != last_only
+            ), "only the last eos was hidden; a conversation has one after every answer"
+        assert not any(
+            n > m for n, m in zip(new_mask, mask)
+        ), "a prompt token became supervised; only ever take away"
         assert new_mask == right, f"for ids {ids} the mask is {new_mask}, expected {right}"
-    print("Right: the end tokens are still read, and never learned. Now see what that does.")
+    print("Right: the eos tokens are still read, and never supervised. Now see what that does.")

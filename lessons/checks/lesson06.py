@@ -1,12 +1,16 @@
-"""Checks of lesson 6: a rule that copies from the instruction, and answers under other people's questions."""
+"""Checks of lesson 6: a rule that copies from the instruction, and shuffled questions."""
 
 import random
 from functools import cache
 
-from checks import by_hand, called
+from checks import by_hand, call
 from data import Row, Tokenizer, Turn, train_bpe
 
-TEXT = "The sea is A name: Here is the sea. Tell me the sea of a name. What is a name? the Name of the Sea! " * 20
+TEXT = (
+    "The sea is A name: Here is the sea. Tell me the sea of a name. What is a name? the Name of the"
+    " Sea! "
+    * 20
+)
 
 
 @cache
@@ -17,47 +21,81 @@ def toy():
 @by_hand()
 def copying(function):
     tokenizer = toy()
-    ids = {text: tokenizer.encode(text)[0] for text in ("The", "A", "Here", " is", ":", " Name", " name", " the", " sea")}
+    ids = {
+        text: tokenizer.encode(text)[0]
+        for text in ("The", "A", "Here", " is", ":", " Name", " name", " the", " sea")
+    }
     starts = {ids["The"], ids["A"], ids["Here"]}
     between = {ids[text] for text in (" Name", " name", " the", " sea", " is", ":")}
-    found = called(function, tokenizer, "", "Name the sea.")
-    assert found is not None, "at the beginning only the first tokens of The, A and Here are allowed; you allow any"
-    assert set(found) == starts, f"at the beginning expected {starts}, you have {set(found)}"
-    for said in ("The sea is the name.", "The sea.", "Here: name;", "The sea is?", "A name!"):
-        found = called(function, tokenizer, said, "Name the sea.")
-        assert found is not None, f"{said!r} ends with a mark, so only the end token is allowed; you allow any"
-        assert set(found) == {tokenizer.eos_id}, f"{said!r} ends with a mark: expected the end token alone, you have {found}"
-    for said in ("The sea is", "Here:", "The sea is a"):
-        assert called(function, tokenizer, said, "Name the sea.") is None, f"{said!r} holds a link, so anything may come: None"
-    found = called(function, tokenizer, "The", "Name the sea.")
-    assert found is not None, "before a link not everything is allowed; look at case 4"
-    found = set(found)
-    texts = {i: tokenizer.decode([i]) for i in found}
-    assert not any(set(text) & set(".!?;") for text in texts.values()), "before a link no token that holds a mark is allowed"
-    assert {ids[" is"], ids[":"]} <= found, "the links themselves are missing: without them it never gets to the value"
-    assert ids[" Name"] in found, "the instruction as it is, with a space before it, is missing"
-    assert ids[" name"] in found, "the instruction with a small first letter is missing"
-    assert found == between, f"expected {[tokenizer.decode([i]) for i in sorted(between)]}, you have {sorted(texts.values())}"
-    found = called(function, tokenizer, "This sea", "Name the sea.")
-    assert found is not None, "the link is the *word* is, not the letters: 'This' holds none"
+    result = call(function, tokenizer, "", "Name the sea.")
+    assert (
+        result is not None
+    ), "at the beginning only the first tokens of The, A and Here are allowed; you allow any"
+    assert set(result) == starts, f"at the beginning expected {starts}, you have {set(result)}"
+    for reply in ("The sea is the name.", "The sea.", "Here: name;", "The sea is?", "A name!"):
+        result = call(function, tokenizer, reply, "Name the sea.")
+        assert (
+            result is not None
+        ), f"{reply!r} ends with a mark, so only the eos is allowed; you allow any"
+        assert set(result) == {
+            tokenizer.eos_id
+        }, f"{reply!r} ends with a mark: expected the eos alone, you have {result}"
+    for reply in ("The sea is", "Here:", "The sea is a"):
+        assert (
+            call(function, tokenizer, reply, "Name the sea.") is None
+        ), f"{reply!r} has a link, so anything may come: None"
+    result = call(function, tokenizer, "The", "Name the sea.")
+    assert result is not None, "before a link not everything is allowed; look at case 4"
+    result = set(result)
+    texts = {i: tokenizer.decode([i]) for i in result}
+    assert not any(
+        set(text) & set(".!?;") for text in texts.values()
+    ), "before a link no token that has a mark is allowed"
+    assert {
+        ids[" is"],
+        ids[":"],
+    } <= result, "the links themselves are missing: without them it never gets to the value"
+    assert ids[" Name"] in result, "the instruction as it is, with a space before it, is missing"
+    assert ids[" name"] in result, "the instruction with a small first letter is missing"
+    assert result == between, (
+        f"expected {[tokenizer.decode([i]) for i in sorted(between)]}, you have"
+        f" {sorted(texts.values())}"
+    )
+    result = call(function, tokenizer, "This sea", "Name the sea.")
+    assert result is not None, "the link is the *word* is, not the letters: 'This' has none"
     print("right: it may only say what it was asked, until it comes to the point")
 
 
 @by_hand("world.shuffled_instructions")
 def others_questions(function):
     rows = [Row((Turn(f"q{i}", f"x{i}" if i % 2 else "", f"a{i}"),), f"t{i}") for i in range(40)]
-    kept = list(rows)
-    found = called(function, rows, random.Random(0))
-    assert rows == kept, "you changed the rows that were given; make a copy (rng.sample), do not shuffle them in place"
-    assert isinstance(found, (list, tuple)) and len(found) == 40, "return a list with as many rows as came in"
-    turns = [row.turns[0] for row in found]
-    assert [turn.output for turn in turns] == [f"a{i}" for i in range(40)], "the answers stay in their order"
-    assert [row.task for row in found] == [f"t{i}" for i in range(40)], "the task belongs to the answer and stays with it"
-    asked = [turn.instruction for turn in turns]
-    assert asked != [f"q{i}" for i in range(40)], "every answer still has its own question"
-    assert len(set(asked)) == 40, "some instruction is used twice: shuffle, do not draw each by itself"
+    original = list(rows)
+    result = call(function, rows, random.Random(0))
+    assert rows == original, (
+        "you changed the rows that were given; make a copy (rng.sample), do not shuffle them in"
+        " place"
+    )
+    assert (
+        isinstance(result, (list, tuple)) and len(result) == 40
+    ), "return a list with as many rows as came in"
+    turns = [row.turns[0] for row in result]
+    assert [turn.output for turn in turns] == [
+        f"a{i}" for i in range(40)
+    ], "the answers stay in their order"
+    assert [row.task for row in result] == [
+        f"t{i}" for i in range(40)
+    ], "the task belongs to the answer and stays with it"
+    instructions = [turn.instruction for turn in turns]
+    assert instructions != [f"q{i}" for i in range(40)], "every answer still has its own question"
+    assert (
+        len(set(instructions)) == 40
+    ), "some instruction is used twice: shuffle, do not draw each by itself"
     with_input = {f"q{i}": f"x{i}" if i % 2 else "" for i in range(40)}
-    assert all(with_input[turn.instruction] == turn.input for turn in turns), "an instruction keeps its own input"
-    again = [row.turns[0].instruction for row in called(function, rows, random.Random(1))]
-    assert again != asked, "another rng must give another order: use the rng that you were given"
+    assert all(
+        with_input[turn.instruction] == turn.input for turn in turns
+    ), "an instruction keeps its own input"
+    again = [row.turns[0].instruction for row in call(function, rows, random.Random(1))]
+    assert (
+        again != instructions
+    ), "another rng must give another order: use the rng that you were given"
     print("right: the same answers, under questions that say nothing about them")

@@ -1,4 +1,4 @@
-"""Checks of lesson 7: an interval, a lenient checker, a few-shot prompt, leaks, a blind comparison."""
+"""Checks of lesson 7: an interval, a lenient checker, a few-shot prompt, leaks, a blind judge."""
 
 import random
 import re
@@ -10,66 +10,109 @@ from data import Row, Turn
 @by_hand("common.table.wilson")
 def wilson_interval(learner):
     def pair(correct, n):
-        found = learner(correct, n)
-        assert hasattr(found, "__len__") and len(found) == 2, "return a pair (low, high)"
-        return [float(end) for end in found]
+        result = learner(correct, n)
+        assert hasattr(result, "__len__") and len(result) == 2, "return a pair (low, high)"
+        return [float(end) for end in result]
 
-    found = pair(4, 10)
+    result = pair(4, 10)
     low, high, scale = 0.1682, 0.6873, 1 + 1.96**2 / 10  # by hand, to four places
-    middle, spread = (found[0] + found[1]) / 2, (found[1] - found[0]) / 2
-    assert abs(middle - 0.4) > 2e-3, (
-        "this is an interval around p, as in textbooks; its middle must move towards one half"
-    )
+    middle, spread = (result[0] + result[1]) / 2, (result[1] - result[0]) / 2
+    assert (
+        abs(middle - 0.4) > 2e-3
+    ), "this is an interval around p, as in textbooks; its middle must move towards one half"
     assert abs(middle - scale * (low + high) / 2) > 2e-3, "the middle is not divided by 1 + z²/n"
     assert abs(spread - scale * (high - low) / 2) > 2e-3, "the spread is not divided by 1 + z²/n"
-    assert abs(spread - (high - low) / 2 / 1.96) > 2e-3, "too narrow: z = 1.96 belongs before the root"
+    assert (
+        abs(spread - (high - low) / 2 / 1.96) > 2e-3
+    ), "too narrow: z = 1.96 belongs before the root"
     for correct, n, low, high in (
         (4, 10, low, high),
         (9, 10, 0.5958, 0.9821),
         (0, 10, 0.0, 0.2775),
         (90, 100, 0.8256, 0.9448),
     ):
-        found = pair(correct, n)
-        assert found[0] >= 0 and found[1] <= 1, f"{correct} of {n}: {found} leaves the range from 0 to 1; cut it there"
-        assert abs(found[0] - low) < 2e-3 and abs(found[1] - high) < 2e-3, (
-            f"{correct} of {n}: ({found[0]:.4f}, {found[1]:.4f}), expected about ({low}, {high}); "
-            "look at what stands under the root"
+        result = pair(correct, n)
+        assert (
+            result[0] >= 0 and result[1] <= 1
+        ), f"{correct} of {n}: {result} leaves the range from 0 to 1; cut it there"
+        assert abs(result[0] - low) < 2e-3 and abs(result[1] - high) < 2e-3, (
+            f"{correct} of {n}: ({result[0]:.4f}, {result[1]:.4f}), expected about ({low}, {high});"
+            " look at the term under the root"
         )
-    for end in pair(37, 120):  # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
+    # what defines it: at each end, the count seen is 1.96 deviations of *that* share away
+    for end in pair(
+        37, 120
+    ):
         away = abs(37 / 120 - end) / (end * (1 - end) / 120) ** 0.5
-        assert abs(away - 1.96) < 0.01, f"at the end {end:.3f} the count lies {away:.2f} deviations away, expected 1.96"
+        assert (
+            abs(away - 1.96) < 0.01
+        ), f"at the end {end:.3f} the count is {away:.2f} deviations away, expected 1.96"
     print("Right: narrow with many questions, never of width zero.")
 
 
 @by_hand()
 def mentions(learner):
     cases = (
-        ("Paris", "The capital of France is Paris.", True, "it stands there"),
-        ("Paris", "Paris is the capital of France", True, "at the beginning of a text there is nothing before it"),
-        ("2", "The half of 24 is 12.", False, "2 is a part of 24 and 12, not a word: look for whole words"),
+        ("Paris", "The capital of France is Paris.", True, "it is there"),
+        (
+            "Paris", "Paris is the capital of France", True,
+            "at the beginning of a text there is nothing before it",
+        ),
+        (
+            "2", "The half of 24 is 12.", False,
+            "2 is a part of 24 and 12, not a word: look for whole words",
+        ),
         ("He", "what did he say", False, "He and he differ: keep the capitals"),
-        ("A+B", "the sum A+B is here", True, "signs like + are meant as they stand: re.escape"),
-        ("A+B", "the sum is AAB", False, "signs like + are meant as they stand: re.escape"),
-        ("SELECT * FROM cars;", "Write: SELECT * FROM cars;", True,
-         "the value ends with a mark. \\b finds no border between a mark and the end or a space, and a list of words holds no "
-         "marks. Look around the value: no word character before it, (?<!\\w), and none after it, (?!\\w)"),
+        ("A+B", "the sum A+B is here", True, "signs like + are meant as they are: re.escape"),
+        ("A+B", "the sum is AAB", False, "signs like + are meant as they are: re.escape"),
+        (
+            "SELECT * FROM cars;",
+            "Write: SELECT * FROM cars;",
+            True,
+            (
+                "the value ends with a mark. \\b finds no border between a mark and the end or a"
+                " space, and a list of words has no marks. Look around the value: no word"
+                " character before it, (?<!\\w), and none after it, (?!\\w)"
+            ),
+        ),
         ("a kitten", "It is a kitten.", True, "a value may have several words"),
         ("바다", "The Korean word for sea is 바다.", True, "values need not be English"),
-        ("달", "The Korean word for egg is 달걀.", False,
-         "it is only the beginning of another word: letters of every script count, as in \\w, not only a to z"),
-        ("달", "The Korean word for half moon is 반달.", False,
-         "it is only the end of another word: letters of every script count, as in \\w, not only a to z"),
-        ("a cat", "I see a cathedral.", False, "a cat is only the beginning of a cathedral: look for whole words"),
-        ("four", "It is not five.", False, "it does not stand there"),
+        (
+            "달",
+            "The Korean word for egg is 달걀.",
+            False,
+            (
+                "it is only the beginning of another word: letters of every script count, as in"
+                " \\w, not only a to z"
+            ),
+        ),
+        (
+            "달",
+            "The Korean word for half moon is 반달.",
+            False,
+            (
+                "it is only the end of another word: letters of every script count, as in \\w, not"
+                " only a to z"
+            ),
+        ),
+        (
+            "a cat", "I see a cathedral.", False,
+            "a cat is only the beginning of a cathedral: look for whole words",
+        ),
+        ("four", "It is not five.", False, "it is not there"),
     )
     for value, text, expected, why in cases:
-        found = learner(value, text)
-        assert found in (True, False) and found is not None, f"{found!r} came back: return True or False"
-        assert bool(found) == expected, f"mentions({value!r}, {text!r}) is {bool(found)}, expected {expected}: {why}"
-    print("Right: whole words, as they stand.")
+        result = learner(value, text)
+        assert (
+            result in (True, False) and result is not None
+        ), f"{result!r} came back: return True or False"
+        assert (
+            bool(result) == expected
+        ), f"mentions({value!r}, {text!r}) is {bool(result)}, expected {expected}: {why}"
+    print("Right: whole words, as they are.")
 
 
-# A toy tokenizer and the lesson's own way to write questions, so that the check needs no model. One token a letter.
+# A toy tokenizer, one token a letter, and the lesson's own way to write questions: no model needed.
 
 
 class Letters:
@@ -92,31 +135,51 @@ def few_shot(learner):
     # The lesson's form "lines": a question "q\n" or "q x\n", an answer "a\n\n".
     shots, row = [example(1), example(2), example(3, "xx")], example(9, "zz")
     whole = "|q1?\na1.\n\nq2?\na2.\n\nq3? xx\na3.\n\nq9? zz\n"
-    given = list(shots)
+    original = list(shots)
 
     def run(limit, shots=shots):
         return plain(learner(Letters(), "lines", shots, row, limit))
 
-    found = run(1000)
-    assert found[:1] == "|", "the prompt must begin with the end token: a passage of the prose begins after one"
-    assert found.count("|") == 1, "only the first id is the end token; the shots are one running text"
-    assert "a9" not in found, "the question's own answer stands in your prompt: the model must find it"
-    assert found == whole, f"three shots that fit: expected {whole!r}, yours {found!r}"
-    assert run(len(whole)) == whole, f"{len(whole)} ids fit in a limit of {len(whole)}: nothing is to be left out"
+    result = run(1000)
+    assert (
+        result[:1] == "|"
+    ), "the prompt must begin with the eos: a document of the corpus begins after one"
+    assert result.count("|") == 1, "only the first id is the eos; the shots are one running text"
+    assert (
+        "a9" not in result
+    ), "the question's own answer is in your prompt: the model must find it"
+    assert result == whole, f"three shots that fit: expected {whole!r}, yours {result!r}"
+    assert (
+        run(len(whole)) == whole
+    ), f"{len(whole)} ids fit in a limit of {len(whole)}: nothing is to be left out"
     two = "|q2?\na2.\n\nq3? xx\na3.\n\nq9? zz\n"
-    found = run(len(whole) - 1)
-    assert len(found) <= len(whole) - 1, (
-        f"the limit was {len(whole) - 1} ids, yours are {len(found)}; the end token counts as well"
+    result = run(len(whole) - 1)
+    assert (
+        len(result) <= len(whole) - 1
+    ), f"the limit was {len(whole) - 1} ids, yours are {len(result)}; the eos counts as well"
+    assert (
+        result[:1] == "|"
+    ), f"where it does not fit, your prompt must begin with the eos too; yours {result!r}"
+    assert result[:3] in (
+        "|q1",
+        "|q2",
+        "|q3",
+        "|q9",
+    ), f"leave out whole shots, not single ids: {result!r}"
+    assert result == two, (
+        f"too long by one: leave out the first shot, keep the others; expected {two!r}, yours"
+        f" {result!r}"
     )
-    assert found[:1] == "|", f"where it does not fit, your prompt must begin with the end token too; yours {found!r}"
-    assert found[:3] in ("|q1", "|q2", "|q3", "|q9"), f"leave out whole shots, not single ids: {found!r}"
-    assert found == two, (
-        f"too long by one: leave out the first shot, keep the others; expected {two!r}, yours {found!r}"
-    )
-    assert run(15) == "|q9? zz\n", f"a limit of 15 leaves room for the question alone; yours {run(15)!r}"
-    assert run(3) == "|q9? zz\n", "the question always stays whole, even where it is longer than the limit"
-    assert run(50, []) == "|q9? zz\n", "no shots: the end token and the question"
-    assert shots == given, "you changed the caller's list of shots: the next question needs it whole"
+    assert (
+        run(15) == "|q9? zz\n"
+    ), f"a limit of 15 leaves room for the question alone; yours {run(15)!r}"
+    assert (
+        run(3) == "|q9? zz\n"
+    ), "the question always stays whole, even where it is longer than the limit"
+    assert run(50, []) == "|q9? zz\n", "no shots: the eos and the question"
+    assert (
+        shots == original
+    ), "you changed the caller's list of shots: the next question needs it whole"
     print("Right: whole shots, the first ones left out first, and the question last.")
 
 
@@ -129,8 +192,7 @@ def leaked(learner):
     tuning = [
         row("Name the sum of 1 and 2."),
         row("Give the name in the note.", "On Monday Ann bought a cup in Rome."),
-        row("What is the plural of ox?", "", "The plural of ox is oxen."),
-        row("Is 1 more than 2?"),
+        row("What is the plural of ox?", "", "The plural of ox is oxen."), row("Is 1 more than 2?"),
     ]
     exact = row("What is the plural of ox?", "", "another answer")
     cases = (
@@ -138,28 +200,41 @@ def leaked(learner):
         (row("name the  sum of 1 and 2"), True, "it differs only in capitals, spaces and marks"),
         (row("What is the plural of ox", "", "x"), True, "it differs only in a mark"),
         (row("Name the sum of 2 and 2."), False, "it is another question: digits count"),
-        (row("Give the name in the note.", "On Friday Tom bought a hat in Oslo."), False,
-         "the same question about another text: the input is a part of the prompt"),
-        (row("Give the name in the note", "on monday Ann bought a cup in Rome"), True,
-         "it differs only in capitals and marks, in the input too"),
-        (row("What is the plural of fox?", "", "The plural of ox is oxen."), False,
-         "another question with the same answer is no leak of the prompt"),
-        (row("Is 2 more than 1?"), False, "the same words in another order are another question: keep their order"),
+        (
+            row("Give the name in the note.", "On Friday Tom bought a hat in Oslo."), False,
+            "the same question about another text: the input is a part of the prompt",
+        ),
+        (
+            row("Give the name in the note", "on monday Ann bought a cup in Rome"), True,
+            "it differs only in capitals and marks, in the input too",
+        ),
+        (
+            row("What is the plural of fox?", "", "The plural of ox is oxen."), False,
+            "another question with the same answer is no leak of the prompt",
+        ),
+        (
+            row("Is 2 more than 1?"), False,
+            "the same words in another order are another question: keep their order",
+        ),
         (row("Name the sum."), False, "a part of a prompt is not the prompt"),
     )
     for test, expected, why in cases:
-        found = learner(list(tuning), [test])
-        assert isinstance(found, list), f"{type(found).__name__} came back: return the list of leaked test rows"
-        asked = " | ".join(filter(None, test.turns[0][:2]))
-        assert (len(found) > 0) == expected, (
-            f"{asked!r} was {'found' if found else 'not found'} among the tuning prompts: {why}"
+        result = learner(list(tuning), [test])
+        assert isinstance(
+            result, list
+        ), f"{type(result).__name__} came back: return the list of leaked test rows"
+        question = " | ".join(filter(None, test.turns[0][:2]))
+        assert (
+            len(result) > 0
+        ) == expected, (
+            f"{question!r} was {'found' if result else 'not found'} among the tuning prompts: {why}"
         )
     tests = [test for test, _, _ in cases]
-    found = learner(tuning, tests)
-    assert all(isinstance(one, Row) for one in found), "return the rows themselves"
-    assert found == [test for test, expected, _ in cases if expected], (
-        "return the leaked test rows, each once, in their order"
-    )
+    result = learner(tuning, tests)
+    assert all(isinstance(row, Row) for row in result), "return the rows themselves"
+    assert result == [
+        test for test, expected, _ in cases if expected
+    ], "return the leaked test rows, each once, in their order"
     print("Right: same prompt, whatever its spacing, capitals and marks.")
 
 
@@ -171,28 +246,36 @@ def win_rate(learner):
     def sees(first, second):
         return 0 if first == "good" else 1
 
-    shown = []
+    firsts = []
 
     def always_first(first, second):
-        shown.append(first)
+        firsts.append(first)
         return 0
 
-    found = learner(a, b, sees, random.Random(1))
-    assert isinstance(found, (int, float)), f"{found!r} came back: return the share that a wins"
-    assert found <= 1, f"{found} came back: a share, not a count"
-    assert found != 0, "0.0 for a model that is better every time: this is the share of b"
-    assert not 0.3 < found < 0.7, "a is better every time and wins half: after a swap the verdict must be turned back"
-    assert found == 1, f"a is better every time, but wins {found:.0%}"
-    found = learner(a, b, always_first, random.Random(1))
-    swaps = sum(x != y for x, y in zip(shown, shown[1:]))
-    assert len(set(shown)) == 2, "the order never changes: a judge that always says 'the first' is believed"
+    result = learner(a, b, sees, random.Random(1))
+    assert isinstance(result, (int, float)), f"{result!r} came back: return the share that a wins"
+    assert result <= 1, f"{result} came back: a share, not a count"
+    assert result != 0, "0.0 for a model that is better every time: this is the share of b"
+    assert (
+        not 0.3 < result < 0.7
+    ), "a is better every time and wins half: after a swap the verdict must be turned back"
+    assert result == 1, f"a is better every time, but wins {result:.0%}"
+    result = learner(a, b, always_first, random.Random(1))
+    swaps = sum(x != y for x, y in zip(firsts, firsts[1:]))
+    assert (
+        len(set(firsts)) == 2
+    ), "the order never changes: a judge that always says 'the first' is believed"
     assert swaps > 10, "the order was drawn once for all; draw it anew for each pair"
-    assert not re.fullmatch("(gb)+g?|(bg)+b?", "".join(x[0] for x in shown[:40])), (
-        "the order goes to and fro by rule, which a judge can learn; draw it at random"
-    )
-    assert 0.45 < found < 0.55, f"a judge that always says 'the first' should give about one half, got {found:.0%}"
+    assert not re.fullmatch(
+        "(gb)+g?|(bg)+b?", "".join(x[0] for x in firsts[:40])
+    ), "the order goes to and fro by rule, which a judge can learn; draw it at random"
+    assert (
+        0.45 < result < 0.55
+    ), f"a judge that always says 'the first' should give about one half, got {result:.0%}"
     again = [learner(a, b, always_first, random.Random(seed)) for seed in (3, 3)]
     assert again[0] == again[1], "another result with the same rng: use the rng that you are given"
-    mixed = learner(["good", "bad", "good", "good"], ["bad", "good", "bad", "bad"], sees, random.Random(2))
+    mixed = learner(
+        ["good", "bad", "good", "good"], ["bad", "good", "bad", "bad"], sees, random.Random(2)
+    )
     assert mixed == 0.75, f"a is better in 3 of 4 pairs, got {mixed}"
     print("Right: the judge cannot tell who is who, and the verdict finds its way back.")

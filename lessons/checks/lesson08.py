@@ -1,4 +1,4 @@
-"""Checks of lesson 8: the module of a low-rank correction, putting it into a model, counting memory."""
+"""Checks of lesson 8: the module of a low-rank correction, its insertion, its memory."""
 
 import copy  # noqa: F401  what a learner's module may use
 
@@ -7,14 +7,16 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from checks import by_hand, called
+from checks import by_hand, call
 from model import GPT, GPTConfig, LoRA
 
 IN, OUT = 7, 11  # of the layers below; no other size is one of these
 
 
-def same(found, expected, tolerance=1e-5):
-    return found.shape == expected.shape and torch.allclose(found, expected, atol=tolerance, rtol=1e-5)
+def same(result, expected, tolerance=1e-5):
+    return result.shape == expected.shape and torch.allclose(
+        result, expected, atol=tolerance, rtol=1e-5
+    )
 
 
 def layer(bias=True, inputs=IN, outputs=OUT):
@@ -23,43 +25,51 @@ def layer(bias=True, inputs=IN, outputs=OUT):
 
 
 class LargeResults(TorchDispatchMode):
-    """Was a matrix of the size of W made, other than W itself?"""
+    """Notice a matrix of the size of W, other than W itself."""
 
     def __init__(self, weight):
         super().__init__()
-        self.weight, self.made = weight.untyped_storage().data_ptr(), False
+        self.weight, self.materialized = weight.untyped_storage().data_ptr(), False
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        found = function(*args, **(kwargs or {}))
-        for one in found if isinstance(found, (tuple, list)) else (found,):
-            if torch.is_tensor(one) and sorted(one.shape[-2:]) == sorted((IN, OUT)):
-                self.made |= one.untyped_storage().data_ptr() != self.weight
-        return found
+        result = function(*args, **(kwargs or {}))
+        for item in result if isinstance(result, (tuple, list)) else (result,):
+            if torch.is_tensor(item) and sorted(item.shape[-2:]) == sorted((IN, OUT)):
+                self.materialized |= item.untyped_storage().data_ptr() != self.weight
+        return result
 
 
 @by_hand("model.LoRA")
 def low_rank(learner):
     linear = layer()
-    adapter = called(learner, linear, 2, 6)
+    adapter = call(learner, linear, 2, 6)
     assert isinstance(adapter, nn.Module), "return a module"
     assert not isinstance(adapter, LoRA), "that is the project's own: write it yourself"
     check_start(adapter, linear)
-    wide = called(learner, layer(inputs=256), 8, 8).A
+    wide = call(learner, layer(inputs=256), 8, 8).A
     spread = wide.std().item() * 16
     assert 0.2 < spread < 3, (
-        f"A's numbers are about {wide.std().item():.2g}; with 256 inputs they should be about 256 ** -0.5 = 0.06"
+        f"A's numbers are about {wide.std().item():.2g}; with 256 inputs they should be about 256"
+        " ** -0.5 = 0.06"
     )
     x = torch.randn(3, 5, IN, generator=torch.Generator().manual_seed(1))
     check_forward(adapter, linear, x)
-    check_steps(called(learner, layer(), 2, 6), x)
+    check_steps(call(learner, layer(), 2, 6), x)
     check_merge(adapter, linear, x)
     bare = layer(bias=False)
-    adapter = called(learner, bare, 2, 6)
+    adapter = call(learner, bare, 2, 6)
     adapter.B.data.fill_(0.1)
-    out, plain = called(adapter, x), called(adapter.merge)
-    assert same(out, F.linear(x, bare.weight) + 3 * (x @ adapter.A.T) @ adapter.B.T), "wrong for a layer without a bias"
-    assert plain.bias is None and same(plain(x), out), "a layer without a bias stays one when it is merged"
-    print("Right: the old layer, a thin correction beside it, and one plain layer again when it is merged.")
+    out, plain = call(adapter, x), call(adapter.merge)
+    assert same(
+        out, F.linear(x, bare.weight) + 3 * (x @ adapter.A.T) @ adapter.B.T
+    ), "wrong for a layer without a bias"
+    assert plain.bias is None and same(
+        plain(x), out
+    ), "a layer without a bias stays one when it is merged"
+    print(
+        "Right: the old layer, a thin correction beside it, and one plain layer again when it is"
+        " merged."
+    )
 
 
 def check_start(adapter, linear):
@@ -67,22 +77,29 @@ def check_start(adapter, linear):
         assert hasattr(adapter, name), f"there is no self.{name}"
         part = getattr(adapter, name)
         assert shape is None or torch.is_tensor(part), f"self.{name} is no tensor"
-        assert shape is None or tuple(part.shape) == shape, f"self.{name} has shape {tuple(part.shape)}, expected {shape}"
+        assert (
+            shape is None or tuple(part.shape) == shape
+        ), f"self.{name} has shape {tuple(part.shape)}, expected {shape}"
     parameters = dict(adapter.named_parameters())
-    assert "A" in parameters and "B" in parameters, (
-        "A and B must be nn.Parameter: a plain tensor is found by no optimizer"
-    )
-    assert adapter.A.requires_grad and adapter.B.requires_grad, "A and B are frozen; they are what is trained"
-    assert not any(p.requires_grad for p in adapter.linear.parameters()), (
-        "the old layer is not frozen: its weight and bias must not require a gradient"
-    )
+    assert (
+        "A" in parameters and "B" in parameters
+    ), "A and B must be nn.Parameter: a plain tensor is found by no optimizer"
+    assert (
+        adapter.A.requires_grad and adapter.B.requires_grad
+    ), "A and B are frozen; they are what is trained"
+    assert not any(
+        p.requires_grad for p in adapter.linear.parameters()
+    ), "the old layer is not frozen: its weight and bias must not require a gradient"
     assert adapter.A.any() or adapter.B.any(), (
-        "A and B are both zero: then neither ever moves, since each one's gradient has the other as a factor"
+        "A and B are both zero: then neither ever moves, since each one's gradient has the other as"
+        " a factor"
     )
     assert not adapter.B.any(), "B must start at zero, or the first prediction is not the base's"
     assert len(adapter.A.unique()) > IN, "A's numbers are not random"
     x = torch.ones(2, IN)
-    assert same(called(adapter, x), F.linear(x, linear.weight, linear.bias)), "with B = 0 it must answer as the old layer"
+    assert same(
+        call(adapter, x), F.linear(x, linear.weight, linear.bias)
+    ), "with B = 0 it must answer as the old layer"
 
 
 @torch.no_grad()
@@ -91,56 +108,77 @@ def check_forward(adapter, linear, x):
     old, bias = F.linear(x, linear.weight, linear.bias), linear.bias
     change = (x @ adapter.A.T) @ adapter.B.T  # alpha / rank is 3
     with LargeResults(linear.weight) as large:
-        found = called(adapter, x)
-    assert torch.is_tensor(found) and found.shape == old.shape, "forward: return (..., out) for x (..., in)"
-    assert not same(found, old), "forward: the correction is missing: only the old layer answers"
-    assert not same(found, 3 * change), "forward: the old layer is missing: y = W x + bias + correction"
-    assert not same(found, old - bias + 3 * change), "forward: the bias is missing"
-    assert not same(found, old + bias + 3 * change), "forward: the bias is there twice; the correction has none"
-    assert not same(found, old + change), "forward: the correction is not scaled: alpha / rank"
-    assert not same(found, old + 6 * change), "forward: scaled by alpha alone; it is alpha / rank, and the rank is 2"
-    assert not same(found, old + change / 3), "forward: scaled by rank / alpha; it is alpha / rank"
-    assert same(found, old + 3 * change), "forward: this is not W x + bias + (alpha / rank) B A x"
-    assert not large.made, (
-        f"forward: right numbers, but a matrix of {OUT} x {IN} numbers was made, as large as W: that is B A in full. "
-        "Multiply x by A first, and the result by B"
+        result = call(adapter, x)
+    assert (
+        torch.is_tensor(result) and result.shape == old.shape
+    ), "forward: return (..., out) for x (..., in)"
+    assert not same(result, old), "forward: the correction is missing: only the old layer answers"
+    assert not same(
+        result, 3 * change
+    ), "forward: the old layer is missing: y = W x + bias + correction"
+    assert not same(result, old - bias + 3 * change), "forward: the bias is missing"
+    assert not same(
+        result, old + bias + 3 * change
+    ), "forward: the bias is there twice; the correction has none"
+    assert not same(result, old + change), "forward: the correction is not scaled: alpha / rank"
+    assert not same(
+        result, old + 6 * change
+    ), "forward: scaled by alpha alone; it is alpha / rank, and the rank is 2"
+    assert not same(result, old + change / 3), "forward: scaled by rank / alpha; it is alpha / rank"
+    assert same(result, old + 3 * change), "forward: this is not W x + bias + (alpha / rank) B A x"
+    assert not large.materialized, (
+        f"forward: right numbers, but a matrix of {OUT} x {IN} numbers was made, as large as W:"
+        " that is B A in full. Multiply x by A first, and the result by B"
     )
 
 
 def check_steps(adapter, x):
-    """Two steps of plain gradient descent: what moves, and when?"""
+    """Make two steps of plain gradient descent: what moves, and when?"""
     before = {name: p.detach().clone() for name, p in adapter.named_parameters()}
     for step in (1, 2):
         adapter.zero_grad()
-        loss = called(adapter, x).square().sum()
-        assert loss.requires_grad, "no gradient reaches A and B: no .data, detach() or no_grad() in forward"
+        loss = call(adapter, x).square().sum()
+        assert (
+            loss.requires_grad
+        ), "no gradient reaches A and B: no .data, detach() or no_grad() in forward"
         loss.backward()
-        assert adapter.B.grad is not None and adapter.A.grad is not None, (
-            "no gradient reaches A and B: no .data, detach() or no_grad() in forward"
-        )
+        assert (
+            adapter.B.grad is not None and adapter.A.grad is not None
+        ), "no gradient reaches A and B: no .data, detach() or no_grad() in forward"
         with torch.no_grad():
             for p in adapter.parameters():
                 p -= 0 if p.grad is None else 0.001 * p.grad
-        moved = sorted(name for name, p in adapter.named_parameters() if not torch.equal(p, before[name]))
-        assert moved == (["B"] if step == 1 else ["A", "B"]), f"after step {step} these have moved: {moved}"
+        moved = sorted(
+            name for name, p in adapter.named_parameters() if not torch.equal(p, before[name])
+        )
+        assert moved == (
+            ["B"] if step == 1 else ["A", "B"]
+        ), f"after step {step} these have moved: {moved}"
 
 
 @torch.no_grad()
 def check_merge(adapter, linear, x):
-    kept, beside = linear.weight.clone(), adapter(x)
+    original, beside = linear.weight.clone(), adapter(x)
     product = adapter.B @ adapter.A
-    merged = called(adapter.merge)
-    assert torch.equal(linear.weight, kept), (
-        "merge: the old weight was changed in place; make a new layer, the old one is needed to undo it"
+    merged = call(adapter.merge)
+    assert torch.equal(linear.weight, original), (
+        "merge: the old weight was changed in place; make a new layer, the old one is needed to"
+        " undo it"
     )
     assert isinstance(merged, nn.Linear), "merge: return a plain nn.Linear"
-    assert merged.weight is not linear.weight and merged is not linear, "merge: return a new layer, not the old one"
+    assert (
+        merged.weight is not linear.weight and merged is not linear
+    ), "merge: return a new layer, not the old one"
     weight = merged.weight
-    assert weight.shape == kept.shape, f"merge: the weight has shape {tuple(weight.shape)}, expected {tuple(kept.shape)}"
-    assert not same(weight, kept), "merge: the correction is missing"
-    assert not same(weight, kept + product), "merge: the correction is not scaled: alpha / rank"
+    assert (
+        weight.shape == original.shape
+    ), f"merge: the weight has shape {tuple(weight.shape)}, expected {tuple(original.shape)}"
+    assert not same(weight, original), "merge: the correction is missing"
+    assert not same(weight, original + product), "merge: the correction is not scaled: alpha / rank"
     assert not same(weight, 3 * product), "merge: W itself is missing"
-    assert not same(weight, kept - 3 * product), "merge: the correction is added, not taken away"
+    assert not same(
+        weight, original - 3 * product
+    ), "merge: the correction is added, not taken away"
     assert merged.bias is not None and same(merged.bias, linear.bias), "merge: the bias is lost"
     assert same(merged(x), beside), "merge: merged and unmerged differ by more than 0.00001"
 
@@ -154,39 +192,53 @@ NAMES = ("c_attn", "c_proj", "c_fc")
 
 
 def injected(learner, names):
-    """A small GPT after the learner's function, with the layers that were given to wrap, and what came back."""
-    model, given = small(), []
+    """Run the learner's function on a small GPT. Returns it, the layers passed to wrap, and the
+    function's result."""
+    model, layers = small(), []
 
     def wrap(linear):
-        assert isinstance(linear, nn.Linear), f"a {type(linear).__name__} was wrapped; only nn.Linear can be"
-        assert id(linear) not in map(id, given), "one layer was wrapped twice: collect all in a list before you replace any"
-        given.append(linear)
+        assert isinstance(
+            linear, nn.Linear
+        ), f"a {type(linear).__name__} was wrapped; only nn.Linear can be"
+        assert id(linear) not in map(
+            id, layers
+        ), "one layer was wrapped twice: collect all in a list before you replace any"
+        layers.append(linear)
         adapter = LoRA(linear, 2, 4)
         return adapter
 
-    count = called(learner, model, names, wrap)
-    return model, given, count
+    count = call(learner, model, names, wrap)
+    return model, layers, count
 
 
 @by_hand("model.add_lora")
 def inject(learner):
-    model, given, count = injected(learner, NAMES)
+    model, layers, count = injected(learner, NAMES)
     base = small()
-    assert given, "no layer was wrapped: are the children of the blocks reached, too?"
+    assert layers, "no layer was wrapped: are the children of the blocks reached, too?"
     dotted = [name for module in model.modules() for name in module._modules if "." in name]
     assert not dotted, (
-        f"setattr with the dotted name {dotted[0]!r} puts a layer beside the others, and nothing uses it: find its parent"
+        f"setattr with the dotted name {dotted[0]!r} puts a layer beside the others, and nothing"
+        " uses it: find its parent"
     )
     wrapped = [module for module in model.modules() if isinstance(module, LoRA)]
-    assert wrapped, "the wrapped layers were made, but the model still holds the old ones: setattr(parent, name, new)"
+    assert wrapped, (
+        "the wrapped layers were made, but the model still has the old ones: setattr(parent,"
+        " name, new)"
+    )
     assert len(wrapped) == 8, (
-        f"{len(wrapped)} of 8 layers are wrapped in a GPT of 2 blocks: c_proj stands in the attention and in the MLP"
+        f"{len(wrapped)} of 8 layers are wrapped in a GPT of 2 blocks: c_proj is in the"
+        " attention and in the MLP"
     )
     names = {name for name, p in model.named_parameters() if p.requires_grad}
     expected = {name for name, _ in model.named_parameters() if name.endswith(("lora_A", "lora_B"))}
     assert names, "nothing is trained any more: freeze the model before you wrap, not after"
-    assert names >= expected, "some adapters are frozen: freeze the model before you wrap, not after"
-    assert names == expected, f"{sorted(names - expected)[:3]} are still trained: freeze the whole model first"
+    assert (
+        names >= expected
+    ), "some adapters are frozen: freeze the model before you wrap, not after"
+    assert (
+        names == expected
+    ), f"{sorted(names - expected)[:3]} are still trained: freeze the whole model first"
     assert isinstance(count, int), f"return how many layers were replaced; {count!r} came back"
     assert count == 8, f"{count} came back, but 8 layers were replaced"
     ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
@@ -199,31 +251,47 @@ def inject(learner):
     old = dict(base.named_parameters())
     for name, p in model.named_parameters():
         if name not in expected:
-            assert torch.equal(p, old[name.replace(".linear.", ".")]), f"{name} has moved in training"
-    assert not same(model(ids), base(ids)), "after two steps the model still answers as the base: it uses the old layers"
-    some, _, count = injected(learner, ("c_fc", "ln_1", "h"))
-    wrapped = [name for name, module in some.named_modules() if isinstance(module, LoRA)]
-    assert wrapped == ["h.0.mlp.c_fc", "h.1.mlp.c_fc"], f'names ("c_fc", "ln_1", "h") wrapped {wrapped}: only nn.Linear, only these names'
+            assert torch.equal(
+                p, old[name.replace(".linear.", ".")]
+            ), f"{name} has moved in training"
+    assert not same(
+        model(ids), base(ids)
+    ), "after two steps the model still answers as the base: it uses the old layers"
+    model, _, count = injected(learner, ("c_fc", "ln_1", "h"))
+    wrapped = [name for name, module in model.named_modules() if isinstance(module, LoRA)]
+    assert wrapped == [
+        "h.0.mlp.c_fc",
+        "h.1.mlp.c_fc",
+    ], f'names ("c_fc", "ln_1", "h") wrapped {wrapped}: only nn.Linear, only these names'
     assert count == 2, f"{count} came back, but 2 layers were replaced"
     print("Right: only A and B are trained, and at the start it is the base.")
 
 
 @by_hand()
 def training_bytes(learner):
-    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))  # 12 + 4 and 8 + 2 numbers, 4 bytes each
+    # 12 + 4 and 8 + 2 numbers, 4 bytes each
+    model = nn.Sequential(
+        nn.Linear(3, 4), nn.Linear(4, 2)
+    )
     model.register_buffer("table", torch.zeros(100))  # not a parameter: a constant
-    found = called(learner, model)
-    assert isinstance(found, (tuple, list)) and len(found) == 3, "return (weights, gradients, optimizer state)"
-    assert tuple(found) != (26, 26, 52), "these are counts of numbers; a 32-bit number has 4 bytes"
-    assert found[0] != 504, "buffers are not parameters: use model.parameters()"
-    assert found[2] != 104, "AdamW keeps two averages for each trained number, of the gradient and of its square"
-    assert tuple(found) == (104, 104, 208), f"all trained: {found}, expected (104, 104, 208)"
+    result = call(learner, model)
+    assert (
+        isinstance(result, (tuple, list)) and len(result) == 3
+    ), "return (weights, gradients, optimizer state)"
+    assert tuple(result) != (26, 26, 52), "these are counts of numbers; a 32-bit number has 4 bytes"
+    assert result[0] != 504, "buffers are not parameters: use model.parameters()"
+    assert (
+        result[2] != 104
+    ), "AdamW keeps two averages for each trained number, of the gradient and of its square"
+    assert tuple(result) == (104, 104, 208), f"all trained: {result}, expected (104, 104, 208)"
     model[0].requires_grad_(False)
-    found = called(learner, model)
-    assert found[0] != 40, "frozen weights are in memory too: the forward pass needs them"
-    assert found[1] != 104, "a frozen weight has no gradient: look at requires_grad"
-    assert found[2] != 208, "the optimizer keeps nothing for frozen weights: look at requires_grad"
-    assert tuple(found) == (104, 40, 80), f"first layer frozen: {found}, expected (104, 40, 80)"
-    found = called(learner, nn.Linear(3, 4).to(torch.bfloat16))
-    assert tuple(found) == (32, 32, 64), f"16-bit numbers: {found}, expected (32, 32, 64): use p.element_size(), not 4"
-    print("Right: frozen weights cost their place, and nothing more.")
+    result = call(learner, model)
+    assert result[0] != 40, "frozen weights are in memory too: the forward pass needs them"
+    assert result[1] != 104, "a frozen weight has no gradient: look at requires_grad"
+    assert result[2] != 208, "the optimizer keeps nothing for frozen weights: look at requires_grad"
+    assert tuple(result) == (104, 40, 80), f"first layer frozen: {result}, expected (104, 40, 80)"
+    result = call(learner, nn.Linear(3, 4).to(torch.bfloat16))
+    assert tuple(result) == (
+        32, 32, 64,
+    ), f"16-bit numbers: {result}, expected (32, 32, 64): use p.element_size(), not 4"
+    print("Right: frozen weights cost their own bytes, and nothing more.")

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 
-from checks import by_hand, called
+from checks import by_hand, call
 from common.audit import prompt_key
 
 
@@ -11,22 +11,29 @@ from common.audit import prompt_key
 def mixture(learner):
     def run(sizes, n, seed=0):
         pools = {task: [f"{task}{i}" for i in range(size)] for task, size in sizes.items()}
-        given = {task: list(pool) for task, pool in pools.items()}
-        found = called(learner, pools, n, random.Random(seed))
-        assert pools == given, "you changed the caller's pools: the next mixture needs them whole. Copy them first"
-        assert isinstance(found, (list, tuple)), f"give a list of rows, not {type(found).__name__}"
+        copies = {task: list(pool) for task, pool in pools.items()}
+        result = call(learner, pools, n, random.Random(seed))
+        assert (
+            pools == copies
+        ), "you changed the caller's pools: the next mixture needs them whole. Copy them first"
+        assert isinstance(
+            result, (list, tuple)
+        ), f"give a list of rows, not {type(result).__name__}"
         every = {row for pool in pools.values() for row in pool}
-        assert set(found) <= every, f"{sorted(map(str, set(found) - every))[:2]} are not rows of the pools"
-        assert len(set(found)) == len(found), "some rows come twice: draw without putting back"
-        assert len(found) == n, (
-            f"pools of {list(sizes.values())} rows, n = {n}: {n} rows were asked for, yours are {len(found)}. Where a task "
-            "has too few, or n is not divisible, others give more"
+        assert (
+            set(result) <= every
+        ), f"{sorted(map(str, set(result) - every))[:2]} are not rows of the pools"
+        assert len(set(result)) == len(result), "some rows come twice: draw without putting back"
+        assert len(result) == n, (
+            f"pools of {list(sizes.values())} rows, n = {n}: {n} rows were asked for, yours are"
+            f" {len(result)}. Where a task has too few, or n is not divisible, others give more"
         )
-        return [Counter(row[0] for row in found)[task] for task in sizes], list(found)
+        return [Counter(row[0] for row in result)[task] for task in sizes], list(result)
 
     counts, _ = run({"a": 10, "b": 90}, 10)
     assert counts[0] > 2, (
-        f"pools of 10 and 90 rows, n = 10: {counts} of each: in proportion to their sizes; expected 5 and 5"
+        f"pools of 10 and 90 rows, n = 10: {counts} of each: in proportion to their sizes; expected"
+        " 5 and 5"
     )
     for sizes, n, expected in (
         ({"a": 10, "b": 90}, 10, [5, 5]),
@@ -37,57 +44,74 @@ def mixture(learner):
     ):
         counts, _ = run(sizes, n)
         assert counts == expected, (
-            f"pools of {list(sizes.values())} rows, n = {n}: expected {expected} of each task, yours {counts}"
+            f"pools of {list(sizes.values())} rows, n = {n}: expected {expected} of each task,"
+            f" yours {counts}"
         )
     counts, _ = run({"a": 20, "b": 20, "c": 20}, 7)
-    assert sorted(counts) == [2, 2, 3], f"three large pools, n = 7: 2, 2 and 3 in some order, yours {counts}"
+    assert sorted(counts) == [
+        2, 2, 3,
+    ], f"three large pools, n = 7: 2, 2 and 3 in some order, yours {counts}"
     several = [run({task: 5 for task in "abcdef"}, 4, seed)[0] for seed in range(40)]
-    assert all(max(counts) == 1 for counts in several), "six tasks, n = 4: four tasks give one row each"
+    assert all(
+        max(counts) == 1 for counts in several
+    ), "six tasks, n = 4: four tasks give one row each"
     assert all(sum(column) for column in zip(*several)), (
-        "six tasks, n = 4: some task never gives a row, whatever the seed. Draw by rng who gives one more"
+        "six tasks, n = 4: some task never gives a row, whatever the seed. Draw by rng who gives"
+        " one more"
     )
-    drawn = {row for seed in range(40) for row in run({"a": 20, "b": 20}, 10, seed)[1]}
-    assert len(drawn) == 40, "some rows never come, whatever the seed: draw the rows too, do not take the first ones"
-    assert sorted(run({"a": 20, "b": 20}, 10, 3)[1]) == sorted(run({"a": 20, "b": 20}, 10, 3)[1]), (
-        "the same rng gives another mixture: use the rng that you are given"
-    )
+    draws = {row for seed in range(40) for row in run({"a": 20, "b": 20}, 10, seed)[1]}
+    assert (
+        len(draws) == 40
+    ), "some rows never come, whatever the seed: draw the rows too, do not take the first ones"
+    assert sorted(run({"a": 20, "b": 20}, 10, 3)[1]) == sorted(
+        run({"a": 20, "b": 20}, 10, 3)[1]
+    ), "the same rng gives another mixture: use the rng that you are given"
     print("Right: n rows, none twice, of every task as many as can be.")
 
 
 @by_hand()
 def replay(learner):
     new, old = [f"new {i}" for i in range(100)], [f"old {i}" for i in range(100)]
-    given = list(new), list(old)
-    found = called(learner, new, old, 40, 0.25, random.Random(0))
-    assert isinstance(found, (list, tuple)), f"give a list of rows, not {type(found).__name__}"
-    n_old = sum(row.startswith("old") for row in found)
-    assert len(found) == 40, (
-        f"40 rows were asked for, yours are {len(found)}: the old rows take the place of new ones, they do not add to them"
+    copies = list(new), list(old)
+    result = call(learner, new, old, 40, 0.25, random.Random(0))
+    assert isinstance(result, (list, tuple)), f"give a list of rows, not {type(result).__name__}"
+    n_old = sum(row.startswith("old") for row in result)
+    assert len(result) == 40, (
+        f"40 rows were asked for, yours are {len(result)}: the old rows take the place of new ones,"
+        " they do not add to them"
     )
-    assert n_old == 10, f"a share of 0.25 of 40 rows is 10 old ones, yours has {n_old}: the share is of the whole mixture"
-    assert len(set(found)) == 40, "some rows come twice: draw without putting back (rng.sample)"
-    assert (new, old) == given, "you changed the caller's lists"
-    again = called(learner, new, old, 40, 0.25, random.Random(0))
-    assert sorted(again) == sorted(found), "the same rng must give the same mixture"
-    drawn = {row for seed in range(30) for row in called(learner, new, old, 40, 0.25, random.Random(seed))}
-    assert len(drawn) > 180, "draw from all rows, old and new; some never come, as if you took the first ones"
+    assert n_old == 10, (
+        f"a share of 0.25 of 40 rows is 10 old ones, yours has {n_old}: the share is of the whole"
+        " mixture"
+    )
+    assert len(set(result)) == 40, "some rows come twice: draw without putting back (rng.sample)"
+    assert (new, old) == copies, "you changed the caller's lists"
+    again = call(learner, new, old, 40, 0.25, random.Random(0))
+    assert sorted(again) == sorted(result), "the same rng must give the same mixture"
+    draws = {
+        row for seed in range(30) for row in call(learner, new, old, 40, 0.25, random.Random(seed))
+    }
+    assert (
+        len(draws) > 180
+    ), "draw from all rows, old and new; some never come, as if you took the first ones"
     for n, share, expected in ((40, 0, 0), (15, 0.1, 1), (40, 1, 40)):
-        found = called(learner, new, old, n, share, random.Random(1))
-        n_old = sum(row.startswith("old") for row in found)
-        assert (len(found), n_old) == (n, expected), (
-            f"{n} rows, a share of {share}: expected {expected} old and {n - expected} new, yours {n_old} and "
-            f"{len(found) - n_old}; the number of old ones is rounded down"
+        result = call(learner, new, old, n, share, random.Random(1))
+        n_old = sum(row.startswith("old") for row in result)
+        assert (len(result), n_old) == (n, expected), (
+            f"{n} rows, a share of {share}: expected {expected} old and {n - expected} new, yours"
+            f" {n_old} and {len(result) - n_old}; the number of old ones is rounded down"
         )
     print("Right: n rows, the right share of them old.")
 
 
-# The open task. Half of the held-out tasks and inputs are for trying, the others for one look at the end.
+# The open task. Half of the held-out tasks and inputs are for trying, the others for one last look.
 
 MOST = 2000
 
 
 def try_mixture(rows, final=False):
-    """Tune the base on at most 2,000 rows, as the main job does, ask held-out questions, print the score."""
+    """Tune the base on at most 2,000 rows, as the main job does. Ask held-out questions and print
+    the score."""
     import lab
 
     import world
@@ -96,25 +120,33 @@ def try_mixture(rows, final=False):
     assert len(rows) <= MOST, f"{len(rows)} pairs: at most {MOST}"
     _, splits = lab.load_world()
     tasks = world.HELD_OUT[1::2] if final else world.HELD_OUT[::2]
-    asked = {
+    questions = {
         "unseen tasks": [row for row in splits["unseen_tasks"] if row.task in tasks],
         "unseen inputs": splits["unseen_inputs"][1 if final else 0 :: 2],
     }
-    asked = {name: lab.some(some, 90) for name, some in asked.items()}
+    questions = {name: lab.subset(group, 90) for name, group in questions.items()}
     tested = {prompt_key(row) for split in splits.values() for row in split}
     seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
     nouns = {case.noun.lower() for name in world.HELD_OUT for case in seen[name] + unseen[name]}
     for row in rows:
-        said = f" {row.turns[0].instruction} {row.turns[0].output}".lower()
-        assert row.task not in world.HELD_OUT and not any(noun in said for noun in nouns), (
-            f"{row.turns[0].instruction!r} asks for a held-out task, or tells what it would"
-        )
-        assert prompt_key(row) not in tested, f"{row.turns[0].instruction!r} is one of the questions of the test"
+        text = f" {row.turns[0].instruction} {row.turns[0].output}".lower()
+        assert row.task not in world.HELD_OUT and not any(
+            noun in text for noun in nouns
+        ), f"{row.turns[0].instruction!r} asks for a held-out task, or tells what it would"
+        assert (
+            prompt_key(row) not in tested
+        ), f"{row.turns[0].instruction!r} is one of the questions of the test"
     base, tokenizer = lab.load_base()
-    bots = [lab.tune(base, tokenizer, rows, seed) for seed in range(1 if lab.FAST else 2)]
-    marks = {name: [lab.marks(bot, some) for bot in bots] for name, some in asked.items()}
-    for name, table in marks.items():
-        print(f"{name:<14}" + "{:.1%}  (95 %: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))
-    table = [sum(each, []) for each in zip(*marks.values())]
+    assistants = [lab.tune(base, tokenizer, rows, seed) for seed in range(1 if lab.FAST else 2)]
+    flags = {
+        name: [lab.correct_flags(assistant, group) for assistant in assistants]
+        for name, group in questions.items()
+    }
+    for name, table in flags.items():
+        print(f"{name:<14}" + "{:.1%}  (95%: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))
+    table = [sum(each, []) for each in zip(*flags.values())]
     kind = "final score" if final else "score"
-    print(f"{kind} of {len(rows)} pairs, both together: " + "{:.1%}  (95 %: {:.0%} to {:.0%})".format(*lab.bootstrap(table)))
+    print(
+        f"{kind} of {len(rows)} pairs, both together: "
+        + "{:.1%}  (95%: {:.0%} to {:.0%})".format(*lab.bootstrap(table))
+    )

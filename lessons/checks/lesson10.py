@@ -11,17 +11,17 @@ from model import IGNORE
 
 
 class Answer(str):
-    """A text whose place in a set can be chosen: texts have other places in every Python process."""
+    """A text whose position in a set can be chosen. Usual texts move with every Python process."""
 
-    places = {}
+    positions = {}
 
     def __hash__(self):
-        return self.places[str(self)]
+        return self.positions[str(self)]
 
 
 def draws_in(learner, order):
-    """What is drawn where a set would hold the answers in this order."""
-    Answer.places = {f"a{i}": place for i, place in enumerate(order)}
+    """Return the draws if a set had the answers in this order."""
+    Answer.positions = {f"a{i}": position for i, position in enumerate(order)}
     rows = [Row((Turn(f"q{i}", "", Answer(f"a{i}")),), "capital") for i in range(len(order))]
     return [str(learner(rows, 0, random.Random(seed)).turns[0].output) for seed in range(12)]
 
@@ -35,27 +35,42 @@ def swapped(learner):
         Row((Turn("q4", "x4", "a1"),), "capital", "file:4"),
         Row((Turn("q5", "x5", "a5"),), "capital", "file:5"),
     ]
-    given = list(rows)
-    drawn = set()
+    copies = list(rows)
+    draws = set()
     for seed in range(40):
-        found = learner(rows, 0, random.Random(seed))
-        assert rows == given, "you changed the caller's list: give a new Row and leave the list alone"
-        assert isinstance(found, Row), f"give a Row, not {type(found).__name__}"
-        question, context, answer = found.turns[0]
-        assert question == "q1", f"the question must stay q1, yours is {question}: only the answer is swapped"
-        assert context == "x1", f"the input must stay x1, yours is {context!r}: only the answer is swapped"
-        assert answer != "a3", "a3 answers a question of another task: swap within the task, it shall look right"
-        assert answer != "a1", "the answer is still a1: another row may hold the same answer, choose one that differs"
-        assert found.task == "capital", "keep the task: the rows are counted by it"
-        drawn.add(answer)
-        assert learner(rows, 0, random.Random(seed)) == found, "the same rng must give the same row: draw with rng only"
-    assert drawn == {"a2", "a5"}, (
-        f"draw from all answers that differ, a2 and a5; in 40 draws yours were {sorted(drawn)}"
-    )
-    assert learner(rows, 2, random.Random(0)) == rows[2], "no other row of task sum: give back the row as it is"
+        result = learner(rows, 0, random.Random(seed))
+        assert (
+            rows == copies
+        ), "you changed the caller's list: give a new Row and leave the list alone"
+        assert isinstance(result, Row), f"give a Row, not {type(result).__name__}"
+        question, context, answer = result.turns[0]
+        assert (
+            question == "q1"
+        ), f"the question must stay q1, yours is {question}: only the answer is swapped"
+        assert (
+            context == "x1"
+        ), f"the input must stay x1, yours is {context!r}: only the answer is swapped"
+        assert (
+            answer != "a3"
+        ), "a3 answers a question of another task: swap within the task, it shall look right"
+        assert (
+            answer != "a1"
+        ), "the answer is still a1: another row may have the same answer, choose one that differs"
+        assert result.task == "capital", "keep the task: the rows are counted by it"
+        draws.add(answer)
+        assert (
+            learner(rows, 0, random.Random(seed)) == result
+        ), "the same rng must give the same row: draw with rng only"
+    assert draws == {
+        "a2",
+        "a5",
+    }, f"draw from all answers that differ, a2 and a5; in 40 draws yours were {sorted(draws)}"
+    assert (
+        learner(rows, 2, random.Random(0)) == rows[2]
+    ), "no other row of task sum: give back the row as it is"
     assert draws_in(learner, [0, 1, 2, 3, 4, 5]) == draws_in(learner, [0, 5, 4, 3, 2, 1]), (
-        "the draw depends on the order of a set, which is another one in every Python process: draw from a list in the "
-        "order of the rows, or sort it"
+        "the draw depends on the order of a set, which is another one in every Python process: draw"
+        " from a list in the order of the rows, or sort it"
     )
     print("Right: a wrong answer that looks like a right one.")
 
@@ -66,12 +81,13 @@ def row_losses(learner):
     logits = torch.randn(3, 4, 5)
     targets = torch.tensor([[IGNORE, 2, 3, 4], [IGNORE, IGNORE, 1, IGNORE], [0, 1, 2, 3]])
     before = targets.clone()
-    found = learner(logits, targets)
+    result = learner(logits, targets)
     assert torch.equal(targets, before), "you changed the caller's targets: work on a copy"
-    assert isinstance(found, torch.Tensor) and found.shape == (3,), (
-        f"one number for each of the 3 rows, shape (3,); yours has {tuple(getattr(found, 'shape', ()))}"
+    assert isinstance(result, torch.Tensor) and result.shape == (3,), (
+        "one number for each of the 3 rows, shape (3,); yours has"
+        f" {tuple(getattr(result, 'shape', ()))}"
     )
-    expected, sums, all_places = [], [], []
+    expected, sums, all_positions = [], [], []
     for b in range(3):
         each = []
         for t in range(4):
@@ -81,16 +97,23 @@ def row_losses(learner):
                 each.append(-math.log(math.exp(logits[b, t, target].item()) / total))
         expected.append(sum(each) / len(each))
         sums.append(sum(each))
-        all_places.append(sum(each) / 4)
-    near = lambda numbers: torch.allclose(found, torch.tensor(numbers), atol=1e-4)  # noqa: E731
-    assert not near(sums), "these are sums: divide by the row's learned targets, or long answers look suspicious"
-    assert not near(all_places), "you divided by all 4 places: only those whose target is not IGNORE count"
+        all_positions.append(sum(each) / 4)
+    near = lambda numbers: torch.allclose(result, torch.tensor(numbers), atol=1e-4)  # noqa: E731
+    assert not near(
+        sums
+    ), "these are sums: divide by the row's supervised targets, or long answers look suspicious"
+    assert not near(
+        all_positions
+    ), "you divided by all 4 positions: only those whose target is not IGNORE count"
     assert not near([sum(sums) / 8] * 3) and not near([value / 8 for value in sums]), (
-        "you divided by the learned targets of the whole batch: each row has its own number of them"
+        "you divided by the supervised targets of the whole batch: each row has its own number of"
+        " them"
     )
     assert not near([-value for value in expected]), "the sign is wrong: the loss is MINUS log p"
-    assert near(expected), f"expected {[round(x, 4) for x in expected]}, yours {[round(x, 4) for x in found.tolist()]}"
-    print("Right: each row's loss over its own learned targets.")
+    assert near(
+        expected
+    ), f"expected {[round(x, 4) for x in expected]}, yours {[round(x, 4) for x in result.tolist()]}"
+    print("Right: each row's loss over its own supervised targets.")
 
 
 @by_hand()
@@ -105,21 +128,27 @@ def overlap(learner):
         ("a b c d", "a b", 4 / 6, "both lengths count: 2 * 2 / (4 + 2)"),
         ("a a a", "a", 2 / 4, "a word is matched once, not three times"),
         ("a", "a a a", 2 / 4, "a word is matched once, not three times"),
-        ("x a b", "a b", 4 / 5, "they need not begin at the same place"),
+        ("x a b", "a b", 4 / 5, "they need not begin at the same position"),
         ("b a c a b", "a b c a", 6 / 9, "a greedy walk is not enough: the longest is a, c, a"),
-        ("a b c x y", "x y a k b k c", 6 / 12, "the longest run of neighbours is not always a part of it: a, b, c"),
+        (
+            "a b c x y", "x y a k b k c", 6 / 12,
+            "the longest run of neighbours is not always a part of it: a, b, c",
+        ),
         ("", "a", 0.0, "one list is empty"),
         ("", "", 0.0, "both are empty: 0, no division by zero"),
     ]
-    for one, two, expected, why in cases:
-        given = one.split(), two.split()
+    for first, second, expected, why in cases:
+        copies = first.split(), second.split()
         try:
-            found = learner(*given)
+            result = learner(*copies)
         except ZeroDivisionError:
-            raise AssertionError(f"{one!r}, {two!r}: ZeroDivisionError: {why}") from None
-        assert given == (one.split(), two.split()), "you changed the caller's lists"
-        assert isinstance(found, (int, float)) and not isinstance(found, bool), f"return a number, not {found!r}"
-        assert abs(found - expected) < 1e-9, (
-            f"[{one.replace(' ', ', ')}] and [{two.replace(' ', ', ')}]: expected {expected:.3f}, yours {found:.3f}: {why}"
+            raise AssertionError(f"{first!r}, {second!r}: ZeroDivisionError: {why}") from None
+        assert copies == (first.split(), second.split()), "you changed the caller's lists"
+        assert isinstance(result, (int, float)) and not isinstance(
+            result, bool
+        ), f"return a number, not {result!r}"
+        assert abs(result - expected) < 1e-9, (
+            f"[{first.replace(' ', ', ')}] and [{second.replace(' ', ', ')}]: expected"
+            f" {expected:.3f}, yours {result:.3f}: {why}"
         )
     print("Right: the longest common subsequence, in proportion to both lengths.")

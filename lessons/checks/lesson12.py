@@ -1,4 +1,4 @@
-"""Checks of lesson 12: the mask of a conversation, headers that nobody can write, the first place where two prompts differ."""
+"""Checks of lesson 12: the mask of a conversation, safe headers, where two prompts differ."""
 
 from checks import by_hand
 from data import Turn, encode, render
@@ -10,33 +10,61 @@ def conversation(learner):
         ([([5, 6], [7]), ([8], [4])], [5, 6, 7, 9, 8, 4, 9], [0, 0, 1, 1, 0, 1, 1]),
         ([([5, 6], [7])], [5, 6, 7, 9], [0, 0, 1, 1]),
         ([([5], [6, 7]), ([8, 8], None)], [5, 6, 7, 9, 8, 8], [0, 1, 1, 1, 0, 0]),
-        ([([5], [5, 5]), ([5], [5]), ([5], [5])], [5, 5, 5, 9, 5, 5, 9, 5, 5, 9], [0, 1, 1, 1, 0, 1, 1, 0, 1, 1]),
+        (
+            [([5], [5, 5]), ([5], [5]), ([5], [5])],
+            [5, 5, 5, 9, 5, 5, 9, 5, 5, 9],
+            [0, 1, 1, 1, 0, 1, 1, 0, 1, 1],
+        ),
         ([([5], [])], [5, 9], [0, 1]),
         ([([5, 6], None)], [5, 6], [0, 0]),
     )
     for turns, ids, mask in cases:
-        given = [(list(prompt), None if answer is None else list(answer)) for prompt, answer in turns]
+        copies = [
+            (list(prompt), None if answer is None else list(answer)) for prompt, answer in turns
+        ]
         try:
-            found = learner(given, 9)
+            result = learner(copies, 9)
         except TypeError as error:
-            assert all(answer is not None for _, answer in turns), f"the last answer is None, still to be given: {error}"
+            assert all(
+                answer is not None for _, answer in turns
+            ), f"the last answer is None, still to be given: {error}"
             raise
-        assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists, (ids, mask)"
-        got, learned = (list(part) for part in found)
-        said = f"{turns}, end 9: {got}, {learned} came back, expected {ids}, {mask}"
-        assert given == [(list(p), None if a is None else list(a)) for p, a in turns], "you changed the caller's lists"
-        assert len(got) == len(learned), f"ids and mask have not the same length. {said}"
+        assert (
+            isinstance(result, (tuple, list)) and len(result) == 2
+        ), "return two lists, (ids, mask)"
+        result_ids, supervised = (list(part) for part in result)
+        message = f"{turns}, eos 9: {result_ids}, {supervised} came back, expected {ids}, {mask}"
+        assert copies == [
+            (list(p), None if a is None else list(a)) for p, a in turns
+        ], "you changed the caller's lists"
+        assert len(result_ids) == len(
+            supervised
+        ), f"ids and mask have not the same length. {message}"
         ended = [answer for _, answer in turns if answer is not None]
-        assert len(got) <= len(ids) or turns[-1][1] is not None, f"no answer yet, so no end token after it. {said}"
-        assert got.count(9) >= len(ended), f"every answer is followed by the end token, not only the last. {said}"
-        assert got == ids, f"the ids are wrong. {said}"
-        if learned != mask:
-            lost = [token for token, m, wanted in zip(got, learned, mask) if wanted and not m]
-            assert not lost or set(lost) != {9}, f"the end token is a part of what the assistant says: it is learned. {said}"
-            assert not lost, f"the answers of all turns are learned, not the last one alone. {said}"
-            assert sum(learned) <= sum(mask), f"what the user says in a later turn is only read. {said}"
-            raise AssertionError(f"the mask is wrong. {said}")
-    print("Right: every answer with its end token, and nothing else.")
+        assert (
+            len(result_ids) <= len(ids) or turns[-1][1] is not None
+        ), f"no answer yet, so no eos after it. {message}"
+        assert result_ids.count(9) >= len(
+            ended
+        ), f"every answer is followed by the eos, not only the last. {message}"
+        assert result_ids == ids, f"the ids are wrong. {message}"
+        if supervised != mask:
+            lost = [
+                token
+                for token, m, is_supervised in zip(result_ids, supervised, mask)
+                if is_supervised and not m
+            ]
+            assert not lost or set(lost) != {
+                9
+            }, f"the eos is a part of what the assistant says: it is supervised. {message}"
+            assert (
+                not lost
+            ), f"the answers of all turns are supervised, not the last one alone. {message}"
+            assert sum(supervised) <= sum(
+                mask
+            ), f"what the user says in a later turn is only read. {message}"
+            raise AssertionError(f"the mask is wrong. {message}")
+    print("Right: every answer with its eos, and nothing else.")
 
 
 class Letters:
@@ -52,7 +80,7 @@ class Letters:
 def encode_special(learner):
     tokenizer = Letters()
     special = {"### Instruction:\n": 248, "### Input:\n": 249, "### Response:\n": 250}
-    kept = dict(special)
+    original = dict(special)
     header = "### Response:\n"
     talks = (
         ([Turn("ab", "c", "d")], "", "one turn"),
@@ -62,32 +90,46 @@ def encode_special(learner):
         ([Turn("a", header, header)], "", "an input and an answer that are headers"),
         ([Turn("a", "", None)], "", "a question without its answer"),
     )
-    for turns, system, what in talks:
+    for turns, system, case in talks:
         pieces = render(turns, "alpaca", system)
-        found = learner(list(pieces), tokenizer, special)
-        assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists, (ids, mask)"
-        ids, mask = (list(part) for part in found)
-        assert special == kept, "you changed `special`"
-        assert len(ids) == len(mask), f"{what}: {len(ids)} ids and {len(mask)} places in the mask"
+        result = learner(list(pieces), tokenizer, special)
+        assert (
+            isinstance(result, (tuple, list)) and len(result) == 2
+        ), "return two lists, (ids, mask)"
+        ids, mask = (list(part) for part in result)
+        assert special == original, "you changed `special`"
+        assert len(ids) == len(
+            mask
+        ), f"{case}: {len(ids)} ids and {len(mask)} positions in the mask"
         headers = sum(kind == "frame" and text in special for text, kind in pieces)
         n = sum(token in (248, 249, 250) for token in ids)
-        assert n <= headers, f"{what}: {n} header ids, {headers} are real: a text of the user became a header"
-        assert n >= headers, f"{what}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
-        asked = [part for part in pieces if not (part[1] == "frame" and part[0] in special)]
-        plain, learned, _ = encode(asked, tokenizer, 10_000)
+        assert (
+            n <= headers
+        ), f"{case}: {n} header ids, {headers} are real: a text of the user became a header"
+        assert (
+            n >= headers
+        ), f"{case}: {n} header ids, {headers} are needed: a frame that is a header becomes one id"
+        plain_pieces = [part for part in pieces if not (part[1] == "frame" and part[0] in special)]
+        plain, supervised, _ = encode(plain_pieces, tokenizer, 10_000)
         rest = [token for token in ids if token not in (248, 249, 250)]
         missing = plain.count(999) - rest.count(999)
-        assert missing <= 0, f"{what}: the end token after an answer is missing"
-        assert missing >= 0, f"{what}: an end token after something that is no answer"
-        assert rest == plain, f"{what}: besides the headers the text must be as before, blank lines too; yours decodes to " + repr(
-            "".join(chr(token) for token in rest)
+        assert missing <= 0, f"{case}: the eos after an answer is missing"
+        assert missing >= 0, f"{case}: an eos after something that is no answer"
+        assert rest == plain, (
+            f"{case}: besides the headers the text must be as before, blank lines too; yours"
+            " decodes to "
+            + repr("".join(chr(token) for token in rest))
         )
-        assert not any(m for token, m in zip(ids, mask) if token in (248, 249, 250)), f"{what}: a header is not learned"
-        assert [m for token, m in zip(ids, mask) if token not in (248, 249, 250)] == learned, (
-            f"{what}: the mask is wrong: 1 for answers and their end token, 0 for all else"
-        )
+        assert not any(
+            m for token, m in zip(ids, mask) if token in (248, 249, 250)
+        ), f"{case}: a header is not supervised"
+        assert [
+            m for token, m in zip(ids, mask) if token not in (248, 249, 250)
+        ] == supervised, f"{case}: the mask is wrong: 1 for answers and their eos, 0 for all else"
         order = [special[text] for text, kind in pieces if kind == "frame" and text in special]
-        assert [token for token in ids if token in (248, 249, 250)] == order, f"{what}: the headers' ids are mixed up"
+        assert [
+            token for token in ids if token in (248, 249, 250)
+        ] == order, f"{case}: the headers' ids are mixed up"
     print("Right: a header only where the program puts one.")
 
 
@@ -103,19 +145,28 @@ def first_difference(learner):
         (
             [5, 6, 7, 8],
             3,
-            "what is sent goes on too long; it parts where the example's prompt ends, even if an answer begins so",
+            (
+                "what is sent goes on too long; it parts where the example's prompt ends, even if"
+                " an answer begins so"
+            ),
         ),
         ([5, 6, 7, 1], 3, "what is sent goes on too long"),
         ([], 0, "nothing is sent"),
     )
     for prompt, expected, why in cases:
-        given = list(ids), list(mask), list(prompt)
-        found = learner(*given)
-        assert found is not False and found is not True, "return a position or None, not True or False"
-        assert (found is None) == (expected is None) and found == expected, (
-            f"prompt {prompt} against ids {ids}, mask {mask}: {found}, expected {expected}: {why}"
+        copies = list(ids), list(mask), list(prompt)
+        result = learner(*copies)
+        assert (
+            result is not False and result is not True
+        ), "return a position or None, not True or False"
+        assert (result is None) == (
+            expected is None
+        ) and result == expected, (
+            f"prompt {prompt} against ids {ids}, mask {mask}: {result}, expected {expected}: {why}"
         )
-        assert given == (ids, mask, prompt), "a list was changed"
+        assert copies == (ids, mask, prompt), "a list was changed"
     two_turns = learner([5, 6, 9, 7, 9], [0, 0, 1, 0, 1], [5, 6])
-    assert two_turns is None, "in a conversation the first prompt ends at the first learned token, mask.index(1)"
-    print("Right: the first place where they part, or None.")
+    assert (
+        two_turns is None
+    ), "in a conversation the first prompt ends at the first supervised token, mask.index(1)"
+    print("Right: the first position where they part, or None.")

@@ -4,12 +4,14 @@ import math
 
 import torch
 
-from checks import by_hand, called, on_some_targets
+from checks import by_hand, call, call_on_targets
 from data import Row, Turn
 from model import IGNORE
 
 HEAD = "A story about a fox and a cave is: "
-FIRST = HEAD + "One day a fox came to a cave. The fox was very happy. It stayed at the cave for ever."
+FIRST = (
+    HEAD + "One day a fox came to a cave. The fox was very happy. It stayed at the cave for ever."
+)
 ONCE = HEAD + "Once a fox lived near a cave. Every day the fox sat there. It loved the cave."
 LONG = HEAD + "Long ago a fox lost its way. It saw a cave and slept. The cave became its home."
 OTHER = HEAD + "Once a fox lived by a cave. Every day the fox sat there. It loved the cave."
@@ -18,94 +20,125 @@ WRONG = HEAD + "A fox."
 
 @by_hand()
 def prefer(f):
-    """Hand-written pairs."""
+    """Compare with pairs written by hand."""
     row = Row((Turn("Write a story about a fox and a cave.", "", FIRST),), "story")
     cases = [
         (ONCE, FIRST, (ONCE, FIRST), "both are right: the shorter is chosen"),
-        (FIRST, LONG, (LONG, FIRST), "both are right: the shorter is chosen, also if it comes second"),
-        (WRONG, ONCE, (ONCE, WRONG), "a wrong answer is never chosen over a right one, however short it is"),
-        (FIRST, WRONG, (FIRST, WRONG), "a wrong answer is never chosen over a right one, however short it is"),
+        (
+            FIRST, LONG, (LONG, FIRST),
+            "both are right: the shorter is chosen, also if it comes second",
+        ),
+        (
+            WRONG, ONCE, (ONCE, WRONG),
+            "a wrong answer is never chosen over a right one, however short it is",
+        ),
+        (
+            FIRST, WRONG, (FIRST, WRONG),
+            "a wrong answer is never chosen over a right one, however short it is",
+        ),
         (WRONG, WRONG + " A cave here.", None, "neither is right: no preference"),
         (ONCE, ONCE, None, "the same answer twice is no preference"),
         (ONCE, OTHER, None, "both are right and have as many words: no preference"),
         (OTHER, ONCE, None, "both are right and have as many words: no preference"),
     ]
-    for a, b, wanted, hint in cases:
-        found = called(f, row, a, b)
-        found = tuple(found) if found is not None else None
-        if wanted is not None and found == wanted[::-1]:
+    for a, b, expected, hint in cases:
+        result = call(f, row, a, b)
+        result = tuple(result) if result is not None else None
+        if expected is not None and result == expected[::-1]:
             raise AssertionError(f"chosen and rejected are exchanged: {hint}")
-        assert found == wanted, f"{hint}; you gave {found}"
+        assert result == expected, f"{hint}; you gave {result}"
     print("right: right before wrong, then short before long")
 
 
 @by_hand()
 def answer_logps(f):
-    """Against a loop over tokens."""
-    logits, targets, found = on_some_targets(f, 1)
-    wanted, padded, raw = [], [], []
-    for row, places in zip(logits.tolist(), targets.tolist()):
+    """Compare with a loop over tokens."""
+    logits, targets, result = call_on_targets(f, 1)
+    expected, padded, raw = [], [], []
+    for row, positions in zip(logits.tolist(), targets.tolist()):
         sums = [0.0, 0.0, 0.0]
-        for scores, target in zip(row, places):
+        for scores, target in zip(row, positions):
             norm = math.log(sum(math.exp(score) for score in scores))
             sums[1] += scores[max(target, 0)] - norm
             if target != IGNORE:
                 sums[0] += scores[target] - norm
                 sums[2] += scores[target]
-        wanted.append(sums[0]), padded.append(sums[1]), raw.append(sums[2])
+        expected.append(sums[0]), padded.append(sums[1]), raw.append(sums[2])
     n = (targets != IGNORE).sum(1)
 
     def same(other):
-        return torch.allclose(found.double(), torch.as_tensor(other, dtype=torch.float64), atol=1e-4)
+        return torch.allclose(
+            result.double(), torch.as_tensor(other, dtype=torch.float64), atol=1e-4
+        )
 
-    assert not same(padded), "places with IGNORE are counted, as if their target were token 0"
+    assert not same(padded), "positions with IGNORE are counted, as if their target were token 0"
     assert not same(raw), "logits are not log-probabilities: log_softmax is missing"
-    assert not same([-x for x in wanted]), "that is the loss; a log-probability is negative"
-    assert not same([x / k for x, k in zip(wanted, n.tolist())]), "that is the mean over the tokens; DPO needs the sum"
-    assert not same([math.exp(x) for x in wanted]), "that is the probability; the logarithm was asked for"
-    assert same(wanted), f"{found.tolist()} instead of {wanted}; the softmax is over the last axis"
+    assert not same([-x for x in expected]), "that is the loss; a log-probability is negative"
+    assert not same(
+        [x / k for x, k in zip(expected, n.tolist())]
+    ), "that is the mean over the tokens; DPO needs the sum"
+    assert not same(
+        [math.exp(x) for x in expected]
+    ), "that is the probability; the logarithm was asked for"
+    assert same(
+        expected
+    ), f"{result.tolist()} instead of {expected}; the softmax is over the last axis"
     logits.requires_grad_(True)
-    again = called(f, logits, targets)
-    again = torch.stack(list(again)) if isinstance(again, (list, tuple)) and torch.is_tensor(again[0]) else again
-    assert torch.is_tensor(again) and again.requires_grad, "no gradient comes through; do not detach or use numpy"
+    again = call(f, logits, targets)
+    again = (
+        torch.stack(list(again))
+        if isinstance(again, (list, tuple)) and torch.is_tensor(again[0])
+        else again
+    )
+    assert (
+        torch.is_tensor(again) and again.requires_grad
+    ), "no gradient comes through; do not detach or use numpy"
     print("right: summed over the answer")
 
 
 @by_hand()
 def dpo_loss(f):
-    """Against plain Python."""
+    """Compare with plain Python."""
     four = [torch.tensor(x) for x in ([-5.0, -9.0], [-6.0, -4.0], [-7.0, -8.0], [-5.5, -6.0])]
 
     def naive(chosen, rejected, ref_chosen, ref_rejected, beta):
         total = 0.0
-        for c, r, rc, rr in zip(*(x.tolist() for x in (chosen, rejected, ref_chosen, ref_rejected))):
+        for c, r, rc, rr in zip(
+            *(x.tolist() for x in (chosen, rejected, ref_chosen, ref_rejected))
+        ):
             total += -math.log(1 / (1 + math.exp(-beta * ((c - rc) - (r - rr)))))
         return total / len(chosen)
 
-    found, wanted = called(f, *four, 0.5), naive(*four, 0.5)
-    assert torch.is_tensor(found) and found.dim() == 0, "give one number: the mean over the pairs"
-    assert found > 0 or abs(found + wanted) < 1e-4, f"a loss of {found:.4f}: -log of a probability is never below 0"
-    found, zero = float(found), [torch.zeros(2)] * 2
+    result, expected = call(f, *four, 0.5), naive(*four, 0.5)
+    assert torch.is_tensor(result) and result.dim() == 0, "give one number: the mean over the pairs"
+    assert (
+        result > 0 or abs(result + expected) < 1e-4
+    ), f"a loss of {result:.4f}: -log of a probability is never below 0"
+    result, zero = float(result), [torch.zeros(2)] * 2
     c, r, rc, rr = four
     other = {
-        "chosen and rejected are exchanged: the model would learn to prefer the rejected answer": naive(
-            r, c, rr, rc, 0.5
+        "chosen and rejected are exchanged: the model would learn to prefer the rejected answer": (
+            naive(r, c, rr, rc, 0.5)
         ),
-        "the reference is missing: the loss must see how far the model has moved": naive(c, r, *zero, 0.5),
+        "the reference is missing: the loss must see how far the model has moved": naive(
+            c, r, *zero, 0.5
+        ),
         "beta is missing": naive(*four, 1.0),
-        "the minus sign is missing: a loss must fall as the margin grows": -wanted,
-        "that is the sum over the pairs; take the mean": 2 * wanted,
-        "the reference's signs: subtract ref_chosen from chosen, and ref_rejected from rejected": naive(
-            c, r, -rc, -rr, 0.5
+        "the minus sign is missing: a loss must fall as the margin grows": -expected,
+        "that is the sum over the pairs; take the mean": 2 * expected,
+        "the reference's signs: subtract ref_chosen from chosen, and ref_rejected from rejected": (
+            naive(c, r, -rc, -rr, 0.5)
         ),
     }
     for hint, value in other.items():
-        assert abs(found - value) > 1e-4, f"{hint} ({found:.4f} instead of {wanted:.4f})"
-    assert abs(found - wanted) < 1e-4, f"{found:.4f} instead of {wanted:.4f}"
+        assert abs(result - value) > 1e-4, f"{hint} ({result:.4f} instead of {expected:.4f})"
+    assert abs(result - expected) < 1e-4, f"{result:.4f} instead of {expected:.4f}"
     start = float(f(c, r, c, r, 0.3))
-    assert abs(start - math.log(2)) < 1e-5, f"before the first step the loss is {start:.3f} instead of log 2 = 0.693"
+    assert (
+        abs(start - math.log(2)) < 1e-5
+    ), f"before the first step the loss is {start:.3f} instead of log 2 = 0.693"
     far = f(torch.tensor([-500.0]), torch.tensor([0.0]), *[torch.zeros(1)] * 2, 1.0)
-    assert math.isfinite(float(far)), (
-        "the loss is not finite for a margin of -500: use F.logsigmoid, not log(sigmoid(x))"
-    )
+    assert math.isfinite(
+        float(far)
+    ), "the loss is not finite for a margin of -500: use F.logsigmoid, not log(sigmoid(x))"
     print("right: equation 7")

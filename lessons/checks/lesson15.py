@@ -1,4 +1,4 @@
-"""Checks of lesson 15: FLOPs of training, an example with its mask, a loss with few logits, the adapter of lesson 8."""
+"""Checks of lesson 15: FLOPs, an example with its mask, a loss with few logits, the adapter."""
 
 import copy  # noqa: F401  what a learner's module may use
 from collections import namedtuple
@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn  # noqa: F401
 
-from checks import by_hand, called
+from checks import by_hand, call
 from checks.lesson08 import low_rank  # noqa: F401  exercise 15.4 is 8.1 again
 from model import IGNORE
 
@@ -16,90 +16,138 @@ Shape = namedtuple("Shape", "V C L block attention")
 
 @by_hand()
 def training_flops(learner):
-    """Against a list of every product."""
-    for shape, tokens, supervised, T in ((Shape(11, 2, 1, 46, 2), 7, 3, 4), (Shape(50, 4, 3, 200, 6), 40, 10, 8),
-                                         (Shape(7, 8, 2, 90, 4), 12, 12, 4)):
+    """Compare with a list of every product."""
+    for shape, tokens, supervised, T in (
+        (Shape(11, 2, 1, 46, 2), 7, 3, 4),
+        (Shape(50, 4, 3, 200, 6), 40, 10, 8),
+        (Shape(7, 8, 2, 90, 4), 12, 12, 4),
+    ):
         for frozen in (False, True):
             each = 4 if frozen else 6
             blocks = sum(each * shape.block * tokens for _ in range(shape.L))
             head = each * shape.C * shape.V * supervised
             attention = sum(12 * shape.attention * T * tokens for _ in range(shape.L))
-            wanted = blocks + head + attention
-            found = called(learner, shape, tokens, supervised, T, frozen)
-            assert isinstance(found, (int, float)), f"return one number; {found!r} came back"
-            if abs(found - wanted) < 0.5:
+            expected = blocks + head + attention
+            result = call(learner, shape, tokens, supervised, T, frozen)
+            assert isinstance(result, (int, float)), f"return one number; {result!r} came back"
+            if abs(result - expected) < 0.5:
                 continue
-            case = f"{shape}, {tokens} tokens, {supervised} supervised, T = {T}, frozen {frozen}: {found:,} instead of {wanted:,}: "
+            case = (
+                f"{shape}, {tokens} tokens, {supervised} supervised, T = {T}, frozen {frozen}:"
+                f" {result:,} instead of {expected:,}: "
+            )
             hints = {
                 blocks + head: "the attention term is missing",
                 blocks + attention: "the output matrix is missing",
                 head + attention: "the blocks' matrices are missing",
-                (blocks + head) * 6 / each + attention: "a frozen matrix costs 4 FLOPs for each number and token, not 6",
-                (blocks + head) * 2 / 3 + attention: "a trained matrix costs 6 FLOPs for each number and token, not 4",
+                (
+                    blocks + head
+                ) * 6 / each + attention: (
+                    "a frozen matrix costs 4 FLOPs for each number and token, not 6"
+                ),
+                (
+                    blocks + head
+                ) * 2 / 3 + attention: (
+                    "a trained matrix costs 6 FLOPs for each number and token, not 4"
+                ),
                 blocks + head * 6 / each + attention: "the output matrix is frozen, too",
-                blocks + head + attention * 2 / 3: "attention has no weights: frozen or not, it costs the same",
-                blocks + head * tokens / supervised + attention: "the output matrix works at supervised tokens only",
-                (blocks + head) * 2 / each + attention: "that is the forward pass; the backward pass comes on top",
-                wanted / 3: "that is the forward pass only",
+                blocks + head + attention * 2 / 3: (
+                    "attention has no weights: frozen or not, it costs the same"
+                ),
+                blocks + head * tokens / supervised + attention: (
+                    "the output matrix works at supervised tokens only"
+                ),
+                (
+                    blocks + head
+                ) * 2 / each + attention: (
+                    "that is the forward pass; the backward pass comes on top"
+                ),
+                expected / 3: "that is the forward pass only",
                 blocks / shape.L + head + attention: "there are L blocks",
                 blocks + head + attention / shape.L: "every block has attention",
                 blocks + head + attention / T: "each token is compared with T others",
                 blocks + head + attention / tokens: "attention works for every token",
-                blocks + head + attention * shape.C / shape.attention: "attention is as wide as its queries: shape.attention",
+                blocks + head + attention * shape.C / shape.attention: (
+                    "attention is as wide as its queries: shape.attention"
+                ),
             }
-            raise AssertionError(case + next((hint for n, hint in hints.items() if abs(n - found) < 0.5), "add three terms"))
+            raise AssertionError(
+                case
+                + next(
+                    (hint for n, hint in hints.items() if abs(n - result) < 0.5), "add three terms"
+                )
+            )
     print("Right: blocks, output matrix and attention; frozen matrices save a third of theirs.")
 
 
 @by_hand("data.encode", "data.prepare")
 def with_mask(learner):
-    for prompt, answer, end in (([5, 6], [7], 9), ([1], [2, 3, 4], 0), ([4, 4, 9], [9, 8], 9)):
-        given = list(prompt), list(answer)
-        found = called(learner, *given, end)
-        assert given == (prompt, answer), "the lists that were given have changed; make new ones"
-        assert isinstance(found, (tuple, list)) and len(found) == 2, "return two lists: ids, mask"
-        ids, mask = (list(part) for part in found)
-        said = f"{prompt}, {answer}, {end} gave {ids} and {mask}"
-        assert ids != prompt + answer, f"the end token is missing, and nothing would ever end. {said}"
-        assert ids == prompt + answer + [end], f"ids are prompt, answer and the end token. {said}"
-        assert len(mask) == len(ids), f"the mask is as long as the ids. {said}"
+    for prompt, answer, eos in (([5, 6], [7], 9), ([1], [2, 3, 4], 0), ([4, 4, 9], [9, 8], 9)):
+        copies = list(prompt), list(answer)
+        result = call(learner, *copies, eos)
+        assert copies == (prompt, answer), "the lists that were given have changed; make new ones"
+        assert isinstance(result, (tuple, list)) and len(result) == 2, "return two lists: ids, mask"
+        ids, mask = (list(part) for part in result)
+        message = f"{prompt}, {answer}, {eos} gave {ids} and {mask}"
+        assert ids != prompt + answer, f"the eos is missing, and nothing would ever end. {message}"
+        assert ids == prompt + answer + [eos], f"ids are prompt, answer and the eos. {message}"
+        assert len(mask) == len(ids), f"the mask is as long as the ids. {message}"
         n = len(prompt)
-        assert mask != [1] * n + [0] * (len(ids) - n), f"the mask is the wrong way round: 1 is what the loss looks at. {said}"
-        assert mask != [0] * n + [1] * len(answer) + [0], f"the end token is part of what is learned. {said}"
-        assert mask != [1] * len(ids), f"the prompt is only read. {said}"
+        assert mask != [1] * n + [0] * (
+            len(ids) - n
+        ), f"the mask is the wrong way round: 1 is what the loss looks at. {message}"
+        assert mask != [0] * n + [1] * len(answer) + [
+            0
+        ], f"the eos is part of what is supervised. {message}"
+        assert mask != [1] * len(ids), f"the prompt is only read. {message}"
         right = [0] * n + [1] * (len(answer) + 1)
-        assert [int(m) for m in mask] == right, f"expected the mask {right}. {said}"
-    print("Right: what is read, and what is learned with its end.")
+        assert [int(m) for m in mask] == right, f"expected the mask {right}. {message}"
+    print("Right: what is read, and what is supervised with its end.")
 
 
 class Counted(torch.Tensor):
-    """An output matrix; with how many rows of hidden states was it multiplied?"""
+    """An output matrix that counts the rows of hidden states it is multiplied with."""
 
     rows = 0
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
-        found = super().__torch_function__(function, types, args, kwargs or {})
-        if torch.is_tensor(found) and found.dim() >= 2 and found.shape[-1] == 11 and found.dtype.is_floating_point:
-            Counted.rows = max(Counted.rows, found.numel() // 11)
-        return found
+        result = super().__torch_function__(function, types, args, kwargs or {})
+        if (
+            torch.is_tensor(result)
+            and result.dim() >= 2
+            and result.shape[-1] == 11
+            and result.dtype.is_floating_point
+        ):
+            Counted.rows = max(Counted.rows, result.numel() // 11)
+        return result
 
 
-@by_hand("real_model.Summed.forward")
+@by_hand("real.real_model.Summed.forward")
 def summed_loss(learner):
     generator = torch.Generator().manual_seed(0)
     hidden, head = (torch.randn(*shape, generator=generator) for shape in ((2, 5, 4), (11, 4)))
     targets = torch.tensor([[IGNORE, IGNORE, 3, 10, IGNORE], [IGNORE, 0, 7, IGNORE, IGNORE]])
-    kept, Counted.rows = targets.clone(), 0
-    found = called(learner, hidden, head.as_subclass(Counted), targets)
-    expected = F.cross_entropy((hidden @ head.T).flatten(0, 1), kept.flatten(), ignore_index=IGNORE, reduction="sum")
-    assert torch.equal(targets, kept), "the targets that were given have changed"
-    assert torch.is_tensor(found) and found.numel() == 1, "return one number: the sum"
-    found = torch.as_tensor(found.item())
-    said = f"{found:.4f} came back, expected {expected:.4f}"
-    assert not torch.isclose(found, expected / 4), f"that is the mean: the loop divides by itself, later. {said}"
-    shifted = F.cross_entropy((hidden @ head.T)[:, :-1].flatten(0, 1), kept[:, 1:].flatten(), reduction="sum")
-    assert not torch.isclose(found, shifted), f"the targets are shifted already; do not shift them again. {said}"
-    assert torch.isclose(found, expected, atol=1e-4), said
-    assert Counted.rows <= 4, f"{Counted.rows} rows of logits were made where 4 are needed: pick the hidden states first"
+    original, Counted.rows = targets.clone(), 0
+    result = call(learner, hidden, head.as_subclass(Counted), targets)
+    expected = F.cross_entropy(
+        (hidden @ head.T).flatten(0, 1), original.flatten(), ignore_index=IGNORE, reduction="sum"
+    )
+    assert torch.equal(targets, original), "the targets that were given have changed"
+    assert torch.is_tensor(result) and result.numel() == 1, "return one number: the sum"
+    result = torch.as_tensor(result.item())
+    message = f"{result:.4f} came back, expected {expected:.4f}"
+    assert not torch.isclose(
+        result, expected / 4
+    ), f"that is the mean: the loop divides by itself, later. {message}"
+    shifted = F.cross_entropy(
+        (hidden @ head.T)[:, :-1].flatten(0, 1), original[:, 1:].flatten(), reduction="sum"
+    )
+    assert not torch.isclose(
+        result, shifted
+    ), f"the targets are shifted already; do not shift them again. {message}"
+    assert torch.isclose(result, expected, atol=1e-4), message
+    assert (
+        Counted.rows <= 4
+    ), f"{Counted.rows} rows of logits were made where 4 are needed: pick the hidden states first"
     print("Right: four targets, four rows of logits.")

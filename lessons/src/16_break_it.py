@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 16. Break it: ten bugs that raise no error
 #
-# *Under a minute of computing on a laptop CPU (2 cores), about 45 minutes with the exercises. Needs `out/base.pt` from
-# `python train_sft.py`.*
+# *Under a minute of computing on a laptop CPU (2 cores), about 45 minutes with the exercises. Needs
+# `out/base.pt` from `python train_sft.py`.*
 #
-# Often the loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs have an issue thread of a
-# real project: five are the thread's own bug in small (1, 2, 3, 5 and 8), four are only modelled on a similar one (4, 6, 7 and
-# 9), and the last has no thread. The functions stand in `lessons/bugs.py`, under names that say nothing. For each:
+# Often the loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs
+# have an issue thread of a real project: five are the thread's own bug in small (1, 2, 3, 5 and 8),
+# four are only modelled on a similar one (4, 6, 7 and 9), and the last has no thread. The functions
+# stand in `lessons/bugs.py`, under names that say nothing. For each:
 #
 # 1. run the cell that shows the **symptom**;
 # 2. **guess**: write your suspicion in one sentence into `guesses`;
@@ -41,51 +42,57 @@ from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-end = tokenizer.eos_id
+eos = tokenizer.eos_id
 guesses = {}
 
 # %% [markdown]
-# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's ids, the end token.
+# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's
+# ids, the eos.
 
 # %%
 prompt = lab.prompt_ids(tokenizer, "alpaca", "Name the capital of France.")
-answer = tokenizer.encode("The capital of France is Paris.") + [end]
+answer = tokenizer.encode("The capital of France is Paris.") + [eos]
 names = [tokenizer.decode([token]) for token in prompt + answer]
 print(prompt, answer, names, sep="\n")
 
 # %% [markdown]
 # ## Bug 1. It does not stop
 #
-# Two models were tuned on the same rows with the same settings; only the function that fills up the targets differs.
-# *Predict*: what does one see of such a bug, in the loss and in the answers?
+# Two models were tuned on the same rows with the same settings; only the function that fills up the
+# targets differs. *Predict*: what does one see of such a bug, in the loss and in the answers?
 
 # %%
 STEPS = 8 if lab.FAST else 60
 examples, _, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
-test_rows = lab.some(splits["unseen_inputs"], 120)
+test_rows = lab.subset(splits["unseen_inputs"], 120)
 
 
 def tune_with(padded_targets):
-    """Returns an Assistant, tuned with the targets that this function pads"""
+    """Tune an Assistant with the targets that this function pads."""
     torch.manual_seed(0)
     model, batches = copy.deepcopy(base), epoch_batches(examples, 32, 0)
 
     def batch_at(step):
-        return collate(batches[step], end)[0], padded_targets([shift(*e)[1] for e in batches[step]], end)
+        return collate(batches[step], eos)[0], padded_targets(
+            [shift(*e)[1] for e in batches[step]], eos
+        )
 
     train(model, batch_at, STEPS, [adamw(model.parameters(), 8e-4)])
     return lab.Assistant(model, tokenizer, "alpaca")
 
 
-def stopping(bot):
-    """Returns how many of the test answers ended by themselves"""
-    return sum(stopped for _, stopped in bot.answers(test_rows, Sampling()))
+def stopping(assistant):
+    """Count the test answers that ended by themselves."""
+    return sum(stopped for _, stopped in assistant.answers(test_rows, Sampling()))
 
 
 broken = tune_with(bugs.case_1)
 sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
-for name, bot in (("first", broken), ("second", sound)):
-    print(f"{name}: {stopping(bot)} of {len(test_rows)} answers stop. {lab.ask(bot, 'Name the capital of France.')}")
+for name, assistant in (("first", broken), ("second", sound)):
+    print(
+        f"{name}: {stopping(assistant)} of {len(test_rows)} answers stop."
+        f" {lab.ask(assistant, 'Name the capital of France.')}"
+    )
 
 # %%
 guesses[1] = ""  # your guess, in one sentence, before you go on
@@ -100,16 +107,17 @@ print(inspect.getsource(bugs.case_1))
 #
 # <details><summary>Hint</summary>
 #
-# Which token has the same id as the padding, and must be learned? Pad with something that no token is.
+# Which token has the same id as the padding, and must be supervised? Pad with something that no
+# token is.
 #
 # </details>
 
 
 # %%
-def padded_targets(targets, end):
-    """Lists of targets -> (B, T), padded on the right with IGNORE. A real end token stays a target.
+def padded_targets(targets, eos):
+    """Pad lists of targets on the right with IGNORE, (B, T). A real eos stays a target.
 
-    [[7, 9], [9]], end=9 -> [[7, 9], [9, IGNORE]]"""
+    [[7, 9], [9]], eos=9 -> [[7, 9], [9, IGNORE]]"""
     ### BEGIN SOLUTION
     out = torch.full((len(targets), max(map(len, targets))), IGNORE)
     for i, row in enumerate(targets):
@@ -122,13 +130,13 @@ def padded_targets(targets, end):
 checks.padded_targets(padded_targets)
 targets = [shift(*example)[1] for example in examples[:4]]
 for name, f in (("bug 1", bugs.case_1), ("repaired", padded_targets)):
-    print(f"{name}: {int((f(targets, end) == end).sum())} end tokens are learned in 4 rows")
+    print(f"{name}: {int((f(targets, eos) == eos).sum())} eos tokens are supervised in 4 rows")
 
 # %% [markdown]
 # ## Bug 2. A number in the audit
 #
-# The symptom: what fraction of the targets is learned? *Predict* that number for rows whose prompts are longer than their
-# answers.
+# The symptom: what fraction of the targets is supervised? *Predict* that number for rows whose
+# prompts are longer than their answers.
 
 
 # %%
@@ -137,7 +145,7 @@ def learned_share(targets_of, n=200):
     return sum(t != IGNORE for t in targets) / len(targets)
 
 
-print(f"{learned_share(bugs.case_2):.0%} of the targets are learned")
+print(f"{learned_share(bugs.case_2):.0%} of the targets are supervised")
 
 # %%
 guesses[2] = ""  # your guess, in one sentence, before you go on
@@ -146,7 +154,8 @@ guesses[2] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_2))
 
 # %% [markdown]
-# This is the bug of *karpathy/nanochat PR#582*: after a rewrite the mask was computed and then not used.
+# This is the bug of *karpathy/nanochat PR#582*: after a rewrite the mask was computed and then not
+# used.
 #
 # ### Exercise 16.2: targets under the mask (rebuild, ★, 3 minutes)
 #
@@ -159,27 +168,28 @@ print(inspect.getsource(bugs.case_2))
 
 # %%
 def targets_of(ids, mask):
-    """The targets of ids[:-1]: the next token where the mask of that token is 1, IGNORE elsewhere.
+    """Return the targets of ids[:-1]: the next token if the mask of that token is 1, else IGNORE.
 
     [5, 6, 7, 8], [0, 0, 1, 1] -> [IGNORE, 7, 8]"""
     ### BEGIN SOLUTION
-    return [token if learned else IGNORE for token, learned in zip(ids[1:], mask[1:])]
+    return [token if supervised else IGNORE for token, supervised in zip(ids[1:], mask[1:])]
     ### END SOLUTION
 
 
 # %%
 checks.targets_of(targets_of)
-print(f"{learned_share(targets_of):.0%} of the targets are learned")
+print(f"{learned_share(targets_of):.0%} of the targets are supervised")
 
 # %% [markdown]
 # ## Bug 3. Two brackets are wrong
 #
-# The symptom is an x-ray: learned tokens stand in brackets. Which one should not, and which one is missing?
+# The symptom is an x-ray: supervised tokens stand in brackets. Which one should not, and which one
+# is missing?
 
 
 # %%
 def x_ray(mask):
-    print("".join(f"[{name!r}]" if learned else " . " for name, learned in zip(names, mask)))
+    print("".join(f"[{name!r}]" if supervised else " . " for name, supervised in zip(names, mask)))
 
 
 x_ray(bugs.case_3(len(prompt), len(answer)))
@@ -191,20 +201,22 @@ guesses[3] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_3))
 
 # %% [markdown]
-# This is the bug of *verl-project/verl PR#3287 and #3562*: a fix moved the mask by one place.
+# This is the bug of *verl-project/verl PR#3287 and #3562*: a fix moved the mask by one position.
 #
 # ### Exercise 16.3: the mask of a row (rebuild, ★, 2 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# The mask marks tokens, not the positions that predict them. Shifting is done in one place only, later.
+# The mask marks tokens, not the positions that predict them. Shifting is done in one place only,
+# later.
 #
 # </details>
 
 
 # %%
 def answer_mask(n_prompt, n_answer):
-    """The mask of a row: n_prompt tokens that are not learned, then n_answer (the end token counted) that are.
+    """Return the mask of a row: n_prompt tokens that are not supervised, then n_answer (the eos
+    counted) that are.
 
     2, 3 -> [0, 0, 1, 1, 1]"""
     ### BEGIN SOLUTION
@@ -219,7 +231,8 @@ x_ray(answer_mask(len(prompt), len(answer)))
 # %% [markdown]
 # ## Bug 4. A row that is too long
 #
-# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean loss of its learned tokens is:
+# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean
+# loss of its supervised tokens is:
 
 
 # %%
@@ -228,7 +241,10 @@ whole = lab.prompt_ids(tokenizer, "alpaca", "Summarize the story.", tokenizer.de
 start = next(i for i in range(len(whole)) if whole[i : i + len(story)] == story)
 head, context, tail = whole[:start], story, whole[start + len(story) :]
 ids = bugs.case_4(head, context, tail, answer, 64)
-losses = torch.ones(len(ids))[len(head + context + tail) :]  # pretend that every answer token costs 1
+# pretend that every answer token costs 1
+losses = torch.ones(len(ids))[
+    len(head + context + tail) :
+]
 print(f"{len(losses)} of {len(answer)} answer tokens are left, mean loss {losses.mean():.2f}")
 
 # %%
@@ -238,21 +254,23 @@ guesses[4] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_4))
 
 # %% [markdown]
-# Modelled on *karpathy/nanochat#590*: there a whole micro-batch held no target, and its mean was nan as well.
+# Modelled on *karpathy/nanochat#590*: there a whole micro-batch held no target, and its mean was
+# nan as well.
 #
 # ### Exercise 16.4: cut the context only (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# How many tokens of the context have room once everything else is in? A negative number means that nothing helps.
+# How many tokens of the context have room once everything else is in? A negative number means that
+# nothing helps.
 #
 # </details>
 
 
 # %%
 def fit(head, context, tail, answer, limit):
-    """head + context + tail + answer in at most `limit` tokens: only the context loses tokens, at its end. None where
-    even an empty context leaves too many.
+    """Join head + context + tail + answer in at most `limit` tokens. Only the context is truncated,
+    at its end. Returns None if even an empty context leaves too many.
 
     [1], [2, 3, 4], [5], [6, 7], limit 5 -> [1, 2, 5, 6, 7];  limit 3 -> None"""
     ### BEGIN SOLUTION
@@ -268,16 +286,19 @@ print(tokenizer.decode(fit(head, context, tail, answer[:-1], 64)))
 # %% [markdown]
 # ## Bug 5. The loss depends on the memory you have
 #
-# The same eight answers, in micro-batches of different sizes. The loss of the step should be one number. *Predict*: four
-# answers are short and have a high loss, four are long and have a low one. With which size is the loss right, and is it too
-# high or too low with the others?
+# The same eight answers, in micro-batches of different sizes. The loss of the step should be one
+# number. *Predict*: four answers are short and have a high loss, four are long and have a low one.
+# With which size is the loss right, and is it too high or too low with the others?
 
 # %%
-token_losses = [torch.full((n,), float(x)) for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))]
+token_losses = [
+    torch.full((n,), float(x))
+    for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))
+]
 
 
 def in_micro_batches(size):
-    """Returns a list of 1-D tensors, the losses of every micro-batch's learned tokens"""
+    """Return a list of 1-D tensors, the losses of every micro-batch's supervised tokens."""
     return [torch.cat(token_losses[i : i + size]) for i in range(0, 8, size)]
 
 
@@ -296,14 +317,16 @@ print(inspect.getsource(bugs.case_5))
 #
 # <details><summary>Hint</summary>
 #
-# Every learned token of the step counts alike: sum first, divide once. A micro-batch may hold none.
+# Every supervised token of the step counts alike: sum first, divide once. A micro-batch may hold
+# none.
 #
 # </details>
 
 
 # %%
 def step_loss(parts):
-    """Losses of the learned tokens of every micro-batch (1-D tensors, some perhaps empty) -> the mean over all tokens.
+    """Return the mean over all tokens, from the losses of the supervised tokens of every
+    micro-batch (1-D tensors, some perhaps empty).
 
     [tensor([1., 1., 1.]), tensor([5.])] -> 2.0"""
     ### BEGIN SOLUTION
@@ -324,7 +347,8 @@ plt.show()
 # %% [markdown]
 # ## Bug 6. Good in the evaluation, poor in the chat
 #
-# The second model of bug 1, asked the same questions by two programs. *Predict*: where would you look first?
+# The second model of bug 1, asked the same questions by two programs. *Predict*: where would you
+# look first?
 
 
 # %%
@@ -332,10 +356,12 @@ questions = [row for row in test_rows if not row.turns[0].input]
 
 
 def right_with(prompt_text):
-    """Returns how many answers are right when the prompt is made by this function"""
+    """Count the right answers if this function makes the prompt."""
     prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in questions]
-    texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, end, Sampling())]
-    return sum(world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts))
+    texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, eos, Sampling())]
+    return sum(
+        world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts)
+    )
 
 
 print(f"evaluation: {lab.score(sound, questions, Sampling())['correct']} of {len(questions)} right")
@@ -348,7 +374,8 @@ guesses[6] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_6))
 
 # %% [markdown]
-# Modelled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had other spaces than the one of training.
+# Modelled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had other spaces than the
+# one of training.
 #
 # ### Exercise 16.6: the prompt of the tuning (rebuild, ★, 2 minutes)
 #
@@ -361,9 +388,10 @@ print(inspect.getsource(bugs.case_6))
 
 # %%
 def prompt_text(instruction):
-    """The prompt that the model was tuned with, letter by letter (no input).
+    """Return the prompt that the model was tuned with, letter by letter (no input).
 
-    "Hi." -> "### Instruction:\\nHi.\\n\\n### Response:\\n" """
+    "Hi." -> "### Instruction:\\nHi.\\n\\n### Response:\\n"
+    """
     ### BEGIN SOLUTION
     return f"### Instruction:\n{instruction}\n\n### Response:\n"
     ### END SOLUTION
@@ -376,15 +404,15 @@ print(f"chat:       {right_with(prompt_text)} of {len(questions)} right")
 # %% [markdown]
 # ## Bug 7. The neighbours in the batch change the answer
 #
-# The same prompt alone, and on the left of it padding, as a longer neighbour would cause. Symptom: how far the logits of
-# its last token move. *Predict* what that number is in a sound program.
+# The same prompt alone, and on the left of it padding, as a longer neighbour would cause. Symptom:
+# how far the logits of its last token move. *Predict* what that number is in a sound program.
 
 
 # %%
 @torch.inference_mode()
 def moved(batch_mask, n=6):
-    """Returns greatest change of a logit when n tokens of padding stand before the prompt"""
-    ids = torch.tensor([[end] * n + prompt])
+    """Return the greatest change of a logit when n tokens of padding come before the prompt."""
+    ids = torch.tensor([[eos] * n + prompt])
     mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
     positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
     padded = sound.model(ids, None, positions, mask, last=True)
@@ -400,22 +428,24 @@ guesses[7] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_7))
 
 # %% [markdown]
-# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with the end token as padding.
+# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with
+# the eos as padding.
 #
 # ### Exercise 16.7: a mask for padding on the left (rebuild, ★★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Causal *and* not padding. Rows of padding would then see nothing, and softmax of nothing is nan: let every position
-# see itself.
+# Causal *and* not padding. Rows of padding would then see nothing, and softmax of nothing is nan:
+# let every position see itself.
 #
 # </details>
 
 
 # %%
 def batch_mask(padding, length):
-    """padding[b] tokens stand on the left of row b -> bool (B, length, length), True where position t (dimension 1) may
-    look at position s (dimension 2): s <= t and s is no padding. Every position sees itself.
+    """Return a bool mask (B, length, length) for rows with padding[b] tokens of padding on the
+    left. It is True where position t (dimension 1) may look at position s (dimension 2): s <= t and
+    s is no padding. Every position sees itself.
 
     [1], 3 -> [[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]"""
     ### BEGIN SOLUTION
@@ -432,13 +462,15 @@ print(f"greatest change of a logit: {moved(batch_mask):.5f}")
 # %% [markdown]
 # ## Bug 8. A higher rank needs another learning rate
 #
-# You raise the rank, and the training blows up. Symptom: how much the very first step changes the loss (to first order), for
-# four ranks and the same learning rate, alpha = 16. *Predict*: how should the four numbers differ?
+# You raise the rank, and the training blows up. Symptom: how much the very first step changes the
+# loss (to first order), for four ranks and the same learning rate, alpha = 16. *Predict*: how
+# should the four numbers differ?
 
 
 # %%
 def first_step(correction):
-    """Returns for four ranks, how much the first step of AdamW changes the loss: it moves every number of B equally far"""
+    """Return for four ranks how much the first step of AdamW changes the loss. The step moves every
+    number of B equally far."""
     g = torch.Generator().manual_seed(0)
     gradient, out = torch.randn(128, 128, generator=g), []
     for rank in (2, 8, 32, 128):
@@ -463,15 +495,16 @@ print(inspect.getsource(bugs.case_8))
 #
 # <details><summary>Hint</summary>
 #
-# The sum over the rank has more terms where the rank is higher, and in the first step all have the same sign. Hu et
-# al. (2021) scale the correction so that this does not matter.
+# The sum over the rank has more terms where the rank is higher, and in the first step all have the
+# same sign. Hu et al. (2021) scale the correction so that this does not matter.
 #
 # </details>
 
 
 # %%
 def correction(B, A, alpha):
-    """B (out, rank), A (rank, in) -> LoRA's correction of the weight, (out, in), scaled by alpha / rank."""
+    """Return LoRA's correction of the weight, (out, in), from B (out, rank) and A (rank, in),
+    scaled by alpha / rank."""
     ### BEGIN SOLUTION
     return (alpha / A.shape[0]) * B @ A
     ### END SOLUTION
@@ -484,20 +517,22 @@ print(first_step(correction))
 # %% [markdown]
 # ## Bug 9. Two documents in one row
 #
-# Short rows are packed one after another to waste no padding. Symptom: we change the *first* document and watch the logits of
-# the *second*. *Predict* what a sound program shows.
+# Short rows are packed one after another to waste no padding. Symptom: we change the *first*
+# document and watch the logits of the *second*. *Predict* what a sound program shows.
 
 
 # %%
 @torch.inference_mode()
 def leak(packed_mask):
-    """Returns greatest change of the second document's logits when the first is another one"""
+    """Return the greatest change of the second document's logits when the first is another one."""
     out = []
     for first in ("Oslo is in Norway.", "A frog lives in a pond."):
-        first = tokenizer.encode(first)[:4] + [end]
+        first = tokenizer.encode(first)[:4] + [eos]
         lengths = [len(first), len(prompt)]
         positions = torch.cat([torch.arange(n) for n in lengths])[None]
-        logits = sound.model(torch.tensor([first + prompt]), None, positions, packed_mask(lengths)[None, None])
+        logits = sound.model(
+            torch.tensor([first + prompt]), None, positions, packed_mask(lengths)[None, None]
+        )
         out.append(logits[:, -len(prompt) :])
     return float((out[0] - out[1]).abs().max())
 
@@ -511,21 +546,23 @@ guesses[9] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_9))
 
 # %% [markdown]
-# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only an end token stands between them.
+# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only
+# an eos stands between them.
 #
 # ### Exercise 16.9: a mask for packed documents (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Give every position the number of its document (`torch.repeat_interleave`). Two positions may meet if these are equal.
+# Give every position the number of its document (`torch.repeat_interleave`). Two positions may meet
+# if these are equal.
 #
 # </details>
 
 
 # %%
 def packed_mask(lengths):
-    """Documents of these lengths in one row -> bool (T, T), True where position t may look at s: s <= t, and both are
-    in the same document.
+    """Return a bool mask (T, T) for documents of these lengths in one row. It is True where
+    position t may look at s: s <= t, and both are in the same document.
 
     [1, 2] -> [[1, 0, 0], [0, 1, 0], [0, 1, 1]]"""
     ### BEGIN SOLUTION
@@ -541,23 +578,27 @@ print(f"greatest change of a logit: {leak(packed_mask):.5f}")
 # %% [markdown]
 # ## Bug 10. Too good
 #
-# The "model" below is a dictionary of the tuning prompts. It knows nothing else, and yet it does well on the test prompts.
-# *Predict*: what should it score?
+# The "model" below is a dictionary of the tuning prompts. It knows nothing else, and yet it does
+# well on the test prompts. *Predict*: what should it score?
 
 # %%
-asked = [row.turns[0].instruction for row in rows[:300]]
-repeated = asked + [text.lower() for text in asked[:150]] + [text + " " for text in asked[150:]]
+texts = [row.turns[0].instruction for row in rows[:300]]
+repeated = texts + [text.lower() for text in texts[:150]] + [text + " " for text in texts[150:]]
 
 
 def key(prompt):
-    """What makes two prompts the same: words, not spacing, capitals or marks."""
+    """Normalize a prompt: two are the same if their words are, whatever spacing, capitals or marks.
+    """
     return re.sub(r"\W+", " ", prompt).strip().lower()
 
 
 def dictionary_score(split):
     to_tune, to_test = split(repeated, 100, 0)
     known = {key(prompt) for prompt in to_tune}
-    return f"the dictionary answers {sum(key(p) in known for p in to_test)} of {len(to_test)} test prompts"
+    return (
+        f"the dictionary answers {sum(key(p) in known for p in to_test)} of {len(to_test)} test"
+        " prompts"
+    )
 
 
 print(dictionary_score(bugs.case_10))
@@ -569,7 +610,8 @@ guesses[10] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_10))
 
 # %% [markdown]
-# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with other spacing or capitals.
+# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with
+# other spacing or capitals.
 #
 # ### Exercise 16.10: a split by prompt (extend, ★★, 5 minutes)
 #
@@ -582,8 +624,9 @@ print(inspect.getsource(bugs.case_10))
 
 # %%
 def split(prompts, n_test, seed):
-    """Returns (prompts to tune on, prompts to test on). n_test different keys, drawn with random.Random(seed), are tested;
-    all prompts with such a key go there. Both lists keep the order."""
+    """Split prompts. Returns (prompts to tune on, prompts to test on). n_test different keys, drawn
+    with random.Random(seed), are tested. All prompts with such a key go there. Both lists keep the
+    order."""
     ### BEGIN SOLUTION
     keys = random.Random(seed).sample(sorted({key(p) for p in prompts}), n_test)
     chosen = set(keys)
@@ -603,7 +646,8 @@ for n, cause in bugs.CAUSES.items():
     print(f"{n:>2}  you:   {guesses.get(n) or '-'}\n    cause: {cause}")
 
 # %% [markdown]
-# Count your hits. A guess that names the place (the padding, the mask, the prompt) is a hit, even in other words.
+# Count your hits. A guess that names the spot (the padding, the mask, the prompt) is a hit, even in
+# other words.
 #
 # ## Questions to think about
 #
@@ -611,8 +655,8 @@ for n, cause in bugs.CAUSES.items():
 #
 # <details><summary>Answer</summary>
 #
-# Perhaps the nan of bug 4 and the blow-up of bug 8. Bugs 6, 7 and 10 are outside the training loop, and a curve of the
-# others may fall as smoothly as a right one.
+# Perhaps the nan of bug 4 and the blow-up of bug 8. Bugs 6, 7 and 10 are outside the training loop,
+# and a curve of the others may fall as smoothly as a right one.
 #
 # </details>
 #
@@ -620,21 +664,29 @@ for n, cause in bugs.CAUSES.items():
 #
 # <details><summary>Answer</summary>
 #
-# Each has an exact statement that a test can check: learned tokens are the answer and its end token; the loss is the
-# same for any micro-batch; alone is the same as in a batch; no test prompt stands in the tuning data. Write that
-# statement down as an assertion, and the bug has nowhere to hide.
+# Each has an exact statement that a test can check: supervised tokens are the answer and its eos;
+# the loss is the same for any micro-batch; alone is the same as in a batch; no test prompt stands
+# in the tuning data. Write that statement down as an assertion, and the bug has nowhere to hide.
 #
 # </details>
 #
 # ## Where this lives in the project
 #
-# 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5 `train_sft.py`: `train`
-# (`n_learned`); 6 `data.py`: `Template`, stored in the checkpoint; 7 `generate.py`: `stream_ids`; 8 `model.py`:
-# `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10 `extras/datasets.py`: `load_mixture`.
+# 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5
+# `train_sft.py`: `train` (`n_learned`); 6 `data.py`: `Template`, stored in the checkpoint; 7
+# `generate.py`: `stream_ids`; 8 `model.py`: `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10
+# `extras/datasets.py`: `load_mixture`.
 
 # %%
-lab.claim("with the end token masked less than half as many answers stop", stopping(broken) < stopping(sound) / 2)
-lab.claim("with another prompt than in tuning less than half as many answers are right",
-          right_with(bugs.case_6) < right_with(prompt_text) / 2)
-lab.claim("with a wrong mask one document changes the logits of another, with the right one it does not",
-          leak(bugs.case_9) > 0.01 and leak(packed_mask) < 1e-4)
+lab.claim(
+    "with the eos masked less than half as many answers stop",
+    stopping(broken) < stopping(sound) / 2,
+)
+lab.claim(
+    "with another prompt than in tuning less than half as many answers are right",
+    right_with(bugs.case_6) < right_with(prompt_text) / 2,
+)
+lab.claim(
+    "with a wrong mask one document changes the logits of another, with the right one it does not",
+    leak(bugs.case_9) > 0.01 and leak(packed_mask) < 1e-4,
+)

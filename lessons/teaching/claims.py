@@ -1,129 +1,157 @@
-"""Do the lessons' claims hold on other bases? Runs lessons in full on each, and writes a table: claim x base.
+"""Test the lessons' claims on other bases. Runs lessons in full on each base and writes
+docs/CLAIMS.md.
 
-    python lessons/teaching/claims.py --bases out other/out third/out              all lessons; writes docs/CLAIMS.md
-    python lessons/teaching/claims.py --bases out other/out --lessons 02 05        some; nothing is written without --write
-    python lessons/teaching/claims.py --bases out other/out third/out --stored     only the table, of what was run before
+    python lessons/teaching/claims.py --bases out other/out third/out            all lessons
+    python lessons/teaching/claims.py --bases out other/out --lessons 02 05      some of them
+    python lessons/teaching/claims.py --bases out other/out third/out --stored   only the page
 
-A base is the folder in which `python train_sft.py --seed N --out FOLDER` left its base.pt. What was found is kept there,
-in claims.json, lesson by lesson, so that an interrupted run is not lost.
+A base is the folder in which `python train_sft.py --seed N --out FOLDER` left base.pt. Results are
+saved there after each lesson, in claims.json, so you can interrupt a run.
 """
 
 import argparse
-import importlib.util
+import importlib
 import json
 import os
-import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import build
 
-sys.path.insert(0, str(build.HERE.parent))  # for the tables in lessons/checks/claims
-TABLE = build.HERE.parent / "docs" / "CLAIMS.md"
+sys.path[:0] = [str(build.LESSONS.parent), str(build.LESSONS)]
+PAGE = build.LESSONS.parent / "docs" / "CLAIMS.md"
+MARKER = "\n@"  # separates what a lesson prints from its result
 HEAD = """# The claims, on other bases
 
-Each line: the lesson; its claim, without numbers; what would refute it; on how many of the bases it held (✓ held, ✗ did not,
-in the order of the bases; - not run). `python lessons/teaching/claims.py` makes this page; `tests/test_claims.py` shows for each
-claim a measurement under which it fails.
-
+For each lesson its claims, without their numbers. A claim is followed by the number of bases on
+which it held, one sign for each base (✓ held, ✗ did not, - not run), and a measurement that would
+refute it. `python lessons/teaching/claims.py` makes this page. `tests/test_claims.py` shows for
+each claim a measurement under which it fails.
 """
+WIDTH = 100
 
 
-def run_lesson(number):
-    """Every code cell of the solved lesson, in one namespace -> [[claim, holds], ...]. In a process of its own."""
-    os.chdir(build.HERE)
-    (path,) = build.sources([number])
+def run_lesson(number: str) -> list:
+    """Run every code cell of a solved lesson in one namespace. Returns [[claim, holds], ...]."""
+    os.chdir(build.LESSONS)
+    (path,) = build.source_paths([number])
     space = {"__name__": "__main__"}
     for kind, text in build.read_cells(path.read_text(encoding="utf-8")):
         if kind == "code":
-            exec(build.solved(text), space)
+            exec(build.solved_cell(text), space)
     return space["lab"].claims
 
 
-def run(base, number):
-    """A lesson on a base -> [[claim, holds], ...], or None if it stopped with an error."""
-    settings = {"LESSON_OUT": str(base), "MPLBACKEND": "Agg", "PYTHONUTF8": "1", "CLAIMS": "", "FAST": ""}
+def run(base: Path, number: str) -> list | None:
+    """Run a lesson on a base, in its own process. Returns [[claim, holds], ...], or None if the
+    lesson stopped with an error."""
+    settings = {
+        "LESSON_OUT": str(base), "MPLBACKEND": "Agg", "PYTHONUTF8": "1", "CLAIMS": "", "FAST": ""
+    }
     command = [sys.executable, str(Path(__file__).resolve()), "--one", number]
-    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, encoding="utf-8")
-    if done.returncode:
-        print(f"{base}, lesson {number}: stopped with an error\n{done.stderr[-2000:]}", flush=True)
+    process = subprocess.run(
+        command, env=os.environ | settings, capture_output=True, text=True, encoding="utf-8"
+    )
+    if process.returncode:
+        message = process.stderr[-2000:]
+        print(f"{base}, lesson {number}: stopped with an error\n{message}", flush=True)
         return None
-    return json.loads(done.stdout.rpartition("\n@")[2])
+    return json.loads(process.stdout.rpartition(MARKER)[2])
 
 
-def stored(base):
+def load_results(base: Path) -> dict:
+    """Read the results stored beside a base, {lesson: [[claim, holds], ...]}."""
     path = base / "claims.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def described(number):
-    """[(sentence without numbers, what would refute it)] of a lesson's claims, or [] if no table names them yet"""
-    path = build.HERE / "checks" / "claims" / f"lesson{number}.py"
-    if not path.exists():
-        return []
-    spec = importlib.util.spec_from_file_location(f"claims{number}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return [(claim["sentence"], claim["refuted_by"]) for claim in module.CLAIMS]
+def save_result(base: Path, number: str, claims: list) -> None:
+    """Add the result of one lesson to those stored beside a base."""
+    results = load_results(base) | {number: claims}
+    text = json.dumps(results, indent=1, ensure_ascii=False)
+    (base / "claims.json").write_text(text + "\n", encoding="utf-8")
 
 
-def without_numbers(text):
-    """ "in 12 % of them (3 to 20 %)" -> "in ... of them" """
-    return re.sub(r"\s*\d[\d.,]*\s?%?", " ...", re.sub(r"\s*\([^)]*\d[^)]*\)", "", text))
-
-
-def title(base):
-    """ "seed 9", by the report that the main job left beside the base"""
+def base_title(base: Path) -> str:
+    """Name a base by the seed in its report.json ("seed 9"), or else by its folder."""
     path = base / "report.json"
-    return f"seed {json.loads(path.read_text(encoding='utf-8'))['config']['seed']}" if path.exists() else base.name
+    if not path.exists():
+        return base.name
+    return f"seed {json.loads(path.read_text(encoding='utf-8'))['config']['seed']}"
 
 
-def table(numbers, bases):
-    """Lines of the page."""
-    lines = ["| lesson | claim | refuted by | held | " + " | ".join(map(title, bases)) + " |"]
-    lines += ["| --- " * (4 + len(bases)) + "|"]
-    found = [stored(base) for base in bases]
+def make_page(numbers: list[str], bases: list[Path]) -> str:
+    """Describe the stored results of these lessons on these bases, as Markdown."""
+    titles = ", ".join(base_title(base) for base in bases)
+    lines = [HEAD, f"The bases: {titles}."]
+    results = [load_results(base) for base in bases]
     for number in numbers:
-        per_base = [one.get(number) for one in found]
-        names = described(number)
-        first = next((claims for claims in per_base if claims), [])
-        for i, (text, _) in enumerate(first):
-            sentence, refuted_by = names[i] if i < len(names) else (without_numbers(text), "")
-            marks = ["-" if claims is None else "✓" if claims[i][1] else "✗" for claims in per_base]
-            ran = len(marks) - marks.count("-")
-            cells = [number, sentence, refuted_by, f"{marks.count('✓')} of {ran}", *marks]
-            lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        per_base = [result.get(number) for result in results]
+        if not any(per_base):
+            continue
+        lines += ["", f"## Lesson {int(number)}", ""]
+        table = importlib.import_module(f"checks.claims.lesson{number}").CLAIMS
+        for i, claim in enumerate(table):
+            lines += describe(claim, [sign(claims, i) for claims in per_base])
+    return "\n".join(lines) + "\n"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bases", nargs="+", type=Path, default=[], help="folders that hold a base.pt")
-    parser.add_argument("--lessons", nargs="+", default=[], help="numbers, as 04; all if none is given")
-    parser.add_argument("--stored", action="store_true", help="run nothing, show what was found before")
-    parser.add_argument("--write", action="store_true", help="write CLAIMS.md even if only some lessons were asked for")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+def describe(claim: dict, signs: list[str]) -> list[str]:
+    """Make the lines of one claim."""
+    n_run = len(signs) - signs.count("-")
+    held = f"{signs.count('✓')} of {n_run} {' '.join(signs)}"
+    text = f"{claim['sentence']} ({held})"
+    refuted = f"*Refuted by:* {claim['refuted_by']}."
+    return [
+        *textwrap.wrap(text, WIDTH, initial_indent="- ", subsequent_indent="  "),
+        *textwrap.wrap(refuted, WIDTH, initial_indent="  ", subsequent_indent="  "),
+    ]
+
+
+def sign(claims: list | None, i: int) -> str:
+    """Say whether claim i held: ✓, ✗, or - if the lesson was not run."""
+    if claims is None:
+        return "-"
+    return "✓" if claims[i][1] else "✗"
+
+
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    add = parser.add_argument
+    add("--bases", nargs="+", type=Path, default=[], help="folders that contain a base.pt")
+    add("--lessons", nargs="+", default=[], help="numbers, as 04 (default: all lessons)")
+    add("--stored", action="store_true", help="run nothing, show the stored results")
+    add("--write", action="store_true", help="write the page even if only some lessons ran")
+    add("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
+
+    # the process of one lesson
     if args.one:
-        print("\n@" + json.dumps(run_lesson(args.one)))
+        print(MARKER + json.dumps(run_lesson(args.one)))
         return
+
     bases = [base.resolve() for base in args.bases]
-    missing = [base for base in bases if not (base / "base.pt").exists()]
+    missing = [str(base) for base in bases if not (base / "base.pt").exists()]
     if missing or not bases:
-        parser.error(f"no base.pt in {missing or 'any folder: give --bases'}")
-    numbers = [path.name[:2] for path in build.sources(args.lessons)]
-    for base in bases * (not args.stored):
+        parser.error(f"no base.pt in {', '.join(missing) or 'any folder: give --bases'}")
+
+    # run the lessons on each base
+    numbers = [path.name[:2] for path in build.source_paths(args.lessons)]
+    for base in [] if args.stored else bases:
         for number in numbers:
             claims = run(base, number)
-            kept = stored(base) | ({number: claims} if claims is not None else {})
-            (base / "claims.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            if claims is not None:
+                save_result(base, number, claims)
             print(f"{base}, lesson {number}: {[holds for _, holds in claims or []]}", flush=True)
-    lines = table(numbers, bases)
-    print(*lines, sep="\n")
+
+    page = make_page(numbers, bases)
+    print(page)
     if args.write or not args.lessons:
-        TABLE.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
-        print(f"{TABLE}: written")
+        PAGE.write_text(page, encoding="utf-8")
+        print(f"{PAGE}: written")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The claims of lesson 3, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 3, and how each can fail (tests/test_claims.py)."""
 
 import torch
 
@@ -16,9 +16,18 @@ GOOD = {
 }
 CLAIMS = [
     {
-        "sentence": "attention and loss by hand are the project's, no position sees the future, and scores depend on distance",
-        "condition": "differences below one in ten thousand or in a thousand, and no earlier hidden state moves",
-        "refuted_by": "another scaling or mask, a position that sees a later one, an angle that is not linear in the position",
+        "sentence": (
+            "attention and loss by hand are the project's, no position sees the future, and scores"
+            " depend on distance"
+        ),
+        "condition": (
+            "differences below one in ten thousand or in a thousand, and no earlier hidden state"
+            " moves"
+        ),
+        "refuted_by": (
+            "another scaling or mask, a position that sees a later one, an angle that is not linear"
+            " in the position"
+        ),
         "faults": [{"difference": 0.1}, {"causal": False}, {"spread": 0.5}, {"whole": 3.1}],
     },
     {

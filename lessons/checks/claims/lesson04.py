@@ -1,6 +1,6 @@
-"""The claims of lesson 4, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 4, and how each can fail (tests/test_claims.py)."""
 
-MEASURED = {  # (mask, what) -> mean, low, high
+MEASURED = {  # (mask, metric) -> mean, low, high
     ("right", "exactly right"): (0.8, 0.7, 0.9),
     ("off", "exactly right"): (0.6, 0.5, 0.7),
     ("late", "exactly right"): (0.05, 0.0, 0.1),
@@ -10,8 +10,8 @@ MEASURED = {  # (mask, what) -> mean, low, high
 GOOD = {"table": MEASURED}
 
 
-def but(mask, what, *found):
-    return {"table": MEASURED | {(mask, what): found}}
+def but(mask, metric, *interval):
+    return {"table": MEASURED | {(mask, metric): interval}}
 
 
 CLAIMS = [
@@ -22,19 +22,25 @@ CLAIMS = [
         "faults": [but("right", "exactly right", 0.5, 0.4, 0.6)],
     },
     {
-        "sentence": "a mask one place too early leaves a model that begins right and almost never ends right",
+        "sentence": (
+            "a mask one position too early leaves a model that begins right and almost never ends"
+            " right"
+        ),
         "condition": "begins right: lower end above a half; exactly right: upper end below a tenth",
         "refuted_by": "answers that begin wrong, or that end all the same",
-        "faults": [but("early", "begins right", 0.5, 0.4, 0.6), but("early", "exactly right", 0.2, 0.1, 0.3)],
+        "faults": [
+            but("early", "begins right", 0.5, 0.4, 0.6),
+            but("early", "exactly right", 0.2, 0.1, 0.3),
+        ],
     },
     {
-        "sentence": "a mask one place too late costs a large part of the right answers",
+        "sentence": "a mask one position too late costs a large part of the right answers",
         "condition": "the intervals of late and right are at least 30 points apart",
         "refuted_by": "the base gets the first token right by itself",
         "faults": [but("late", "exactly right", 0.5, 0.4, 0.6)],
     },
     {
-        "sentence": "learning the prompts too costs less than either shift",
+        "sentence": "supervising the prompts too costs less than either shift",
         "condition": "lower end of off above the upper ends of late and early",
         "refuted_by": "off answers as few as a shifted mask",
         "faults": [but("off", "exactly right", 0.1, 0.05, 0.2)],

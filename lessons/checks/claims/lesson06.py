@@ -1,4 +1,4 @@
-"""The claims of lesson 6, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 6, and how each can fail (tests/test_claims.py)."""
 
 MEASURED = {  # column -> over all questions: right, a true statement. (mean, low, high) each
     "rule: begin and end": ((0.09, 0.06, 0.12), (0.3, 0.25, 0.35)),
@@ -9,19 +9,27 @@ MEASURED = {  # column -> over all questions: right, a true statement. (mean, lo
 
 
 def measured(**changed):
-    """The variables of the last cell. A change is column="..." with right= or true= in its place."""
+    """Return the variables of the last cell. A change is column="..." with right= or true=."""
     table = {name: list(values) for name, values in MEASURED.items()}
     if changed:
         column = table[changed.pop("column")]
-        for what, value in changed.items():
-            column[("right", "true").index(what)] = value
-    return {"bots": table, "asked": {}, "share": lambda name, splits, which=0: table[name][which], "gain": (0.3, 0.1, 0.5)}
+        for metric, value in changed.items():
+            column[("right", "true").index(metric)] = value
+    return {
+        "assistants": table,
+        "questions": {},
+        "share": lambda name, splits, which=0: table[name][which],
+        "gain": (0.3, 0.1, 0.5),
+    }
 
 
 GOOD = measured()
 CLAIMS = [
     {
-        "sentence": "a rule that copies from the instruction does more than one that does not look at it, and tuning more",
+        "sentence": (
+            "a rule that copies from the instruction does more than one that does not look at it,"
+            " and tuning more"
+        ),
         "condition": "the intervals, over all questions, do not touch",
         "refuted_by": "copying brings nothing, or copying brings all that tuning does",
         "faults": [
@@ -30,14 +38,20 @@ CLAIMS = [
         ],
     },
     {
-        "sentence": "asked in other words than the answer's, tuning answers more than the copying rule",
-        "condition": "question by question, over all held-out ones that do not hold the beginning of their answer: the interval "
-        "of the difference lies above 0",
+        "sentence": (
+            "asked in other words than the answer's, tuning answers more than the copying rule"
+        ),
+        "condition": (
+            "question by question, over all held-out ones that do not hold the beginning of their"
+            " answer: the interval of the difference is above 0"
+        ),
         "refuted_by": "tuning can only copy too",
         "faults": [{"gain": (0.05, -0.05, 0.15)}],
     },
     {
-        "sentence": "tuned on other people's questions the model says true things and seldom what was asked",
+        "sentence": (
+            "tuned on other people's questions the model says true things and seldom what was asked"
+        ),
         "condition": "right: upper end below 0.25; true statements: lower end above that",
         "refuted_by": "response tuning answers questions, or says things that are not true",
         "faults": [

@@ -1,9 +1,9 @@
-"""The claims of lesson 9, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 9, and how each can fail (tests/test_claims.py)."""
 
 
-def curve(one, four, every):
+def curve(one_type, four_types, all_types):
     """k -> its interval (mean, low, high), and the fraction of each draw"""
-    return {1: one, 4: four, 52: every}
+    return {1: one_type, 4: four_types, 52: all_types}
 
 
 def summary_of(points):
@@ -20,33 +20,57 @@ SCORES = {
     ("sure", "begun"): (0.95, 0.9, 0.99),
     ("short", "right"): (0.0, 0.0, 0.0),
     ("short", "value"): (0.02, 0.0, 0.05),
-    ("short, 25 % old", "right"): (0.27, 0.1, 0.41),
-    ("short, 25 % old", "value"): (0.29, 0.13, 0.42),
+    ("short, 25% old", "right"): (0.27, 0.1, 0.41),
+    ("short, 25% old", "value"): (0.29, 0.13, 0.42),
 }
 GOOD = {"KNOWN": [""] * 52, "summary": summary_of(curve(ONE, FOUR, EVERY)), "scores": SCORES}
 CLAIMS = [
     {
-        "sentence": "at equal pairs and steps, one task type answers few unseen tasks, all of them answer most",
-        "condition": "the interval of one type lies below that of all types; with all types more than half",
-        "refuted_by": "one type that answers as much as all of them, or all of them answering half or less",
+        "sentence": (
+            "at equal pairs and steps, one task type answers few unseen tasks, all of them answer"
+            " most"
+        ),
+        "condition": (
+            "the interval of one type is below that of all types; with all types more than half"
+        ),
+        "refuted_by": (
+            "one type that answers as much as all of them, or all of them answering half or less"
+        ),
         "faults": [
             {"summary": summary_of(curve(((0.66, 0.55, 0.75), ONE[1]), FOUR, EVERY))},
             {"summary": summary_of(curve(ONE, FOUR, ((0.45, 0.35, 0.55), EVERY[1])))},
         ],
     },
     {
-        "sentence": "breadth guards against an unlucky choice: the draws lie closer together and the worst one is better",
-        "condition": "the draws of all types spread less than those of four, and their lowest is above the lowest of four",
-        "refuted_by": "draws of all types that spread as much, or draws of four types none of which is bad",
+        "sentence": (
+            "breadth guards against an unlucky choice: the draws are closer together and the worst"
+            " one is better"
+        ),
+        "condition": (
+            "the draws of all types spread less than those of four, and their lowest is above the"
+            " lowest of four"
+        ),
+        "refuted_by": (
+            "draws of all types that spread as much, or draws of four types none of which is bad"
+        ),
         "faults": [
             {"summary": summary_of(curve(ONE, FOUR, (EVERY[0], [0.2, 0.95, 0.67, 0.69, 0.75])))},
             {"summary": summary_of(curve(ONE, (FOUR[0], [0.7, 0.95, 0.8, 0.75, 0.9]), EVERY))},
         ],
     },
     {
-        "sentence": "after \"Sure!\" hardly an old question is exactly right, but the value stands in many replies: a changed habit",
-        "condition": "right: interval below 0.1; value: interval above 0.1; completed statements at most 0.15 fewer than before",
-        "refuted_by": "a strict score that stays, values that are gone, or statements that are not completed any more",
+        "sentence": (
+            'after "Sure!" hardly an old question is exactly right, but the value is in many'
+            " replies: a changed habit"
+        ),
+        "condition": (
+            "right: interval below 0.1; value: interval above 0.1; completed statements at most"
+            " 0.15 fewer than before"
+        ),
+        "refuted_by": (
+            "a strict score that stays, values that are gone, or statements that are not completed"
+            " any more"
+        ),
         "faults": [
             {"scores": SCORES | {("sure", "right"): (0.3, 0.2, 0.4)}},
             {"scores": SCORES | {("sure", "value"): (0.05, 0.0, 0.1)}},
@@ -55,11 +79,16 @@ CLAIMS = [
     },
     {
         "sentence": "short answers cost more, and a quarter of old pairs saves a part",
-        "condition": "value after short answers: interval below that after \"Sure!\"; right with old pairs: interval above that without",
-        "refuted_by": "values that stand in as many short replies, or replay that brings nothing back",
+        "condition": (
+            'value after short answers: interval below that after "Sure!"; right with old pairs:'
+            " interval above that without"
+        ),
+        "refuted_by": (
+            "values that stand in as many short replies, or replay that brings nothing back"
+        ),
         "faults": [
             {"scores": SCORES | {("short", "value"): (0.4, 0.3, 0.5)}},
-            {"scores": SCORES | {("short, 25 % old", "right"): (0.02, 0.0, 0.05)}},
+            {"scores": SCORES | {("short, 25% old", "right"): (0.02, 0.0, 0.05)}},
         ],
     },
 ]

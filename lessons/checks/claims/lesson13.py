@@ -1,4 +1,4 @@
-"""The claims of lesson 13, and how each can fail (see test_claims.py)."""
+"""The claims of lesson 13, and how each can fail (tests/test_claims.py)."""
 
 MEASURED = {
     ("known only", "known", "wrong"): 0.17,
@@ -20,7 +20,9 @@ def measured(changes=()):
 GOOD = measured()
 CLAIMS = [
     {
-        "sentence": "tuned on made-up answers too, the model is wrong more often about what is known",
+        "sentence": (
+            "tuned on made-up answers too, the model is wrong more often about what is known"
+        ),
         "condition": "more than two points more wrong answers to known questions",
         "refuted_by": "invented answers about other things cost nothing",
         "faults": [measured({("made up", "known", "wrong"): 0.18})],
@@ -32,8 +34,13 @@ CLAIMS = [
         "faults": [measured({("refusals", "empty cell", "refused"): 0.17})],
     },
     {
-        "sentence": "a threshold on the model's own probability catches more empty cells than taught refusals do, at few known",
-        "condition": "more than ten points more empty cells refused, and less than three in ten of the known",
+        "sentence": (
+            "a threshold on the model's own probability catches more empty cells than taught"
+            " refusals do, at few known"
+        ),
+        "condition": (
+            "more than ten points more empty cells refused, and less than three in ten of the known"
+        ),
         "refuted_by": "the model is as sure of what it makes up as of what it knows",
         "faults": [measured({("rule", "empty cell"): 0.05}), measured({("rule", "known"): 0.4})],
     },

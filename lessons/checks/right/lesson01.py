@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 1 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 1 in other forms than the solution's."""
 
 RIGHT = {
     "read_windows": [
@@ -39,7 +39,13 @@ def continue_greedily(model, ids, n):
 """,
     ],
     "completes": [
-        "def completes(c, v):\n    import re\n    return bool(re.match(r'\\s*' + re.escape(v) + r'(?!\\w)', c))",
-        "def completes(c, v):\n    t = c.strip()\n    return t == v or (t[:len(v)] == v and not t[len(v)].isalnum())",
+        (
+            "def completes(c, v):\n    import re\n    return bool(re.match(r'\\s*' + re.escape(v) +"
+            " r'(?!\\w)', c))"
+        ),
+        (
+            "def completes(c, v):\n    t = c.strip()\n    return t == v or (t[:len(v)] == v and not"
+            " t[len(v)].isalnum())"
+        ),
     ],
 }

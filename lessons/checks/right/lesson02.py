@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 2 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 2 in other forms than the solution's."""
 
 RIGHT = {
     "count_pairs": [
@@ -13,7 +13,13 @@ def count_pairs(parts, counts):
 """,
         """
 def count_pairs(parts, counts):
-    return sum((Counter({p: n * c for p, n in Counter(zip(w, w[1:])).items()}) for w, c in zip(parts, counts)), Counter())
+    return sum(
+        (
+            Counter({p: n * c for p, n in Counter(zip(w, w[1:])).items()})
+            for w, c in zip(parts, counts)
+        ),
+        Counter(),
+    )
 """,
     ],
     "join_pair": [

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 3 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 3 in other forms than the solution's."""
 
 RIGHT = {
     "attention": [
@@ -41,8 +41,8 @@ def first_change(model, ids, at):
     row = ids[0].tolist()
     row[at] = 1 if row[at] == 0 else 0
     distance = (model(ids) - model(torch.tensor([row]))).norm(dim=-1).squeeze(0)
-    places = [t for t, d in enumerate(distance.tolist()) if d > 1e-5]
-    return min(places) if places else None
+    positions = [t for t, d in enumerate(distance.tolist()) if d > 1e-5]
+    return min(positions) if positions else None
 """,
     ],
     "turn": [

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 5 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 5 in other forms than the solution's."""
 
 RIGHT = {
     "sft_step": [
@@ -15,7 +15,9 @@ def sft_step(model, optimizer, inputs, targets):
     if (targets == IGNORE).all():
         return 0.0
     logits = model(inputs)
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
+    loss = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE
+    )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -37,7 +39,9 @@ def sft_step(model, optimizer, inputs, targets):
 def answer_logprobs(model, prompt, answer):
     ids = torch.tensor(prompt + answer)
     logits = model(ids[None, :-1])[0, len(prompt) - 1 :]
-    return (-torch.nn.functional.cross_entropy(logits, ids[len(prompt) :], reduction="none")).tolist()
+    return (
+        -torch.nn.functional.cross_entropy(logits, ids[len(prompt) :], reduction="none")
+    ).tolist()
 """,
         """
 def answer_logprobs(model, prompt, answer):
@@ -68,7 +72,9 @@ def hide_end(examples, end):
 """,
         """
 def hide_end(examples, end):
-    return tuple([list(ids), [bool(m and t != end) for t, m in zip(ids, mask)]] for ids, mask in examples)
+    return tuple(
+        [list(ids), [bool(m and t != end) for t, m in zip(ids, mask)]] for ids, mask in examples
+    )
 """,
     ],
 }

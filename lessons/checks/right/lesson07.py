@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 7 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 7 in other forms than the solution's."""
 
 PARTS = """
 def question_part(form, row):
@@ -65,12 +65,12 @@ def mentions(value, text):
         r"""
 def mentions(value, text):
     pieces = text.split(value)
-    return any(not re.search(r"\w$", a) and not re.match(r"\w", b) for a, b in zip(pieces, pieces[1:]))
+    pairs = zip(pieces, pieces[1:])
+    return any(not re.search(r"\w$", a) and not re.match(r"\w", b) for a, b in pairs)
 """,
     ],
     "few_shot": [
-        PARTS
-        + """
+        PARTS + """
 def few_shot(tokenizer, form, shots, row, limit):
     for first in range(len(shots) + 1):
         text = ""
@@ -81,17 +81,17 @@ def few_shot(tokenizer, form, shots, row, limit):
             break
     return ids
 """,
-        PARTS
-        + """
+        PARTS + """
 def few_shot(tokenizer, form, shots, row, limit):
-    text = "".join(question_part(form, s) + answer_part(form, s) for s in shots) + question_part(form, row)
+    text = "".join(question_part(form, s) + answer_part(form, s) for s in shots) + question_part(
+        form, row
+    )
     ids = [tokenizer.eos_id] + tokenizer.encode(text)
     if len(ids) > limit and shots:
         return few_shot(tokenizer, form, shots[1:], row, limit)
     return tuple(ids)
 """,
-        PARTS
-        + """
+        PARTS + """
 def few_shot(tokenizer, form, shots, row, limit):
     text = question_part(form, row)
     for shot in reversed(shots):
@@ -110,18 +110,22 @@ def words(text):
 
 def leaked(tuning_rows, test_rows):
     known = [(words(row.turns[0].instruction), words(row.turns[0].input)) for row in tuning_rows]
-    return [row for row in test_rows if (words(row.turns[0].instruction), words(row.turns[0].input)) in known]
+    return [
+        row
+        for row in test_rows
+        if (words(row.turns[0].instruction), words(row.turns[0].input)) in known
+    ]
 """,
         r"""
 def leaked(tuning_rows, test_rows):
     def key(row):
         return tuple(re.sub(r"\W+", " ", part).strip().casefold() for part in row.turns[0][:2])
 
-    found = []
+    result = []
     for row in test_rows:
         if any(key(row) == key(other) for other in tuning_rows):
-            found.append(row)
-    return found
+            result.append(row)
+    return result
 """,
     ],
     "win_rate": [
@@ -149,9 +153,9 @@ def win_rate(a, b, judge, rng):
 def win_rate(a, b, judge, rng):
     verdicts = []
     for x, y in zip(a, b):
-        shown = [(x, "a"), (y, "b")]
-        rng.shuffle(shown)
-        verdicts.append(shown[judge(shown[0][0], shown[1][0])][1])
+        order = [(x, "a"), (y, "b")]
+        rng.shuffle(order)
+        verdicts.append(order[judge(order[0][0], order[1][0])][1])
     return float(np.mean([verdict == "a" for verdict in verdicts]))
 """,
     ],

@@ -1,29 +1,29 @@
-"""Right answers to the exercises of lesson 9 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 9 in other forms than the solution's."""
 
 RIGHT = {
     "mixture": [
         """
 def mixture(pools, n, rng):
     left = {task: rng.sample(pool, len(pool)) for task, pool in pools.items()}
-    taken, drawn = dict.fromkeys(pools, 0), []
-    while len(drawn) < n:
+    taken, draws = dict.fromkeys(pools, 0), []
+    while len(draws) < n:
         fewest = min(taken[task] for task in pools if left[task])
         task = rng.choice([task for task in pools if left[task] and taken[task] == fewest])
         taken[task] += 1
-        drawn.append(left[task].pop())
-    return drawn
+        draws.append(left[task].pop())
+    return draws
 """,
         """
 def mixture(pools, n, rng):
     # how many of each first, the smallest pools first; then the rows
     tasks = sorted(pools, key=lambda task: (len(pools[task]), rng.random()))
-    drawn, missing = [], n
+    draws, missing = [], n
     for i, task in enumerate(tasks):
         share = missing // (len(tasks) - i)
         k = min(len(pools[task]), share)
-        drawn += rng.sample(pools[task], k)
+        draws += rng.sample(pools[task], k)
         missing -= k
-    return drawn
+    return draws
 """,
         """
 def mixture(pools, n, rng):

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 10 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 10 in other forms than the solution's."""
 
 RIGHT = {
     "swapped": [
@@ -12,7 +12,8 @@ def swapped(rows, i, rng):
             others.append(row)
     if not others:
         return rows[i]
-    return dataclasses.replace(rows[i], turns=(turn._replace(output=rng.choice(others).turns[0].output),))
+    output = rng.choice(others).turns[0].output
+    return dataclasses.replace(rows[i], turns=(turn._replace(output=output),))
 """,
         """
 def swapped(rows, i, rng):
@@ -40,27 +41,31 @@ def swapped(rows, i, rng):
     "row_losses": [
         """
 def row_losses(logits, targets):
-    learned = targets != IGNORE
+    supervised = targets != IGNORE
     log_p = F.log_softmax(logits, dim=-1)  # (B, T, V)
     picked = log_p.gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (B, T)
-    return -(picked * learned).sum(1) / learned.sum(1)
+    return -(picked * supervised).sum(1) / supervised.sum(1)
 """,
         """
 def row_losses(logits, targets):
-    return torch.stack([F.cross_entropy(one, its, ignore_index=IGNORE) for one, its in zip(logits, targets)])
+    return torch.stack(
+        [F.cross_entropy(x, y, ignore_index=IGNORE) for x, y in zip(logits, targets)]
+    )
 """,
         """
 def row_losses(logits, targets):
-    found = []
+    result = []
     for b in range(len(targets)):
         losses = [torch.logsumexp(logits[b, t], 0) - logits[b, t, targets[b, t]]
                   for t in range(targets.shape[1]) if targets[b, t] != IGNORE]
-        found.append((sum(losses) / len(losses)).item())
-    return torch.tensor(found)
+        result.append((sum(losses) / len(losses)).item())
+    return torch.tensor(result)
 """,
         """
 def row_losses(logits, targets):
-    losses = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORE, reduction='none')  # (B, T)
+    losses = F.cross_entropy(
+        logits.transpose(1, 2), targets, ignore_index=IGNORE, reduction="none"
+    )  # (B, T)
     return torch.where(targets == IGNORE, torch.nan, losses).nanmean(dim=1)
 """,
     ],
@@ -74,7 +79,9 @@ def overlap(one, two):
     best = [[0] * (m + 1) for _ in range(n + 1)]
     for i in range(n):
         for j in range(m):
-            best[i + 1][j + 1] = best[i][j] + 1 if one[i] == two[j] else max(best[i][j + 1], best[i + 1][j])
+            best[i + 1][j + 1] = (
+                best[i][j] + 1 if one[i] == two[j] else max(best[i][j + 1], best[i + 1][j])
+            )
     return 2 * best[n][m] / (n + m)
 """,
         """
@@ -105,15 +112,15 @@ def overlap(one, two):
 """,
         """
 def overlap(one, two):
-    # ends[k]: the earliest place in two where a common subsequence of k words can end
+    # ends[k]: the earliest position in two where a common subsequence of k words can end
     ends = [-1]
     for word in one:
         for k in reversed(range(len(ends))):
-            place = next((j for j in range(ends[k] + 1, len(two)) if two[j] == word), None)
-            if place is not None and k + 1 == len(ends):
-                ends.append(place)
-            elif place is not None:
-                ends[k + 1] = min(ends[k + 1], place)
+            position = next((j for j in range(ends[k] + 1, len(two)) if two[j] == word), None)
+            if position is not None and k + 1 == len(ends):
+                ends.append(position)
+            elif position is not None:
+                ends[k + 1] = min(ends[k + 1], position)
     return 2 * (len(ends) - 1) / ((len(one) + len(two)) or 1)
 """,
     ],

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 11 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 11 in other forms than the solution's."""
 
 RIGHT = {
     "with_temperature": [
@@ -51,10 +51,10 @@ def top_k(probabilities, k):
     "top_p": [
         """
 def top_p(probabilities, p):
-    ordered, places = probabilities.sort(-1, descending=True)
+    ordered, positions = probabilities.sort(-1, descending=True)
     total = ordered.cumsum(-1)
     before = F.pad(total[:, :-1], (1, 0))
-    keep = torch.empty_like(before, dtype=torch.bool).scatter(-1, places, before <= p)
+    keep = torch.empty_like(before, dtype=torch.bool).scatter(-1, positions, before <= p)
     return probabilities * keep
 """,
         """
@@ -122,11 +122,15 @@ def decode(model, ids, n):
     B, P = ids.shape
     cache = KVCache(model, B, P + n)
     tokens, scores = torch.zeros(B, n, dtype=torch.long), None
-    logits = model(ids, cache=cache, last=True)  # a prompt begins at position 0, as without `positions`
+    logits = model(
+        ids, cache=cache, last=True
+    )  # a prompt begins at position 0, as without `positions`
     for i in range(n):
         scores = torch.zeros(B, n, logits.shape[-1]) if scores is None else scores
         scores[:, i], tokens[:, i] = logits, logits.argmax(-1)
-        logits = model(tokens[:, i : i + 1], positions=torch.tensor([[P + i]]), cache=cache, last=True)
+        logits = model(
+            tokens[:, i : i + 1], positions=torch.tensor([[P + i]]), cache=cache, last=True
+        )
     return tokens, scores
 """,
     ],
@@ -144,11 +148,13 @@ def best_of(questions, candidates, reward, above):
 """,
         """
 def best_of(questions, candidates, reward, above):
-    found = ()
+    result = ()
     for i in range(len(questions)):
         good = [answer for answer in candidates[i] if reward(questions[i], answer) > above]
-        found += (sorted(good, key=lambda answer: -reward(questions[i], answer))[0] if good else None,)
-    return found
+        result += (
+            sorted(good, key=lambda answer: -reward(questions[i], answer))[0] if good else None,
+        )
+    return result
 """,
         """
 def best_of(questions, candidates, reward, above):
@@ -174,10 +180,17 @@ def generate_all(model, prompts, eos, max_new):
         real[b, P - len(prompt) :] = True
     positions = (real.cumsum(-1) - 1).clamp(min=0)  # (B, S)
     S = P + max_new
-    mask = real[:, None, :] & torch.ones(S, S, dtype=torch.bool).tril() | torch.eye(S, dtype=torch.bool)  # (B, S, S)
+    mask = real[:, None, :] & torch.ones(S, S, dtype=torch.bool).tril() | torch.eye(
+        S, dtype=torch.bool
+    )  # (B, S, S)
     cache, tokens, start, stop = KVCache(model, B, S), [], 0, P
     while len(tokens) < max_new:
-        logits = model(ids, positions=positions[:, start:stop], mask=mask[:, None, start:stop, :stop], cache=cache)[:, -1]
+        logits = model(
+            ids,
+            positions=positions[:, start:stop],
+            mask=mask[:, None, start:stop, :stop],
+            cache=cache,
+        )[:, -1]
         tokens.append(logits.argmax(-1))
         if (torch.stack(tokens, 1) == eos).any(1).all():
             break
@@ -192,16 +205,26 @@ from model import KVCache
 def generate_all(model, prompts, eos, max_new):
     # rows that have ended leave the batch
     left, P = [max(map(len, prompts)) - len(prompt) for prompt in prompts], max(map(len, prompts))
-    answers, stopped, going = [[] for _ in prompts], [False for _ in prompts], list(range(len(prompts)))
+    answers, stopped, going = (
+        [[] for _ in prompts],
+        [False for _ in prompts],
+        list(range(len(prompts))),
+    )
     cache = KVCache(model, len(prompts), P + max_new)
     ids, start = torch.tensor([[0] * n + prompt for n, prompt in zip(left, prompts)]), 0
     for step in range(max_new):
         stop = P + step
         at = torch.arange(start, stop)
-        mask = torch.stack([(torch.arange(stop) >= left[b]) & (torch.arange(stop) <= at[:, None]) for b in going])
+        mask = torch.stack(
+            [(torch.arange(stop) >= left[b]) & (torch.arange(stop) <= at[:, None]) for b in going]
+        )
         mask |= torch.arange(stop) == at[:, None]
         positions = torch.stack([(at - left[b]).clamp(min=0) for b in going])
-        chosen = model(ids, positions=positions, mask=mask[:, None], cache=cache, last=True).argmax(-1).tolist()
+        chosen = (
+            model(ids, positions=positions, mask=mask[:, None], cache=cache, last=True)
+            .argmax(-1)
+            .tolist()
+        )
         for b, token in zip(going, chosen):
             if token == eos:
                 stopped[b] = True

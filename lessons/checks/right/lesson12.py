@@ -1,35 +1,41 @@
-"""Right answers to the exercises of lesson 12 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 12 in other forms than the solution's."""
 
 RIGHT = {
     "conversation": [
         """
-def conversation(turns, end):
-    places = []
+def conversation(turns, eos):
+    positions = []
     for prompt, answer in turns:
-        places += [(token, False) for token in prompt]
+        positions += [(token, False) for token in prompt]
         if answer is not None:
-            places += [(token, True) for token in answer] + [(end, True)]
-    ids, mask = zip(*places)
+            positions += [(token, True) for token in answer] + [(eos, True)]
+    ids, mask = zip(*positions)
     return ids, mask
 """,
         """
-def conversation(turns, end):
+def conversation(turns, eos):
     if not turns:
         return [], []
     (prompt, answer), *later = turns
     ids, mask = list(prompt), [0 for _ in prompt]
     if answer is not None:
-        ids, mask = ids + list(answer) + [end], mask + [1] * (len(answer) + 1)
-    more, its_mask = conversation(later, end)
+        ids, mask = ids + list(answer) + [eos], mask + [1] * (len(answer) + 1)
+    more, its_mask = conversation(later, eos)
     return [ids + more, mask + its_mask]
 """,
         """
-def conversation(turns, end):
+def conversation(turns, eos):
     ids, mask = torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long)
     for prompt, answer in turns:
-        said = torch.tensor([] if answer is None else answer + [end], dtype=torch.long)
-        ids = torch.cat([ids, torch.tensor(prompt), said])
-        mask = torch.cat([mask, torch.zeros(len(prompt), dtype=torch.long), torch.ones(len(said), dtype=torch.long)])
+        reply = torch.tensor([] if answer is None else answer + [eos], dtype=torch.long)
+        ids = torch.cat([ids, torch.tensor(prompt), reply])
+        mask = torch.cat(
+            [
+                mask,
+                torch.zeros(len(prompt), dtype=torch.long),
+                torch.ones(len(reply), dtype=torch.long),
+            ]
+        )
     return ids.tolist(), mask.tolist()
 """,
     ],
@@ -58,8 +64,8 @@ def encode_special(pieces, tokenizer, special):
             return [special[text]] if special.get(text) is not None else tokenizer.encode(text)
         return tokenizer.encode(text)
 
-    places = [(token, kind == "answer") for text, kind in pieces for token in tokens(text, kind)]
-    return tuple(token for token, _ in places), tuple(learned for _, learned in places)
+    positions = [(token, kind == "answer") for text, kind in pieces for token in tokens(text, kind)]
+    return tuple(token for token, _ in positions), tuple(supervised for _, supervised in positions)
 """,
         """
 def encode_special(pieces, tokenizer, special):
@@ -86,7 +92,7 @@ def first_difference(ids, mask, prompt):
 """,
         """
 def first_difference(ids, mask, prompt):
-    end = next(i for i, learned in enumerate(mask) if learned)
+    end = next(i for i, supervised in enumerate(mask) if supervised)
     i = 0
     while i < end and i < len(prompt) and ids[i] == prompt[i]:
         i += 1

@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 13 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 13 in other forms than the solution's."""
 
 RIGHT = {
     "split_by_name": [
@@ -20,7 +20,9 @@ def split_by_name(questions, n_held, seed):
     rng, held = random.Random(seed), set()
     while len(held) < n_held:
         held.add(rng.choice(names))
-    return tuple(q for q in questions if q.name not in held), tuple(q for q in questions if q.name in held)
+    return tuple(q for q in questions if q.name not in held), tuple(
+        q for q in questions if q.name in held
+    )
 """,
     ],
     "error_rates": [
@@ -54,7 +56,9 @@ def answer_probability(logits, targets):
 """,
         """
 def answer_probability(logits, targets):
-    loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=IGNORE)
+    loss = torch.nn.functional.cross_entropy(
+        logits.transpose(1, 2), targets, reduction="none", ignore_index=IGNORE
+    )
     return (-loss.sum(dim=1)).exp()
 """,
         """
@@ -74,7 +78,9 @@ def answer_probability(logits, targets):
 def choose_threshold(known, unknown):
     best, least = None, float("inf")
     for t in sorted(known + unknown):
-        errors = [p < t for p in known].count(True) / len(known) + [p >= t for p in unknown].count(True) / len(unknown)
+        errors = [p < t for p in known].count(True) / len(known) + [p >= t for p in unknown].count(
+            True
+        ) / len(unknown)
         if errors < least - 1e-12:
             best, least = t, errors
     return best

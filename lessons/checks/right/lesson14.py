@@ -1,4 +1,4 @@
-"""Right answers to the exercises of lesson 14 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 14 in other forms than the solution's."""
 
 RIGHT = {
     "prefer": [
@@ -25,15 +25,21 @@ def prefer(row, a, b):
     "answer_logps": [
         """
 def answer_logps(logits, targets):
-    loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORE, reduction="none")
+    loss = torch.nn.functional.cross_entropy(
+        logits.transpose(1, 2), targets, ignore_index=IGNORE, reduction="none"
+    )
     return -loss.sum(-1)
 """,
         """
 def answer_logps(logits, targets):
     total = []
     for row, wanted in zip(logits, targets):
-        kept = wanted != IGNORE
-        total.append(row[kept].log_softmax(-1)[torch.arange(int(kept.sum())), wanted[kept]].sum())
+        supervised = wanted != IGNORE
+        total.append(
+            row[supervised]
+            .log_softmax(-1)[torch.arange(int(supervised.sum())), wanted[supervised]]
+            .sum()
+        )
     return total
 """,
     ],

@@ -1,6 +1,6 @@
-"""Right answers to the exercises of lesson 15 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 15 in other forms than the solution's."""
 
-from right_answers.lesson08 import RIGHT as LESSON_8
+from checks.right.lesson08 import RIGHT as LESSON_8
 
 RIGHT = {
     "training_flops": [
@@ -19,8 +19,14 @@ def training_flops(shape, tokens, supervised, T, frozen=False):
 """,
     ],
     "with_mask": [
-        "def with_mask(prompt, answer, end):\n    ids = [*prompt, *answer, end]\n    return [ids, [int(i >= len(prompt)) for i in range(len(ids))]]",
-        "def with_mask(prompt, answer, end):\n    return (*prompt, *answer, end), (0,) * len(prompt) + (1,) * len(answer) + (1,)",
+        (
+            "def with_mask(prompt, answer, eos):\n    ids = [*prompt, *answer, eos]\n    return"
+            " [ids, [int(i >= len(prompt)) for i in range(len(ids))]]"
+        ),
+        (
+            "def with_mask(prompt, answer, eos):\n    return (*prompt, *answer, eos), (0,) *"
+            " len(prompt) + (1,) * len(answer) + (1,)"
+        ),
     ],
     "summed_loss": [
         """
@@ -31,9 +37,9 @@ def summed_loss(hidden, head, targets):
 """,
         """
 def summed_loss(hidden, head, targets):
-    rows, places = (targets != IGNORE).nonzero(as_tuple=True)
-    logits = torch.einsum("nc,vc->nv", hidden[rows, places], head)
-    return F.cross_entropy(logits, targets[rows, places], reduction="none").sum()
+    rows, positions = (targets != IGNORE).nonzero(as_tuple=True)
+    logits = torch.einsum("nc,vc->nv", hidden[rows, positions], head)
+    return F.cross_entropy(logits, targets[rows, positions], reduction="none").sum()
 """,
     ],
     "low_rank": LESSON_8["low_rank"],

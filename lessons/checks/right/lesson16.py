@@ -1,21 +1,23 @@
-"""Right answers to the exercises of lesson 16 in other forms than the solution's: each check must accept them."""
+"""Right answers to the exercises of lesson 16 in other forms than the solution's."""
 
 RIGHT = {
     "padded_targets": [
         """
-def padded_targets(targets, end):
+def padded_targets(targets, eos):
     longest = max(len(row) for row in targets)
     return torch.tensor([row + [IGNORE] * (longest - len(row)) for row in targets])
 """,
         """
-def padded_targets(targets, end):
+def padded_targets(targets, eos):
     rows = [torch.tensor(row) for row in targets]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORE)
 """,
         """
-def padded_targets(targets, end):
+def padded_targets(targets, eos):
     longest = max(map(len, targets))
-    return torch.stack([F.pad(torch.tensor(row), (0, longest - len(row)), value=IGNORE) for row in targets])
+    return torch.stack(
+        [F.pad(torch.tensor(row), (0, longest - len(row)), value=IGNORE) for row in targets]
+    )
 """,
     ],
     "targets_of": [
@@ -29,8 +31,8 @@ def targets_of(ids, mask):
         """
 def targets_of(ids, mask):
     out = list(ids)
-    for t, learned in enumerate(mask):
-        if learned == 0:
+    for t, supervised in enumerate(mask):
+        if supervised == 0:
             out[t] = IGNORE
     return tuple(out[1:])
 """,
@@ -59,8 +61,8 @@ def fit(head, context, tail, answer, limit):
     excess = len(head) + len(context) + len(tail) + len(answer) - limit
     if excess > len(context):
         return None
-    kept = context[: len(context) - excess] if excess > 0 else context
-    return [*head, *kept, *tail, *answer]
+    rest = context[: len(context) - excess] if excess > 0 else context
+    return [*head, *rest, *tail, *answer]
 """,
         """
 def fit(head, context, tail, answer, limit):
@@ -166,7 +168,9 @@ def packed_mask(lengths):
 def packed_mask(lengths):
     document = [i for i, n in enumerate(lengths) for _ in range(n)]
     T = len(document)
-    return torch.tensor([[s <= t and document[s] == document[t] for s in range(T)] for t in range(T)])
+    return torch.tensor(
+        [[s <= t and document[s] == document[t] for s in range(T)] for t in range(T)]
+    )
 """,
     ],
     "split": [
@@ -187,8 +191,8 @@ def split(prompts, n_test, seed):
     groups, rng = {}, random.Random(seed)
     for p in prompts:
         groups.setdefault(tuple(re.findall(r"\\w+", p.lower())), []).append(p)
-    drawn = rng.sample(list(groups), n_test)  # a dict keeps its order
-    test = {p for k in drawn for p in groups[k]}
+    draws = rng.sample(list(groups), n_test)  # a dict keeps its order
+    test = {p for k in draws for p in groups[k]}
     return [[p for p in prompts if p not in test], [p for p in prompts if p in test]]
 """,
         """
@@ -197,7 +201,9 @@ def split(prompts, n_test, seed):
     rng, left, chosen = random.Random(seed), list(dict.fromkeys(map(key, prompts))), []
     for _ in range(n_test):
         chosen.append(left.pop(rng.randrange(len(left))))
-    return tuple(p for p in prompts if key(p) not in chosen), tuple(p for p in prompts if key(p) in chosen)
+    return tuple(p for p in prompts if key(p) not in chosen), tuple(
+        p for p in prompts if key(p) in chosen
+    )
 """,
     ],
 }

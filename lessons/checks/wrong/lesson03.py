@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 3, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 3, each with words its check must say."""
 
 ATTENTION = """
 def attention(q, k, v):
@@ -8,7 +8,9 @@ def attention(q, k, v):
     return weights, {values}
 """
 SCORES = "(q @ k.T / math.sqrt(hs))"
-GOOD = dict(first=1, weights=SCORES + ".masked_fill(later, -torch.inf).softmax(-1)", values="weights @ v")
+GOOD = dict(
+    first=1, weights=SCORES + ".masked_fill(later, -torch.inf).softmax(-1)", values="weights @ v"
+)
 CHANGE = """
 def first_change(model, ids, at):
     other = {copy}
@@ -18,10 +20,7 @@ def first_change(model, ids, at):
     return {result}
 """
 CHANGED = dict(
-    copy="ids.clone()",
-    new="1 if ids[0, at] == 0 else 0",
-    over="amax(-1)[0]",
-    tolerance="1e-5",
+    copy="ids.clone()", new="1 if ids[0, at] == 0 else 0", over="amax(-1)[0]", tolerance="1e-5",
     result="moved.nonzero()[0].item() if moved.any() else None",
 )
 TURN = """
@@ -35,20 +34,49 @@ def turn(x, position):
     return {result}
 """
 TURNED = dict(
-    base="100.0", step="torch.arange(0, hs, 4)", pairs="x.chunk(2)", minus="-", plus="+", result="torch.cat(new)"
+    base="100.0", step="torch.arange(0, hs, 4)", pairs="x.chunk(2)", minus="-", plus="+",
+    result="torch.cat(new)",
 )
 
 WRONG = {
     "attention": [
         (ATTENTION.format(**GOOD | {"first": 2}), "a position sees a later one"),
         (ATTENTION.format(**GOOD | {"first": 0}), "there is a NaN"),
-        (ATTENTION.format(**GOOD | {"weights": SCORES + ".softmax(-1).masked_fill(later, 0)"}), "hide before the softmax"),
-        (ATTENTION.format(**GOOD | {"weights": SCORES + ".masked_fill(later, 0).softmax(-1)"}), "a position sees a later"),
-        (ATTENTION.format(**GOOD | {"weights": SCORES + ".masked_fill(later, -torch.inf).softmax(0)"}), "the last dimension"),
-        (ATTENTION.format(**GOOD | {"weights": "(q @ k.T).masked_fill(later, -torch.inf).softmax(-1)"}), "not divided by"),
-        (ATTENTION.format(**GOOD | {"weights": "(q @ k.T / hs).masked_fill(later, -torch.inf).softmax(-1)"}), "by its root"),
         (
-            ATTENTION.format(**GOOD | {"weights": SCORES.replace("q @ k.T", "k @ q.T") + ".masked_fill(later, -torch.inf).softmax(-1)"}),
+            ATTENTION.format(**GOOD | {"weights": SCORES + ".softmax(-1).masked_fill(later, 0)"}),
+            "hide before the softmax",
+        ),
+        (
+            ATTENTION.format(**GOOD | {"weights": SCORES + ".masked_fill(later, 0).softmax(-1)"}),
+            "a position sees a later",
+        ),
+        (
+            ATTENTION.format(
+                **GOOD | {"weights": SCORES + ".masked_fill(later, -torch.inf).softmax(0)"}
+            ),
+            "the last dimension",
+        ),
+        (
+            ATTENTION.format(
+                **GOOD | {"weights": "(q @ k.T).masked_fill(later, -torch.inf).softmax(-1)"}
+            ),
+            "not divided by",
+        ),
+        (
+            ATTENTION.format(
+                **GOOD | {"weights": "(q @ k.T / hs).masked_fill(later, -torch.inf).softmax(-1)"}
+            ),
+            "by its root",
+        ),
+        (
+            ATTENTION.format(
+                **GOOD | {
+                    "weights": (
+                        SCORES.replace("q @ k.T", "k @ q.T")
+                        + ".masked_fill(later, -torch.inf).softmax(-1)"
+                    )
+                }
+            ),
             "queries and keys are exchanged",
         ),
         (ATTENTION.format(**GOOD | {"values": "weights.T @ v"}), "the values are not"),
@@ -58,33 +86,79 @@ WRONG = {
         (CHANGE.format(**CHANGED | {"new": "0"}), "put another id"),
         (CHANGE.format(**CHANGED | {"tolerance": "0"}), "compare with a tolerance"),
         (CHANGE.format(**CHANGED | {"over": "select(-1, 0)[0]"}), "you have None"),
-        (CHANGE.format(**CHANGED | {"result": "moved.nonzero()[0].item()"}), "your function stopped with"),
-        (CHANGE.format(**CHANGED | {"result": "moved.nonzero()[-1].item() if moved.any() else None"}), "you have 5"),
+        (
+            CHANGE.format(**CHANGED | {"result": "moved.nonzero()[0].item()"}),
+            "your function stopped with",
+        ),
+        (
+            CHANGE.format(
+                **CHANGED | {"result": "moved.nonzero()[-1].item() if moved.any() else None"}
+            ),
+            "you have 5",
+        ),
         (CHANGE.format(**CHANGED | {"result": "moved.float().argmax().item()"}), "never notices"),
     ],
     "turn": [
-        (TURN.format(**TURNED | {"pairs": "x[::2], x[1::2]", "result": "torch.stack(new, 1).flatten()"}), "not neighbours"),
-        (TURN.format(**TURNED | {"minus": "+", "plus": "+", "result": "torch.cat((new[0], b * angle.cos() - a * angle.sin()))"}), "wrong way round"),
+        (
+            TURN.format(
+                **TURNED | {"pairs": "x[::2], x[1::2]", "result": "torch.stack(new, 1).flatten()"}
+            ),
+            "not neighbours",
+        ),
+        (
+            TURN.format(
+                **TURNED | {
+                    "minus": "+",
+                    "plus": "+",
+                    "result": "torch.cat((new[0], b * angle.cos() - a * angle.sin()))",
+                }
+            ),
+            "wrong way round",
+        ),
         (TURN.format(**TURNED | {"base": "10000.0"}), "is 100 in this project"),
         (TURN.format(**TURNED | {"minus": "+"}), "the length changed"),
         (TURN.format(**TURNED | {"base": "1.0"}), "the pairs turn alike"),
         (TURN.format(**TURNED | {"step": "torch.arange(0, hs, 2)"}), "only the first half does"),
-        (TURN.format(**TURNED | {"step": "torch.arange(0, 2 * hs, 4)"}), "only the first half does"),
+        (
+            TURN.format(**TURNED | {"step": "torch.arange(0, 2 * hs, 4)"}),
+            "only the first half does",
+        ),
         (TURN.format(**TURNED | {"step": "torch.arange(0, hs // 2, 2)"}), "the exponent is -4i/hs"),
         (TURN.format(**TURNED | {"result": "torch.stack(new)"}), "the same shape"),
     ],
     "loss_at": [
-        ("def loss_at(z, t):\n    return -(z.exp()[t] / z.exp().sum()).log().item()", "take the greatest off first"),
+        (
+            "def loss_at(z, t):\n    return -(z.exp()[t] / z.exp().sum()).log().item()",
+            "take the greatest off first",
+        ),
         ("def loss_at(z, t):\n    return z.softmax(-1)[t].log().item()", "the sign is wrong"),
         ("def loss_at(z, t):\n    return z.softmax(-1)[t].item()", "this is the probability"),
         ("def loss_at(z, t):\n    return -z[t].item()", "this is minus the score"),
         ("def loss_at(z, t):\n    return -z.softmax(-1)[t].log2().item()", "in bits"),
-        ("def loss_at(z, t):\n    z -= z.max()\n    return (z.exp().sum().log() - z[t]).item()", "changed the caller's logits"),
+        (
+            "def loss_at(z, t):\n    z -= z.max()\n    return (z.exp().sum().log() - z[t]).item()",
+            "changed the caller's logits",
+        ),
         ("def loss_at(z, t):\n    return -z.softmax(-1)[t].log()", "plain float"),
-        ("def loss_at(z, t):\n    return -z.softmax(-1)[t].log().item()", "log(sum) - score needs no p"),
-        ("def loss_at(z, t):\n    return F.cross_entropy(z[None], torch.tensor([t])).item()", "write it yourself"),
-        ("def loss_at(z, t):\n    return torch.nn.CrossEntropyLoss()(z[None], torch.tensor([t])).item()", "write it yourself"),
-        ("def loss_at(z, t):\n    return (torch.logsumexp(z, 0) - z[t]).item()", "write it yourself"),
+        (
+            "def loss_at(z, t):\n    return -z.softmax(-1)[t].log().item()",
+            "log(sum) - score needs no p",
+        ),
+        (
+            "def loss_at(z, t):\n    return F.cross_entropy(z[None], torch.tensor([t])).item()",
+            "write it yourself",
+        ),
+        (
+            (
+                "def loss_at(z, t):\n    return torch.nn.CrossEntropyLoss()(z[None],"
+                " torch.tensor([t])).item()"
+            ),
+            "write it yourself",
+        ),
+        (
+            "def loss_at(z, t):\n    return (torch.logsumexp(z, 0) - z[t]).item()",
+            "write it yourself",
+        ),
         ("def loss_at(z, t):\n    return (z.logsumexp(-1) - z[t]).item()", "write it yourself"),
         ("def loss_at(z, t):\n    return -z.log_softmax(-1)[t].item()", "write it yourself"),
     ],

@@ -1,64 +1,101 @@
-"""Plausible wrong answers to the exercises of lesson 4, and a piece of what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 4, each with words its check must say."""
 
-MASK = "def with_mask(prompt, answer, end):\n    ids = {ids}\n    return ids, {mask}"
-IDS = "prompt + answer + [end]"
+MASK = "def with_mask(prompt, answer, eos):\n    ids = {ids}\n    return ids, {mask}"
+IDS = "prompt + answer + [eos]"
 SHIFT = """
 def inputs_and_targets(ids, mask):
-    return {inputs}, [token if learned else {hidden} for token, learned in zip({targets}, {mask})]
+    targets = [token if m else {hidden} for token, m in zip({targets}, {mask})]
+    return {inputs}, targets
 """
 SHIFTED = dict(inputs="ids[:-1]", hidden="IGNORE", targets="ids[1:]", mask="mask[1:]")
 BATCH = """
 def batch_of(examples, pad):
-    shifted = [(ids[:-1], [i if m else IGNORE for i, m in zip(ids[1:], mask[1:])]) for ids, mask in examples]
+    shifted = []
+    for ids, mask in examples:
+        shifted.append((ids[:-1], [i if m else IGNORE for i, m in zip(ids[1:], mask[1:])]))
     longest = {longest}(len(x) for x, _ in shifted){more}
     inputs = torch.full((len(examples), longest), {pad})
     targets = torch.full((len(examples), longest), {ignore})
     for i, (x, y) in enumerate(shifted):
-        inputs[i, {place}] = torch.tensor(x)
-        targets[i, {place}] = torch.tensor(y)
+        inputs[i, {position}] = torch.tensor(x)
+        targets[i, {position}] = torch.tensor(y)
     {last}
     return inputs, targets
 """
-BATCHED = dict(longest="max", more="", pad="pad", ignore="IGNORE", place=": len(x)", last="")
+BATCHED = dict(longest="max", more="", pad="pad", ignore="IGNORE", position=": len(x)", last="")
 
 WRONG = {
     "with_mask": [
-        (MASK.format(ids=IDS, mask="[1] * len(ids)"), "everything is learned"),
+        (MASK.format(ids=IDS, mask="[1] * len(ids)"), "everything is supervised"),
         (MASK.format(ids=IDS, mask="[1] * len(prompt) + [0] * (len(answer) + 1)"), "upside down"),
-        (MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer) + [0]"), "the end token is hidden"),
-        (MASK.format(ids=IDS, mask="[0] * (len(prompt) + 1) + [1] * len(answer)"), "one too late"),
-        (MASK.format(ids=IDS, mask="[0] * (len(prompt) - 1) + [1] * (len(answer) + 2)"), "one too early"),
-        (MASK.format(ids="prompt + answer", mask="[0] * len(prompt) + [1] * len(answer)"), "the end token is missing"),
-        (MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer)"), "numbers for"),
-        (MASK.format(ids=IDS, mask="[int(i in answer or i == end) for i in ids]"), "the last prompt token is learned"),
         (
-            "def with_mask(prompt, answer, end):\n    n = len(prompt)\n    prompt += answer + [end]\n"
-            "    return prompt, [0] * n + [1] * (len(answer) + 1)",
+            MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer) + [0]"),
+            "the eos is hidden",
+        ),
+        (MASK.format(ids=IDS, mask="[0] * (len(prompt) + 1) + [1] * len(answer)"), "one too late"),
+        (
+            MASK.format(ids=IDS, mask="[0] * (len(prompt) - 1) + [1] * (len(answer) + 2)"),
+            "one too early",
+        ),
+        (
+            MASK.format(ids="prompt + answer", mask="[0] * len(prompt) + [1] * len(answer)"),
+            "the eos is missing",
+        ),
+        (MASK.format(ids=IDS, mask="[0] * len(prompt) + [1] * len(answer)"), "numbers for"),
+        (
+            MASK.format(ids=IDS, mask="[int(i in answer or i == eos) for i in ids]"),
+            "the last prompt token is supervised",
+        ),
+        (
+            (
+                "def with_mask(prompt, answer, eos):\n    n = len(prompt)\n    prompt += answer +"
+                " [eos]\n    return prompt, [0] * n + [1] * (len(answer) + 1)"
+            ),
             "you changed the caller's lists",
         ),
     ],
     "inputs_and_targets": [
-        ("def inputs_and_targets(ids, mask):\n    from data import shift\n    return shift(ids, mask)", "write it yourself"),
+        (
+            (
+                "def inputs_and_targets(ids, mask):\n    from data import shift\n    return"
+                " shift(ids, mask)"
+            ),
+            "write it yourself",
+        ),
         (SHIFT.format(**SHIFTED | {"mask": "mask[:-1]"}), "the mask did not move with the targets"),
         (SHIFT.format(**SHIFTED | {"mask": "mask[2:] + [0]"}), "the mask moved twice"),
-        (SHIFT.format(**SHIFTED | {"targets": "ids[:-1]", "mask": "mask[:-1]"}), "the targets are the inputs"),
+        (
+            SHIFT.format(**SHIFTED | {"targets": "ids[:-1]", "mask": "mask[:-1]"}),
+            "the targets are the inputs",
+        ),
         (SHIFT.format(**SHIFTED | {"hidden": "0"}), "0 is a token like any other"),
         (SHIFT.format(**SHIFTED | {"mask": "[1] * len(ids)"}), "nothing is hidden"),
         (SHIFT.format(**SHIFTED | {"inputs": "ids"}), "inputs and"),
         (
-            SHIFT.format(**SHIFTED | {"inputs": "[IGNORE if not m else i for i, m in zip(ids[:-1], mask)]"}),
-            "the prompt is read, only not learned",
+            SHIFT.format(
+                **SHIFTED | {"inputs": "[IGNORE if not m else i for i, m in zip(ids[:-1], mask)]"}
+            ),
+            "the prompt is read, only not supervised",
         ),
-        (SHIFT.format(**SHIFTED | {"mask": "[i and m for i, m in zip(ids[1:], mask[1:])]"}), "targets should be"),
+        (
+            SHIFT.format(**SHIFTED | {"mask": "[i and m for i, m in zip(ids[1:], mask[1:])]"}),
+            "targets should be",
+        ),
     ],
     "batch_of": [
-        (BATCH.format(**BATCHED | {"ignore": "pad"}), "a padding place is learned"),
+        (BATCH.format(**BATCHED | {"ignore": "pad"}), "a padding position is supervised"),
         (BATCH.format(**BATCHED | {"pad": "IGNORE"}), "it is no id"),
-        (BATCH.format(**BATCHED | {"place": "longest - len(x) :"}), "on the left"),
-        (BATCH.format(**BATCHED | {"last": "targets[targets == pad] = IGNORE"}), "by place, not by value"),
+        (BATCH.format(**BATCHED | {"position": "longest - len(x) :"}), "on the left"),
+        (
+            BATCH.format(**BATCHED | {"last": "targets[targets == pad] = IGNORE"}),
+            "by position, not by value",
+        ),
         (BATCH.format(**BATCHED | {"more": " + 1"}), "one shorter"),
         (BATCH.format(**BATCHED | {"longest": "min"}), "your function stopped with"),
-        (BATCH.format(**BATCHED | {"last": "targets[0, len(shifted[0][0])] = pad"}), "a padding place is learned"),
+        (
+            BATCH.format(**BATCHED | {"last": "targets[0, len(shifted[0][0])] = pad"}),
+            "a padding position is supervised",
+        ),
         (BATCH.format(**BATCHED | {"last": "inputs = inputs.float()"}), "whole numbers"),
     ],
 }

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 5, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 5, each with words its check must say."""
 
 WRONG = {
     "sft_step": [
@@ -157,7 +157,7 @@ def answer_logprobs(model, prompt, answer):
 def hide_end(examples, end):
     return [(ids, mask[:-1] + [0]) for ids, mask in examples]
 """,
-            "only the last end token",
+            "only the last eos",
         ),
         (
             """
@@ -175,8 +175,8 @@ def hide_end(examples, end):
 def hide_end(examples, end):
     out = []
     for ids, mask in examples:
-        kept = [(token, m) for token, m in zip(ids, mask) if token != end]
-        out.append(([token for token, _ in kept], [m for _, m in kept]))
+        pairs = [(token, m) for token, m in zip(ids, mask) if token != end]
+        out.append(([token for token, _ in pairs], [m for _, m in pairs]))
     return out
 """,
             "the ids changed",
@@ -184,7 +184,10 @@ def hide_end(examples, end):
         (
             """
 def hide_end(examples, end):
-    return [(ids, [0 if after == end else m for m, after in zip(mask, ids[1:] + [None])]) for ids, mask in examples]
+    return [
+        (ids, [0 if after == end else m for m, after in zip(mask, ids[1:] + [None])])
+        for ids, mask in examples
+    ]
 """,
             "off by one",
         ),
@@ -193,7 +196,7 @@ def hide_end(examples, end):
 def hide_end(examples, end):
     return [(ids, [int(token != end) for token in ids]) for ids, mask in examples]
 """,
-            "a prompt token became learned",
+            "a prompt token became supervised",
         ),
         (
             """

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 7, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 7, each with words its check must say."""
 
 PARTS = """
 def question_part(form, row):
@@ -11,7 +11,8 @@ def answer_part(form, row):
 
 
 def text_of(shots, row):
-    return ''.join(question_part('', shot) + answer_part('', shot) for shot in shots) + question_part('', row)
+    text = ''.join(question_part('', shot) + answer_part('', shot) for shot in shots)
+    return text + question_part('', row)
 
 
 def few_shot(tokenizer, form, shots, row, limit):
@@ -127,7 +128,7 @@ def mentions(value, text):
 def mentions(value, text):
     return text.startswith(value)
 """,
-            "it stands there",
+            "it is there",
         ),
         (
             r"""
@@ -138,36 +139,47 @@ def mentions(value, text):
         ),
     ],
     "few_shot": [
-        (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the end token"),
+        (PARTS + "    return tokenizer.encode(text_of(shots, row))", "begin with the eos"),
         (
-            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) + answer_part(form, row))",
+            PARTS
+            + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row) +"
+            " answer_part(form, row))",
             "own answer",
         ),
         (
-            PARTS + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
-            "must begin with the end token too",
+            PARTS
+            + "    return ([tokenizer.eos_id] + tokenizer.encode(text_of(shots, row)))[-limit:]",
+            "must begin with the eos too",
         ),
         (
-            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit - 1) :]",
+            PARTS
+            + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))[-(limit -"
+            " 1) :]",
             "not single ids",
         ),
-        (PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))", "the limit was"),
         (
-            PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n        shots = shots[1:]\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
-            "the end token counts as well",
+            PARTS + "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            "the limit was",
         ),
         (
             PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots = shots[:-1]\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            + "    while len(tokenizer.encode(text_of(shots, row))) > limit and shots:\n       "
+            " shots = shots[1:]\n    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots,"
+            " row))",
+            "the eos counts as well",
+        ),
+        (
+            PARTS
+            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n       "
+            " shots = shots[:-1]\n    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots,"
+            " row))",
             "leave out the first shot",
         ),
         (
             PARTS
-            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n        shots.pop(0)\n"
-            "    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots, row))",
+            + "    while len(tokenizer.encode(text_of(shots, row))) + 1 > limit and shots:\n       "
+            " shots.pop(0)\n    return [tokenizer.eos_id] + tokenizer.encode(text_of(shots,"
+            " row))",
             "the caller's list",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of lesson 8, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 8, each with words its check must say."""
 
 MODULE = """
 class LowRank(nn.Module):
@@ -37,52 +37,103 @@ def changed(old, new):
 INJECT = """
 def inject(model, names, wrap):
     model.requires_grad_(False)
-    found = [(p, name, child) for p in model.modules() for name, child in p.named_children()]
-    found = [(p, name, child) for p, name, child in found if name in names and isinstance(child, nn.Linear)]
-    for parent, name, child in found:
+    layers = [(p, name, child) for p in model.modules() for name, child in p.named_children()]
+    layers = [x for x in layers if x[1] in names and isinstance(x[2], nn.Linear)]
+    for parent, name, child in layers:
         setattr(parent, name, wrap(child))
-    return len(found)
+    return len(layers)
 """
 
 WRONG = {
     "low_rank": [
-        (changed(FORWARD, "x @ (self.linear.weight + self.scale * self.B @ self.A).T + self.linear.bias"), "B A in full"),
+        (
+            changed(
+                FORWARD,
+                "x @ (self.linear.weight + self.scale * self.B @ self.A).T + self.linear.bias",
+            ),
+            "B A in full",
+        ),
         (changed(FORWARD, "self.linear(x) + x @ (self.scale * self.B @ self.A).T"), "B A in full"),
-        (changed(FORWARD, "self.linear(x) + F.linear(x, torch.einsum('or,ri->oi', self.B, self.A)) * self.scale"), "B A in full"),
+        (
+            changed(
+                FORWARD,
+                "self.linear(x) + F.linear(x, torch.einsum('or,ri->oi', self.B, self.A)) *"
+                " self.scale",
+            ),
+            "B A in full",
+        ),
         (changed(FORWARD, "self.linear(x) + (x @ self.A.T) @ self.B.T"), "not scaled"),
         (changed("alpha / rank", "alpha"), "scaled by alpha alone"),
         (changed("alpha / rank", "rank / alpha"), "scaled by rank / alpha"),
-        (changed(FORWARD, "(x @ self.A.T) @ self.B.T * self.scale"), "must answer as the old layer"),
+        (
+            changed(FORWARD, "(x @ self.A.T) @ self.B.T * self.scale"),
+            "must answer as the old layer",
+        ),
         (changed(FORWARD, "self.linear(x)"), "correction is missing"),
-        (changed(FORWARD, "self.linear(x) + (x @ self.A.data.T) @ self.B.data.T * self.scale"), "no gradient reaches"),
-        (changed(RIGHT_B, "nn.Parameter(torch.randn(linear.out_features, rank))"), "B must start at zero"),
+        (
+            changed(FORWARD, "self.linear(x) + (x @ self.A.data.T) @ self.B.data.T * self.scale"),
+            "no gradient reaches",
+        ),
+        (
+            changed(RIGHT_B, "nn.Parameter(torch.randn(linear.out_features, rank))"),
+            "B must start at zero",
+        ),
         (changed(RIGHT_A, "nn.Parameter(torch.zeros(rank, linear.in_features))"), "both zero"),
-        (changed(RIGHT_A, "nn.Parameter(torch.randn(linear.in_features, rank))"), "self.A has shape (7, 2)"),
+        (
+            changed(RIGHT_A, "nn.Parameter(torch.randn(linear.in_features, rank))"),
+            "self.A has shape (7, 2)",
+        ),
         (changed(RIGHT_A, "torch.randn(rank, linear.in_features)"), "must be nn.Parameter"),
         (changed(RIGHT_A, "nn.Parameter(torch.randn(rank, linear.in_features))"), "256 ** -0.5"),
         (changed("linear.requires_grad_(False)", "linear"), "not frozen"),
-        (changed(MERGE, "        self.linear.weight.data += self.scale * (self.B @ self.A)\n        return self.linear\n"), "in place"),
-        (changed("self.scale * (self.B @ self.A).detach()", "(self.B @ self.A).detach()"), "merge: the correction is not scaled"),
-        (changed(MERGE, "        return self.linear.weight + self.scale * self.B @ self.A\n"), "plain nn.Linear"),
         (
-            changed(MERGE, "        new = nn.Linear(self.linear.in_features, self.linear.out_features, bias=False)\n"
-                    "        new.weight.data = self.linear.weight + self.scale * self.B @ self.A\n        return new\n"),
+            changed(
+                MERGE,
+                "        self.linear.weight.data += self.scale * (self.B @ self.A)\n        return"
+                " self.linear\n",
+            ),
+            "in place",
+        ),
+        (
+            changed("self.scale * (self.B @ self.A).detach()", "(self.B @ self.A).detach()"),
+            "merge: the correction is not scaled",
+        ),
+        (
+            changed(MERGE, "        return self.linear.weight + self.scale * self.B @ self.A\n"),
+            "plain nn.Linear",
+        ),
+        (
+            changed(
+                MERGE,
+                "        new = nn.Linear(self.linear.in_features, self.linear.out_features,"
+                " bias=False)\n        new.weight.data = self.linear.weight + self.scale * self.B @"
+                " self.A\n        return new\n",
+            ),
             "the bias is lost",
         ),
         (
-            changed(MERGE, "        new = nn.Linear(self.linear.in_features, self.linear.out_features)\n"
-                    "        new.weight.data = (self.linear.weight + self.scale * self.B @ self.A).detach()\n"
-                    "        new.bias.data = self.linear.bias\n        return new\n"),
+            changed(
+                MERGE,
+                "        new = nn.Linear(self.linear.in_features, self.linear.out_features)\n      "
+                "  new.weight.data = (self.linear.weight + self.scale * self.B @ self.A).detach()\n"
+                "        new.bias.data = self.linear.bias\n        return new\n",
+            ),
             "your function stopped with",
         ),
     ],
     "inject": [
         (INJECT.replace("    model.requires_grad_(False)\n", ""), "are still trained"),
-        (INJECT.replace("    return", "    model.requires_grad_(False)\n    return"), "freeze the model before you wrap"),
-        (INJECT.replace("    return len(found)\n", ""), "return how many"),
-        (INJECT.replace("setattr(parent, name, wrap(child))", "child = wrap(child)"), "still holds the old ones"),
-        (INJECT.replace(" and isinstance(child, nn.Linear)", ""), "only nn.Linear can be"),
-        (INJECT.replace("name in names and ", ""), "wrapped ["),
+        (
+            INJECT.replace("    return", "    model.requires_grad_(False)\n    return"),
+            "freeze the model before you wrap",
+        ),
+        (INJECT.replace("    return len(layers)\n", ""), "return how many"),
+        (
+            INJECT.replace("setattr(parent, name, wrap(child))", "child = wrap(child)"),
+            "still has the old ones",
+        ),
+        (INJECT.replace(" and isinstance(x[2], nn.Linear)", ""), "only nn.Linear can be"),
+        (INJECT.replace("x[1] in names and ", ""), "wrapped ["),
         (
             """
 def inject(model, names, wrap):

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lesson 10's exercises, and what the checks must say of each."""
+"""Plausible wrong answers to the exercises of lesson 10, each with words its check must say."""
 
 SWAP = """
 def swapped(rows, i, rng):
@@ -11,8 +11,7 @@ def swapped(rows, i, rng):
     return {give}
 """
 RIGHT = dict(
-    which="other.task == row.task and other.turns[0].output != a",
-    choose="rng.choice(others)",
+    which="other.task == row.task and other.turns[0].output != a", choose="rng.choice(others)",
     give="Row((Turn(q, x, other.turns[0].output),), row.task, row.where)",
 )
 
@@ -23,8 +22,10 @@ def swap(**changed):
 
 LOSSES = """
 def row_losses(logits, targets):
-    losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction='none')
-    losses, learned = losses.view(targets.shape), targets != IGNORE
+    losses = F.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="none"
+    )
+    losses, supervised = losses.view(targets.shape), targets != IGNORE
     return {give}
 """
 
@@ -44,52 +45,83 @@ WRONG = {
         (swap(which="other.turns[0].output != a"), "another task"),
         (swap(which="other is not row and other.task == row.task"), "still a1"),
         (swap(give="other"), "the question must stay"),
-        (swap(give="Row((Turn(q, '', other.turns[0].output),), row.task, row.where)"), "the input must stay"),
+        (
+            swap(give="Row((Turn(q, '', other.turns[0].output),), row.task, row.where)"),
+            "the input must stay",
+        ),
         (swap(give="Row((Turn(q, x, other.turns[0].output),))"), "keep the task"),
         (swap(choose="others[0]"), "draw from all answers"),
         (
-            "def swapped(rows, i, rng):\n    row = rows[i]\n    q, x, a = row.turns[0]\n"
-            "    others = {other.turns[0].output for other in rows if other.task == row.task} - {a}\n"
-            "    return Row((Turn(q, x, rng.choice(list(others))),), row.task, row.where) if others else row",
+            (
+                "def swapped(rows, i, rng):\n    row = rows[i]\n    q, x, a = row.turns[0]\n   "
+                " others = {other.turns[0].output for other in rows if other.task == row.task} -"
+                " {a}\n    return Row((Turn(q, x, rng.choice(list(others))),), row.task, row.where)"
+                " if others else row"
+            ),
             "order of a set",
         ),
         (
-            swap(give="rows.__setitem__(i, Row((Turn(q, x, other.turns[0].output),), row.task, row.where)) or rows[i]"),
+            swap(
+                give=(
+                    "rows.__setitem__(i, Row((Turn(q, x, other.turns[0].output),), row.task,"
+                    " row.where)) or rows[i]"
+                )
+            ),
             "the caller's list",
         ),
     ],
     "row_losses": [
         (LOSSES.format(give="losses.sum(1)"), "these are sums"),
-        (LOSSES.format(give="losses.mean(1)"), "all 4 places"),
-        (LOSSES.format(give="losses.sum(1) / learned.sum()"), "the whole batch"),
-        (LOSSES.format(give="losses.sum() / learned.sum()"), "one number for each"),
+        (LOSSES.format(give="losses.mean(1)"), "all 4 positions"),
+        (LOSSES.format(give="losses.sum(1) / supervised.sum()"), "the whole batch"),
+        (LOSSES.format(give="losses.sum() / supervised.sum()"), "one number for each"),
         (LOSSES.format(give="losses"), "one number for each"),
-        (LOSSES.format(give="-losses.sum(1) / learned.sum(1)"), "the sign"),
+        (LOSSES.format(give="-losses.sum(1) / supervised.sum(1)"), "the sign"),
         (
-            "def row_losses(logits, targets):\n    learned = targets != IGNORE\n    targets[~learned] = 0\n"
-            "    p = logits.log_softmax(-1).gather(2, targets[..., None])[..., 0]\n"
-            "    return -(p * learned).sum(1) / learned.sum(1)",
+            (
+                "def row_losses(logits, targets):\n    supervised = targets != IGNORE\n   "
+                " targets[~supervised] = 0\n    p = logits.log_softmax(-1).gather(2, targets[...,"
+                " None])[..., 0]\n    return -(p * supervised).sum(1) / supervised.sum(1)"
+            ),
             "the caller's targets",
         ),
     ],
     "overlap": [
-        ("def overlap(one, two):\n    return 2 * len(set(one) & set(two)) / max(1, len(one) + len(two))", "the order counts"),
         (
-            "def overlap(one, two):\n    common = sum(a == b for a, b in zip(one, two))\n"
-            "    return 2 * common / max(1, len(one) + len(two))",
+            (
+                "def overlap(one, two):\n    return 2 * len(set(one) & set(two)) / max(1, len(one)"
+                " + len(two))"
+            ),
+            "the order counts",
+        ),
+        (
+            (
+                "def overlap(one, two):\n    common = sum(a == b for a, b in zip(one, two))\n"
+                "    return 2 * common / max(1, len(one) + len(two))"
+            ),
             "words between may be left out",
         ),
         (LCS.format(give="best[-1] / max(1, len(one))"), "the words in common"),
         (LCS.format(give="2 * best[-1] / (len(one) + len(two))"), "no division by zero"),
-        (LCS.format(give="2 * best[-1] / max(1, len(one) + len(two))").replace("best[j] + 1", "new[j] + 1"), "matched once"),
         (
-            "def overlap(one, two):\n    at, n = 0, 0\n    for word in one:\n        if word in two[at:]:\n"
-            "            at, n = two.index(word, at) + 1, n + 1\n    return 2 * n / max(1, len(one) + len(two))",
+            LCS.format(give="2 * best[-1] / max(1, len(one) + len(two))").replace(
+                "best[j] + 1", "new[j] + 1"
+            ),
+            "matched once",
+        ),
+        (
+            (
+                "def overlap(one, two):\n    at, n = 0, 0\n    for word in one:\n        if word in"
+                " two[at:]:\n            at, n = two.index(word, at) + 1, n + 1\n    return 2 * n /"
+                " max(1, len(one) + len(two))"
+            ),
             "expected",
         ),
         (
-            "def overlap(one, two):\n    import difflib\n    match = difflib.SequenceMatcher(None, one, two, autojunk=False)\n"
-            "    return match.ratio()",
+            (
+                "def overlap(one, two):\n    import difflib\n    match ="
+                " difflib.SequenceMatcher(None, one, two, autojunk=False)\n    return match.ratio()"
+            ),
             "expected",
         ),
     ],

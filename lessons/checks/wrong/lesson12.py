@@ -1,36 +1,36 @@
-"""Plausible wrong answers to the exercises of lesson 12, and what the check must say to each."""
+"""Plausible wrong answers to the exercises of lesson 12, each with words its check must say."""
 
 WRONG = {
     "conversation": [
         (
             """
-def conversation(turns, end):
+def conversation(turns, eos):
     ids, mask = [], []
     for i, (prompt, answer) in enumerate(turns):
-        said = [] if answer is None else [*answer, end]
-        ids += [*prompt, *said]
-        mask += [0] * len(prompt) + [int(i == len(turns) - 1)] * len(said)
+        reply = [] if answer is None else [*answer, eos]
+        ids += [*prompt, *reply]
+        mask += [0] * len(prompt) + [int(i == len(turns) - 1)] * len(reply)
     return ids, mask
 """,
             "not the last one alone",
         ),
         (
             """
-def conversation(turns, end):
+def conversation(turns, eos):
     ids, mask = [], []
     for prompt, answer in turns:
         ids += [*prompt, *(answer or [])]
         mask += [0] * len(prompt) + [1] * len(answer or [])
-    return ids + [end], mask + [1]
+    return ids + [eos], mask + [1]
 """,
             "not only the last",
         ),
         (
             """
-def conversation(turns, end):
+def conversation(turns, eos):
     ids, mask = [], []
     for prompt, answer in turns:
-        ids += [*prompt, *(answer or []), end]
+        ids += [*prompt, *(answer or []), eos]
         mask += [0] * len(prompt) + [1] * (len(answer or []) + 1)
     return ids, mask
 """,
@@ -38,34 +38,34 @@ def conversation(turns, end):
         ),
         (
             """
-def conversation(turns, end):
+def conversation(turns, eos):
     ids, mask = [], []
     for prompt, answer in turns:
-        said = [] if answer is None else [*answer, end]
-        ids += [*prompt, *said]
-        mask += [0] * len(prompt) + [1] * (len(said) - 1) + [0] * (len(said) > 0)
+        reply = [] if answer is None else [*answer, eos]
+        ids += [*prompt, *reply]
+        mask += [0] * len(prompt) + [1] * (len(reply) - 1) + [0] * (len(reply) > 0)
     return ids, mask
 """,
             "part of what the assistant says",
         ),
         (
             """
-def conversation(turns, end):
+def conversation(turns, eos):
     ids, mask = [], []
     for i, (prompt, answer) in enumerate(turns):
-        said = [] if answer is None else [*answer, end]
-        ids += [*prompt, *said]
-        mask += [int(i > 0)] * len(prompt) + [1] * len(said)
+        reply = [] if answer is None else [*answer, eos]
+        ids += [*prompt, *reply]
+        mask += [int(i > 0)] * len(prompt) + [1] * len(reply)
     return ids, mask
 """,
             "is only read",
         ),
         (
             """
-def conversation(turns, end):
+def conversation(turns, eos):
     ids, mask = [], []
     for prompt, answer in turns:
-        ids += prompt + answer + [end]
+        ids += prompt + answer + [eos]
         mask += [0] * len(prompt) + [1] * (len(answer) + 1)
     return ids, mask
 """,
@@ -114,7 +114,7 @@ def encode_special(pieces, tokenizer, special):
         mask += [int(kind == "answer")] * len(part)
     return ids, mask
 """,
-            "the end token after an answer is missing",
+            "the eos after an answer is missing",
         ),
         (
             """
@@ -202,7 +202,7 @@ def first_difference(ids, mask, prompt):
             return i
     return None if len(expected) == len(prompt) else min(len(expected), len(prompt))
 """,
-            "first learned token",
+            "first supervised token",
         ),
         (
             """

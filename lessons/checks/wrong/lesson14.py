@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of lesson 14 that its checks must catch: {function: [(source, part of the message)]}."""
+"""Plausible wrong answers to the exercises of lesson 14, each with words its check must say."""
 
 PREFER = """def prefer(row, a, b):
     import world
@@ -7,31 +7,52 @@ PREFER = """def prefer(row, a, b):
     %s
 """
 LOGPS = """def answer_logps(logits, targets):
-    found = %s.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    kept = (targets != IGNORE)
+    log_p = %s.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
+    supervised = (targets != IGNORE)
     return %s
 """
 DPO = "def dpo_loss(c, r, rc, rr, beta):\n    return %s"
 
 WRONG = {
     "prefer": [
-        (PREFER % "return (a, b) if words(a) < words(b) else (b, a) if words(b) < words(a) else None", "however short it is"),
-        (PREFER % "return (a, b) if (good(a), -words(a)) > (good(b), -words(b)) else (b, a)", "neither is right"),
-        (PREFER % ("return None if not good(a) and not good(b) else (a, b) if (good(a), -words(a)) > (good(b), -words(b)) "
-                   "else (b, a)"), "no preference"),
-        (PREFER % ("if good(a) != good(b): return (a, b) if good(a) else (b, a)\n"
-                   "    return None if not good(a) or words(a) == words(b) else (a, b) if words(a) > words(b) else (b, a)"),
-         "exchanged"),
-        (PREFER % "return None if not (good(a) and good(b)) or words(a) == words(b) else (a, b) if words(a) < words(b) else (b, a)",
-         "however short it is"),
+        (
+            PREFER
+            % "return (a, b) if words(a) < words(b) else (b, a) if words(b) < words(a) else None",
+            "however short it is",
+        ),
+        (
+            PREFER % "return (a, b) if (good(a), -words(a)) > (good(b), -words(b)) else (b, a)",
+            "neither is right",
+        ),
+        (
+            PREFER
+            % "return None if not good(a) and not good(b) else (a, b) if (good(a), -words(a)) >"
+            " (good(b), -words(b)) else (b, a)",
+            "no preference",
+        ),
+        (
+            PREFER
+            % "if good(a) != good(b): return (a, b) if good(a) else (b, a)\n    return None if not"
+            " good(a) or words(a) == words(b) else (a, b) if words(a) > words(b) else (b, a)",
+            "exchanged",
+        ),
+        (
+            PREFER
+            % "return None if not (good(a) and good(b)) or words(a) == words(b) else (a, b) if"
+            " words(a) < words(b) else (b, a)",
+            "however short it is",
+        ),
     ],
     "answer_logps": [
-        (LOGPS % ("logits.log_softmax(-1)", "found.sum(1)"), "as if their target were token 0"),
-        (LOGPS % ("logits.log_softmax(-1)", "(found * kept).sum(1) / kept.sum(1)"), "DPO needs the sum"),
-        (LOGPS % ("logits", "(found * kept).sum(1)"), "log_softmax is missing"),
-        (LOGPS % ("logits.log_softmax(-1)", "-(found * kept).sum(1)"), "that is the loss"),
-        (LOGPS % ("logits.log_softmax(-1)", "(found * kept).sum()"), "one number a row"),
-        (LOGPS % ("logits.log_softmax(1)", "(found * kept).sum(1)"), "over the last axis"),
+        (LOGPS % ("logits.log_softmax(-1)", "log_p.sum(1)"), "as if their target were token 0"),
+        (
+            LOGPS % ("logits.log_softmax(-1)", "(log_p * supervised).sum(1) / supervised.sum(1)"),
+            "DPO needs the sum",
+        ),
+        (LOGPS % ("logits", "(log_p * supervised).sum(1)"), "log_softmax is missing"),
+        (LOGPS % ("logits.log_softmax(-1)", "-(log_p * supervised).sum(1)"), "that is the loss"),
+        (LOGPS % ("logits.log_softmax(-1)", "(log_p * supervised).sum()"), "one number a row"),
+        (LOGPS % ("logits.log_softmax(1)", "(log_p * supervised).sum(1)"), "over the last axis"),
     ],
     "dpo_loss": [
         (DPO % "-(beta * ((c - rc) - (r - rr)).abs()).mean()", "never below 0"),

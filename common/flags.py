@@ -64,13 +64,14 @@ def number(low, high):
 
 
 def task_names(text: str) -> list[str]:
-    for name in text.split(","):
-        if name not in world.TASKS:
-            known = ", ".join(world.TASKS)
-            raise argparse.ArgumentTypeError(f"{name}: no such task. Known: {known}")
-    if set(text.split(",")) >= set(world.TASKS):
+    """Read the names of tasks or families of tasks."""
+    try:
+        names = world.expand_names(text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if set(names) >= set(world.TASKS):
         raise argparse.ArgumentTypeError("every task is held out. Leave some to tune on")
-    return text.split(",")
+    return list(names)
 
 
 def train_parser(about: str = "") -> Parser:
@@ -83,8 +84,8 @@ def train_parser(about: str = "") -> Parser:
         "FILE:0.3 takes three of ten rows, FILE:1:500 at most 500 of a task; repeat it to mix")
     add("--base", metavar="MODEL", help="gemma, a .gguf file, GPT-2's folder, or base.pt")
     add("--template", default="alpaca", choices=TEMPLATES, help="prompt format (alpaca)")
-    add("--hold-out", metavar="TASKS", type=task_names, default=list(world.HELD_OUT),
-        help="tasks of the world that are never tuned on, separated by commas")
+    add("--hold-out", metavar="TASKS", type=task_names, default=list(world.expand_names(world.HELD_OUT)),
+        help="tasks or families that are never tuned on, separated by commas")
     add("--fresh", action="store_true", default=False, help="pretrain again")
     add("--resume", action="store_true", default=False, help="continue an interrupted run")
     add("--save-every", type=number(1, 10**7), default=250, help=argparse.SUPPRESS)  # for tests

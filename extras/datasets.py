@@ -309,7 +309,7 @@ def load_mixture(names: list[str], seed: int) -> tuple[list[Row], dict, dict]:
     for path, weight, cap in map(split_name, names):
         label = path  # so that tasks of different files never share a name
         if Path(path).is_dir():
-            held_out_files = sorted(Path(path).glob("unseen_*.jsonl"))
+            held_out_files = sorted(Path(path).glob("un*.jsonl"))
             splits |= {file.stem: load_rows(file)[0] for file in held_out_files}
             label = "" if held_out_files else path  # the world's tasks keep their names
             path = f"{path}/pairs.jsonl"

@@ -1,0 +1,119 @@
+"""A tiny true world: its facts, the prose that states them, and the ways people ask about them.
+
+What it is: tables of facts a learner recognises, makers of short texts, and one rule (`tasks.py`)
+that turns both into (1) a corpus of prose to pretrain on, and (2) instruction pairs to tune on,
+with held-out splits. What it is not: a language. Every sentence comes from a pattern, so every
+answer can be checked. It is closed: a model made from it knows these things and patterns only.
+
+    python -m world               counts and samples
+    python -m world my_world      writes corpus.txt, pairs.jsonl and the held-out splits there
+
+Read it from the leaves: facts (tables), tasks, check, invented, corpus, pairs.
+"""
+
+import random
+from dataclasses import dataclass
+
+from world.check import check, knows, restate
+from world.corpus import DOCUMENTS, PAGES, PageWriter
+from world.facts import HELD_OUT, LIST_PREFIX, QUICK_TASKS, TEXTS
+from world.pairs import (
+    COPY_PAIRS,
+    copy_pairs,
+    fact_pair,
+    held_out_splits,
+    invented_splits,
+    task_pairs,
+)
+from world.tasks import (
+    FAMILIES,
+    TASKS,
+    Fact,
+    Task,
+    draw_texts,
+    expand_names,
+    generic_templates,
+    group_by_task,
+    make_question,
+    question_templates,
+    table_facts,
+    upper_first,
+)
+
+__all__ = [
+    "COPY_PAIRS", "DOCUMENTS", "FAMILIES", "HELD_OUT", "LIST_PREFIX", "PAGES", "QUICK_TASKS",
+    "TASKS", "Fact", "Task", "World", "build", "check", "expand_names", "fact_pair",
+    "generic_templates", "group_by_task", "knows", "make_question", "question_templates",
+    "restate", "split_facts", "table_facts", "upper_first",
+]
+N_TEXTS = 80  # texts of a maker that are told again and again, and asked about
+# Types of things that are not invented for pairs: sums of any numbers exist.
+EXISTING = ("number", "two numbers", "two creatures", "the animal", "a column", "an order")
+
+
+@dataclass(frozen=True)
+class World:
+    """What `build` returns."""
+
+    corpus: list  # pages of prose
+    pairs: list  # rows to tune on: {"instruction", "input", "output", "task"}
+    splits: dict  # name of a held-out split -> rows like those
+
+
+def split_facts(rng, tasks=TASKS):
+    """Draw what is tuned on. Returns {task: facts to tune on}, {task: facts never tuned on},
+    {row of TEXTS: groups of facts about one text}. Facts of one text go to one side together."""
+    seen, unseen = {name: [] for name in tasks}, {name: [] for name in tasks}
+    for name, cases in group_by_task(table_facts()).items():
+        if name in tasks:
+            cases = rng.sample(cases, len(cases))
+            cases.sort(key=lambda fact: fact.x != "France")  # the first question is about France
+            n = min(8, max(2, len(cases) // 5))
+            unseen[name] += cases[:n]
+            seen[name] += cases[n:]
+
+    groups = {}
+    for number, row in enumerate(TEXTS):
+        drawn = draw_texts(row, rng, N_TEXTS, tasks)
+        if drawn:
+            groups[number] = drawn
+        for i, group in enumerate(drawn):
+            side = unseen if i < max(3, len(drawn) // 5) else seen
+            for fact in group:
+                side[fact.task.name].append(fact)
+    return seen, unseen, groups
+
+
+def values_to_invent(seen, hold_out):
+    """{task: values} of the tasks that are asked about things that do not exist."""
+    values = {}
+    for name, cases in seen.items():
+        task = TASKS[name]
+        if name not in hold_out and not task.prefix and task.x_type not in EXISTING:
+            values[name] = [fact.values[0].rstrip(".;!") for fact in cases]
+    return values
+
+
+def build(seed=0, hold_out=HELD_OUT, size=1.0, tasks=None):
+    """Build the world from a seed.
+
+    hold_out: tasks or FAMILIES never tuned on. size: 0.1 writes a tenth of the corpus, 0 none.
+    tasks: build a smaller world of these only. Raises ValueError for names that do not exist."""
+    tasks, hold_out = expand_names(tasks or TASKS), expand_names(hold_out)
+    rng = random.Random(seed)
+    seen, unseen, groups = split_facts(rng, tasks)
+    values = values_to_invent(seen, hold_out)
+    made_up = [TASKS[name] for name in values]
+
+    # Held-out rows and pairs.
+    splits = held_out_splits(rng, tasks, seen, unseen, hold_out)
+    splits |= invented_splits(rng, made_up, values)
+    pairs = task_pairs(rng, tasks, seen, hold_out)
+    pairs += copy_pairs(rng, len(pairs), made_up, values)
+    rng.shuffle(pairs)
+
+    # The pair that is shown first is one that everybody knows.
+    if "capital" in seen and "capital" not in hold_out:
+        pairs.insert(0, fact_pair(seen["capital"][0], "What is {n}?"))
+    writer = PageWriter(rng, groups, hold_out, tasks, values)
+    return World(writer.write_corpus(size), pairs, splits)

@@ -202,7 +202,7 @@ def evaluate(config, run: Run, models: dict, pairs, corpus) -> None:
         if column in models:
             losses[name] = corpus.val_loss(models[column], config)
     text = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-    run.print(f"  The cost of tuning, as loss on text that was held back: {text}")
+    run.print(f"  Loss on held-back text: {text}")
 
     run.print("\n5. Side by side, all held out:")
     table.print_side_by_side(models, table.shown_rows(pairs.splits), Sampling())

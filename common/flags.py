@@ -84,7 +84,8 @@ def train_parser(about: str = "") -> Parser:
         "FILE:0.3 takes three of ten rows, FILE:1:500 at most 500 of a task; repeat it to mix")
     add("--base", metavar="MODEL", help="gemma, a .gguf file, GPT-2's folder, or base.pt")
     add("--template", default="alpaca", choices=TEMPLATES, help="prompt format (alpaca)")
-    add("--hold-out", metavar="TASKS", type=task_names, default=list(world.expand_names(world.HELD_OUT)),
+    held_out = list(world.expand_names(world.HELD_OUT))
+    add("--hold-out", metavar="TASKS", type=task_names, default=held_out,
         help="tasks or families that are never tuned on, separated by commas")
     add("--fresh", action="store_true", default=False, help="pretrain again")
     add("--resume", action="store_true", default=False, help="continue an interrupted run")

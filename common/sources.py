@@ -24,21 +24,24 @@ def world_corpus(config) -> Corpus:
     return Corpus("the built-in world", documents, lambda t: encode_corpus(t, documents))
 
 
-def load_pairs(config) -> Pairs:
-    """Load the pairs of --data, or those that the base is usually tuned on."""
-    if config.adapter_only:
-        from gemma import pairs as gemma_pairs
+def usual_pairs(config) -> Pairs:
+    """Load the pairs that the base is tuned on by default."""
+    if not config.adapter_only:
+        return world_pairs(config)
+    from gemma import pairs as gemma_pairs
 
-        known = gemma_pairs.load_pairs()
-    else:
-        known = world_pairs(config)
+    return gemma_pairs.load_pairs()
+
+
+def load_pairs(config) -> Pairs:
+    """Load the pairs of --data, or the usual ones."""
     if not config.data:
-        return known
+        return usual_pairs(config)
     from extras.datasets import load_mixture
 
     rows, dropped, splits = load_mixture(config.data, config.seed)
     own = Pairs(rows, splits, dropped)
-    return own if config.corpus else own_pairs(own, known)
+    return own if config.corpus else own_pairs(own, usual_pairs(config))
 
 
 def load_corpus(config) -> Corpus:

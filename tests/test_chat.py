@@ -117,8 +117,8 @@ def test_confidence_is_the_product_of_the_first_probabilities(capsys):
     with torch.inference_mode():
         probabilities = assistant.model(torch.tensor([prompt + ids]))[0].softmax(-1)
     first = range(len(prompt), len(prompt) + chat.N_FIRST)
-    factors = [probabilities[i - 1, ids[i - len(prompt)]].item() for i in first]
-    assert confidence == pytest.approx(math.prod(factors), rel=1e-3)
+    logs = [math.log(probabilities[i - 1, ids[i - len(prompt)]]) for i in first]
+    assert math.log(confidence) == pytest.approx(sum(logs), rel=1e-3)
 
 
 def test_control_characters_of_an_answer_are_shown_and_not_sent(talk, monkeypatch):

@@ -49,6 +49,10 @@ def test_padded_batches_with_a_cache_decode_like_the_plainest_loop(position):
     endless = [naive(model, prompt, 25) for prompt in prompts]
     assert [len(ids) for ids in endless] == [25, 2, 25, 1, 3]
 
+    # rows that have ended are not computed for long
+    sizes = []
+    model.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+
     # a token that the model does say plays the eos, so that a row ends by itself
     for eos_id in (EOS_ID, endless[0][4], endless[2][9]):
         answers = generate.generate(model, prompts, eos_id, Sampling(max_new_tokens=25))
@@ -56,6 +60,7 @@ def test_padded_batches_with_a_cache_decode_like_the_plainest_loop(position):
             stopped = eos_id in expected
             n = expected.index(eos_id) if stopped else len(expected)
             assert ids == (expected[:n], stopped)
+        assert sizes[-1] < len(prompts)
 
 
 def test_a_stream_is_the_same_text_and_never_half_a_character():
@@ -282,6 +287,19 @@ def test_rules_choose_only_the_words_that_they_promise():
             known = tokenizer.encode(f" {question}") + tokenizer.encode(f" {lower}")
             known = {tokenizer.decode([token]) for token in known}
             assert name == "base_rules" or set(before) <= known
+
+
+def test_rules_end_at_the_first_mark(monkeypatch):
+    """The logits prefer a mark to everything, then " is"; the rules allow it only in time."""
+    monkeypatch.setattr(rules, "generate", lambda model, prompts, eos_id, how, choose: choose)
+    mark, link = TOKENIZER.encode(".")[0], TOKENIZER.encode(" is")[0]
+    logits = torch.zeros(1, TOKENIZER.vocab_size)
+    logits[0, mark], logits[0, link] = 9, 5
+    for copies, expected in ((False, [mark, EOS_ID]), (True, [link, mark, EOS_ID])):
+        baseline = rules.RuleBaseline(assistant().model, TOKENIZER, None, copies=copies)
+        choose = baseline.complete([row_of(("the cat?",))], None, None)
+        ids = [choose(logits, None, None).item() for _ in range(1 + len(expected))]
+        assert ids[1:] == expected
 
 
 def test_rules_compute_where_the_model_is(monkeypatch):

@@ -20,15 +20,13 @@ MAX_FUNCTION = 40  # lines of a function of train_sft.py
 MAX_COLUMNS = 100
 MAX_FLAGS = 30
 
-# A file may import its own layer and those before it. Files beside the stairs (world, gemma) may
-# import only themselves and what is listed here; a layer may import those that it lists.
+# A file may import its own layer and those before it, also inside functions.
 LAYERS = ("model", "data", "common", "generate", "extras", "train_sft", "lessons and bench")
-BESIDE = {  # name -> (what it may import, the first layer that may import it)
+BESIDE = {  # name -> (layers that it may import, the first layer that may import it)
     "world": ((), "common"),
     "gemma": (("model", "data", "common"), "common"),
 }
-
-OPENERS = ("common/sources.py", "common/run.py")  # import what a flag names, inside a function
+OPENERS = ("common/sources.py", "common/run.py")  # open what a flag names, inside a function
 
 # Words that have a better one: the field's term, or a verb. Left: a pattern, right: an example.
 WORDS = {

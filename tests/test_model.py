@@ -1,4 +1,4 @@
-"""model.py, against oracles that share no code with it.
+"""model.py and common/lora.py, against oracles that share no code with it.
 
 The transformer: its logits are those of an implementation in plain Python (lists, loops, rotary
 positions as complex numbers); attention is causal; rotary positions are relative.
@@ -28,7 +28,7 @@ from helpers import (
 )
 
 import model as m
-from common import lora as lora_module
+from common import lora
 from common.checkpoint import base_state
 from model import IGNORE
 
@@ -210,15 +210,13 @@ def test_the_loss_is_the_sum_of_cross_entropy_over_the_full_logits(monkeypatch):
     logits = gpt(ids).view(-1, 50)
     full = F.cross_entropy(logits, targets.view(-1), ignore_index=IGNORE, reduction="sum")
     expected = gradients(gpt, full)
-    for multiple in (128, 5):  # also padded to another size
+    for multiple, rows in ((128, 512), (5, 512), (1, 2)):  # other padding, other pieces
         monkeypatch.setattr(m, "LOSS_MULTIPLE", multiple)
+        monkeypatch.setattr(m, "LOSS_ROWS", rows)
         loss = gpt(ids, targets)
         assert loss.item() == pytest.approx(full.item(), rel=1e-5)
         for name, gradient in gradients(gpt, loss).items():
             assert close(gradient, expected[name]), name
-    monkeypatch.setattr(m, "LOSS_ROWS", 2)
-    pieces = m.summed_loss(gpt.hidden(ids), targets, gpt.wte.weight)
-    assert pieces.item() == pytest.approx(full.item(), rel=1e-5)
 
 
 def test_no_supervised_token_gives_zero_loss_and_zero_gradients():
@@ -328,19 +326,19 @@ def test_a_cache_keeps_the_rows_that_go_on():
 
 def test_lora_output_is_w_x_plus_scaled_b_a_x():
     linear, x = torch.nn.Linear(6, 10), torch.randn(4, 6)
-    lora = lora_module.LoRA(linear, rank=2, alpha=5.0)
-    assert lora.lora_A.shape == (2, 6) and (lora.lora_A != 0).all()
-    assert lora.lora_B.shape == (10, 2) and (lora.lora_B == 0).all()
+    layer = lora.LoRA(linear, rank=2, alpha=5.0)
+    assert layer.lora_A.shape == (2, 6) and (layer.lora_A != 0).all()
+    assert layer.lora_B.shape == (10, 2) and (layer.lora_B == 0).all()
     assert not any(weight.requires_grad for weight in linear.parameters())
-    lora.lora_B.data.normal_()
-    W = linear.weight + 5.0 / 2 * torch.einsum("or,ri->oi", lora.lora_B, lora.lora_A)
-    assert close(lora(x), torch.einsum("oi,bi->bo", W, x) + linear.bias)
+    layer.lora_B.data.normal_()
+    W = linear.weight + 5.0 / 2 * torch.einsum("or,ri->oi", layer.lora_B, layer.lora_A)
+    assert close(layer(x), torch.einsum("oi,bi->bo", W, x) + linear.bias)
 
 
 def test_lora_starts_as_the_base_to_the_bit_and_trains_only_a_and_b():
     base, ids, targets = noisy_gpt(), random_ids(4, 8), random_ids(4, 8)
     gpt = copy.deepcopy(base)
-    lora_module.add_lora(gpt, rank=2, alpha=4)
+    lora.add_lora(gpt, rank=2, alpha=4)
     assert torch.equal(logits_of(gpt, ids), logits_of(base, ids))
     for name, weight in gpt.named_parameters():
         assert weight.requires_grad == is_adapter(name), name
@@ -362,9 +360,9 @@ def test_an_adapter_that_is_off_is_the_base_to_the_bit():
     gpt = with_lora(base)
     adapted = logits_of(gpt, ids)
     assert not close(adapted, logits_of(base, ids), atol=1e-2), "the adapter must do something"
-    lora_module.enable_lora(gpt, False)
+    lora.enable_lora(gpt, False)
     assert torch.equal(logits_of(gpt, ids), logits_of(base, ids))
-    lora_module.enable_lora(gpt, True)
+    lora.enable_lora(gpt, True)
     assert torch.equal(logits_of(gpt, ids), adapted)
 
 
@@ -373,7 +371,7 @@ def test_a_merged_model_is_a_plain_one_with_the_same_logits(position):
     base, ids = noisy_gpt(position=position), random_ids(2, 8)
     gpt = with_lora(base)
     adapted = logits_of(gpt, ids)
-    lora_module.merge_lora(gpt)
+    lora.merge_lora(gpt)
     assert close(logits_of(gpt, ids), adapted) and gpt.lora is None
     before, after = base.state_dict(), gpt.state_dict()
     assert after.keys() == before.keys()
@@ -384,10 +382,10 @@ def test_a_merged_model_is_a_plain_one_with_the_same_logits(position):
 
 @pytest.mark.parametrize(
     "targets, widths",  # in + out, in units of C, of the layers wrapped in one block
-    [(lora_module.LORA_TARGETS, 4 + 2 + 5 + 5), (("c_proj",), 2 + 5), (("c_fc", "c_attn"), 5 + 4)],
+    [(lora.LORA_TARGETS, 4 + 2 + 5 + 5), (("c_proj",), 2 + 5), (("c_fc", "c_attn"), 5 + 4)],
 )
 def test_lora_parameter_count(targets, widths):
     gpt, rank = noisy_gpt(), 3
-    lora_module.add_lora(gpt, rank, alpha=6, targets=targets)
+    lora.add_lora(gpt, rank, alpha=6, targets=targets)
     n_trained = sum(weight.numel() for weight in gpt.parameters() if weight.requires_grad)
     assert n_trained == rank * widths * gpt.config.n_embd * gpt.config.n_layer

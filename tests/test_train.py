@@ -4,22 +4,22 @@ in one line."""
 import json
 import math
 import os
-from types import SimpleNamespace
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import close, examples, same_bits, tiny_model, weights
+from helpers import close, encode_turns, examples, row_of, same_bits, tiny_model, weights
 
 import data
 import generate
 import train_sft
 from common import flags, speed
 from common.checkpoint import load_checkpoint
-from common.pairs import Corpus, Pairs, with_replay
 from common.cli import UserError
 from common.muon import muon_and_adamw
+from common.pairs import Corpus, Pairs, with_replay
 from common.run import Run
 from generate import Assistant
 from model import IGNORE
@@ -105,12 +105,12 @@ def test_bfloat16_is_for_products_only_and_learns_as_much():
     for model, dtype in ((plain, "float32"), (mixed, "bfloat16")):
         optimizers = muon_and_adamw(model, 3e-3, lambda parameters, _: adamw(parameters, 1e-2))
         log = {"on_step": lambda *now: losses.append(now[2])}
-        train(model, batch_at, 30, optimizers, dtype=dtype, **log)
+        train(model, batch_at, 20, optimizers, dtype=dtype, **log)
     assert dtypes == {torch.bfloat16}
     assert {weight.dtype for weight in mixed.state_dict().values()} == {torch.float32}
     assert not torch.equal(weights(plain), weights(mixed))
-    assert losses[29] < 0.7 * losses[0]
-    assert losses[30::29] == pytest.approx(losses[:30:29], rel=0.05)
+    assert losses[19] < 0.8 * losses[0]
+    assert losses[20::19] == pytest.approx(losses[:20:19], rel=0.05)
 
 
 def test_a_batch_without_a_supervised_token_changes_no_weight_to_nan():
@@ -157,17 +157,25 @@ def test_tuning_reads_every_example_once_an_epoch_in_another_order(monkeypatch):
     assert batches[:5] != batches[5:]
 
 
-def test_replayed_documents_are_whole_and_every_token_is_supervised(tokenizer):
+def test_replay_is_whole_documents_and_other_pairs(tokenizer):
     documents = ["the cat sat", "on the mat", "the cat sat on the mat " * 9]
-    pairs = examples(6)
-    config = SimpleNamespace(seed=0, min_rows=0, replay=0.5, template="alpaca")
+    config = SimpleNamespace(seed=0, replay=0.5, min_rows=0, template="plain")
     corpus = Corpus("text", documents, None)
-    mixed = with_replay(config, pairs, Pairs([], {}), corpus, tokenizer, block_size=20)
-    assert mixed[:6] == pairs and len(mixed) == 6 + 3  # a half of six
+    arguments = (corpus, tokenizer, 20)
+    rows = examples(6)
+    mixed = with_replay(config, rows, Pairs([], {}), *arguments)
+    assert mixed[:6] == rows and len(mixed) == 6 + 3  # a half of six
     for ids, mask in mixed[6:]:
         assert mask == [1] * len(ids) and len(ids) <= 21 and ids[0] == tokenizer.eos_id
     whole = {tokenizer.decode(ids[1:-1]) for ids, _ in mixed[6:] if ids[-1] == tokenizer.eos_id}
     assert whole == set(documents[:2])
+
+    # few pairs are repeated; a half of the replay is other pairs
+    config.min_rows = 12
+    other = row_of(("q", "", "a"))
+    mixed = with_replay(config, rows, Pairs([], {}, replay=[other] * 9), *arguments)
+    prompt = encode_turns(tokenizer, "plain", [other.turns[0]], 20)[:2]
+    assert mixed[:12] == rows * 2 and mixed[12:15] == [prompt] * 3 and len(mixed) == 18
 
 
 # --------------------------------------------------------------------------------------------------
@@ -180,7 +188,8 @@ def same_models(folder, other, name):
 
 def test_the_main_job_shows_its_parts_in_order_in_80_columns(tiny_run):
     parts = ["1. Pretraining", "step", "2. One pair", "rows kept", "0 held-out prompts"]
-    parts += ["3. Tuning", "LoRA of rank 2", "4. Did it work?", "The cost of tuning", "5. Side by side"]
+    parts += ["3. Tuning", "LoRA of rank 2", "4. Did it work?", "Loss on held-back text"]
+    parts += ["5. Side by side", "page.html", "python generate.py"]
     at = 0
     for part in parts:
         at = tiny_run.screen.index(part, at)
@@ -199,7 +208,7 @@ def test_the_main_job_leaves_its_files_and_nothing_else(tiny_run):
     log = (tiny_run.out / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert {json.loads(line)["stage"] for line in log} == {"pretrain", "tune", "lora"}
     names = {path.name for path in tiny_run.out.iterdir()}
-    assert {"base.pt", "tuned.pt", "lora.pt"} <= names and "resume.pt" not in names
+    assert {"base.pt", "tuned.pt", "lora.pt", "page.html"} <= names and "resume.pt" not in names
     assert not [name for name in names if name.endswith(".tmp")]
 
 
@@ -244,26 +253,6 @@ def test_ctrl_c_saves_and_a_resume_gives_the_same_bits_as_no_stop(dtype, tmp_pat
     assert torch.equal(weights(whole), weights(resumed))
 
 
-def test_a_run_that_dies_in_pretraining_ends_as_if_it_had_not(tiny_run, tmp_path, monkeypatch):
-    class PowerCut(BaseException):
-        pass
-
-    def cut(stream, step, *sizes):
-        if step == 4:
-            raise PowerCut
-        return data.corpus_batch(stream, step, *sizes)
-
-    options = [*tiny_run.flags, "--save-every", "3", "--out", str(tmp_path)]
-    with monkeypatch.context() as patch:
-        patch.setattr(train_sft, "corpus_batch", cut)
-        with pytest.raises(PowerCut):
-            train_sft.main(options)
-    assert {path.name for path in tmp_path.glob("*.pt")} == {"resume.pt"}
-    assert train_sft.main([*options, "--resume"]) == 0
-    for name in ("base.pt", "tuned.pt"):
-        assert same_models(tiny_run.out, tmp_path, name)
-
-
 def test_ctrl_c_between_the_stages_says_how_to_continue(tiny_run, tmp_path, monkeypatch, capsys):
     def ctrl_c(*_):
         raise KeyboardInterrupt
@@ -279,20 +268,13 @@ def test_ctrl_c_between_the_stages_says_how_to_continue(tiny_run, tmp_path, monk
     assert capsys.readouterr().out.splitlines()[-1].endswith("--resume.")
     base = (tmp_path / "base.pt").read_bytes()
     assert train_sft.main([*options, "--resume"]) == 0
-    assert "is used again" in capsys.readouterr().out
+    assert f"1. The base is {tmp_path}/base.pt." in capsys.readouterr().out
     assert (tmp_path / "base.pt").read_bytes() == base
     assert same_models(tiny_run.out, tmp_path, "tuned.pt")
 
 
 # --------------------------------------------------------------------------------------------------
 # Settings and mistakes
-
-
-def test_presets_give_way_to_typed_flags():
-    assert flags.parse_train(["--quick"]).n_layer == 2 and flags.parse_train([]).n_layer == 3
-    config = flags.parse_train(["--quick", "--n-layer", "3"])
-    assert config.n_layer == 3 and config.n_embd == 64
-    assert config.given == {"quick": True, "n_layer": 3}
 
 
 def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch):
@@ -313,11 +295,6 @@ def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch)
         (["--corpus", "missing.txt"], "missing.txt: can"),
         (["--tune-lr", "7"], "--tune-lr: 7: choose from"),
         (["--dtype", "half"], "--dtype: invalid choice"),
-        (["--n-embd", "30"], "--n-embd 30: must be a multiple of"),
-        (["--block-size", "100"], "--block-size 100: must be a multiple of 16"),
-        (["--template", "nope"], "--template: invalid choice: 'nope'"),
-        (["--hold-out", "nope"], "--hold-out: nope: no such task"),
-        (["--device", "abacus"], "--device abacus: not on this machine"),
         (["--resume"], "nothing to resume"),
         (["--out", "/dev/null/x"], "/dev/null/x: can't be written"),
     ],

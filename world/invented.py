@@ -7,7 +7,7 @@ fitting type ("the capital of Velaria", "the king of Velaria"), or an object ("t
 
 import re
 
-from world import facts
+import world.facts as facts
 from world.tasks import Fact, Task, upper_first, with_article
 
 PROPER = ("place", "town", "tongue", "weekday", "month", "person")  # written with a capital

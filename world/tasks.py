@@ -9,7 +9,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-from world import facts
+import world.facts as facts
 
 
 @dataclass(frozen=True)

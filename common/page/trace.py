@@ -1,8 +1,8 @@
 """The token view: would the base have chosen the tokens of the tuned answer?
 
 It asks both models for their next tokens after the same beginning, and compares. The words are
-those of Lin et al. 2023: a token is *unshifted* if it is the base's first choice, *marginal* if it is its
-second or third, and *shifted* otherwise."""
+those of Lin et al. 2023: a token is *unshifted* if it is the base's first choice, *marginal* if it
+is its second or third, and *shifted* otherwise."""
 
 import torch
 

@@ -8,7 +8,8 @@ task that is held out: that one *answers*, and how, is left for tuning to teach.
 import functools
 import re
 
-from world import facts, tasks
+import world.facts as facts
+import world.tasks as tasks
 from world.invented import invent_thing, made_up_fact, object_fact, relation_fact
 from world.tasks import TASKS, make_question, strip_article, upper_first
 

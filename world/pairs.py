@@ -4,7 +4,8 @@ The tasks are mixed with two kinds of pairs about things that do not exist: "rea
 input says what is asked, and "unknown", where nothing does.
 """
 
-from world import facts, tasks
+import world.facts as facts
+import world.tasks as tasks
 from world.invented import made_up_fact, relation_fact
 from world.tasks import TASKS, make_question, question_templates
 

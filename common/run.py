@@ -23,6 +23,7 @@ from common.cli import UserError, escape_control_chars
 from common.speed import peak_memory_mb
 from data import Turn
 
+STAGES = ("pretrain", "tune", "lora")
 PROBE = Turn("What is the capital of France?")  # shown on the way, and at the end
 PROBES = 8  # times it is shown in a stage
 PROBE_TOKENS = 16
@@ -86,25 +87,27 @@ class Run:
         self.print(textwrap.fill(text, 80, subsequent_indent="  ", break_on_hyphens=False))
 
     def start(self) -> None:
-        """Make the folder, lock it, and begin the log. From here on, files change."""
+        """Make the folder and lock it. From here on, files may change."""
         if self.rank > 0:
             return
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             self.lock = lock_folder(self.out)
-            log = self.out / "log.jsonl"
-            kept = []
-            if log.exists() and (self.config.resume or self.reuse_base):
-                kept = [record for record in read_log(log) if self.keeps(record)]
-            lines = [json.dumps(record) + "\n" for record in kept]
-            checkpoint.atomic_write(log, lambda file: file.write("".join(lines).encode()))
         except OSError as error:
             remedy = "Choose another --out."
             raise UserError(f"{self.out}: can't be written: {error.strerror}. {remedy}") from None
 
-    def keeps(self, record: dict) -> bool:
-        """Does a record of an earlier run still hold? That of the base that is used again does."""
-        return self.config.resume or record["stage"] == "pretrain"
+    def begin_log(self, stage: str, first: int) -> None:
+        """Keep what log.jsonl says of the stages before this one, and of its steps before `first`."""
+        if self.rank > 0:
+            return
+        path = self.out / "log.jsonl"
+        lines = []
+        for record in read_log(path) if path.exists() else []:
+            place = (STAGES.index(record["stage"]), record["step"])
+            if place < (STAGES.index(stage), first):
+                lines.append(json.dumps(record) + "\n")
+        checkpoint.atomic_write(path, lambda file: file.write("".join(lines).encode()))
 
     def log(self, **record) -> None:
         """Add a line to log.jsonl."""
@@ -127,6 +130,7 @@ class Run:
         Its on_step logs, saves, stops after Ctrl-C, and shows some answers on the way."""
         model = assistant.model
         first = self.restore(stage, model, optimizers, data_hash)
+        self.begin_log(stage, first)
         options = {
             "start": first,
             "micro_batch": self.config.micro_batch,
@@ -208,14 +212,17 @@ class Run:
 
     def restore(self, stage: str, model, optimizers, data_hash: str) -> int:
         """Restore the state of a stop in this stage. Returns the step to start from."""
-        if not self.resume_state or self.resume_state.get("stage") != stage:
+        saved = self.resume_state
+        if not saved or (saved.get("stage") == "pretrain") != (stage == "pretrain"):
             return 0
         changed = self.config.corpus if stage == "pretrain" else ", ".join(self.config.data)
         remedy = "Put the old one back, or start over with --fresh."
         message = f"{changed or 'the built-in world'}: changed since the run was stopped. {remedy}"
-        checkpoint.must_match(self.resume_state.get("data_hash"), data_hash, message)
+        checkpoint.must_match(saved.get("data_hash"), data_hash, message)
+        if saved.get("stage") != stage:
+            return 0
         try:
-            state = self.resume_state["state"]
+            state = saved["state"]
             checkpoint.check_weights(state["model"], model.state_dict())
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
@@ -316,8 +323,9 @@ def read_log(path) -> list[dict]:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and {"stage", "step"} <= set(record):
-            records.append(record)
+        if isinstance(record, dict) and record.get("stage") in STAGES:
+            if type(record.get("step")) is int:
+                records.append(record)
     return records
 
 

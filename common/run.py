@@ -29,7 +29,9 @@ PROBES = 8  # times it is shown in a stage
 PROBE_TOKENS = 16
 LOG_EVERY = 10  # steps
 BAR = "{desc} {percentage:3.0f}% |{bar}| {postfix} {remaining} left"
-NOT_COMPARED = ("resume", "fresh", "out", "device", "given", "base_file", "reuse_base")
+NOT_COMPARED = (  # no weight depends on these
+    "resume", "fresh", "out", "device", "save_every", "given", "base_file", "reuse_base",
+)  # fmt: skip
 
 
 class Run:

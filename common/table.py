@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 
 import world
-from common.cli import escape_control_chars
+from common.cli import UserError, escape_control_chars
 from data import Row
 
 SAMPLED = 0.8  # temperature at which a base is shown; greedy, it soon repeats itself
@@ -153,7 +153,11 @@ def continues_with_question(answers: dict, splits: dict[str, list[Row]]) -> floa
 def world_splits(trained_on: dict) -> dict[str, list[Row]]:
     """Build the held-out splits of the world that a checkpoint was trained on."""
     hold_out = trained_on.get("hold_out", world.HELD_OUT)
-    return world_rows(world.build(trained_on.get("seed", 0), hold_out, size=0))
+    try:
+        return world_rows(world.build(trained_on.get("seed", 0), hold_out, size=0))
+    except (KeyError, ValueError, IndexError):
+        reason = f"the held-out tasks {', '.join(hold_out)} are not those of this world"
+        raise UserError(f"{reason}. Tune the model again, or give --data.") from None
 
 
 def world_rows(built) -> dict[str, list[Row]]:

@@ -237,7 +237,7 @@ def print_side_by_side(models: dict, rows: list[Row], sampling) -> None:
         for name, column in zip(models, answers):
             text, stopped = column[i]
             text = escape_control_chars(text.strip()) + ("" if stopped else " ...")
-            columns.append([LABELS.get(name, name), *wrap(text, width)])
+            columns.append(wrap(LABELS.get(name, name), width) + wrap(text, width))
         lines = itertools.zip_longest(*columns, fillvalue="")
 
         turn = row.turns[-1]

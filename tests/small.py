@@ -1,4 +1,4 @@
-"""The smallest run there is: sixty pairs and one page of text of our own, a second for all of it."""
+"""The smallest run there is: sixty pairs and a page of text, a second for all of it."""
 
 import functools
 import json

@@ -102,12 +102,13 @@ def test_a_closed_or_full_terminal_is_no_traceback(ending, status):
     assert done.stderr.count(b"\n") <= 1
 
 
-@pytest.mark.parametrize("program", [
-    ["train_sft.py"], ["generate.py"], ["data.py", "x"], ["-m", "extras.evaluate"], ["-m", "extras.judge"],
-], ids=str)  # fmt: skip
+PROGRAMS = ("train_sft.py", "generate.py", "data.py", "-m extras.evaluate", "-m extras.judge")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_missing_package_is_one_line(program):
     done = subprocess.run(
-        [sys.executable, "-S", *program], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-S", *program.split()], cwd=ROOT, capture_output=True, text=True
     )  # -S: without the packages of the environment
     assert done.returncode == 2
     assert done.stderr.startswith("error: PyTorch is not installed for this Python (")
@@ -170,7 +171,7 @@ for _name, _make in PARSERS.items():
 
 
 def ends_of(kind):
-    """Return the ends of a flag's range, (low, high), as the message about a wrong value has them."""
+    """Return the ends of a flag's range, (low, high), from the message about a wrong value."""
     with pytest.raises(argparse.ArgumentTypeError) as error:
         kind("nonsense")
     low, high = str(error.value).split("choose from ")[1].split(" to ")
@@ -198,10 +199,11 @@ HIGHEST = "pretrain_lr tune_lr lora_lr lora seed save_every tune_batch micro_bat
 @pytest.mark.parametrize(("end", "names"), [(0, LOWEST), (1, HIGHEST)])
 def test_the_ends_of_ranges_train_or_are_refused_in_one_line(end, names, tmp_path, capsys):
     """Those that would take hours or more memory than there is, as of --n-layer, are not tried."""
-    ranges = {flag[2:].replace("-", "_"): kind for parser, flag, kind in RANGES if parser == "train"}
+    kinds = {flag: kind for parser, flag, kind in RANGES if parser == "train"}
     options = write_files(tmp_path)
     for name in names.split():
-        options.append(f"--{name.replace('_', '-')}={ends_of(ranges[name])[end]}")
+        flag = f"--{name.replace('_', '-')}"
+        options.append(f"{flag}={ends_of(kinds[flag])[end]}")
     status = train_sft.main([*options, "--out", str(tmp_path / "out")])
     assert status == 0 or "the loss is" in capsys.readouterr().err
 
@@ -219,7 +221,7 @@ WITHOUT_EFFECT = [
 ]
 
 
-@pytest.mark.parametrize(("parse", "options", "flag"), WITHOUT_EFFECT, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("parse, options, flag", WITHOUT_EFFECT)
 def test_a_flag_that_has_no_effect_is_named(parse, options, flag, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=f"^{flag}: "):
@@ -251,8 +253,14 @@ def test_wrong_values_are_named_with_what_is_known(tmp_path, monkeypatch):
 def test_sampling_at_its_ends_is_greedy():
     logits = torch.tensor([[0.0, 2.0, 2.0, 1.0]])
     generator = torch.Generator().manual_seed(0)
-    for how in ({"temperature": 1e-40}, {"temperature": 1e-7}, {"temperature": 1e-6, "top_k": 1},
-                {"temperature": 1.0, "top_k": 1}, {"temperature": 10.0, "top_p": 1e-6}):  # fmt: skip
+    greedy = [
+        {"temperature": 1e-40},
+        {"temperature": 1e-7},
+        {"temperature": 1e-6, "top_k": 1},
+        {"temperature": 1.0, "top_k": 1},
+        {"temperature": 10.0, "top_p": 1e-6},
+    ]
+    for how in greedy:
         for _ in range(5):
             assert sample_next(logits, Sampling(**how), generator).item() == 1, how
     for how in ({"temperature": 10.0, "top_k": 10**6}, {"temperature": 1e-6}):

@@ -196,7 +196,8 @@ LOWEST = "vocab_size n_head tune_epochs tune_batch replay micro_batch pretrain_s
 HIGHEST = "pretrain_lr tune_lr lora_lr lora seed save_every tune_batch micro_batch"
 
 
-@pytest.mark.parametrize(("end", "names"), [(0, LOWEST), (1, HIGHEST)])
+@pytest.mark.slow
+@pytest.mark.parametrize("end, names", [(0, LOWEST), (1, HIGHEST)])
 def test_the_ends_of_ranges_train_or_are_refused_in_one_line(end, names, tmp_path, capsys):
     """Those that would take hours or more memory than there is, as of --n-layer, are not tried."""
     kinds = {flag: kind for parser, flag, kind in RANGES if parser == "train"}

@@ -323,7 +323,7 @@ def read_log(path) -> list[dict]:
     for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict) and record.get("stage") in STAGES:
             if type(record.get("step")) is int:

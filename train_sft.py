@@ -168,6 +168,7 @@ def load_corpus(config, run: Run):
 def val_loss(model, val_tokens, batch_size=8, seq_len=128) -> float:
     """Compute the loss on held-back text, in nats per token: how well it still knows its corpus."""
     total = count = 0
+    seq_len = min(seq_len, model.config.block_size)  # a base from elsewhere may have a short one
     for step in range(VAL_BATCHES):
         inputs, targets = corpus_batch(val_tokens, step, batch_size, seq_len)
         total += model(inputs.to(model.device()), targets.to(model.device())).item()

@@ -7,6 +7,7 @@ import pytest
 
 import train_sft
 from common import run
+from common.run import read_log
 from generate import Sampling
 
 SIZES = "--n-layer 1 --n-embd 16 --n-head 2 --vocab-size 300 --block-size 64 --pretrain-steps 6"
@@ -57,3 +58,9 @@ def files_of(folder):
     files = [path for path in folder.rglob("*") if path.is_file()]
     kept = [path for path in files if path.name not in (".lock", "corpus.tokens")]
     return {path.relative_to(folder): path.read_bytes() for path in kept}
+
+
+def losses(out, stages=("pretrain", "tune", "lora")):
+    """Return the losses in the log: [(stage, step, loss)]."""
+    records = [record for record in read_log(out / "log.jsonl") if "loss" in record]
+    return [(r["stage"], r["step"], r["loss"]) for r in records if r["stage"] in stages]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from small import (
     files_of,
+    losses,
     refusal,
     run_main,
     short_answers,  # noqa: F401  a fixture
@@ -67,12 +68,6 @@ def weights(out):
         for key, weight in load_checkpoint(out / f"{name}.pt")[part].items():
             parts[name, key] = weight
     return parts
-
-
-def losses(out, stages=("pretrain", "tune", "lora")):
-    """Return the losses in the log: [(stage, step, loss)]."""
-    records = [record for record in read_log(out / "log.jsonl") if "loss" in record]
-    return [(r["stage"], r["step"], r["loss"]) for r in records if r["stage"] in stages]
 
 
 # --------------------------------------------------------------------------------------------------
@@ -186,7 +181,7 @@ def test_a_log_with_half_a_line_goes_on(job):
     folder, flags = job
     log = folder / "out" / "log.jsonl"
     records, before = read_log(log), losses(folder / "out", ["pretrain"])
-    broken = b'{"stage": "pretrain", "st\n[1]\n"x"\n\xff\n{"stage": [], "step": "a"}\n'
+    broken = b'{"stage": "pretrain", "st\n[1]\n"x"\n\xff\n{"stage": [], "step": "a"}\n' + b"[" * 9999 + b"\n"
     log.write_bytes(broken + log.read_bytes())
     assert read_log(log) == records
     run_main(*flags, "--resume")

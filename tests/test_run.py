@@ -181,7 +181,11 @@ def test_a_log_with_half_a_line_goes_on(job):
     folder, flags = job
     log = folder / "out" / "log.jsonl"
     records, before = read_log(log), losses(folder / "out", ["pretrain"])
-    broken = b'{"stage": "pretrain", "st\n[1]\n"x"\n\xff\n{"stage": [], "step": "a"}\n' + b"[" * 9999 + b"\n"
+    broken = (
+        b'{"stage": "pretrain", "st\n[1]\n"x"\n\xff\n{"stage": [], "step": "a"}\n'
+        + b"[" * 9999
+        + b"\n"
+    )
     log.write_bytes(broken + log.read_bytes())
     assert read_log(log) == records
     run_main(*flags, "--resume")
@@ -217,14 +221,6 @@ def test_a_base_that_does_not_say_what_made_it_is_not_used(job, capsys):
     for origin in ({"seed": 0}, None, []):
         save_checkpoint(path, **content | {"trained_on": origin})
         assert "doesn't say what made it" in refusal(capsys, *flags)
-
-
-def test_a_model_of_own_pairs_is_not_asked_about_the_world(finished, capsys):
-    folder, _ = finished
-    tuned = ["--tuned", folder / "out" / "tuned.pt"]
-    assert "--data" in refusal(capsys, *tuned, main=evaluate.main)
-    assert evaluate.main([*map(str, tuned), "--data", str(folder / "pairs.jsonl")]) == 0
-    assert "not judged" in capsys.readouterr().out
 
 
 def test_a_held_out_task_that_is_not_in_the_world_is_named(job, capsys):

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from browser import Browser, answers_in_page  # noqa: E402
 
 from common import table  # noqa: E402
-from generate import Sampling, load_assistant, three_models  # noqa: E402
+from generate import Sampling, load_assistant, load_three  # noqa: E402
 
 
 def main():
@@ -42,7 +42,7 @@ def main():
     steps = """(() => { const start = performance.now(), ids = Array(100).fill(1); stream(models.tuned, ids).next();
         return 100000 / (performance.now() - start) })()"""
     print(f"one model alone: {statistics.median(browser.run(steps) for _ in range(5)):.0f} tokens/s")
-    models = three_models(load_assistant(out / "base.pt"), load_assistant(out / "tuned.pt"))
+    models = load_three(out / "tuned.pt")
     if (out / "lora.pt").exists():
         models["lora"] = load_assistant(out / "lora.pt")
     rows = [row for split in table.world_splits(models["tuned"].trained_on).values() for row in split]

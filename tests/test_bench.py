@@ -116,7 +116,7 @@ def test_a_record_is_faster_and_no_median_falls_by_more_than_two_points(changes,
 
 
 def fake_runs(monkeypatch, tmp_path, dtype=None):
-    """record.py whose commands write a report instead of training -> (the commands, the path of its table)."""
+    """Let record.py write reports instead of training. Returns its commands and its table."""
     commands, table = [], tmp_path / "RECORD.md"
     table.write_text(TABLE.partition("| --- |")[0] + "| --- |\n", encoding="utf-8")
 

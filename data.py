@@ -25,6 +25,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import common  # noqa: F401  tells if a package is missing
+
+# isort: split
 import numpy as np
 import tiktoken
 import torch

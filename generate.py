@@ -14,6 +14,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import common  # noqa: F401  tells if a package is missing
+
+# isort: split
 import torch
 
 from common import chat, flags, table

@@ -16,6 +16,8 @@ import os
 import sys
 from dataclasses import replace
 
+import common  # noqa: F401  tells if a package is missing
+
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # before torch: waiting threads yield their core
 import torch
 

@@ -35,11 +35,13 @@ from helpers import TINY, audited  # noqa: E402
 
 import generate  # noqa: E402
 import train_sft  # noqa: E402
-from data import Tokenizer, UserError, collate, train_bpe  # noqa: E402
 from common import flags  # noqa: E402
 from common.audit import show_mask  # noqa: E402
-from common.checkpoint import build_model, load_checkpoint, take_over  # noqa: E402
-from extras.datasets import TEMPLATES, load_rows  # noqa: E402
+from common.checkpoint import build_model, load_checkpoint  # noqa: E402
+from common.cli import UserError  # noqa: E402
+from data import TEMPLATES, Tokenizer, collate, train_bpe  # noqa: E402
+from extras import evaluate, judge  # noqa: E402
+from extras.datasets import load_rows  # noqa: E402
 
 LIMIT, WALL = 60, 600  # seconds of computing for a case, and of waiting, where the machine is busy with other things
 FAST = [*TINY, "--pretrain-steps", "2", "--tune-epochs", "0.002"]
@@ -212,10 +214,8 @@ def hunt_checkpoints(n, rng, folder, found):
         (out / name).write_bytes(raw)
         with case(found, f"checkpoint {i} ({name})"):
             if name == "base.pt":  # as train_sft.py reads it
-                config = flags.train([*TINY, "--out", str(out)])
-                content = load_checkpoint(out / name)
-                take_over(config, content, out / name)
-                build_model(content, out / name)
+                flags.parse_train([*TINY, "--out", str(out)])
+                build_model(load_checkpoint(out / name), out / name)
             assistant = generate.load_assistant(out / name)
             assistant.template = assistant.template or "alpaca"
             list(assistant.answers(generate.table.world_splits(assistant.trained_on)["unseen_inputs"][:1] if i % 40 == 0 else [],
@@ -258,17 +258,21 @@ TRAIN = {
     "--n-layer": ["1", "0", "-3", "999"], "--n-head": ["2", "0", "3"], "--n-embd": ["16", "15", "0", "1e9"], "--smear": ["0", "1", "2"],
     "--pretrain-steps": ["2", "0", "nan"], "--pretrain-batch": ["2", "0"], "--pretrain-lr": ["1e-3", "1", "nan", "inf", "-1"],
     "--tune-epochs": ["0.002", "0", "inf"], "--tune-batch": ["4", "0"], "--tune-lr": ["1", "nan"], "--replay": ["0", "0.1", "-1", "nan"],
-    "--micro-batch": ["1", "0"], "--pack": [None], "--recompute": [None], "--lora": ["0", "2", "-1", "9999"], "--lora-lr": ["1", "0"],
+    "--micro-batch": ["1", "0"], "--pack": [None], "--lora": ["0", "2", "-1", "9999"], "--lora-lr": ["1", "0"],
     "--save-every": ["1"], "--nonsense": [None],
 }
 ASK = {
-    "--input": ["x", "", "\ud83d", "word " * 500], "--data": ["good.jsonl", "bad.jsonl", "missing.jsonl", "."], "--eval": [None],
-    "--save": ["answers.json", ".", "/dev/full"], "--template-at-inference": ["chatml", "nope"], "--judge-command": ["echo 1", "echo no",
-    "false", "printf '\\377'"], "--verdicts": ["v.jsonl", "good.jsonl", ".", "text.txt"], "--export": ["exported"], "--temperature": ["0",
-    "1", "-1", "nan", "1e-30"], "--top-k": ["0", "3", "-1", "x"], "--top-p": ["1", "0.5", "0", "2", "nan"], "--max-new": ["1", "5", "0", "4096"],
-    "--seed": ["0", "100000000000000000000", "-1"], "--tuned": ["made/tuned.pt", "made/lora.pt", "made/base.pt", "good.jsonl", "missing", "."],
-    "--base": ["made/base.pt", "made/tuned.pt", "missing", "made/lora.pt", "text.txt"], "--judge": [("made/tuned.pt", "made/lora.pt"),
-    ("made/base.pt", "missing")],
+    "--input": ["x", "", "\ud83d", "word " * 500], "--temperature": ["0", "1", "-1", "nan", "1e-30"], "--top-k": ["0", "3", "-1", "x"],
+    "--top-p": ["1", "0.5", "0", "2", "nan"], "--max-new-tokens": ["1", "5", "0", "4096"], "--seed": ["0", "100000000000000000000", "-1"],
+    "--tuned": ["made/tuned.pt", "made/lora.pt", "made/base.pt", "good.jsonl", "missing", "."],
+}
+EVALUATE = {
+    "--tuned": ["made/tuned.pt", "made/base.pt", "missing"], "--data": ["good.jsonl", "bad.jsonl", "missing.jsonl", "."],
+    "--save": ["answers.json", ".", "/dev/full"], "--controls": [None],
+}
+JUDGE = {
+    "--command": ["echo 1", "echo no", "false", "printf '\\377'"], "--verdicts": ["v.jsonl", "good.jsonl", ".", "text.txt"],
+    "--data": ["good.jsonl", "bad.jsonl", "missing.jsonl", "."],
 }
 
 
@@ -279,7 +283,7 @@ def write_files(folder):
 
 def draw(table, rng):
     argv = []
-    for name in rng.sample(list(table), rng.choice((1, 2, 3, 4))):
+    for name in rng.sample(list(table), rng.choice((1, 2, 3))):
         value = rng.choice(table[name])
         argv += [name, *(value if isinstance(value, tuple) else [] if value is None else [value])]
     return argv
@@ -291,12 +295,18 @@ def hunt_flags(n, rng, folder, found):
     kept = {path: path.read_bytes() for path in [*(folder / "made").iterdir(), *(folder / name for name in FILES)]}
     os.chdir(folder)
     for i in range(n):
-        if i % 2:
-            argv, main = [*FAST, "--out", rng.choice(("made", f"out{i}", "/dev/null/x", "good.jsonl")), *draw(TRAIN, rng)], train_sft.main
-            argv[argv.index("--out") + 1] = f"out{i}" if "--fresh" in argv or "made" in argv else argv[argv.index("--out") + 1]
+        kind = rng.choice(("train", "train", "ask", "ask", "evaluate", "judge"))
+        if kind == "train":
+            main, out = train_sft.main, rng.choice(("made", f"out{i}", "/dev/null/x", "good.jsonl"))
+            argv = draw(TRAIN, rng)
+            argv = [*FAST, *argv, "--out", f"out{i}" if "--fresh" in argv or out == "made" else out]
+        elif kind == "ask":
+            main, question = generate.main, rng.choice(("What?", "", "\ud83d", "é" * 999, "\x1b]0;t\x07"))
+            argv = ["--tuned", "made/tuned.pt", "--max-new-tokens", "4", *draw(ASK, rng), question]
+        elif kind == "evaluate":
+            main, argv = evaluate.main, ["--tuned", "made/tuned.pt", *draw(EVALUATE, rng)]
         else:
-            argv, main = ["--base", "made/base.pt", "--tuned", "made/tuned.pt", "--max-new", "4", *draw(ASK, rng)], generate.main
-            argv += [rng.choice(("What?", "", "\ud83d", "é" * 999, "\x1b]0;t\x07"))]
+            main, argv = judge.main, ["made/tuned.pt", "made/lora.pt", "--command", "echo tie", *draw(JUDGE, rng)]
         with case(found, f"flags {argv}"), quiet() as err:
             try:
                 status = main(argv)
@@ -324,7 +334,7 @@ def hunt_environments(n, rng, folder, found):
     made(folder)
     (folder / "ko.jsonl").write_text('{"instruction": "한국의 수도는?", "output": "서울 \\ud83d 😀"}\n' * 30, encoding="utf-8")
     python, data = sys.executable, f"{ROOT}/data.py ko.jsonl --show 5"
-    ask = f"{ROOT}/generate.py --base made/base.pt --tuned made/tuned.pt --max-new 4"
+    ask = f"{ROOT}/generate.py --tuned made/tuned.pt --max-new-tokens 4"
     train = f"{ROOT}/train_sft.py {' '.join(FAST)} --data ko.jsonl --block-size 256"
     cases = [(f"{python} {ask} 'What is 서울?'", {"PYTHONIOENCODING": code}) for code in ("ascii", "cp1252", "latin-1")]
     cases += [(f"{python} {train} --out o{i}", {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": str(i)}) for i in (0, 1)]

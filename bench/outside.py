@@ -1,7 +1,7 @@
 """Messages from outside the built-in world: how many get a fluent falsehood, and what does the hint cost?
 
 `outside.jsonl` holds 200 messages whose answers the world does not tell: greetings, talk, other questions, other tasks,
-nonsense. Any answer to them that is shown without the hint of `extras/chat.py` counts as false, unless it says that
+nonsense. Any answer to them that is shown without the hint of `common/chat.py` counts as false, unless it says that
 the thing is unknown. Known questions are the held-out ones (unseen inputs and unseen phrasings); a hint there is a false
 refusal. The last columns are questions as persons type them (`persons_*.jsonl`): right ones lost, wrong ones caught.
 
@@ -19,9 +19,9 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from persons import answered  # noqa: E402
 
-from data import Row, Turn  # noqa: E402
-from extras.chat import FIRST, SURE, sureness  # noqa: E402
+from common.chat import N_FIRST, THRESHOLD, confidence  # noqa: E402
 from common.table import wilson, world_splits  # noqa: E402
+from data import Row, Turn  # noqa: E402
 from generate import Sampling, load_assistant  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -38,10 +38,10 @@ def ask(assistant, rows):
     found = []
     for row, (text, stopped) in zip(rows, assistant.answers(rows, Sampling())):
         prompt, tokenizer = assistant.prompt(row.turns), assistant.tokenizer
-        ids = (tokenizer.encode(text) + [tokenizer.eos_id] * stopped)[:FIRST]
+        ids = (tokenizer.encode(text) + [tokenizer.eos_id] * stopped)[:N_FIRST]
         logits = assistant.model(torch.tensor([(prompt + ids)[:-1]]))[0, len(prompt) - 1 :]  # (answer, V)
         chosen = logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0]  # (answer,)
-        found.append((text, sureness(chosen.tolist())))
+        found.append((text, confidence(chosen.tolist())))
     return found
 
 
@@ -66,16 +66,16 @@ def main():
 
     print(f"{len(outside)} messages from outside, {len(known)} known questions, {len(persons)} typed by persons")
     print("hint below   false answers   known refused   persons' right lost   wrong caught")
-    grid = sorted({SURE, *(step / 50 for step in range(31))})
+    grid = sorted({THRESHOLD, *(step / 50 for step in range(31))})
     for least in grid:
         point = "{:>14.1%}{:>16.1%}{:>22.1%}{:>15.1%}".format(*shares(least, outside, known, persons))
-        print(f"{least:>10.2f}{point}{'   <- SURE' if least == SURE else ''}")
+        print(f"{least:>10.2f}{point}{'   <- THRESHOLD' if least == THRESHOLD else ''}")
     good = [least for least in grid if (point := shares(least, outside, known, persons))[0] <= FALSE and point[1] <= REFUSED]
     print(f"at most {FALSE:.0%} false and {REFUSED:.0%} refused: " + (f"from {good[0]} to {good[-1]}" if good else "nowhere"))
-    false = sum(sure >= SURE for sure in outside)
-    print("with SURE = {}: {} false answers, {:.0%} to {:.0%}".format(SURE, false, *wilson(false, len(outside))))
+    false = sum(sure >= THRESHOLD for sure in outside)
+    print("with THRESHOLD = {}: {} false answers, {:.0%} to {:.0%}".format(THRESHOLD, false, *wilson(false, len(outside))))
     kinds = Counter(one["kind"] for one in messages)
-    kept = [(one, text) for one, (text, _), sure in zip(messages, said, outside) if sure >= SURE]
+    kept = [(one, text) for one, (text, _), sure in zip(messages, said, outside) if sure >= THRESHOLD]
     print("by kind: " + ", ".join(f"{kind} {sum(one['kind'] == kind for one, _ in kept)}/{n}" for kind, n in kinds.items()))
     print("\n".join(f"  {one['message']} -> {text.strip()[:70]}" for one, text in kept[:8]))
 

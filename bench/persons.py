@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from data import Row, Turn  # noqa: E402
 from common.table import wilson  # noqa: E402
+from data import Row, Turn  # noqa: E402
 from generate import Sampling, load_assistant  # noqa: E402
 
 

@@ -32,9 +32,9 @@ import world  # noqa: E402
 TABLE = Path(__file__).resolve().parent.parent / "docs" / "RECORD.md"
 SECONDS = ("s bfloat16", "s float32")
 SCORES = ("inputs", "phrasings", "tasks", "words")  # of the tuned model, percent
-COLUMNS = ("date", "what changed", *SECONDS, *SCORES, "copy on tasks", "least on tasks", "record", "machine", "commit",
+COLUMNS = ("date", "what changed", *SECONDS, *SCORES, "least on tasks", "record", "machine", "commit",
            "seeds", "held out")
-NUMBERS = (*SECONDS, *SCORES, "copy on tasks", "least on tasks")
+NUMBERS = (*SECONDS, *SCORES, "least on tasks")
 MAY_FALL = 2  # points
 QUIET = 0.5  # the load average of a machine on which nothing else runs is below that
 
@@ -116,7 +116,6 @@ def one_run(seed, hold_out, dtype):
         return 100 * found[column]["correct"] / found["n"]
 
     scores = {name: percent(f"unseen_{name}", "tuned") for name in SCORES}
-    scores["copy on tasks"] = percent("unseen_tasks", "base_copy")
     return {"seconds": seconds, "dtype": report["config"]["dtype"], "machine": report["machine"]} | scores
 
 
@@ -140,7 +139,7 @@ def summary(runs):
     for name in SECONDS:
         found = [run["seconds"] for run in runs if run["dtype"] == name.split()[1]]
         row[name] = round(statistics.median(found), 1) if found else None
-    for name in (*SCORES, "copy on tasks"):
+    for name in SCORES:
         row[name] = round(statistics.median(run[name] for run in first), 1)
     row["least on tasks"] = round(min(run["tasks"] for run in first), 1)
     return row
@@ -183,7 +182,7 @@ def changed_questions(rows):
     before = next((one["commit"] for one in reversed(rows) if one["record"] in ("first", "yes")), None)
     if before is None:
         return ""
-    changed = git("diff", "--name-only", before.rstrip("+"), "--", "world.py", "facts.py", "extras/table.py")
+    changed = git("diff", "--name-only", before.rstrip("+"), "--", "world", "common/table.py")
     if changed is None:
         return f"commit {before} is not here: look for yourself whether questions and checkers are the same."
     return f"changed since {before}: {', '.join(changed.split())}. Are questions and checkers the same?" if changed else ""

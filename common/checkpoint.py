@@ -31,7 +31,7 @@ MAX_SIZES = {
     "smear": 1,
 }
 BASE_SETTINGS = (  # the flags that make a base; a later run takes them from its checkpoint
-    "seed", "hold_out", "quick", "corpus", "vocab_size", "block_size", "n_layer", "n_head",
+    "seed", "hold_out", "quick", "base", "corpus", "vocab_size", "block_size", "n_layer", "n_head",
     "n_embd", "smear", "pretrain_steps", "pretrain_batch", "pretrain_lr", "seq_len",
 )  # fmt: skip
 
@@ -154,12 +154,19 @@ def check_weights(weights: dict, like: dict) -> None:
     require(sum(stored.values()) >= sum(4 * weight.numel() for weight in weights.values()))
 
 
+def check_config(config: dict) -> None:
+    """Require a shape that GPTConfig knows, of a size that this machine may have memory for."""
+    for name, largest in MAX_SIZES.items():
+        require(type(config[name]) is int and 0 <= config[name] <= largest)
+    require(config["n_head"] > 0 and config["n_embd"] % (2 * config["n_head"]) == 0)
+    require(config["position"] in ("rotary", "learned"))
+    require(config["gelu"] in ("none", "tanh"))
+
+
 def build_model(content: dict, path="the checkpoint") -> GPT:
     """Build the GPT of a loaded checkpoint."""
     try:
-        for name, largest in MAX_SIZES.items():
-            size = content["config"][name]
-            require(type(size) is int and 0 <= size <= largest)
+        check_config(content["config"])
         with torch.device("meta"):  # takes no memory
             check_weights(content["model"], GPT(GPTConfig(**content["config"])).state_dict())
         model = GPT(GPTConfig(**content["config"]))

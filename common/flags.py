@@ -195,6 +195,11 @@ def check_flags(config) -> None:
     if unused:
         flag = unused[0].replace("_", "-")
         raise UserError(f"--{flag}: has no effect with --base {config.base}. Leave one out.")
+    if "lora_lr" in config.given and not config.lora:
+        raise UserError("--lora-lr: has no effect without --lora RANK. Leave it out, or add that.")
+    if "hold_out" in config.given and config.data and (config.corpus or config.base):
+        reason = "has no effect here: neither text nor pairs are the built-in world's"
+        raise UserError(f"--hold-out: {reason}. Leave it out.")
     if config.resume and config.fresh:
         raise UserError("--fresh: contradicts --resume. Leave one of them out.")
     multiple = 2 * config.n_head
@@ -232,9 +237,15 @@ def generate_parser(about: str = "") -> Parser:
 
 
 def parse_generate(argv=None, about: str = "") -> argparse.Namespace:
-    args = generate_parser(about).parse_args(argv)
+    parser = generate_parser(about)
+    given = parser.parse_given(argv)
+    args = argparse.Namespace(**parser.defaults() | given)
     if args.input and not args.question:
         raise UserError("--input: needs a question about it. In the chat, use /input TEXT.")
+    for name in ("top_k", "top_p", "seed"):
+        if name in given and not args.question and not args.temperature:
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag}: has no effect in a chat without --temperature. Add it.")
     if args.question is not None and not args.question.strip():
         raise UserError("the question is empty. Leave it out to chat.")
     return args

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+STAGES = ("pretrain", "tune", "lora")
+
 
 def read_log(path) -> list[dict]:
     """Read log.jsonl. Lines that are no records, as after a power cut, are skipped."""
@@ -12,10 +14,11 @@ def read_log(path) -> list[dict]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and {"stage", "step"} <= set(record):
-            records.append(record)
+        if isinstance(record, dict) and record.get("stage") in STAGES:
+            if type(record.get("step")) is int:
+                records.append(record)
     return records
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from common import checkpoint, page, table
 from common.audit import audit, prompt_key, show_mask
 from common.cli import UserError, escape_control_chars
-from common.log import read_log
+from common.log import STAGES, read_log
 from common.speed import peak_memory_mb
 from data import Turn
 
@@ -30,7 +30,9 @@ PROBES = 8  # times it is shown in a stage
 PROBE_TOKENS = 16
 LOG_EVERY = 10  # steps
 BAR = "{desc} {percentage:3.0f}% |{bar}| {postfix} {remaining} left"
-NOT_COMPARED = ("resume", "fresh", "out", "device", "given", "base_file", "reuse_base")
+NOT_COMPARED = (  # no weight depends on these
+    "resume", "fresh", "out", "device", "save_every", "given", "base_file", "reuse_base",
+)  # fmt: skip
 
 
 class Run:
@@ -88,36 +90,33 @@ class Run:
         self.print(textwrap.fill(text, 80, subsequent_indent="  ", break_on_hyphens=False))
 
     def start(self) -> None:
-        """Make the folder, lock it, and begin the log. From here on, files change."""
+        """Make the folder and lock it. From here on, files may change."""
         if self.rank > 0:
             return
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             self.lock = lock_folder(self.out)
-            log = self.out / "log.jsonl"
-            kept = []
-            if self.config.resume or self.reuse_base:
-                kept = [record for record in read_log(log) if self.keeps(record)]
-            lines = [json.dumps(record) + "\n" for record in kept]
-            checkpoint.atomic_write(log, lambda file: file.write("".join(lines).encode()))
         except OSError as error:
             remedy = "Choose another --out."
             raise UserError(f"{self.out}: can't be written: {error.strerror}. {remedy}") from None
 
-    def keeps(self, record: dict) -> bool:
-        """Does a record of an earlier run still hold? That of the base that is used again does."""
-        return self.config.resume or record["stage"] == "pretrain"
+    def begin_log(self, stage: str, first: int) -> None:
+        """Keep the records of the stages before this one, and of its steps before `first`."""
+        if self.rank > 0:
+            return
+        path = self.out / "log.jsonl"
+        lines = []
+        for record in read_log(path):
+            place = (STAGES.index(record["stage"]), record["step"])
+            if place < (STAGES.index(stage), first):
+                lines.append(json.dumps(record) + "\n")
+        checkpoint.atomic_write(path, lambda file: file.write("".join(lines).encode()))
 
     def log(self, **record) -> None:
         """Add a line to log.jsonl."""
         if self.rank == 0:
             with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
-
-    def wait(self) -> None:
-        """Wait until all processes are here."""
-        if dist.is_initialized():
-            dist.barrier()
 
     # ----------------------------------------------------------------------------------------------
     # A stage of training.
@@ -129,6 +128,7 @@ class Run:
         Its on_step logs, saves, stops after Ctrl-C, and shows some answers on the way."""
         model = assistant.model
         first = self.restore(stage, model, optimizers, data_hash)
+        self.begin_log(stage, first)
         options = {
             "start": first,
             "micro_batch": self.config.micro_batch,
@@ -210,14 +210,17 @@ class Run:
 
     def restore(self, stage: str, model, optimizers, data_hash: str) -> int:
         """Restore the state of a stop in this stage. Returns the step to start from."""
-        if not self.resume_state or self.resume_state.get("stage") != stage:
+        saved = self.resume_state
+        if not saved or (saved.get("stage") == "pretrain") != (stage == "pretrain"):
             return 0
         changed = self.config.corpus if stage == "pretrain" else ", ".join(self.config.data)
         remedy = "Put the old one back, or start over with --fresh."
         message = f"{changed or 'the built-in world'}: changed since the run was stopped. {remedy}"
-        checkpoint.must_match(self.resume_state.get("data_hash"), data_hash, message)
+        checkpoint.must_match(saved.get("data_hash"), data_hash, message)
+        if saved.get("stage") != stage:
+            return 0
         try:
-            state = self.resume_state["state"]
+            state = saved["state"]
             checkpoint.check_weights(state["model"], model.state_dict())
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):

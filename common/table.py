@@ -17,7 +17,7 @@ import torch
 
 import world
 from common import checks
-from common.cli import escape_control_chars
+from common.cli import UserError, escape_control_chars
 from data import Row
 
 SAMPLED = 0.8  # temperature at which a base is shown; greedy, it soon repeats itself
@@ -156,7 +156,11 @@ def continues_with_question(answers: dict, splits: dict[str, list[Row]]) -> floa
 def world_splits(trained_on: dict) -> dict[str, list[Row]]:
     """Build the held-out splits of the world that a checkpoint was trained on."""
     hold_out = trained_on.get("hold_out", world.HELD_OUT)
-    return world_rows(world.build(trained_on.get("seed", 0), hold_out, size=0))
+    try:
+        return world_rows(world.build(trained_on.get("seed", 0), hold_out, size=0))
+    except (KeyError, ValueError, IndexError):
+        reason = f"the held-out tasks {', '.join(hold_out)} are not those of this world"
+        raise UserError(f"{reason}. Tune the model again, or give --data.") from None
 
 
 def world_rows(built) -> dict[str, list[Row]]:
@@ -236,7 +240,7 @@ def print_side_by_side(models: dict, rows: list[Row], sampling) -> None:
         for name, column in zip(models, answers):
             text, stopped = column[i]
             text = escape_control_chars(text.strip()) + ("" if stopped else " ...")
-            columns.append([LABELS.get(name, name), *wrap(text, width)])
+            columns.append(wrap(LABELS.get(name, name), width) + wrap(text, width))
         lines = itertools.zip_longest(*columns, fillvalue="")
 
         turn = row.turns[-1]

@@ -47,6 +47,8 @@ def main(argv=None):
     add("--controls", action="store_true", help="add two columns of rules instead of tuning")
     add("--save", metavar="FILE", help="write the tuned model's answers as JSON, and no table")
     args = parser.parse_args(argv)
+    if args.save and args.controls:
+        raise UserError("--controls: has no effect with --save. Leave one of them out.")
 
     models = load_three(args.tuned)
     splits = held_out(models["tuned"], args.data)

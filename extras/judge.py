@@ -63,14 +63,14 @@ def identity(assistant, sampling) -> str:
 def read_verdicts(path) -> list[dict]:
     """Read verdicts, [{"instruction", "input", "models", "better", ...}, ...]."""
     verdicts = []
-    lines = Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []
-    for number, line in enumerate(lines, 1):
+    text = Path(path).read_text(encoding="utf-8", errors="replace") if Path(path).exists() else ""
+    for number, line in enumerate(text.splitlines(), 1):
         try:
             verdict = json.loads(line)
             texts = [verdict["instruction"], verdict["input"], verdict["better"]]
             if not all(isinstance(text, str) for text in [*texts, *verdict["models"]]):
                 raise ValueError
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             remedy = "Delete that line or choose other --verdicts."
             raise UserError(f"{path}:{number}: not a verdict. {remedy}") from None
         verdicts.append(verdict)

@@ -1,5 +1,5 @@
-"""The two measurements of time: the draw, the row and the rules of bench/record.py, and what bench/minute.py leaves out.
-The long commands are replaced by stubs."""
+"""Seconds to an assistant: the draw, the row and the rules of bench/record.py. Its long commands
+are replaced by short ones."""
 
 import json
 import statistics
@@ -12,20 +12,23 @@ from helpers import ROOT
 import world
 
 sys.path.insert(0, str(ROOT / "bench"))
-import minute  # noqa: E402
 import record  # noqa: E402
 
-TABLE = (ROOT / "bench" / "RECORD.md").read_text(encoding="utf-8")
+TABLE = (ROOT / "docs" / "RECORD.md").read_text(encoding="utf-8")
 SPLITS = [f"unseen_{name}" for name in record.SCORES]
 
 
 def test_ten_tasks_are_drawn_none_of_which_is_practice(monkeypatch):
-    monkeypatch.setattr(world, "PRACTICE", {**world.PRACTICE, "capital": 1, "half": 1})  # as if these were practice
+    monkeypatch.setattr(
+        world, "PRACTICE", {**world.PRACTICE, "capital": 1, "half": 1}
+    )  # as if these were practice
     drawn = [record.draw(clock) for clock in range(200)]
     for seeds, tasks in drawn:
         assert len(set(seeds)) == 3 and len(set(tasks)) == 10
         assert set(tasks) <= set(world.TASKS) - set(world.PRACTICE)
-    assert {task for _, tasks in drawn for task in tasks} == set(world.TASKS) - set(world.PRACTICE)  # each has its turn
+    assert {task for _, tasks in drawn for task in tasks} == set(world.TASKS) - set(
+        world.PRACTICE
+    )  # each has its turn
     assert record.draw(7) == record.draw(7) != record.draw(8)
 
 
@@ -39,25 +42,49 @@ def test_the_world_can_be_built_with_what_is_drawn():
 
 def test_medians_are_of_each_type_and_the_scores_of_the_first():
     def one(dtype, seconds, tasks):
-        return {"dtype": dtype, "seconds": seconds, "inputs": 90, "phrasings": 80, "tasks": tasks, "words": 0, "copy on tasks": 50}
+        return {
+            "dtype": dtype,
+            "seconds": seconds,
+            "inputs": 90,
+            "phrasings": 80,
+            "tasks": tasks,
+            "words": 0,
+        }
 
-    runs = [one("bfloat16", 50, 70), one("float32", 90, 1), one("bfloat16", 40, 95), one("float32", 80, 2),
-            one("bfloat16", 999.04, 61), one("float32", 70, 3)]
+    runs = [
+        one("bfloat16", 50, 70),
+        one("float32", 90, 1),
+        one("bfloat16", 40, 95),
+        one("float32", 80, 2),
+        one("bfloat16", 999.04, 61),
+        one("float32", 70, 3),
+    ]
     row = record.summary(runs)
-    assert (row["s bfloat16"], row["s float32"], row["tasks"], row["least on tasks"]) == (50, 80, 70, 61)
+    assert (row["s bfloat16"], row["s float32"], row["tasks"], row["least on tasks"]) == (
+        50,
+        80,
+        70,
+        61,
+    )
     assert row["tasks"] == statistics.median([70, 95, 61])
     row = record.summary(runs[::2])
     assert row["s float32"] is None and row["s bfloat16"] == 50
 
 
 def a_row(**changes):
-    row = dict.fromkeys(record.COLUMNS, "x") | dict.fromkeys(record.NUMBERS, 50.0) | {"date": "2026-01-02", "commit": "abc"}
+    row = (
+        dict.fromkeys(record.COLUMNS, "x")
+        | dict.fromkeys(record.NUMBERS, 50.0)
+        | {"date": "2026-01-02", "commit": "abc"}
+    )
     return row | {"record": "yes", "machine": "A processor; 2 threads"} | changes
 
 
 def test_a_row_comes_back_with_the_same_numbers():
-    rows = [a_row(**{"s bfloat16": 61.3, "tasks": 87.5, "what changed": "first"}),
-            a_row(**{"s float32": None, "words": 0.0, "copy on tasks": 7.1})]
+    rows = [
+        a_row(**{"s bfloat16": 61.3, "tasks": 87.5, "what changed": "first"}),
+        a_row(**{"s float32": None, "words": 0.0}),
+    ]
     text = TABLE + "".join(record.line(row) + "\n" for row in rows)
     assert record.read_rows(text)[-2:] == rows
     odd = record.read_rows(TABLE + record.line(a_row(**{"what changed": "a | b\nand c"})))[-1]
@@ -70,15 +97,18 @@ def test_the_table_has_the_columns_of_the_program():
     record.read_rows(TABLE)  # every row that is there can be read
 
 
-@pytest.mark.parametrize("changes, reasons", [
-    ({"s bfloat16": 49.9}, []),
-    ({"s bfloat16": 50.0}, ["s bfloat16: 50.0 is not below 50.0"]),
-    ({"s bfloat16": 40.0, "tasks": 48.0}, []),
-    ({"s bfloat16": 40.0, "tasks": 47.9}, ["tasks fell from 50.0 to 47.9 %"]),
-    ({"s bfloat16": 40.0, "least on tasks": 1.0}, []),
-    ({"s bfloat16": None, "s float32": 49.0}, []),
-    ({"s bfloat16": 80.0, "machine": "Another; 2 threads"}, []),  # its first
-])
+@pytest.mark.parametrize(
+    "changes, reasons",
+    [
+        ({"s bfloat16": 49.9}, []),
+        ({"s bfloat16": 50.0}, ["s bfloat16: 50.0 is not below 50.0"]),
+        ({"s bfloat16": 40.0, "tasks": 48.0}, []),
+        ({"s bfloat16": 40.0, "tasks": 47.9}, ["tasks fell from 50.0 to 47.9 %"]),
+        ({"s bfloat16": 40.0, "least on tasks": 1.0}, []),
+        ({"s bfloat16": None, "s float32": 49.0}, []),
+        ({"s bfloat16": 80.0, "machine": "Another; 2 threads"}, []),  # its first
+    ],
+)
 def test_a_record_is_faster_and_no_median_falls_by_more_than_two_points(changes, reasons):
     no_record = a_row(record="no", **{"s bfloat16": 1.0, "tasks": 1.0})
     assert record.against(a_row(**changes), [a_row(), no_record]) == reasons
@@ -86,7 +116,7 @@ def test_a_record_is_faster_and_no_median_falls_by_more_than_two_points(changes,
 
 
 def fake_runs(monkeypatch, tmp_path, dtype=None):
-    """record.py whose commands write a report instead of training -> (the commands, the path of its table)."""
+    """Let record.py write reports instead of training. Returns its commands and its table."""
     commands, table = [], tmp_path / "RECORD.md"
     table.write_text(TABLE.partition("| --- |")[0] + "| --- |\n", encoding="utf-8")
 
@@ -95,8 +125,12 @@ def fake_runs(monkeypatch, tmp_path, dtype=None):
         if command[0] == "train_sft.py":
             options = dict(zip(command[2::2], command[3::2]))
             got = dtype or {"auto": "bfloat16"}.get(options["--dtype"], options["--dtype"])
-            columns = {"n": 200, "tuned": {"correct": 180}, "base_copy": {"correct": 100}}
-            report = {"held_out": dict.fromkeys(SPLITS, columns), "machine": "cpu, 2 threads", "config": {"dtype": got}}
+            columns = {"n": 200, "tuned": {"correct": 180}}
+            report = {
+                "held_out": dict.fromkeys(SPLITS, columns),
+                "machine": "cpu, 2 threads",
+                "config": {"dtype": got},
+            }
             (Path(options["--out"]) / "report.json").write_text(json.dumps(report))
         return 60.04
 
@@ -113,19 +147,29 @@ def test_one_command_makes_one_row_that_can_be_repeated(monkeypatch, tmp_path, c
     commands, table = fake_runs(monkeypatch, tmp_path)
     record.main(["nothing"])
     (row,) = record.read_rows(table.read_text(encoding="utf-8"))
-    assert (row["s bfloat16"], row["s float32"], row["tasks"], row["copy on tasks"]) == (60.0, 60.0, 90.0, 50.0)
-    assert row["record"] == "first" and row["what changed"] == "nothing" and row["commit"] == "abcdef"
+    assert (row["s bfloat16"], row["s float32"], row["tasks"]) == (60.0, 60.0, 90.0)
+    assert (
+        row["record"] == "first" and row["what changed"] == "nothing" and row["commit"] == "abcdef"
+    )
     assert commands[0][-1] == "tests/test_world.py"
     runs = [dict(zip(command[2::2], command[3::2])) for command in commands[1:]]
     assert [run["--dtype"] for run in runs] == ["auto", "float32"] * 3  # in turn
-    assert all(command[1] == "--fresh" for command in commands[1:]) and {run["--hold-out"] for run in runs} == {row["held out"]}
+    assert all(command[1] == "--fresh" for command in commands[1:]) and {
+        run["--hold-out"] for run in runs
+    } == {row["held out"]}
     assert [run["--seed"] for run in runs[::2]] == row["seeds"].split(",")
     printed = capsys.readouterr().out.splitlines()[0].split()
     commands.clear()
     record.main(["again", *printed, "--dtypes", "auto"])
-    assert [command[command.index("--seed") + 1] for command in commands[1:]] == row["seeds"].split(",")
+    assert [command[command.index("--seed") + 1] for command in commands[1:]] == row["seeds"].split(
+        ","
+    )
     again = record.read_rows(table.read_text(encoding="utf-8"))[1]
-    assert again["held out"] == row["held out"] and again["record"] == "no" and again["s float32"] is None
+    assert (
+        again["held out"] == row["held out"]
+        and again["record"] == "no"
+        and again["s float32"] is None
+    )
 
 
 def test_a_processor_without_bfloat16_runs_float32_once(monkeypatch, tmp_path):
@@ -136,7 +180,9 @@ def test_a_processor_without_bfloat16_runs_float32_once(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name, value", [("load", 3.0), ("commit", "abcdef+")])
-def test_a_busy_machine_or_a_changed_file_makes_no_record(name, value, monkeypatch, tmp_path, capsys):
+def test_a_busy_machine_or_a_changed_file_makes_no_record(
+    name, value, monkeypatch, tmp_path, capsys
+):
     _, table = fake_runs(monkeypatch, tmp_path)
     monkeypatch.setattr(record, name, lambda: value)
     record.main(["x"])
@@ -148,77 +194,24 @@ def test_a_failed_command_leaves_no_row(monkeypatch, tmp_path):
     real = record.timed
     _, table = fake_runs(monkeypatch, tmp_path)
     before = table.read_text(encoding="utf-8")
-    monkeypatch.setattr(record, "timed", lambda command: real(["-c", "raise ValueError('two is not one')"]))
+    monkeypatch.setattr(
+        record, "timed", lambda command: real(["-c", "raise ValueError('two is not one')"])
+    )
     with pytest.raises(SystemExit, match="(?s)two is not one.*no row"):
         record.main(["x"])
     assert table.read_text(encoding="utf-8") == before
 
 
-@pytest.mark.parametrize("wrong", [["--seeds", "1,2"], ["--hold-out", "half,city"], ["--hold-out", "no_such_task"],
-                                   ["--hold-out", ",".join(["half"] * 10)]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--seeds", "1,2"],
+        ["--hold-out", "half,city"],
+        ["--hold-out", "no_such_task"],
+        ["--hold-out", ",".join(["half"] * 10)],
+    ],
+)
 def test_a_wrong_draw_is_refused(wrong, capsys):
     with pytest.raises(SystemExit):
         record.main(["x", *wrong])
     assert "needed" in capsys.readouterr().err
-
-
-# ------------------------------------------------------------------------------------------------------------
-# One minute each.
-
-
-def run_minute(monkeypatch, capsys, *options, **projects):
-    monkeypatch.setattr(record, "two_cores", lambda: None)
-    for name in ("ours", "nanogpt", "microgpt", "guppylm"):
-        monkeypatch.setattr(minute, name, projects.get(name, lambda code, folder, seconds: print(f"  ran in {seconds:g} s")))
-    minute.main(list(map(str, options)))
-    return capsys.readouterr().out
-
-
-def test_what_is_missing_is_skipped_and_said(monkeypatch, capsys, tmp_path):
-    (tmp_path / "code.py").write_text("1")
-    said = run_minute(monkeypatch, capsys, "--seconds", 10, "--microgpt", tmp_path / "code.py", "--guppylm", tmp_path / "no")
-    assert "nanoGPT: skipped, its code was not given (--nanogpt)" in said
-    assert f"guppylm: skipped, {tmp_path / 'no'} is not there" in said
-    assert said.count("  ran in 10 s") == 2  # this project and microgpt
-    assert "microgpt, sha256 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b" in said
-    assert "The goals differ" in said
-
-
-def test_what_fails_is_said_and_the_next_one_runs(monkeypatch, capsys, tmp_path):
-    def fails(code, folder, seconds):
-        minute.run(folder, "-c", "raise ValueError('no such data')")
-
-    said = run_minute(monkeypatch, capsys, "--nanogpt", tmp_path, "--microgpt", tmp_path, nanogpt=fails)
-    assert "nanoGPT could not be run: python -c" in said and "ended with: ValueError: no such data" in said
-    assert said.count("  ran in 60 s") == 2
-
-
-def test_as_many_steps_run_as_fit_into_the_time():
-    asked = []
-
-    def train(fixed, a_step):
-        def run(steps):
-            asked.append(steps)
-            return fixed + a_step * steps, "screen"
-
-        return run
-
-    assert minute.fit(train(10, 0.5), 60, (4, 20)) == (100, 60.0, "screen")
-    assert asked == [4, 20, 100]
-
-    def bent(steps):  # faster, later, than the short runs promise
-        asked.append(steps)
-        return 10 + 0.25 * steps + 0.25 * min(steps, 50), "screen"
-
-    asked.clear()
-    assert minute.fit(bent, 60, (4, 20)) == (146, 59.0, "screen")
-    assert asked == [4, 20, 100, 134, 146]
-
-    def noisy(steps):  # three seconds too fast, then three too slow, and so on
-        asked.append(steps)
-        return 31.5 + 0.1 * steps + 3 * (-1) ** len(asked), "screen"
-
-    asked.clear()
-    assert minute.fit(noisy, 60, (120, 240)) == (240, 58.5, "screen")
-    with pytest.raises(RuntimeError, match="it does not fit: 4 steps, with everything around them, took 72.0 s"):
-        minute.fit(train(70, 0.5), 60, (4, 20))

@@ -1,4 +1,4 @@
-"""Checkpoints: a file is whole or refused, is never run as code, and survives errors and kill -9; adapters fit one base."""
+"""Checkpoints: a file is whole or refused, never run as code, and survives errors and kill -9."""
 
 import copy
 import os
@@ -25,8 +25,8 @@ from helpers import (
 )
 
 import model as m
-from data import Tokenizer, UserError
 from common.checkpoint import (
+    FORMAT,
     base_state,
     build_model,
     fingerprint,
@@ -36,6 +36,8 @@ from common.checkpoint import (
     lora_state,
     save_checkpoint,
 )
+from common.cli import UserError
+from data import Tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +59,9 @@ def test_lora_state_is_only_a_and_b_and_base_state_is_the_rest():
     gpt = with_lora(base)
     assert all(is_adapter(name) for name in lora_state(gpt))
     assert len(lora_state(gpt)) == 2 * 4 * 2  # A and B, for four layers of two blocks
-    assert lora_state(gpt).keys() == {name for name, weight in gpt.named_parameters() if weight.requires_grad}
+    assert lora_state(gpt).keys() == {
+        name for name, weight in gpt.named_parameters() if weight.requires_grad
+    }
     assert same_bits(base_state(gpt), base.state_dict())
     assert lora_state(base) == {}
 
@@ -89,7 +93,13 @@ def test_an_adapter_is_refused_by_another_base_which_stays_as_it_was(tmp_path):
     refused(load_adapter, base, no_adapter, path, names=path)
 
 
-@pytest.mark.parametrize("damage", ["one weight missing", "a weight of the base", "rank 0", "rank 2**40", "targets", "alpha", "one name wrong", "another rank", "no rank"])
+DAMAGES_OF_ADAPTERS = (
+    "one weight missing", "a weight of the base", "rank 0", "rank 2**40", "targets", "alpha",
+    "one name wrong", "another rank", "no rank",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES_OF_ADAPTERS)
 def test_an_adapter_that_does_not_fit_its_own_description_is_refused(tmp_path, damage):
     base = noisy_gpt()
     checkpoint = saved_adapter(tmp_path / "adapter.pt", with_lora(base))
@@ -118,7 +128,6 @@ def test_fingerprint_is_the_same_with_an_adapter_and_tells_one_changed_weight():
     mark = fingerprint(base)
     gpt = with_lora(base)
     assert fingerprint(gpt) == mark
-    m.unmerge_lora(m.merge_lora(gpt))
     assert fingerprint(gpt) == mark == fingerprint(copy.deepcopy(base))
     for name in base.state_dict():
         changed = copy.deepcopy(base)
@@ -133,7 +142,7 @@ def test_fingerprint_tells_two_configs_with_the_same_weights():
     assert fingerprint(other) != fingerprint(base)
 
 
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Checkpoints.
 
 
@@ -144,7 +153,11 @@ def saved_model(path, gpt):
 
 @both_positions
 def test_a_model_comes_back_from_its_file_to_the_bit(tmp_path, position):
-    gpt, ids, path = noisy_gpt(position=position), random_ids(2, 8), tmp_path / "new" / "folder" / "model.pt"
+    gpt, ids, path = (
+        noisy_gpt(position=position),
+        random_ids(2, 8),
+        tmp_path / "new" / "folder" / "model.pt",
+    )
     checkpoint = saved_model(path, gpt)
     assert checkpoint["step"] == 7 and checkpoint["name"] == "Zoë"
     again = build_model(checkpoint)
@@ -158,7 +171,7 @@ def test_saving_again_replaces_the_old_content(tmp_path):
     path = tmp_path / "c.pt"
     save_checkpoint(path, old=torch.zeros(1000))
     save_checkpoint(path, new=1)
-    assert load_checkpoint(path) == {"format": 2, "new": 1}
+    assert load_checkpoint(path) == {"format": FORMAT, "new": 1}
     assert os.listdir(tmp_path) == ["c.pt"]
 
 
@@ -183,7 +196,7 @@ def test_a_cut_file_is_refused_at_any_length(tmp_path):
     saved_model(path, noisy_gpt(n_layer=1))
     whole = path.read_bytes()
     n = len(whole)
-    for length in (0, 1, 2, 4, 100, n // 4, n // 2, 3 * n // 4, n - 100, n - 22, n - 1):
+    for length in (0, 1, 100, n // 2, n - 22, n - 1):
         path.write_bytes(whole[:length])
         refused(load_checkpoint, path, names=path)
 
@@ -193,7 +206,7 @@ def test_a_cut_file_is_refused_at_any_length(tmp_path):
     [
         b"just some text\n" * 50,
         b"\0" * 500,
-        b'{"format": 2}',
+        b'{"format": 3}',
         b"PK\x03\x04",
         pickle.dumps(None, protocol=2),
         bytes(range(256)),
@@ -206,7 +219,9 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     refused(load_checkpoint, path, names=path)
 
 
-@pytest.mark.parametrize("content", [{}, {"format": 1}, {"model": {}}, [1], 1, "format", None], ids=repr)
+@pytest.mark.parametrize(
+    "content", [{}, {"format": FORMAT - 1}, {"model": {}}, [1], 1, "format", None], ids=repr
+)
 def test_a_torch_file_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "c.pt"
     torch.save(content, path)
@@ -232,7 +247,7 @@ class Bomb:
 @pytest.mark.parametrize("writer", ["torch", "pickle"])
 def test_code_in_a_file_is_refused_and_not_run(tmp_path, writer, legacy):
     path, crater = tmp_path / "c.pt", tmp_path / "crater"
-    content = {"format": 2, "config": Bomb(crater)}
+    content = {"format": FORMAT, "config": Bomb(crater)}
     if writer == "torch":
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     else:
@@ -267,7 +282,9 @@ def test_a_config_that_does_not_fit_the_weights_is_refused(tmp_path, change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"config": None}, {"config": {}}, {"model": None}, {"model": {"wte.weight": 1}}], ids=str
+    "change",
+    [{"config": None}, {"config": {}}, {"model": None}, {"model": {"wte.weight": 1}}],
+    ids=str,
 )
 def test_a_checkpoint_without_a_model_in_it_is_refused(tmp_path, change):
     checkpoint = saved_model(tmp_path / "c.pt", noisy_gpt())
@@ -285,7 +302,10 @@ def test_an_unwritable_place_is_refused_and_nothing_is_lost(tmp_path):
     old = tmp_path / "c.pt"
     save_checkpoint(old, step=1)
     before = old.read_bytes()
-    for path in (old / "below.pt", old / "far" / "below.pt"):  # under a file: root may not write there either
+    for path in (
+        old / "below.pt",
+        old / "far" / "below.pt",
+    ):  # under a file: root may not write there either
         refused(save, path, names=path)
     assert old.read_bytes() == before
     assert os.listdir(tmp_path) == ["c.pt"]
@@ -304,7 +324,9 @@ def test_no_space_left_is_refused_and_the_old_file_stays(tmp_path, room):
     before = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     big = torch.zeros(100_000)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))  # stands for a full disk: a write beyond `room` fails
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (room, hard)
+    )  # stands for a full disk: a write beyond `room` fails
     try:
         refused(save, path, big, names=path)
     finally:
@@ -324,7 +346,7 @@ def load():
     assert (content["weights"]["w"] == content["step"]).all()
 
 torch.set_num_threads(1)  # a fork loses the other threads and would wait for them
-for round in range(3):
+for round in range(2):
     if os.path.exists(path):
         os.remove(path)
     parent, child = os.getpid(), os.fork()  # a fork spares two imports of torch
@@ -332,12 +354,13 @@ for round in range(3):
         step = 0
         while os.getppid() == parent:
             step += 1
-            checkpoint.save_checkpoint(path, step=step, weights={"w": torch.full((200_000,), float(step))})
+            weights = {"w": torch.full((200_000,), float(step))}
+            checkpoint.save_checkpoint(path, step=step, weights=weights)
         os._exit(1)
     while not os.path.exists(path):
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "the writer has died by itself"
         time.sleep(0.001)
-    end = time.time() + random.uniform(0, 0.2)
+    end = time.time() + random.uniform(0, 0.1)
     while time.time() < end:
         load()
     os.kill(child, signal.SIGKILL)
@@ -349,32 +372,44 @@ for round in range(3):
 
 def test_the_file_loads_at_any_moment_of_saving_and_after_kill_9(tmp_path):
     command = [sys.executable, "-c", KILLER, str(tmp_path / "c.pt")]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("loaded") == 3
+    assert done.stdout.count("loaded") == 2
 
 
 def test_no_flipped_bit_of_a_file_gives_other_weights(tmp_path):
     path, rng = tmp_path / "c.pt", random.Random(0)
     gpt = noisy_gpt(n_layer=1)
     saved_model(path, gpt)
-    whole, refused_ones = path.read_bytes(), 0
-    for _ in range(300):
+    whole, n_refused = path.read_bytes(), 0
+    for _ in range(100):
         damaged = bytearray(whole)
         damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
         try:
             again = build_model(load_checkpoint(path))
         except UserError:
-            refused_ones += 1
+            n_refused += 1
         else:  # the bit stood between the parts of the file, or in a date
             assert same_bits(again.state_dict(), gpt.state_dict())
-    assert refused_ones > 250
+    assert n_refused > 80
 
 
-@pytest.mark.parametrize("change", [
-    {"block_size": 60_000}, {"n_layer": 10**9}, {"n_layer": 2**63}, {"n_embd": 2**40}, {"vocab_size": 2**40},
-    {"n_head": True}, {"smear": 2}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"block_size": 60_000},
+        {"n_layer": 10**9},
+        {"n_layer": 2**63},
+        {"n_embd": 2**40},
+        {"vocab_size": 2**40},
+        {"n_head": True},
+        {"smear": 2},
+    ],
+    ids=str,
+)
 def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, change):
     checkpoint = saved_model(tmp_path / "c.pt", noisy_gpt())
     checkpoint["config"].update(change)
@@ -387,7 +422,9 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, change):
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-@pytest.mark.parametrize("change", ["nan", "inf", "int64", "bool", "complex64", "float16", "a view of one number"])
+@pytest.mark.parametrize(
+    "change", ["nan", "inf", "int64", "bool", "complex64", "float16", "a view of one number"]
+)
 def test_weights_that_are_no_finite_float32_are_refused(tmp_path, change):
     checkpoint = saved_model(tmp_path / "c.pt", noisy_gpt())
     weights = checkpoint["model"]
@@ -398,7 +435,9 @@ def test_weights_that_are_no_finite_float32_are_refused(tmp_path, change):
             weights[name] = torch.zeros(1).expand(weight.shape)
     else:
         weights["wte.weight"] = weights["wte.weight"].to(getattr(torch, change))
-    save_checkpoint(tmp_path / "c.pt", **{name: value for name, value in checkpoint.items() if name != "format"})
+    save_checkpoint(
+        tmp_path / "c.pt", **{name: value for name, value in checkpoint.items() if name != "format"}
+    )
     refused(build_model, load_checkpoint(tmp_path / "c.pt"), "c.pt", names="c.pt")
 
 
@@ -409,28 +448,102 @@ def test_a_zip_bomb_is_refused_before_it_is_read(tmp_path):
 
 
 WRONG_PARTS = [
-    ("tokenizer", None), ("tokenizer", {"tokens": 5, "pattern": "x"}), ("tokenizer", {"tokens": ["a", "a"], "pattern": "."}),
-    ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": "("}), ("template", ["alpaca"]), ("template", 3),
-    ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": ""}), ("trained_on", []), ("trained_on", {"seed": "a"}),
-    ("tokenizer", {"tokens": [chr(i) for i in range(1, 257)], "pattern": r"."}), ("trained_on", {"hold_out": 3}),
-    ("tokenizer", {"tokens": [chr(i) for i in range(255)], "pattern": r"\w+|\W+"}), ("template", "nope")]
+    ("tokenizer", None),
+    ("tokenizer", {"tokens": 5, "pattern": "x"}),
+    ("tokenizer", {"tokens": ["a", "a"], "pattern": "."}),
+    ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": "("}),
+    ("template", ["alpaca"]),
+    ("template", 3),
+    ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": ""}),
+    ("trained_on", []),
+    ("trained_on", {"seed": "a"}),
+    ("tokenizer", {"tokens": [chr(i) for i in range(1, 257)], "pattern": r"."}),
+    ("trained_on", {"hold_out": 3}),
+    ("tokenizer", {"tokens": [chr(i) for i in range(255)], "pattern": r"\w+|\W+"}),
+    ("template", "nope"),
+]
 
 
 @pytest.mark.parametrize(("part", "value"), WRONG_PARTS, ids=repr)
 def test_a_wrong_part_beside_the_weights_is_refused(tmp_path, part, value):
-    model, path = noisy_gpt(vocab_size=257), tmp_path / "c.pt"
-    tokenizer = Tokenizer([bytes([byte]) for byte in range(256)]).state()
-    content = {"config": vars(model.config), "model": model.state_dict(), "tokenizer": tokenizer, "template": "alpaca",
-               "trained_on": {"seed": 0}}
+    path = tmp_path / "c.pt"
+    content = model_content(noisy_gpt(vocab_size=257))
     save_checkpoint(path, **content)
     load_model(path)
     save_checkpoint(path, **content | {part: value})
-    refused(load_model, path, names="nope" if value == "nope" else path)
+    refused(load_model, path, names=path)
 
 
-def test_an_adapter_looks_for_its_base_in_its_own_folder_only(tmp_path):
-    base, other = noisy_gpt(), tmp_path / "other"
-    saved_model(tmp_path / "base.pt", base)
+BYTES = Tokenizer([bytes([byte]) for byte in range(256)])
+
+
+def model_content(gpt, **more):
+    """What a checkpoint of a model says, with the bytes as tokens."""
+    about = {"tokenizer": BYTES.state(), "template": "alpaca", "trained_on": {"seed": 0}}
+    return about | {"config": vars(gpt.config), "model": gpt.state_dict()} | more
+
+
+def test_a_tuned_model_finds_its_base_beside_itself_wherever_the_folder_goes(tmp_path):
+    base = noisy_gpt(vocab_size=257)
     gpt = with_lora(base)
-    save_checkpoint(other / "lora.pt", base="../base.pt", lora=gpt.lora, adapter=lora_state(gpt), fingerprint=fingerprint(gpt))
-    refused(load_model, other / "lora.pt", names=other / "base.pt")
+    save_checkpoint(tmp_path / "a" / "base.pt", **model_content(base))
+    names = {"base": "../base.pt", "fingerprint": fingerprint(base), "lora": gpt.lora}
+    content = model_content(gpt, adapter=lora_state(gpt), **names)
+    del content["model"]
+    save_checkpoint(tmp_path / "a" / "runs" / "lora.pt", **content)
+    (tmp_path / "a").rename(tmp_path / "b")
+    model, _, _ = load_model(tmp_path / "b" / "runs" / "lora.pt")
+    assert same_bits(model.state_dict(), gpt.state_dict())
+    (tmp_path / "b" / "base.pt").unlink()
+    refused(load_model, tmp_path / "b" / "runs" / "lora.pt", names="base.pt")
+
+
+DAMAGES = """
+import sys
+import torch
+from common.checkpoint import load_checkpoint, save_checkpoint
+from generate import main
+assert False  # nothing happens under python -O
+path = sys.argv[1]
+content = load_checkpoint(path)
+del content["format"]
+
+def ask(**changes):
+    save_checkpoint(path, **content | changes)
+    return main(["--tuned", path, "Hi"])
+
+config, weights = content["config"], content["model"]
+print(ask(config=config | {"gelu": "none?"}), ask(config=config | {"position": "both"}))
+print(ask(config=config | {"n_head": 3}), ask(config=config | {"n_head": 0}))
+print(ask(model=weights | {"ln_f.bias": weights["ln_f.bias"] * float("nan")}))
+save_checkpoint(path, **content)
+with open(path, "r+b") as file:
+    at = file.read().index(weights["wte.weight"].numpy().tobytes())
+    file.seek(at)
+    file.write(bytes([255]))
+print(main(["--tuned", path, "Hi"]))
+"""
+
+
+@pytest.mark.slow  # Python compiles all of torch anew
+def test_checks_of_files_are_there_with_python_O_too(tmp_path):
+    gpt = noisy_gpt(vocab_size=257, block_size=128)
+    save_checkpoint(tmp_path / "base.pt", **model_content(gpt))
+    path = tmp_path / "tuned.pt"
+    save_checkpoint(path, **model_content(gpt, base="base.pt", fingerprint=fingerprint(gpt)))
+    command = [sys.executable, "-O", "-c", DAMAGES, str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["2"] * 6, done.stdout + done.stderr
+    assert done.stderr.count("error: ") == 6 and done.stderr.count(str(path)) == 6
+
+
+SHAPES = ({"gelu": "none?"}, {"position": "both"}, {"n_head": 3}, {"n_head": 0}, {"n_embd": 17})
+
+
+@pytest.mark.parametrize("change", SHAPES, ids=str)
+def test_a_shape_is_checked_without_the_asserts_of_the_model(change, monkeypatch):
+    content = model_content(noisy_gpt())
+    monkeypatch.setattr(m.GPTConfig, "__post_init__", lambda config: None)
+    build_model(content)
+    content["config"] = content["config"] | change
+    refused(build_model, content, "runs/c.pt", names="runs/c.pt")

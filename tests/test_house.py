@@ -133,6 +133,8 @@ def test_imports_go_one_way():
         for other in imports(path):
             if str(path.relative_to(ROOT)) in OPENERS and layer_of(other) == "extras":
                 continue
+            if other == ROOT / "common" / "__init__.py":  # tells if a package is missing
+                continue
             if not may_import(layer_of(path), layer_of(other)):
                 wrong.append(f"{path.relative_to(ROOT)} imports {other.relative_to(ROOT)}")
     assert wrong == []

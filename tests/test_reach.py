@@ -1,223 +1,196 @@
-"""Beyond the tiny world: GPT-2's files in and out, downloads, packing, Muon, several processes, big texts, blind judging."""
+"""Beyond the tiny world: GPT-2's files, packing, Muon, several processes, big texts, judges."""
 
-import hashlib
-import http.server
 import json
 import os
 import shutil
 import sys
-import threading
 
 import pytest
 import torch
-from helpers import SHARED, TINY, examples, gradient, logits_of, row_of, run, tiny_model
+from helpers import SHARED, examples, gradient, logits_of, row_of, run, tiny_model
+from small import losses, refusal, run_main, short_answers, write_files, write_pairs  # noqa: F401
 
 import data
 import generate
 import train_sft
-from data import Tokenizer, UserError, collate
-from extras import datasets, gpt2, judge
+from common import sources
 from common.checkpoint import load_checkpoint
-from extras.gpt2 import export_gpt2, load_gpt2
+from common.cli import UserError
 from common.muon import Muon, orthogonalize
+from data import Tokenizer, collate
+from extras import datasets, evaluate, gpt2, judge
+from extras.gpt2 import load_gpt2
 from extras.packing import collate_packed, pack
 from extras.parallel import shard
-from common.lora import add_lora, merge_lora
 from model import GPT, GPTConfig
 
 BPE = SHARED / "gpt2_bpe"
 
-
-def gpt2_shaped(seed=0, vocab_size=300, block_size=32):
-    torch.manual_seed(seed)
-    return GPT(GPTConfig(vocab_size, block_size, n_layer=2, n_head=2, n_embd=16, position="learned", smear=0)).eval()
+# --------------------------------------------------------------------------------------------------
+# GPT-2. We write its files here in the way that the transformers library does.
 
 
-# ------------------------------------------------------------------------------------------------------------
-# GPT-2
+def gpt2_shaped(vocab_size=300, block_size=32):
+    torch.manual_seed(0)
+    shape = {"n_layer": 2, "n_head": 2, "n_embd": 16, "position": "learned", "smear": 0}
+    return GPT(GPTConfig(vocab_size, block_size, **shape, gelu="tanh")).eval()
 
 
-def test_gpt2_from_transformers_gives_equal_logits_and_goes_back(tmp_path):
+def write_gpt2(folder, model, safetensors=True):
+    """Write config.json and the weights; those of a block's four products as (in, out)."""
+    folder.mkdir(exist_ok=True)
+    c = model.config
+    about = {"model_type": "gpt2", "vocab_size": c.vocab_size, "n_positions": c.block_size}
+    about |= {"n_layer": c.n_layer, "n_head": c.n_head, "n_embd": c.n_embd}
+    (folder / "config.json").write_text(json.dumps(about), encoding="utf-8")
+    tensors = {}
+    for name, weight in model.state_dict().items():
+        is_product = name.split(".")[-2] in ("c_attn", "c_proj", "c_fc") and weight.dim() == 2
+        tensors[f"transformer.{name}"] = (weight.T if is_product else weight).contiguous()
+    if safetensors:
+        tensors["transformer.h.0.attn.bias"] = torch.zeros(4, dtype=torch.bool)  # not a weight
+        write_safetensors(folder / "model.safetensors", tensors)
+    else:
+        torch.save(tensors, folder / "pytorch_model.bin")
+
+
+def write_safetensors(path, tensors):
+    """Write the length of a header, the header and the numbers, in the published format."""
+    header, content = {}, b""
+    for name, tensor in tensors.items():
+        raw = tensor.numpy().tobytes()
+        dtype = {torch.float32: "F32", torch.bool: "BOOL"}[tensor.dtype]
+        ends = [len(content), len(content) + len(raw)]
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": ends}
+        content += raw
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+
+
+def write_vocabulary(folder, n=256):
+    """Write a vocabulary in GPT-2's form: n of the 256 bytes and the end of text."""
+    letters = gpt2.byte_letters()
+    order = sorted(range(256), key=lambda byte: ord(letters[byte]))[:n]
+    ids = {letters[byte]: i for i, byte in enumerate(order)} | {"<|endoftext|>": n}
+    (folder / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
+
+
+@pytest.mark.oracle
+def test_gpt2_has_the_logits_of_transformers(tmp_path):
     transformers = pytest.importorskip("transformers")
     config = transformers.GPT2Config(vocab_size=97, n_positions=24, n_embd=32, n_layer=3, n_head=4)
     torch.manual_seed(0)
     theirs = transformers.GPT2LMHeadModel(config).eval()
     ids = torch.randint(0, 97, (2, 24))
-    theirs.save_pretrained(tmp_path / "theirs")
-    torch.save(theirs.state_dict(), tmp_path / "theirs" / "pytorch_model.bin")
     with torch.no_grad():
         expected = theirs(ids).logits
-    for path in ("theirs", "theirs/model.safetensors", "theirs/pytorch_model.bin"):
-        ours = load_gpt2(tmp_path / path).eval()
+    theirs.save_pretrained(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    shutil.copy(tmp_path / "a" / "config.json", tmp_path / "b")
+    torch.save(theirs.state_dict(), tmp_path / "b" / "pytorch_model.bin")
+    for name in "ab":
+        ours = load_gpt2(tmp_path / name).eval()
         torch.testing.assert_close(logits_of(ours, ids), expected, atol=1e-4, rtol=1e-4)
-    add_lora(ours, 2, 4)
-    for name, p in ours.named_parameters():
-        if name.endswith("lora_B"):
-            torch.nn.init.normal_(p, std=0.1)
-    tuned = logits_of(ours, ids)
-    assert not torch.allclose(tuned, expected, atol=1e-2)
-    merge_lora(ours)
-    export_gpt2(ours, tmp_path / "back")
-    back = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "back").eval()
-    with torch.no_grad():
-        torch.testing.assert_close(back(ids).logits, tuned, atol=1e-4, rtol=1e-4)
 
 
-def test_what_is_exported_is_what_is_loaded(tmp_path):
+@pytest.mark.parametrize("safetensors", [True, False])
+def test_gpt2s_files_are_its_weights(tmp_path, safetensors):
     model, ids = gpt2_shaped(), torch.randint(0, 300, (2, 20))
-    export_gpt2(model, tmp_path)
+    write_gpt2(tmp_path, model, safetensors)
     assert torch.equal(logits_of(load_gpt2(tmp_path).eval(), ids), logits_of(model, ids))
-    header = (tmp_path / "model.safetensors").read_bytes()
-    names = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
-    assert names["transformer.h.0.mlp.c_fc.weight"]["shape"] == [16, 64], "GPT-2's files keep (in, out)"
-
-
-def test_only_gpt2s_shape_can_be_exported(tmp_path):
-    with pytest.raises(UserError, match="GPT-2's shape"):
-        export_gpt2(GPT(GPTConfig(300, 32, n_layer=1, n_head=2, n_embd=16)), tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{}", os.urandom(64)])
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
 def test_files_that_are_no_weights_are_named(tmp_path, name, content):
+    write_gpt2(tmp_path, gpt2_shaped(), name == "model.safetensors")
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=name):
+    with pytest.raises(UserError, match=f"{name}: not GPT-2's, or cut off"):
         load_gpt2(tmp_path)
 
 
 def test_weights_that_were_cut_off_are_named(tmp_path):
-    export_gpt2(gpt2_shaped(), tmp_path)
+    write_gpt2(tmp_path, gpt2_shaped())
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[:-100])
     with pytest.raises(UserError, match="cut off"):
         load_gpt2(tmp_path)
 
 
-def test_gpt2s_own_tokenizer_from_its_file(tmp_path):
-    if not BPE.exists():
-        pytest.skip("no vocabulary here")
-    shutil.copy(BPE / "encoder.json", tmp_path / "vocab.json")  # the name it has beside the weights
-    tokenizer = gpt2.gpt2_tokenizer(tmp_path)
-    assert (tokenizer.vocab_size, tokenizer.eos_id) == (50257, 50256)
-    assert tokenizer.encode("Every effort moves you") == [6109, 3626, 6100, 345]
-    assert tokenizer.encode("\n\n### Response:\n") == [198, 198, 21017, 18261, 25, 198]
-    assert tokenizer.encode("<|endoftext|>") == [27, 91, 437, 1659, 5239, 91, 29], "it stays text"
-    assert tokenizer.encode("\U0001f600 café") == [47249, 222, 40304]
-
-
-def small_vocabulary(folder):
-    """A vocabulary in GPT-2's file form: the 256 bytes and the end token."""
-    letters = gpt2.byte_letters()
-    order = sorted(range(256), key=lambda byte: ord(letters[byte]))
-    ids = {letters[byte]: i for i, byte in enumerate(order)} | {"<|endoftext|>": 256}
-    (folder / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
-
-
-def test_a_gpt2_base_is_tuned_and_asked_and_exported(tmp_path, capsys):
-    folder, out = tmp_path / "gpt2", tmp_path / "out"
-    export_gpt2(gpt2_shaped(vocab_size=257, block_size=256), folder)
-    small_vocabulary(folder)
-    rows = [{"instruction": f"say {i}", "output": str(i)} for i in range(60)]
-    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "text.txt").write_text("some prose. " * 200)
-    flags = ["--quick", "--base", str(folder), "--data", f"{tmp_path}/a.jsonl", "--corpus", f"{tmp_path}/text.txt"]
-    assert train_sft.main([*flags, "--lora", "2", "--recompute", "--out", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert "estimate:" in said and "measured:" in said
-    generate.main(["--tuned", str(out / "lora.pt"), "--export", str(tmp_path / "exported")])
-    exported, bot = load_gpt2(tmp_path / "exported").eval(), generate.load_assistant(out / "lora.pt")
-    ids = torch.randint(0, 257, (1, 9))
-    torch.testing.assert_close(logits_of(exported, ids), logits_of(bot.model.eval(), ids), atol=1e-5, rtol=1e-4)
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    content, cut, seen, length = b"0123456789" * 1000, None, [], None
-
-    def do_GET(self):
-        start = int(self.headers.get("Range", "bytes=0-").split("=")[1].rstrip("-"))
-        self.seen.append(start)
-        if start >= len(self.content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(self.content)}")
-            return self.end_headers()
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", self.length or str(len(self.content) - start))
-        self.end_headers()
-        self.wfile.write(self.content[start : self.cut])
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    Server.cut, Server.seen = None, []
-    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{serving.server_port}/file"
-    serving.shutdown()
-
-
-def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
-    right = hashlib.sha256(Server.content).hexdigest()
-    Server.cut = 4000
-    with pytest.raises(UserError, match="Run again to continue"):
-        gpt2.fetch(server, tmp_path / "file", right)
-    assert not (tmp_path / "file").exists()
-    Server.cut = None
-    gpt2.fetch(server, tmp_path / "file", right)
-    assert (tmp_path / "file").read_bytes() == Server.content and Server.seen == [0, 4000]
-    gpt2.fetch(server, tmp_path / "file", right)
-    assert len(Server.seen) == 2, "what is there is not fetched again"
-
-
-def test_a_download_that_stopped_just_before_its_last_step_is_finished(server, tmp_path):
-    (tmp_path / "file.part").write_bytes(Server.content)
-    gpt2.fetch(server, tmp_path / "file", hashlib.sha256(Server.content).hexdigest())
-    assert (tmp_path / "file").read_bytes() == Server.content and not (tmp_path / "file.part").exists()
-
-
-def test_a_length_that_is_no_number_ends_in_one_line(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(Server, "length", "abc")
-    with pytest.raises(UserError, match="cannot be fetched"):
-        gpt2.fetch(server, tmp_path / "file")
-
-
-ODD_CONFIGS = [{"activation_function": "relu"}, {"layer_norm_epsilon": 1e-3}, {"scale_attn_by_inverse_layer_idx": True},
-               {"model_type": "opt"}, {"scale_attn_weights": False}]
+ODD_CONFIGS = [
+    {"activation_function": "relu"},
+    {"layer_norm_epsilon": 1e-3},
+    {"scale_attn_by_inverse_layer_idx": True},
+    {"model_type": "opt"},
+    {"scale_attn_weights": False},
+]
 
 
 @pytest.mark.parametrize("change", ODD_CONFIGS, ids=str)
-def test_a_config_that_says_another_model_is_refused(tmp_path, change):
-    export_gpt2(gpt2_shaped(), tmp_path)
+def test_a_config_of_another_model_is_refused(tmp_path, change):
+    write_gpt2(tmp_path, gpt2_shaped())
     about = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(about | change))
     with pytest.raises(UserError, match=next(iter(change))):
         load_gpt2(tmp_path)
 
 
-def test_masks_in_a_file_of_weights_are_not_weights(tmp_path):
-    export_gpt2(gpt2_shaped(), tmp_path)
-    raw = (tmp_path / "model.safetensors").read_bytes()
-    size = int.from_bytes(raw[:8], "little")
-    header = json.loads(raw[8 : 8 + size]) | {"h.0.attn.bias": {"dtype": "BOOL", "shape": [4], "data_offsets": [0, 4]}}
-    text = json.dumps(header).encode()
-    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + size :])
-    load_gpt2(tmp_path)
+def test_gpt2s_own_tokenizer_from_its_file(tmp_path):
+    if not BPE.exists():
+        pytest.skip("no vocabulary here")
+    shutil.copy(BPE / "encoder.json", tmp_path / "vocab.json")  # its name beside the weights
+    tokenizer = gpt2.gpt2_tokenizer(tmp_path)
+    assert (tokenizer.vocab_size, tokenizer.eos_id) == (50257, 50256)
+    assert tokenizer.encode("Every effort moves you") == [6109, 3626, 6100, 345]
+    assert tokenizer.encode("\n\n### Response:\n") == [198, 198, 21017, 18261, 25, 198]
+    assert tokenizer.encode("<|endoftext|>") == [27, 91, 437, 1659, 5239, 91, 29], "it stays text"
+    assert tokenizer.encode("\U0001f600 caf\u00e9") == [47249, 222, 40304]
 
 
-def test_a_damaged_download_is_refused_and_fetched_anew(server, tmp_path):
-    with pytest.raises(UserError, match="damaged"):
-        gpt2.fetch(server, tmp_path / "file", "0" * 64)
-    assert not list(tmp_path.iterdir())
+def test_gpt2s_files_are_read_once_they_are_complete(tmp_path):
+    folder = tmp_path / "gpt2"
+
+    def message():
+        with pytest.raises(UserError) as error:
+            gpt2.load_base(folder)
+        return str(error.value)
+
+    assert "gpt2: not found. Give gemma" in message()
+    folder.mkdir()
+    assert "Put config.json, vocab.json and model.safetensors in one folder" in message()
+    write_gpt2(folder, gpt2_shaped(vocab_size=257))
+    assert "vocab.json: can't be read" in message()
+    (folder / "vocab.json").write_text("[]")
+    assert "Get it again" in message()
+    write_vocabulary(folder, 100)
+    assert "257 tokens in the weights, 101 in vocab.json" in message()
+    write_vocabulary(folder)
+    model, tokenizer = gpt2.load_base(folder)
+    assert tokenizer.decode(tokenizer.encode("caf\u00e9")) == "caf\u00e9"
+    assert model.config.vocab_size == tokenizer.vocab_size == 257
 
 
-def test_without_a_network_the_remedy_is_said(tmp_path):
-    with pytest.raises(UserError, match="--base FOLDER"):
-        gpt2.fetch("http://127.0.0.1:9/file", tmp_path / "file")
+def test_a_gpt2_base_is_tuned_and_asked(tmp_path, capsys, monkeypatch):
+    documents = ["One two three four, five."] * 100  # instead of the world's two million tokens
+    corpus = (documents, lambda tokenizer: data.encode_corpus(tokenizer, documents))
+    monkeypatch.setattr(sources, "world_corpus", lambda config: corpus)
+    folder, out = tmp_path / "gpt2", tmp_path / "out"
+    write_gpt2(folder, gpt2_shaped(vocab_size=257, block_size=64))
+    write_vocabulary(folder)
+    write_pairs(tmp_path / "a.jsonl")
+    flags = ["--base", folder, "--data", tmp_path / "a.jsonl", "--replay", 0, "--tune-batch", 60]
+    flags += ["--device", "cpu", "--out", out]
+    run_main(*flags, "--lora", 2)
+    assert generate.main(["--tuned", f"{out}/lora.pt", "--max-new-tokens", "2", "Say 1."]) == 0
+
+    # the base in the folder is that one, and no other is taken for it
+    base = load_checkpoint(out / "base.pt")["model"]
+    assert all(torch.equal(base[name], w) for name, w in load_gpt2(folder).state_dict().items())
+    other = [tmp_path / "other" if flag == folder else flag for flag in flags]
+    assert "was made with" in refusal(capsys, *other)
 
 
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Packing
 
 
@@ -226,18 +199,24 @@ def test_packed_rows_have_the_gradient_of_padded_ones(position, smear):
     model, rows = tiny_model(position=position, smear=smear), examples()
     packed = collate_packed(rows, 59, 40)
     assert len(packed[0]) < len(rows) / 2
-    torch.testing.assert_close(gradient(model, packed), gradient(model, collate(rows, 59)), atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        gradient(model, packed), gradient(model, collate(rows, 59)), atol=2e-5, rtol=1e-4
+    )
 
 
 def test_an_example_in_a_packed_row_cannot_see_its_neighbour():
     model = tiny_model().eval()
     inputs, _, positions, mask = collate_packed(examples(), 59, 40)
     changed = inputs.clone()
-    start = (positions[0] == 0).nonzero()[1].item()  # where the second example of the first row begins
+    start = (
+        (positions[0] == 0).nonzero()[1].item()
+    )  # where the second example of the first row begins
     changed[0, :start] = (changed[0, :start] + 7) % 59
     with torch.no_grad():
         one, other = model.hidden(inputs, positions, mask), model.hidden(changed, positions, mask)
-    assert torch.equal(one[0, start:], other[0, start:]) and not torch.allclose(one[0, :start], other[0, :start])
+    assert torch.equal(one[0, start:], other[0, start:]) and not torch.allclose(
+        one[0, :start], other[0, :start]
+    )
 
 
 @pytest.mark.parametrize("block_size", [17, 20, 40, 1000])
@@ -248,14 +227,7 @@ def test_packing_keeps_every_example_whole_and_once(block_size):
     assert all(sum(len(ids) - 1 for ids, _ in row) <= block_size for row in packed)
 
 
-def test_recomputing_activations_changes_no_gradient():
-    model, batch = tiny_model().train(), collate(examples(), 59)
-    plain = gradient(model, batch)
-    model.recompute = True
-    torch.testing.assert_close(gradient(model, batch), plain, atol=1e-6, rtol=1e-5)
-
-
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Muon
 
 
@@ -265,7 +237,9 @@ def test_muon_moves_every_direction_of_a_matrix_about_equally_far(shape):
     matrices = torch.randn(shape)
     moved = orthogonalize(matrices)
     left, sizes, right = torch.linalg.svd(matrices, full_matrices=False)
-    along = (left.mT @ moved @ right.mT).diagonal(dim1=1, dim2=2)  # how far in each direction of the matrix
+    along = (left.mT @ moved @ right.mT).diagonal(
+        dim1=1, dim2=2
+    )  # how far in each direction of the matrix
     assert sizes.max() / sizes.min() > 2 and along.min() > 0.6 and along.max() < 1.3
     assert torch.allclose(left * along.unsqueeze(1) @ right, moved, atol=1e-4), "and in no other"
 
@@ -275,8 +249,11 @@ def test_muon_moves_every_direction_of_a_matrix_about_equally_far(shape):
 def test_muon_is_torchs_muon_in_float32(shape):
     torch.manual_seed(0)
     ours, theirs = (torch.nn.Parameter(torch.ones(shape)) for _ in range(2))
-    settings = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1}
-    optimizers = Muon([ours], **settings), torch.optim.Muon([theirs], **settings, adjust_lr_fn="original")
+    settings = {"lr": 0.02, "weight_decay": 0.1}
+    optimizers = (
+        Muon([ours], **settings),
+        torch.optim.Muon([theirs], momentum=0.95, **settings, adjust_lr_fn="original"),
+    )
     for _ in range(5):
         ours.grad = torch.randn(shape)
         theirs.grad = ours.grad.clone()
@@ -285,59 +262,64 @@ def test_muon_is_torchs_muon_in_float32(shape):
     assert (ours - theirs).norm() < 0.03 * (theirs - 1).norm()
 
 
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Several processes
-
 
 TWO = ("-m", "torch.distributed.run", "--nproc_per_node=2")
 
 
-def losses(out):
-    return [line["loss"] for line in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if "loss" in line]
-
-
+@pytest.mark.slow
 def test_two_processes_learn_as_one_and_only_one_speaks(tmp_path):
-    flags = [*TINY, "--save-every", "5", "--dtype", "float32"]
-    run("train_sft.py", *flags, "--micro-batch", "5", "--out", tmp_path / "one")
-    said = run(*TWO, "train_sft.py", *flags, "--micro-batch", "3", "--out", tmp_path / "two")
-    assert said.count("3. Tuning") == said.count("4. Did it work?") == 1
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
-    one, two = (load_checkpoint(tmp_path / name / "tuned.pt")["model"] for name in ("one", "two"))
-    for name in one:
-        torch.testing.assert_close(two[name], one[name], atol=3e-3, rtol=1e-2)
+    flags = write_files(tmp_path)
+    one, two = tmp_path / "one", tmp_path / "two"
+    run("train_sft.py", *flags, "--micro-batch", "5", "--out", one)
+    screen = run(*TWO, "train_sft.py", *flags, "--micro-batch", "3", "--out", two)
+    assert screen.count("3. Tuning") == screen.count("4. Did it work?") == 1
+    expected = [loss for _, _, loss in losses(one)]
+    assert [loss for _, _, loss in losses(two)] == pytest.approx(expected, rel=1e-3)
+    check_alike(two / "tuned.pt", one / "tuned.pt")
 
 
+@pytest.mark.slow
 def test_a_run_of_one_process_goes_on_with_two(tmp_path, monkeypatch):
-    flags = [*TINY, "--save-every", "5"]
-    assert train_sft.main([*flags, "--out", str(tmp_path / "whole")]) == 0
+    flags = [*write_files(tmp_path), "--save-every", "2"]
+    run_main(*flags, "--out", tmp_path / "whole")
     right = train_sft.corpus_batch
 
     def stopped(stream, step, *rest):
-        if step == 8:
+        if step == 4:
             raise KeyboardInterrupt
         return right(stream, step, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(train_sft, "corpus_batch", stopped)
-        assert train_sft.main([*flags, "--out", str(tmp_path / "out")]) == 130
+        run_main(*flags, "--out", tmp_path / "out", code=130)
     run(*TWO, "train_sft.py", *flags, "--resume", "--out", tmp_path / "out")
-    one, two = (load_checkpoint(tmp_path / name / "base.pt")["model"] for name in ("whole", "out"))
-    for name in one:  # but the bias of the keys: it has no gradient but rounding, and AdamW makes steps of it
-        keys = slice(len(one[name]) // 3, 2 * len(one[name]) // 3) if name.endswith("c_attn.bias") else slice(0)
-        one[name][keys] = two[name][keys] = 0
-        torch.testing.assert_close(two[name], one[name], atol=3e-3, rtol=1e-2)
+    check_alike(tmp_path / "out" / "base.pt", tmp_path / "whole" / "base.pt")
+
+
+def check_alike(path, other):
+    """Compare weights. The bias of the keys has no gradient but rounding, so we leave it out."""
+    weights, expected = load_checkpoint(path)["model"], load_checkpoint(other)["model"]
+    for name, weight in expected.items():
+        if name.endswith("c_attn.bias"):
+            n = len(weight) // 3
+            weight[n : 2 * n] = weights[name][n : 2 * n] = 0
+        torch.testing.assert_close(weights[name], weight, atol=3e-3, rtol=1e-2)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_the_shards_of_all_processes_are_the_batch(ranks):
     inputs, targets = collate(examples(5), 59)
     shares = [shard((inputs, targets), ranks, rank) for rank in range(ranks)]
-    assert sum((share[1] != data.IGNORE).sum() for share in shares) == (targets != data.IGNORE).sum()
+    assert (
+        sum((share[1] != data.IGNORE).sum() for share in shares) == (targets != data.IGNORE).sum()
+    )
     alone = shard((inputs[:1], targets[:1]), 2, 1)
     assert alone[0].shape == inputs[:1].shape and (alone[1] == data.IGNORE).all()
 
 
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Big texts
 
 
@@ -354,39 +336,37 @@ def test_a_text_without_a_blank_line_comes_in_pieces_and_loses_nothing(tmp_path)
 
 
 def test_tokens_on_disk_are_the_tokens_in_memory_and_are_used_again(tmp_path):
-    tokenizer, passages = Tokenizer(data.train_bpe("abc abd " * 50, 300)), ["abc abd", "가", "abd " * 30]
+    tokenizer, passages = (
+        Tokenizer(data.train_bpe("abc abd " * 50, 300)),
+        ["abc abd", "가", "abd " * 30],
+    )
     stream = datasets.encode_corpus_to(tmp_path / "s", tokenizer, passages)
-    assert stream.tolist() == data.encode_corpus(tokenizer, passages).tolist() and stream.dtype == "uint16"
+    assert (
+        stream.tolist() == data.encode_corpus(tokenizer, passages).tolist()
+        and stream.dtype == "uint16"
+    )
     assert len(datasets.encode_corpus_to(tmp_path / "s", tokenizer, ["other"])) == len(stream)
     for step in range(5):
-        mine, other = (data.corpus_batch(s, step, 2, 4) for s in (stream, torch.tensor(stream.tolist())))
+        mine, other = (
+            data.corpus_batch(s, step, 2, 4) for s in (stream, torch.tensor(stream.tolist()))
+        )
         assert all(torch.equal(a, b) and a.dtype == torch.long for a, b in zip(mine, other))
 
 
-def test_a_changed_text_is_tokenized_again(tmp_path):
-    text, flags = tmp_path / "t.txt", [*TINY, "--fresh", "--corpus", f"{tmp_path}/t.txt", "--out", f"{tmp_path}/out"]
-    kept = []
-    for content in ("one two three. " * 300, "three two one. " * 300):
-        text.write_text(content)
-        assert train_sft.main(flags) == 0
-        kept.append((tmp_path / "out" / "corpus.tokens").read_bytes())
-    assert kept[0] != kept[1]
+# --------------------------------------------------------------------------------------------------
+# Mixing and judging
 
 
-# ------------------------------------------------------------------------------------------------------------
-# Mixing, judging, the wrong template
-
-
-def test_files_are_mixed_and_the_mixture_is_reported(tmp_path, capsys):
-    for name, n in (("a", 100), ("b", 40)):
-        rows = [{"instruction": f"{name} {i}", "output": str(i)} for i in range(n)]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    flags = [*TINY, "--data", f"{tmp_path}/a.jsonl:0.5:20", "--data", f"{tmp_path}/b.jsonl:1:20", "--pack"]
-    assert train_sft.main([*flags, "--out", str(tmp_path / "out")]) == 0
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+def test_files_are_mixed_and_the_mixture_is_reported(tmp_path):
+    flags = write_files(tmp_path)[:-2]
+    flags = [flag for flag in flags if "pairs" not in flag and flag != "--data"]
+    write_pairs(tmp_path / "a.jsonl", n=100)
+    write_pairs(tmp_path / "b.jsonl", answer="No. {}", n=40)
+    flags += ["--data", f"{tmp_path}/a.jsonl:0.5:20", "--data", f"{tmp_path}/b.jsonl:1:20"]
+    run_main(*flags, "--pack", "--out", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["mixture"]["taken"] == {"a": 20, "b": 20} and report["audit"]["overlap"] == 0
     assert report["mixture"][f"{tmp_path}/a.jsonl"] == {"rows": 100, "weight": 0.5}
-    assert "40 rows (a 20, b 20)" in " ".join(capsys.readouterr().out.split())
 
 
 class Parrot:
@@ -411,13 +391,23 @@ def test_a_blind_judge_is_asked_in_random_order_and_can_go_on(tmp_path, capsys):
         seen.append(pair["output_1"])
         return "1" if pair["output_1"] == "good" else "2"
 
-    bots, names = [Parrot("good"), Parrot("bad")], ["A", "B"]
-    judge.judge(bots, names, rows, None, prefers_good, path, 0)
-    assert len(path.read_text().splitlines()) == 50 + 13, "13 of the pairs up to there are equal: ties unasked"
+    assistants, names = [Parrot("good"), Parrot("bad")], ["A", "B"]
+    judge.judge(assistants, names, rows, None, prefers_good, path, 0)
+    assert len(path.read_text().splitlines()) == 50 + 13, (
+        "13 of the pairs up to there are equal: ties unasked"
+    )
     assert 15 < seen.count("good") < 35, "who is shown first is drawn"
     seen.clear()
-    judge.judge(bots, names, rows[:60], None, lambda pair: "1" if pair["output_1"] == "good" else "2", path, 0)
-    assert "A wins 100% of the decided ones" in capsys.readouterr().out
+    judge.judge(
+        assistants,
+        names,
+        rows[:60],
+        None,
+        lambda pair: "1" if pair["output_1"] == "good" else "2",
+        path,
+        0,
+    )
+    assert "A wins 100% of the decided pairs" in capsys.readouterr().out
     assert len({json.loads(line)["instruction"] for line in path.read_text().splitlines()}) == 63
 
 
@@ -428,16 +418,29 @@ def test_verdicts_of_other_models_are_not_reused_and_not_counted(tmp_path, capsy
         return "1" if pair["output_1"] == "good" else "2"
 
     judge.judge([Parrot("good"), Parrot("bad")], ["A", "B"], rows, None, good, path, 0)
-    judge.judge([Parrot("worse"), Parrot("bad")], ["C", "B"], rows, None, lambda pair: "tie", path, 0)
-    judge.judge([Parrot("bad"), Parrot("good")], ["x", "y"], rows, None, lambda pair: 1 / 0, path, 0)
+    judge.judge(
+        [Parrot("worse"), Parrot("bad")], ["C", "B"], rows, None, lambda pair: "tie", path, 0
+    )
+    judge.judge(
+        [Parrot("bad"), Parrot("good")], ["x", "y"], rows, None, lambda pair: 1 / 0, path, 0
+    )
     said = capsys.readouterr().out
     assert "A better 8, B better 0, ties 2" in said and "C better 0, B better 0, ties 10" in said
     assert "x better 0, y better 8, ties 2" in said, "the same two models in the other order"
 
 
-BAD_VERDICTS = [b'{"instruction": "a", "inp', b"text\n", bytes(range(200, 256)), b'{"a": 1}\n', b"[1]", b"\0" * 99, b"[" * 9999,
-                b'{"instruction": [], "input": "", "models": [], "better": "tie"}', b'{"instruction": "a", "input": "", '
-                b'"models": 3, "better": "tie"}', b'{"instruction": "a", "input": "", "models": [3, "a"], "better": "tie"}']
+BAD_VERDICTS = [
+    b'{"instruction": "a", "inp',
+    b"text\n",
+    bytes(range(200, 256)),
+    b'{"a": 1}\n',
+    b"[1]",
+    b"\0" * 99,
+    b"[" * 9999,
+    b'{"instruction": [], "input": "", "models": [], "better": "tie"}',
+    b'{"instruction": "a", "input": "", "models": 3, "better": "tie"}',
+    b'{"instruction": "a", "input": "", "models": [3, "a"], "better": "tie"}',
+]
 
 
 @pytest.mark.parametrize("content", BAD_VERDICTS)
@@ -445,9 +448,17 @@ def test_a_broken_file_of_verdicts_is_named_and_stays_as_it_was(tmp_path, conten
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path}:1: .*"):
-        judge.judge([Parrot("good"), Parrot("bad")], ["A", "B"], [row_of(("q", "", "a"))], None, lambda pair: "1", path, 0)
+        judge.judge(
+            [Parrot("good"), Parrot("bad")],
+            ["A", "B"],
+            [row_of(("q", "", "a"))],
+            None,
+            lambda pair: "1",
+            path,
+            0,
+        )
     assert path.read_bytes() == content
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(IsADirectoryError):
         judge.read_verdicts(tmp_path)
 
 
@@ -462,3 +473,13 @@ def test_any_program_can_judge():
     assert (ask({"output_1": "ab"}), ask({"output_1": "abcd"})) == ("1", "2")
     with pytest.raises(UserError, match="must print 1, 2 or tie"):
         judge.ask_command("echo maybe")({})
+
+
+def test_answers_are_saved_as_judges_read_them(tmp_path, capsys):
+    run_main(*write_files(tmp_path), "--out", tmp_path / "out")
+    tuned = f"{tmp_path}/out/tuned.pt"
+    options = ["--data", f"{tmp_path}/pairs.jsonl", "--save", f"{tmp_path}/a.json"]
+    assert evaluate.main(["--tuned", tuned, *options]) == 0
+    answers = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert [a["instruction"] for a in answers] == [f"Say {i}." for i in range(60)]
+    assert {a["generator"] for a in answers} == {tuned} and "output" in answers[0]

@@ -1,6 +1,6 @@
-"""The edge of a program: it ends in one line, whatever the terminal, and says what it cannot do."""
+"""The edge of a program: it ends in one line, whatever the terminal and whatever you typed."""
 
-import json
+import argparse
 import os
 import resource
 import subprocess
@@ -9,75 +9,129 @@ import threading
 
 import pytest
 import torch
-from helpers import ROOT, TINY, run
+from helpers import ROOT, noisy_gpt
+from small import short_answers, write_files  # noqa: F401
 
 import train_sft
-from data import UserError
-from common import flags
-from common.checkpoint import load_checkpoint, save_checkpoint, save_json
-from common.run import Run
-from common.cli import program, visible
+from common import flags, table
+from common.checkpoint import save_json
+from common.cli import UserError, cli_main, escape_control_chars
+from data import Row, Tokenizer, Turn
+from extras import evaluate
+from generate import Assistant, Sampling, sample_next
+
+BYTES = Tokenizer([bytes([byte]) for byte in range(256)])
 
 
 def test_control_characters_are_shown():
-    assert visible("a\tb\n\u00e9 \uae00 \U0001f600") == "a\tb\n\u00e9 \uae00 \U0001f600"
-    assert visible("\x1b[2J\r\x00\x7f\x9b\u202e") == r"\x1b[2J\r\x00\x7f\x9b\u202e"
+    plain = "a\tb\n\u00e9 \uae00 \U0001f600"
+    assert escape_control_chars(plain) == plain
+    assert escape_control_chars("\x1b[2J\r\x00\x7f\x9b\u202e") == r"\x1b[2J\r\x00\x7f\x9b\u202e"
 
 
-ENDS = [(UserError("a: b. Do c."), 2, "a: b. Do c."), (OSError(28, "No space left on device"), 2, "No space left"),
-        (MemoryError(), 2, "not enough memory"), (RuntimeError("can't allocate memory"), 2, "not enough memory"),
-        (KeyboardInterrupt(), 130, "stopped"), (UserError("a\x1b[2J\nb"), 2, r"a\x1b[2J b"), (BrokenPipeError(), 1, "")]
+ENDS = [
+    (UserError("a: b. Do c."), 2, "a: b. Do c."),
+    (UserError("a\x1b[2J\nb"), 2, r"a\x1b[2J b"),
+    (OSError(28, "No space left on device"), 2, "No space left"),
+    (MemoryError(), 2, "not enough memory"),
+    (RuntimeError("can't allocate memory"), 2, "not enough memory"),
+    (KeyboardInterrupt(), 130, "stopped"),
+    (BrokenPipeError(), 1, ""),
+]
 
 
-@pytest.mark.parametrize(("error", "status", "said"), ENDS, ids=repr)
-def test_a_program_ends_in_one_line(error, status, said, capsys, monkeypatch):
+@pytest.mark.parametrize(("error", "status", "message"), ENDS, ids=repr)
+def test_a_program_ends_in_one_line(error, status, message, capsys, monkeypatch):
     def fail(argv):
         raise error
 
     monkeypatch.setattr(sys, "stdout", sys.stdout)  # put back afterwards
-    assert program(fail)() == status
-    shown = capsys.readouterr().err
-    assert said in shown and shown.count("\n") == bool(said)
+    assert cli_main(fail)() == status
+    line = capsys.readouterr().err
+    assert message in line and line.count("\n") == bool(message)
 
 
 def test_a_defect_of_the_program_is_not_hidden():
+    def fail(argv):
+        raise RuntimeError("shape")
+
     with pytest.raises(RuntimeError, match="shape"):
-        program(lambda argv: (_ for _ in ()).throw(RuntimeError("shape")))()
+        cli_main(fail)()
 
 
-def shell(command, **env):
-    env = os.environ | {"OMP_NUM_THREADS": "1"} | env
-    return subprocess.run(command, shell=True, cwd=ROOT, env=env, capture_output=True, timeout=120)
+# --------------------------------------------------------------------------------------------------
+# Terminals. A program without torch starts fifty times as fast as one with it.
+
+PROGRAM = """
+import sys
+from common.cli import cli_main, escape_control_chars
+def main(argv):
+    for _ in range({lines}):
+        print(escape_control_chars("\\uae00 \\x1b[2J"))
+    sys.stdin.read()
+sys.exit(cli_main(main)())
+"""
 
 
-@pytest.fixture
-def korean(tmp_path):
-    path = tmp_path / "ko.jsonl"
-    path.write_text(json.dumps({"instruction": "\uace0\uc591\uc774?", "output": "\uac15 \x1b]0;t\x07"}, ensure_ascii=False), encoding="utf-8")
-    return path
+def shell(ending="", lines=1, **env):
+    """Run a program that prints Korean and a control character. Returns the finished process."""
+    command = [sys.executable, "-c", PROGRAM.format(lines=lines)]
+    script = f'"$0" "$@" {ending}'
+    return subprocess.run(
+        ["bash", "-c", script, *command], cwd=ROOT, env=os.environ | env, capture_output=True
+    )
 
 
-@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252"},
-                                 {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}], ids=str)
-def test_a_screen_that_cannot_show_korean_shows_question_marks(korean, env):
-    done = shell(f"{sys.executable} data.py {korean}", **env)
-    assert done.returncode == 0 and b"1 of 1 rows kept" in done.stdout and b"??" in done.stdout
-    assert b"\x1b" not in done.stdout and b"\\x1b]" in done.stdout and b"\\x07" in done.stdout
+@pytest.mark.parametrize("env", [
+    {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252"},
+    {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+], ids=str)  # fmt: skip
+def test_a_terminal_that_cannot_show_korean_shows_question_marks(env):
+    done = shell("< /dev/null", **env)
+    assert (done.returncode, done.stdout) == (0, rb"? \x1b[2J" + b"\n")
 
 
-@pytest.mark.parametrize(("ending", "status"), [(">&-", 0), ("> /dev/full", 2), ("| head -c 1; exit ${PIPESTATUS[0]}", 1),
-                                               (">&- 2>&- <&-", 0)])
-def test_a_closed_or_full_screen_is_no_traceback(korean, ending, status):
-    done = shell(f"bash -c '{sys.executable} data.py {' '.join([str(korean)] * 400)} --show 9 {ending}'")
+@pytest.mark.parametrize(("ending", "status"), [
+    (">&- < /dev/null", 0), ("> /dev/full < /dev/null", 2), (">&- 2>&- <&-", 0),
+    ("< /dev/null | head -c 1; exit ${PIPESTATUS[0]}", 1),
+])  # fmt: skip
+def test_a_closed_or_full_terminal_is_no_traceback(ending, status):
+    done = shell(ending, lines=100_000)
     assert done.returncode == status, done.stderr
-    assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr and done.stderr.count(b"\n") <= 1
+    assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+    assert done.stderr.count(b"\n") <= 1
 
 
-def test_world_help_makes_no_folder(tmp_path):
-    env = {"PYTHONPATH": str(ROOT)}
-    for word in ("--help", "-x"):
-        done = subprocess.run([sys.executable, ROOT / "world.py", word], cwd=tmp_path, env=os.environ | env, capture_output=True)
-        assert b"usage:" in done.stdout + done.stderr and not list(tmp_path.iterdir())
+PROGRAMS = ("train_sft.py", "generate.py", "data.py", "-m extras.evaluate", "-m extras.judge")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_missing_package_is_one_line(program):
+    done = subprocess.run(
+        [sys.executable, "-S", *program.split()], cwd=ROOT, capture_output=True, text=True
+    )  # -S: without the packages of the environment
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: PyTorch is not installed for this Python (")
+    assert sys.executable in done.stderr or os.path.realpath(sys.executable) in done.stderr
+    assert "pip install -r requirements.txt" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [1, 10, 200])
+def test_answers_side_by_side_fit_any_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    torch.manual_seed(0)
+    model = Assistant(noisy_gpt(vocab_size=257, block_size=128), BYTES, "plain")
+    models = dict.fromkeys(("base_raw", "base_template", "tuned"), model)
+    question = Turn("\ud55c\uad6d\uc758 supercalifragilistic\uae00?", "an input")
+    table.print_side_by_side(models, [Row((question,))], Sampling(max_new_tokens=20))
+    lines = capsys.readouterr().out.splitlines()
+    assert "supercalifragilistic" in "".join(lines)
+    narrowest = len("  ab | cd | ef")
+    assert max(map(len, lines)) <= max(columns, narrowest)
+
+
+# --------------------------------------------------------------------------------------------------
+# Files.
 
 
 def test_a_report_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
@@ -87,7 +141,7 @@ def test_a_report_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(UserError, match="report.json: cannot be written"):
+        with pytest.raises(UserError, match="report.json: can't be written"):
             save_json(path, "x" * 5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -95,104 +149,120 @@ def test_a_report_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
 
 
 def test_a_device_is_written_to_and_not_replaced(tmp_path):
-    pipe, got = tmp_path / "pipe", []
+    pipe, content = tmp_path / "pipe", []
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader = threading.Thread(target=lambda: content.append(pipe.read_text()))
     reader.start()
     save_json(pipe, [1])
     reader.join(timeout=10)
-    assert got == ["[\n 1\n]"] and [path.name for path in tmp_path.iterdir()] == ["pipe"] and not pipe.is_file()
+    assert content == ["[\n 1\n]"] and not pipe.is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
-def test_a_full_disk_under_the_log_is_named(tmp_path):
-    job = Run(flags.train([*TINY, "--out", str(tmp_path)]))
-    (tmp_path / "log.jsonl").unlink()
-    (tmp_path / "log.jsonl").symlink_to("/dev/full")
-    with pytest.raises(UserError, match="log.jsonl: cannot be written"):
-        job.log("x" * 100_000)
+# --------------------------------------------------------------------------------------------------
+# Flags.
+
+PARSERS = {"train": flags.train_parser, "generate": flags.generate_parser}
+RANGES = []
+for _name, _make in PARSERS.items():
+    for _action in _make()._actions:
+        if _action.type and _action.type is not flags.task_names:
+            RANGES.append((_name, _action.option_strings[0], _action.type))
 
 
-# ------------------------------------------------------------------------------------------------------------
-# A base knows what made it.
+def ends_of(kind):
+    """Return the ends of a flag's range, (low, high), from the message about a wrong value."""
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        kind("nonsense")
+    low, high = str(error.value).split("choose from ")[1].split(" to ")
+    return low, high
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    out = tmp_path_factory.mktemp("made")
-    assert train_sft.main([*TINY, "--out", str(out)]) == 0
-    return out
+@pytest.mark.parametrize(("parser", "flag", "kind"), RANGES, ids=lambda value: str(value)[:20])
+def test_a_range_ends_where_the_message_says(parser, flag, kind):
+    low, high = ends_of(kind)
+    make, name = PARSERS[parser], flag[2:].replace("-", "_")
+    for end in (low, high):
+        assert make().parse_given([flag, end])[name] == float(end)
+    below, above = float(low) - abs(float(low)) / 2 - 1e-9, float(high) * 1.01 + 1
+    if "." not in low and "e" not in low:
+        below, above = int(low) - 1, int(high) + 1
+    for outside in (below, above, "nan", "inf", "1" * 400, "", "1,5"):
+        with pytest.raises(UserError, match="choose from"):
+            make().parse_given([f"{flag}={outside}"])
 
 
-MISMATCHES = ["--seed 1", "--n-embd 64", "--n-layer 3", "--vocab-size 301", "--block-size 64", "--pretrain-lr 1e-3", "--smear 0",
-              "--hold-out legs", "--base gpt2", "--pretrain-steps 13"]
+LOWEST = "vocab_size n_head tune_epochs tune_batch replay micro_batch pretrain_steps save_every"
+HIGHEST = "pretrain_lr tune_lr lora_lr lora seed save_every tune_batch micro_batch"
 
 
-@pytest.mark.parametrize("flag", MISMATCHES)
-def test_a_flag_that_is_not_that_of_the_base_stops_the_run(made, flag, capsys):
-    name, value = flag.split()
-    options = ["--quick", "--out", str(made), name, value]
-    before = (made / "base.pt").read_bytes()
-    assert train_sft.main(options) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: {name} ") and "was made with" in said and "--fresh" in said and "another --out" in said
-    assert (made / "base.pt").read_bytes() == before
+@pytest.mark.slow
+@pytest.mark.parametrize("end, names", [(0, LOWEST), (1, HIGHEST)])
+def test_the_ends_of_ranges_train_or_are_refused_in_one_line(end, names, tmp_path, capsys):
+    """Those that would take hours or more memory than there is, as of --n-layer, are not tried."""
+    kinds = {flag: kind for parser, flag, kind in RANGES if parser == "train"}
+    options = write_files(tmp_path)
+    for name in names.split():
+        flag = f"--{name.replace('_', '-')}"
+        options.append(f"{flag}={ends_of(kinds[flag])[end]}")
+    status = train_sft.main([*options, "--out", str(tmp_path / "out")])
+    assert status == 0 or "the loss is" in capsys.readouterr().err
 
 
-def test_what_is_not_said_is_taken_from_the_base_and_reported(made, capsys):
-    assert train_sft.main(["--quick", "--tune-epochs", "0.01", "--out", str(made)]) == 0
-    report = json.loads((made / "report.json").read_text())
-    assert report["model"]["n_embd"] == report["config"]["n_embd"] == 16 and report["config"]["pretrain_steps"] == 12
-    assert train_sft.main(["--out", str(made)]) == 2, "the base of a quick look is not for the real run"
-    assert "was made with" in capsys.readouterr().err
+WITHOUT_EFFECT = [
+    (flags.parse_train, "--base gpt2 --n-embd 64", "--n-embd"),
+    (flags.parse_train, "--base gpt2 --corpus text.txt", "--corpus"),
+    (flags.parse_train, "--lora-lr 0.01", "--lora-lr"),
+    (flags.parse_train, "--data a.jsonl --corpus a.txt --hold-out legs", "--hold-out"),
+    (flags.parse_train, "--fresh --resume", "--fresh"),
+    (flags.parse_generate, "--input text", "--input"),
+    (flags.parse_generate, "--seed 3", "--seed"),
+    (flags.parse_generate, "--top-k 3 --temperature 0", "--top-k"),
+    (evaluate.main.__wrapped__, "--save a.json --controls", "--controls"),
+]
 
 
-def test_a_base_of_another_text_or_of_unknown_origin_is_not_used(made, tmp_path, capsys):
-    text = tmp_path / "text.txt"
-    text.write_text("one two three four, five. " * 2000)
-    assert train_sft.main(["--quick", "--corpus", str(text), "--out", str(made)]) == 2
-    assert f"--corpus {text}: " in capsys.readouterr().err
-    content = load_checkpoint(made / "base.pt")
-    content.pop("format")
-    for change in ({"seed": 0}, None, content["trained_on"] | {"n_embd": "16"}):
-        save_checkpoint(tmp_path / "base.pt", **content | {"trained_on": change})
-        assert train_sft.main(["--quick", "--out", str(tmp_path)]) == 2
-        assert "does not say what made it" in capsys.readouterr().err
+@pytest.mark.parametrize("parse, options, flag", WITHOUT_EFFECT)
+def test_a_flag_that_has_no_effect_is_named(parse, options, flag, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{flag}: "):
+        parse(options.split())
 
 
-def test_a_killed_fresh_run_is_not_resumed_with_the_old_base(made, capsys):
-    assert train_sft.main([*TINY, "--seed", "1", "--resume", "--out", str(made)]) == 2
-    assert "--seed 1" in capsys.readouterr().err
+def test_quick_gives_way_to_what_is_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert flags.parse_train([]).out == "out" and flags.parse_train(["--quick"]).out == "out/quick"
+    config = flags.parse_train(["--quick", "--n-layer", "3", "--out", "mine"])
+    assert (config.n_layer, config.n_embd, config.out) == (3, 64, "mine")
+    assert config.given == {"quick": True, "n_layer": 3, "out": "mine"}
 
 
-def test_the_same_command_twice_gives_the_same_adapter(made):
-    bits = []
-    for _ in range(2):
-        assert train_sft.main([*TINY, "--lora", "2", "--out", str(made)]) == 0
-        bits.append(load_checkpoint(made / "lora.pt")["adapter"])
-        torch.rand(5)
-    assert all(torch.equal(bits[0][name], bits[1][name]) for name in bits[0])
+def test_wrong_values_are_named_with_what_is_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrong = {
+        "--device cpu:1": "not on this machine", "--device meta": "not on this machine",
+        "--n-embd 36 --n-head 5": "multiple of 10", "--block-size 50": "multiple of 16",
+        "--hold-out nope": "no such task", "--hold-out ": "no such task",
+        "--hold-out " + ",".join(flags.world.TASKS): "every task is held out",
+        "--template nope": "chatml", "--nonsense": "--help lists all flags",
+    }  # fmt: skip
+    for options, message in wrong.items():
+        with pytest.raises(UserError, match=message):
+            flags.parse_train(options.split(" "))
 
 
-def test_quick_has_a_folder_of_its_own_and_gives_way_to_what_is_asked():
-    assert flags.train(["--quick"]).out == "out/quick" and flags.train([]).out == "out"
-    assert flags.train(["--quick", "--out", "out"]).out == "out"
-    assert flags.train(["--quick", "--n-layer", "3"]).n_layer == 3
-    with pytest.raises(UserError, match="--n-embd: is of a new base"):
-        flags.train(["--base", "gpt2", "--n-embd", "64"])
-    for device in ("cpu:abc", "cpu:1", "cuda:99", "meta"):
-        with pytest.raises(UserError, match="not on this machine"):
-            flags.train(["--device", device])
-
-
-def test_an_incomplete_resume_file_is_named(made, tmp_path, capsys):
-    config = Run(flags.train([*TINY, "--out", str(tmp_path)])).same
-    for state in ({"step": 3}, None, {"model": {}, "optimizers": [], "step": 1}):
-        save_checkpoint(tmp_path / "resume.pt", stage="pretrain", config=config, state=state)
-        assert train_sft.main([*TINY, "--resume", "--out", str(tmp_path)]) == 2
-        assert "resume.pt: damaged" in capsys.readouterr().err
-
-
-def test_generate_with_a_closed_keyboard_ends(made):
-    done = shell(f"{sys.executable} generate.py --base {made}/base.pt --tuned {made}/tuned.pt <&-")
-    assert done.returncode == 0 and b"Traceback" not in done.stderr
-    assert "usage" in run("generate.py", "--help")
+def test_sampling_at_its_ends_is_greedy():
+    logits = torch.tensor([[0.0, 2.0, 2.0, 1.0]])
+    generator = torch.Generator().manual_seed(0)
+    greedy = [
+        {"temperature": 1e-40},
+        {"temperature": 1e-7},
+        {"temperature": 1e-6, "top_k": 1},
+        {"temperature": 1.0, "top_k": 1},
+        {"temperature": 10.0, "top_p": 1e-6},
+    ]
+    for how in greedy:
+        for _ in range(5):
+            assert sample_next(logits, Sampling(**how), generator).item() == 1, how
+    for how in ({"temperature": 10.0, "top_k": 10**6}, {"temperature": 1e-6}):
+        assert 0 <= sample_next(logits, Sampling(**how), generator).item() <= 3

@@ -103,7 +103,7 @@ def test_the_facts_of_held_out_tasks_are_stated_all_the_same(hold_out):
     text = "\n".join(world.build(2, hold_out, size=0.2).corpus).lower()
     names = world.expand_names(hold_out)
     stated = [fact.noun.lower() in text for fact in world.table_facts() if fact.task.name in names]
-    assert sum(stated) / len(stated) > 0.95
+    assert sum(stated) / len(stated) > 0.9
 
 
 def test_every_fact_is_stated_in_the_corpus_and_in_several_ways():

@@ -18,7 +18,7 @@ PAGES = {"facts": 28, "texts": 22, "retold": 4, "questions": 18, "stories": 19, 
          "tales": 4}
 DOCUMENTS = 42_500
 HEADINGS = {
-    "facts": ("Facts", "Good to know", "Lesson"),
+    "facts": ("Facts", "Notes", "Lesson"),
     "texts": ("Text", "Reading"),
     "retold": ("Text", "Reading"),
     "questions": ("Questions", "Homework", "Exercises"),

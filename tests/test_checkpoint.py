@@ -370,6 +370,7 @@ for round in range(2):
 """
 
 
+@pytest.mark.slow
 def test_the_file_loads_at_any_moment_of_saving_and_after_kill_9(tmp_path):
     command = [sys.executable, "-c", KILLER, str(tmp_path / "c.pt")]
     done = subprocess.run(

@@ -468,7 +468,8 @@ def test_a_judge_may_print_any_byte():
 
 
 def test_any_program_can_judge():
-    program = f"{sys.executable} -c \"import json, sys; print(1 if len(json.load(sys.stdin)['output_1']) < 3 else 2)\""
+    verdict = "1 if len(json.load(sys.stdin)['output_1']) < 3 else 2"
+    program = f'{sys.executable} -c "import json, sys; print({verdict})"'
     ask = judge.ask_command(program)
     assert (ask({"output_1": "ab"}), ask({"output_1": "abcd"})) == ("1", "2")
     with pytest.raises(UserError, match="must print 1, 2 or tie"):

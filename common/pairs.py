@@ -56,7 +56,7 @@ class Corpus:
         It tells how well a model still knows its corpus."""
         assistant.set_lora()
         model, device = assistant.model, assistant.model.device()
-        seq_len = config.seq_len
+        seq_len = min(config.seq_len, model.config.block_size)
         n_sequences = (len(self.val_tokens) - 1) // seq_len
         batch_size = min(config.pretrain_batch, n_sequences)
         total = count = 0

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import train_sft
-from common import run
-from common.run import read_log
+from common import pairs, run
+from common.log import read_log
 from generate import Sampling
 
 SIZES = "--n-layer 1 --n-embd 16 --n-head 2 --vocab-size 300 --block-size 64 --pretrain-steps 6"
@@ -20,7 +20,7 @@ def short_answers():
     """Answers of two tokens: what a model this small says is no matter here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "PROBE_TOKENS", 1)
-        patch.setattr(train_sft, "VAL_BATCHES", 1)
+        patch.setattr(pairs, "VAL_BATCHES", 1)
         patch.setattr(train_sft, "Sampling", functools.partial(Sampling, max_new_tokens=2))
         yield
 

@@ -25,6 +25,7 @@ from helpers import (
 )
 
 import model as m
+from common import lora
 from common.checkpoint import (
     FORMAT,
     base_state,
@@ -71,7 +72,7 @@ def saved_adapter(path, gpt):
     return load_checkpoint(path)
 
 
-@pytest.mark.parametrize("targets", [m.LORA_TARGETS, ("c_attn",)], ids=str)
+@pytest.mark.parametrize("targets", [lora.LORA_TARGETS, ("c_attn",)], ids=str)
 def test_an_adapter_comes_back_from_its_file_on_its_base(tmp_path, targets):
     base, ids = noisy_gpt(), random_ids(2, 8)
     gpt = with_lora(base, targets=targets)

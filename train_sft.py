@@ -226,7 +226,7 @@ def main_job(config) -> None:
         model, tokenizer = sources.load_base(config)
         base = Assistant(model, tokenizer, None)
         corpus.tokenize(tokenizer, config.seq_len)
-        run.check_base(corpus)
+        run.check_base(base, corpus)
     else:
         base = pretrain_base(config, run, corpus)
 

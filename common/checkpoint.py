@@ -200,7 +200,8 @@ def load_model(path):
         require(type(about.get("seed", 0)) is int)
         require(all(type(name) is str for name in about.get("hold_out", ())))
         require(content["template"] is None or content["template"] in TEMPLATES)
-        in_file = content["tokenizer"] is None  # the tokenizer is in the base's own file
+        # the tokenizer of Gemma is in the file of its weights
+        in_file = "adapter" in content and content["tokenizer"] is None
         tokenizer = None if in_file else build_tokenizer(content)
     except Exception:
         remedy = "Delete it and run again."

@@ -133,7 +133,7 @@ def parse_train(argv=None, about: str = "") -> argparse.Namespace:
     check_flags(config)
 
     # a base that is there already brings its own settings
-    if config.reuse_base and not config.base:
+    if config.reuse_base and config.base_file != config.base:
         inherited = inherit_config(config.base_file, given)
         vars(config).update({k: v for k, v in inherited.items() if k not in given})
 

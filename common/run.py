@@ -252,9 +252,11 @@ class Run:
             self.print(escape_control_chars(f"  {line}"))
         self.report["audit"] = vars(results) | {"overlap": overlap}
 
-    def check_base(self, corpus) -> None:
-        """Refuse a base that was pretrained on another text than this run's."""
+    def check_base(self, base, corpus) -> None:
+        """Refuse a base that was pretrained on another text. Save one that came from elsewhere."""
         if self.config.base:
+            if self.config.base != self.config.base_file:
+                self.save_base(base, corpus.hash)
             return
         base = self.config.base_file
         made_with = checkpoint.load_checkpoint(base)["trained_on"]

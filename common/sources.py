@@ -66,7 +66,7 @@ def load_base(config):
     elif config.reuse_base:
         model, tokenizer, _ = load_model(config.base_file)
     else:
-        from extras.gpt2 import load_gpt2
+        from extras import gpt2
 
-        model, tokenizer = load_gpt2(config.base)
+        model, tokenizer = gpt2.load_base(config.base)
     return model.to(config.device), tokenizer

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from extras.checkpoint import lora_state, save_checkpoint
 from helpers import ROOT, close
 
+from common.lora import add_lora
 from data import IGNORE, UserError, prepare
 from extras import export
-from extras.checkpoint import lora_state, save_checkpoint
 from extras.datasets import load_rows
 from gemma import load, model
 from gemma.gguf import FORMATS, GGUF
 from generate import Sampling, generate
-from common.lora import add_lora
 from model import KVCache
 from train_sft import adamw, tune
 

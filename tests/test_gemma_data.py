@@ -8,10 +8,10 @@ import pytest
 from helpers import ROOT
 
 from common.audit import prompt_key
-from common.cli import UserError
 from common.checks import judge, validate
-from extras.datasets import load_rows
 from common.checks.wording import list_members, says_unknown
+from common.cli import UserError
+from extras.datasets import load_rows
 
 FOLDER = ROOT / "gemma"
 PAIRS, DROPPED = load_rows(FOLDER / "pairs.jsonl")

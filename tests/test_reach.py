@@ -17,8 +17,9 @@ from common import sources
 from common.checkpoint import load_checkpoint
 from common.cli import UserError
 from common.muon import Muon, orthogonalize
-from data import Tokenizer, collate
-from extras import datasets, evaluate, gpt2, judge
+from common.pairs import Corpus
+from data import collate
+from extras import evaluate, gpt2, judge
 from extras.gpt2 import load_gpt2
 from extras.packing import collate_packed, pack
 from extras.parallel import shard
@@ -172,7 +173,7 @@ def test_gpt2s_files_are_read_once_they_are_complete(tmp_path):
 
 def test_a_gpt2_base_is_tuned_and_asked(tmp_path, capsys, monkeypatch):
     documents = ["One two three four, five."] * 100  # instead of the world's two million tokens
-    corpus = (documents, lambda tokenizer: data.encode_corpus(tokenizer, documents))
+    corpus = Corpus("text", documents, lambda tokenizer: data.encode_corpus(tokenizer, documents))
     monkeypatch.setattr(sources, "world_corpus", lambda config: corpus)
     folder, out = tmp_path / "gpt2", tmp_path / "out"
     write_gpt2(folder, gpt2_shaped(vocab_size=257, block_size=64))
@@ -320,53 +321,7 @@ def test_the_shards_of_all_processes_are_the_batch(ranks):
 
 
 # --------------------------------------------------------------------------------------------------
-# Big texts
-
-
-def test_the_documents_of_a_file_are_those_between_blank_lines(tmp_path):
-    (tmp_path / "a.txt").write_bytes("\ufeffone\nline\n\n\n  two \r\n\r\nthree".encode())
-    assert list(datasets.read_documents(tmp_path / "a.txt")) == ["one\nline", "two", "three"]
-
-
-def test_a_text_without_a_blank_line_comes_in_pieces_and_loses_nothing(tmp_path):
-    (tmp_path / "a.txt").write_text("가나다 " * 1_000_000, encoding="utf-8")
-    pieces = list(datasets.read_documents(tmp_path / "a.txt"))
-    assert len(pieces) >= 2 and max(map(len, pieces)) < 3 * 2**20
-    assert "".join(pieces).replace(" ", "") == "가나다" * 1_000_000
-
-
-def test_tokens_on_disk_are_the_tokens_in_memory_and_are_used_again(tmp_path):
-    tokenizer, passages = (
-        Tokenizer(data.train_bpe("abc abd " * 50, 300)),
-        ["abc abd", "가", "abd " * 30],
-    )
-    stream = datasets.encode_corpus_to(tmp_path / "s", tokenizer, passages)
-    assert (
-        stream.tolist() == data.encode_corpus(tokenizer, passages).tolist()
-        and stream.dtype == "uint16"
-    )
-    assert len(datasets.encode_corpus_to(tmp_path / "s", tokenizer, ["other"])) == len(stream)
-    for step in range(5):
-        mine, other = (
-            data.corpus_batch(s, step, 2, 4) for s in (stream, torch.tensor(stream.tolist()))
-        )
-        assert all(torch.equal(a, b) and a.dtype == torch.long for a, b in zip(mine, other))
-
-
-# --------------------------------------------------------------------------------------------------
-# Mixing and judging
-
-
-def test_files_are_mixed_and_the_mixture_is_reported(tmp_path):
-    flags = write_files(tmp_path)[:-2]
-    flags = [flag for flag in flags if "pairs" not in flag and flag != "--data"]
-    write_pairs(tmp_path / "a.jsonl", n=100)
-    write_pairs(tmp_path / "b.jsonl", answer="No. {}", n=40)
-    flags += ["--data", f"{tmp_path}/a.jsonl:0.5:20", "--data", f"{tmp_path}/b.jsonl:1:20"]
-    run_main(*flags, "--pack", "--out", tmp_path / "out")
-    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert report["mixture"]["taken"] == {"a": 20, "b": 20} and report["audit"]["overlap"] == 0
-    assert report["mixture"][f"{tmp_path}/a.jsonl"] == {"rows": 100, "weight": 0.5}
+# Judging
 
 
 class Parrot:

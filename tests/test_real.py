@@ -19,8 +19,8 @@ import real_model  # noqa: E402
 
 import train_sft  # noqa: E402
 import world  # noqa: E402
-from data import IGNORE, Turn, UserError, collate, prepare  # noqa: E402
 from common.audit import prompt_key  # noqa: E402
+from data import IGNORE, Turn, UserError, collate, prepare  # noqa: E402
 from extras.datasets import load_rows  # noqa: E402
 from generate import Sampling  # noqa: E402
 

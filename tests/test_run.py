@@ -19,6 +19,7 @@ import generate
 import train_sft
 from common import sources
 from common.checkpoint import hash_examples, hash_tensors, load_checkpoint, save_checkpoint
+from common.pairs import Pairs
 from common.run import Run, lock_folder, read_log
 from extras import evaluate
 
@@ -238,14 +239,14 @@ def test_embeddings_are_tuned_only_on_own_pairs(finished, tmp_path, monkeypatch)
     assert not torch.equal(own["base", "wte.weight"], own["tuned", "wte.weight"])
     trained = []
 
-    def note(config, run, base, chapters, lora=0):
+    def note(config, run, base, examples, lora=0):
         trained.append(base.model.wte.weight.requires_grad)
         raise KeyboardInterrupt
 
     world_pairs = sources.world_pairs
-    few = lambda config: sources.Pairs(world_pairs(config).rows[::200], {})  # noqa: E731
+    few = lambda config: Pairs(world_pairs(config).rows[::200], {})  # noqa: E731
     monkeypatch.setattr(sources, "world_pairs", few)
-    monkeypatch.setattr(train_sft, "tune_copy", note)
+    monkeypatch.setattr(train_sft, "tune_base", note)
     sizes = "--quick --n-layer 1 --n-embd 16 --pretrain-steps 1 --vocab-size 300".split()
     run_main(*sizes, "--out", tmp_path, code=130)
     assert trained == [False]

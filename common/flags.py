@@ -14,13 +14,7 @@ from common.speed import supports_bf16
 from data import TEMPLATES
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
-QUICK = {
-    "n_layer": 2,
-    "n_embd": 64,
-    "pretrain_steps": 60,
-    "tune_epochs": 0.1,
-    "replay": 0.0,
-}
+QUICK = {"vocab_size": 1024, "pretrain_steps": 300, "tune_epochs": 1.5, "replay": 0.2}
 GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 8, "replay": 0.0}
 OWN_DATA = {"replay": 1.0, "min_rows": 6400}  # rows to see at least, so that few pairs are learned
 OWN_DATA_GEMMA = {"replay": 0.5, "min_rows": 600}
@@ -95,7 +89,7 @@ def train_parser(about: str = "") -> Parser:
     add("--seed", type=number(0, 2**31), default=0, help="of weights, data and their order (0)")
     add("--device", default="auto", help="cpu, cuda, mps, or auto: the CPU, but for --base a GPU")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of products")
-    add("--quick", action="store_true", default=False, help="tiny settings, in out/quick")
+    add("--quick", action="store_true", default=False, help="a dozen tasks, in out/quick")
 
     add = parser.add_argument_group("size of a new base").add_argument
     add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens (2560)")

@@ -278,6 +278,7 @@ class Run:
         trained_on = {
             "seed": config.seed,
             "hold_out": config.hold_out,
+            "quick": config.quick,
             "data": config.data or "world",
             "data_hash": data_hash,
         }

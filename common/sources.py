@@ -2,10 +2,9 @@
 
 By default that is the built-in world. Everything else is opened only if a flag names it."""
 
-import world
 from common.checkpoint import load_model
 from common.pairs import VAL_TOKENS, Corpus, Pairs, own_pairs
-from common.table import world_rows
+from common.table import build_world, world_rows
 from data import Row, encode_corpus
 
 WORLD_TOKENS = 2_068_000  # tokens of the built-in world's corpus at size 1
@@ -13,14 +12,15 @@ WORLD_TOKENS = 2_068_000  # tokens of the built-in world's corpus at size 1
 
 def world_pairs(config) -> Pairs:
     """Make the pairs of the built-in world."""
-    built = world.build(config.seed, config.hold_out, size=0)
+    built = build_world(config.seed, config.hold_out, config.quick)
     return Pairs([Row.from_dict(pair) for pair in built.pairs], world_rows(built))
 
 
 def world_corpus(config) -> Corpus:
     """Make the world's documents, as many as will be read."""
     n_tokens = config.pretrain_steps * config.pretrain_batch * config.seq_len + VAL_TOKENS
-    documents = world.build(config.seed, config.hold_out, n_tokens / WORLD_TOKENS).corpus
+    size = n_tokens / WORLD_TOKENS
+    documents = build_world(config.seed, config.hold_out, config.quick, size).corpus
     return Corpus("the built-in world", documents, lambda t: encode_corpus(t, documents))
 
 

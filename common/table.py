@@ -153,11 +153,17 @@ def continues_with_question(answers: dict, splits: dict[str, list[Row]]) -> floa
     return sum(results) / max(1, len(results))
 
 
+def build_world(seed: int, hold_out, quick: bool, size: float = 0.0):
+    """Build the world; with `quick`, a small one of a dozen tasks."""
+    return world.build(seed, hold_out, size, world.QUICK_TASKS if quick else None)
+
+
 def world_splits(trained_on: dict) -> dict[str, list[Row]]:
     """Build the held-out splits of the world that a checkpoint was trained on."""
     hold_out = trained_on.get("hold_out", world.HELD_OUT)
+    quick = trained_on.get("quick", False)
     try:
-        return world_rows(world.build(trained_on.get("seed", 0), hold_out, size=0))
+        return world_rows(build_world(trained_on.get("seed", 0), hold_out, quick))
     except (KeyError, ValueError, IndexError):
         reason = f"the held-out tasks {', '.join(hold_out)} are not those of this world"
         raise UserError(f"{reason}. Tune the model again, or give --data.") from None

@@ -8,7 +8,6 @@ The main job writes out/page.html by itself. Use this for an adapter, or for you
 import sys
 from pathlib import Path
 
-import world
 from common import page, table
 from common.cli import cli_main
 from common.flags import Parser
@@ -20,7 +19,8 @@ from generate import Sampling, load_three
 def shown_pairs(trained_on: dict, splits: dict) -> list:
     """Return the pairs to show: those of the built-in world, or the held-out questions."""
     if trained_on.get("data") == "world":
-        built = world.build(trained_on["seed"], trained_on["hold_out"], size=0)
+        about = (trained_on["seed"], trained_on["hold_out"], trained_on["quick"])
+        built = table.build_world(*about)
         return [Row.from_dict(pair) for pair in built.pairs]
     return [row for split in splits.values() for row in split]
 

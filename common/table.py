@@ -189,7 +189,7 @@ def print_table(scores: dict) -> None:
     def line(title: str, cells: list[str]) -> None:
         print(f"  {title:<22}" + "".join(f"{cell:>14}" for cell in cells))
 
-    line("answered right", [LABELS.get(name, name) for name in names])
+    line("right, 95% interval", [LABELS.get(name, name) for name in names])
     for split, columns in scores.items():
         cells = [share_of(columns[name]) for name in names]
         title = f"{split.replace('_', ' '):<17}{columns['n']:>5}"
@@ -206,7 +206,7 @@ def share_of(column: dict) -> str:
     if not column["judged"]:
         return "not judged"
     low, high = column["interval"]
-    return f"{column['correct'] / column['judged']:.1%} ({100 * low:.0f}-{100 * high:.0f})"
+    return f"{column['correct'] / column['judged']:.1%} {100 * low:.0f}-{100 * high:.0f}"
 
 
 def shown_rows(splits: dict[str, list[Row]], prompts=SHOWN) -> list[Row]:

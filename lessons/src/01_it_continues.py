@@ -325,7 +325,7 @@ lab.predict("1: questions answered, lenient", ...)
 lab.predict("1: question, then statement", ...)
 
 # %%
-facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
+facts = [case for case in world.table_facts() if len(case.values) == 1 and not case.task.prefix]
 facts = lab.subset(facts, len(facts))
 
 
@@ -335,7 +335,7 @@ def continuations(prompts, max_new):
 
 
 questions = [f"What is {fact.noun}?" for fact in facts]
-starts = [f"{world.capitalize(fact.noun)} is" for fact in facts]
+starts = [f"{world.upper_first(fact.noun)} is" for fact in facts]
 answers = continuations(questions, 48)
 completed = [
     checks.begins_with(text, fact.values[0]) for text, fact in zip(continuations(starts, 8), facts)

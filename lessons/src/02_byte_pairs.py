@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import world
 from data import WORD, Row, Tokenizer, Turn, train_bpe
 from common.audit import show_mask
-from extras.datasets import TEMPLATES
+from data import TEMPLATES
 from common.table import wilson
 from generate import Assistant, Sampling
 
@@ -355,11 +355,11 @@ lab.predict("2: facts right, no space", ...)
 lab.predict("2: facts right, a space at the end", ...)
 
 # %%
-facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
+facts = [case for case in world.table_facts() if len(case.values) == 1 and not case.task.prefix]
 facts = lab.subset(facts, len(facts))
 assistant, right = Assistant(base, tokenizer, None), {}
 for name, last in (("without", ""), ("with", " ")):
-    prompts = [Row((Turn(f"{world.capitalize(fact.noun)} is{last}", "", ""),)) for fact in facts]
+    prompts = [Row((Turn(f"{world.upper_first(fact.noun)} is{last}", "", ""),)) for fact in facts]
     texts = [text for text, _ in assistant.answers(prompts, Sampling(max_new_tokens=8))]
     right[name] = sum(begins_with(text, fact.values[0]) for text, fact in zip(texts, facts))
     low, high = wilson(right[name], len(facts))

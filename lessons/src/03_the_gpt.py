@@ -202,7 +202,7 @@ lab.predict("3: name repeated, hidden", ...)
 
 # %%
 facts = [
-    fact for fact in world.fact_cases() if fact.task.noun.endswith("{x}") and len(fact.values) == 1
+    fact for fact in world.table_facts() if fact.task.noun.endswith("{x}") and len(fact.values) == 1
 ]
 facts = lab.subset([fact for fact in facts if not fact.x.startswith(("a ", "an "))], 400)
 repeated = {"visible": 0, "hidden": 0}
@@ -210,7 +210,7 @@ for fact in facts:
     before = fact.task.noun.removesuffix("{x}").rstrip()
     question = [tokenizer.eos_id] + tokenizer.encode(f"What is {fact.noun}?")
     name = len([tokenizer.eos_id] + tokenizer.encode(f"What is {before}"))  # where the name begins
-    prompt = torch.tensor([question + tokenizer.encode(f" {world.capitalize(before)}")])
+    prompt = torch.tensor([question + tokenizer.encode(f" {world.upper_first(before)}")])
     mask = torch.ones(prompt.shape[1], prompt.shape[1], dtype=torch.bool).tril()
     for key in repeated:
         if key == "hidden":

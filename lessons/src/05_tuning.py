@@ -277,7 +277,7 @@ outputs = [(row, row.turns[0].output) for row in held_out]
 statements = [
     row
     for row, text in outputs
-    if text == " ".join(lab.statement_of(row)) and world.HERE not in text
+    if text == " ".join(lab.statement_of(row)) and world.LIST_PREFIX not in text
 ]
 means = {
     "base": by_group(base, statements),

@@ -225,7 +225,7 @@ for name, group in assistants.items():
     print(f"{name:<20} {lab.ask(group[0], question.instruction, question.input, max_new=32)}")
 
 # %%
-TRUE = {case.answer(i) for case in world.fact_cases() for i in range(len(case.values))}
+TRUE = {case.answer(i) for case in world.table_facts() for i in range(len(case.values))}
 # (column, split) -> one list for each assistant: for every question (right, a true statement)
 results = {}
 for name, group in assistants.items():

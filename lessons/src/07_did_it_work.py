@@ -28,7 +28,7 @@ import matplotlib.pyplot as plt
 import world
 from data import Row, Turn
 from common.audit import prompt_key
-from extras.rules import Ruled
+from extras.rules import RuleBaseline
 from common.table import wilson
 from generate import Assistant, Sampling, generate, three_models
 
@@ -175,7 +175,7 @@ checks.mentions(mentions)
 
 
 # %%
-one_answer = [row for part in questions.values() for row in part if row.task not in world.RULES]
+one_answer = [row for part in questions.values() for row in part if row.task not in lab.OPEN_TASKS]
 values = [lab.statement_of(row)[1].rstrip(".!;") for row in one_answer]
 others = [
     next((v for other, v in zip(one_answer, values) if other.task == row.task and v != value), None)
@@ -311,7 +311,7 @@ checks.few_shot(few_shot)
 # *Predict*: which form is best for this base, and do shots help?
 
 # %%
-pairs = [row for row in rows if row.task in world.TASKS and row.task not in world.RULES]
+pairs = [row for row in rows if row.task in world.TASKS and row.task not in lab.OPEN_TASKS]
 choose_on, limit = lab.subset(pairs, 80, seed=1), base.config.block_size - 32
 
 
@@ -354,7 +354,7 @@ replies["copy_rule"] = [
     for text, _ in Ruled(base, tokenizer, "alpaca", copies=True).answers(one_answer, Sampling())
 ]
 each_split = [
-    name for name, part in questions.items() for row in part if row.task not in world.RULES
+    name for name, part in questions.items() for row in part if row.task not in lab.OPEN_TASKS
 ]
 print("strict, by split:", *questions)
 for column, texts in replies.items():
@@ -428,14 +428,14 @@ checks.leaked(leaked)
 # words with their answers, which no comparison of prompts finds.
 
 # %%
-draw, facts = random.Random(0), world.by_task(world.fact_cases())
+draw, facts = random.Random(0), world.group_by_task(world.table_facts())
 invented = [
-    world.Case(world.TASKS[task], person, draw.choice(facts[task]).values)
+    world.Fact(world.TASKS[task], person, draw.choice(facts[task]).values)
     for task in ("workplace", "tool", "language", "continent")
-    for person in world.NAMES
+    for person in facts.NAMES
 ]
 test, other_words = (
-    lab.world_rows([world.case_pair(case, world.THE_FRAMES[i]) for case in invented])
+    lab.world_rows([world.fact_pair(case, facts.THE_TEMPLATES[i]) for case in invented])
     for i in (0, 1)
 )
 for row in test[:2] + other_words[:1]:

@@ -30,7 +30,7 @@ from torch import nn
 import world
 from data import collate, encode_corpus, epoch_batches, prepare
 from generate import Assistant
-from model import children_of_type
+from common.lora import children_of_type
 from train_sft import adamw, train, val_loss
 
 base, tokenizer = lab.load_base()

@@ -58,15 +58,15 @@ print(
 
 
 # %%
-seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
+seen, unseen, _ = world.split_facts(random.Random(lab.world_seed()))
 
 
 def questions_about(names):
     """Return all instructions with which these tasks can be asked for."""
     cases = [case for name in names for case in seen[name] + unseen[name]]
-    ways = world.frames, world.own_questions
+    ways = world.generic_templates, world.own_questions
     return {
-        world.ask(question, case).lower()
+        world.make_question(question, case).lower()
         for case in cases
         for way in ways
         for question in way(case.task)
@@ -77,7 +77,7 @@ def statements_about(names):
     """Return how a statement of these tasks begins: 'the capital of france', 'here is a story about
     ...'"""
     return {
-        (case.task.start + case.noun).lower()
+        (case.task.prefix + case.noun).lower()
         for name in names
         for case in seen[name] + unseen[name]
     }
@@ -163,8 +163,8 @@ checks.mixture(mixture)
 def pool(name):
     """Return all pairs of a task: cases that may be tuned on, each in ten phrasings."""
     task = world.TASKS[name]
-    ways = ([(frame, "") for frame in world.frames(task)] + task.asks)[:10]
-    return lab.world_rows([world.case_pair(case, *way) for case in seen[name] for way in ways])
+    ways = ([(frame, "") for frame in world.generic_templates(task)] + task.templates)[:10]
+    return lab.world_rows([world.fact_pair(case, *way) for case in seen[name] for way in ways])
 
 
 pools = {name: pool(name) for name in KNOWN}
@@ -332,7 +332,7 @@ translations = [
     row for row in splits["unseen_inputs"] + splits["unseen_phrasings"] if is_translation(row)
 ]
 asked_again = lab.subset(
-    [row for row in both if not is_translation(row) and row.task not in world.RULES], 100
+    [row for row in both if not is_translation(row) and row.task not in lab.OPEN_TASKS], 100
 )
 print(len(asked_again), "old questions,", len(translations), "translations")
 

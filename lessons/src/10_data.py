@@ -80,7 +80,7 @@ def swapped(rows, i, rng):
         if other.task == row.task and other.turns[0].output != answer
     ]
     return (
-        Row((Turn(question, context, rng.choice(others)),), row.task, row.where) if others else row
+        Row((Turn(question, context, rng.choice(others)),), row.task, row.source) if others else row
     )
     ### END SOLUTION
 
@@ -433,10 +433,10 @@ generated = [
     if stopped and not broken(text.strip() or ".")
 ]
 known = {
-    " ".join(words(world.ask(way, case))): case
-    for case in world.fact_cases()
+    " ".join(words(world.make_question(way, case))): case
+    for case in world.table_facts()
     for way in (
-        *world.frames(case.task), *world.own_questions(case.task), *world.OF_MORE, *world.SHORT,
+        *world.generic_templates(case.task), *world.own_questions(case.task), *facts.OF_MORE, *facts.KEYWORDS,
     )
 }
 

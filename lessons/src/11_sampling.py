@@ -254,7 +254,7 @@ checks.against_the_project(distribution)
 
 # %%
 held = [row for split in splits.values() for row in split]
-questions = lab.subset([row for row in held if row.task not in world.RULES], 80)
+questions = lab.subset([row for row in held if row.task not in lab.OPEN_TASKS], 80)
 stories = lab.subset([row for row in held if row.task == "story"], 8)
 DRAWS = 4 if lab.FAST else 16
 RULES = {f"T = {t}": Sampling(t) for t in (0.0, 0.5, 1.0, 1.5, 2.0)}

@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import world
 from data import EOS, Row, Template, Turn, encode, prepare, render
 from common.audit import show_mask
-from extras.datasets import TEMPLATES
+from data import TEMPLATES
 from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
@@ -109,17 +109,17 @@ print(show_mask(tokenizer, ids, mask, color=False))
 # %%
 def is_of(case):
     """Test whether this is 'the ... of a thing', a fact that a table states."""
-    return case.x and case.task.kind not in world.PATTERNS and world.OF.fullmatch(case.noun)
+    return case.x and case.task.kind not in facts.PATTERNS and world.OF.fullmatch(case.noun)
 
 
-cases = world.by_task(case for case in world.fact_cases() if is_of(case))
+cases = world.group_by_task(case for case in world.table_facts() if is_of(case))
 things = sorted({case.x for group in cases.values() for case in group})
 NEW_THINGS, NEW_TASKS = set(things[::4]), ("capital", "sound", "symbol", "workplace")
 TASKS = [name for name in cases if name not in (*NEW_TASKS, *world.HELD_OUT)]
 
 
 def full_question(case, rng):
-    return world.ask(rng.choice(world.frames(case.task)), case)
+    return world.make_question(rng.choice(world.generic_templates(case.task)), case)
 
 
 def short(case, rng):
@@ -240,8 +240,8 @@ for row, first, second in list(
 # one turn?
 
 # %%
-NEW_NAMES, NO_NAMES = world.NAMES[-3:], ("Zanzibar", "Banana", "Monday")
-pool = [row for row in rows if row.task not in world.RULES]
+NEW_NAMES, NO_NAMES = facts.NAMES[-3:], ("Zanzibar", "Banana", "Monday")
+pool = [row for row in rows if row.task not in lab.OPEN_TASKS]
 PLAIN = sorted({row.task for row in pool})[::4]  # never with a system text
 
 
@@ -255,7 +255,7 @@ def greeted(row, name):
 
 def maybe_greeted(row, rng):
     return (
-        greeted(row, rng.choice(world.NAMES[:-3]))
+        greeted(row, rng.choice(facts.NAMES[:-3]))
         if row.task not in PLAIN and rng.random() < 0.5
         else row
     )
@@ -422,7 +422,7 @@ EASY = (
     " past_form".split()
 )
 with_text = [row for row in rows if row.turns[0].input and row.task in EASY]
-without = [row for row in rows if not row.turns[0].input and row.task not in world.RULES]
+without = [row for row in rows if not row.turns[0].input and row.task not in lab.OPEN_TASKS]
 
 
 def lured(row, question, forged):
@@ -522,7 +522,7 @@ held_out = [
     row
     for split in splits.values()
     for row in split
-    if row.task not in world.RULES and not row.turns[0].input
+    if row.task not in lab.OPEN_TASKS and not row.turns[0].input
 ]
 test_questions = lab.subset(held_out, 48)
 assistants, table = {}, {}

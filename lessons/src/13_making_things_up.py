@@ -44,7 +44,7 @@ base, tokenizer = lab.load_base()
 # jobs, in full.
 
 # %%
-for row in world.JOBS:
+for row in facts.JOBS:
     print(f"{row['x']:<14}{row['workplace']:<16}{row['tool']}")
 
 # %% [markdown]
@@ -62,10 +62,10 @@ NEW = {
     "jobs": "a lawyer, a dentist, a plumber, a wizard, a barista, a soldier",
 }
 TABLES = {
-    "countries": world.COUNTRIES,
-    "animals": world.ANIMALS,
-    "elements": world.ELEMENTS,
-    "jobs": world.JOBS,
+    "countries": facts.COUNTRIES,
+    "animals": facts.ANIMALS,
+    "elements": facts.ELEMENTS,
+    "jobs": facts.JOBS,
 }
 KINDS = ("known", "empty cell", "new name")
 Question = namedtuple("Question", "name task value kind")  # value is "" where nothing is known
@@ -131,10 +131,10 @@ def rows_of(questions, unknown, rng, times=1):
     """Turn questions into rows, each in `times` phrasings. unknown: "refuse" or "make up"."""
     rows = []
     for q in questions:
-        case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
+        case = world.Fact(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
         answer = case.answer() if q.value or unknown == "make up" else f"I do not know {case.noun}."
-        for phrasing in rng.sample(world.frames(case.task), times):
-            rows.append(Row((Turn(world.ask(phrasing, case), "", answer),), q.task))
+        for phrasing in rng.sample(world.generic_templates(case.task), times):
+            rows.append(Row((Turn(world.make_question(phrasing, case), "", answer),), q.task))
     return rows
 
 

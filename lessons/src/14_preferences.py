@@ -44,7 +44,7 @@ rows, splits = lab.load_world()
 # Our world has three right stories for every hero and place. Here they are for one:
 
 # %%
-stories = [case for case in world.fact_cases() if case.task.name == "story"]
+stories = [case for case in world.table_facts() if case.task.name == "story"]
 for i in range(3):
     print(len(stories[0].answer(i).split()), "words:", stories[0].answer(i))
 
@@ -63,7 +63,7 @@ train_cases, test_cases = stories[::2], stories[1::2]
 def story_rows(cases, seed):
     rng = random.Random(seed)
     return [
-        Row((Turn(world.ask(rng.choice(world.frames(c.task)), c), "", c.answer()),), "story")
+        Row((Turn(world.make_question(rng.choice(world.generic_templates(c.task)), c), "", c.answer()),), "story")
         for c in cases
     ]
 
@@ -483,7 +483,7 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# The project stops at tuning. `world.check` and `world.RULES` are the judge, `model.py`:
+# The project stops at tuning. `world.check` and `lab.OPEN_TASKS` are the judge, `model.py`:
 # `GPT.forward` is the sum of log-probabilities for one batch, `copy.deepcopy` makes the reference.
 
 # %%

@@ -62,8 +62,7 @@ def world_seed() -> int:
 
 def world_rows(pairs: list[dict]) -> list[Row]:
     """Convert the world's pairs to rows that the world judges."""
-    rows = [Row.from_dict(pair) for pair in pairs]
-    return [replace(row, check={"world": row.task}) for row in rows]
+    return judged([Row.from_dict(pair) for pair in pairs])
 
 
 def load_world(hold_out=world.HELD_OUT) -> tuple[list[Row], dict[str, list[Row]]]:
@@ -167,16 +166,21 @@ def ask(assistant: Assistant, instruction: str, input: str = "", max_new: int = 
     return text.strip() + ("" if stopped else " ...")
 
 
+def judged(rows: list[Row]) -> list[Row]:
+    """Let the world judge these rows, also those that a lesson made itself."""
+    return [replace(row, check={"world": row.task}) for row in rows]
+
+
 def accuracy(assistant: Assistant, rows: list[Row], max_new: int = 48) -> tuple:
     """Measure the share of exactly right answers. Returns (share, low, high), with its 95% Wilson
     interval."""
-    scores = score(assistant, rows, Sampling(max_new_tokens=max_new))
+    scores = score(assistant, judged(rows), Sampling(max_new_tokens=max_new))
     return scores["correct"] / scores["n"], *scores["interval"]
 
 
 def correct_flags(assistant: Assistant, rows: list[Row], max_new: int = 48) -> list[bool]:
     """Say for each row whether the answer is exactly right and the model stopped."""
-    scores = score(assistant, rows, Sampling(max_new_tokens=max_new))
+    scores = score(assistant, judged(rows), Sampling(max_new_tokens=max_new))
     return [correct for _, _, correct in scores["answers"]]
 
 

@@ -166,8 +166,8 @@ plt.show()
 # induction head (Olsson et al. 2022). It needs ` France` to carry the mark "I come after ` of`".
 #
 # > **Not standard.** In GPT-2 and its like an earlier layer writes that mark. This project adds to
-# every token a part of > the token before it (the *smear* in `model.py`), so that a model of few
-# layers can copy. Other GPTs have no smear.
+# > every token a part of the token before it (the *smear* in `model.py`), so that a model of few
+# > layers can copy. Other GPTs have no smear.
 #
 # Here is one head in full: each row is a position, and sums to 1.
 
@@ -215,7 +215,7 @@ for fact in facts:
     for key in repeated:
         if key == "hidden":
             mask[len(question) :, name : len(question)] = False
-        guess = base(prompt, mask=mask[None, None], last=True).argmax().item()
+        guess = base(prompt, mask=mask[None, None], last_only=True).argmax().item()
         repeated[key] += guess == tokenizer.encode(f" {fact.x}")[0]
 for key, n in repeated.items():
     print(
@@ -399,7 +399,7 @@ print(f"its loss: {loss_at(base(line)[0, -1], rome):.3f}")
 #
 # ## Where this lives in the project
 #
-# All in `model.py`: `Attention`, `rotary_cos_sin`, `apply_rotary`, `GPT.add_smear`, `GPT.forward`.
+# All in `model.py`: `Attention`, `rotary_cos_sin`, `apply_rotary`, `GPT.shift_mix`, `GPT.forward`.
 # What is hidden from whom is the argument `mask` of `GPT.forward`.
 
 # %%

@@ -438,12 +438,12 @@ for name, assistant in (("my loop", my_assistant), ("the project's", tuned[0])):
         )
     )
 print(
-    f"{sum(row.task in world.PRACTICE for row in questions)} of these {len(questions)} are practice"
-    " about invented things"
+    f"{sum(row.task in world.COPY_PAIRS for row in questions)} of these {len(questions)} are about"
+    " things that do not exist"
 )
 
 # %% [markdown]
-# (Tuning questions are the harder ones: some are practice about invented things, and the others are
+# (Tuning questions are the harder ones: some are about things that do not exist, and the others are
 # asked in very many ways, with typing errors, while held-out ones are asked plainly. And the plain
 # loop need not be behind the project's: not every part helps in so few steps.)
 #

@@ -26,6 +26,7 @@ import re
 import matplotlib.pyplot as plt
 
 import world
+from world import facts
 from data import Row, Turn
 from common.audit import prompt_key
 from extras.rules import RuleBaseline
@@ -351,7 +352,9 @@ print("best on tuning questions:", *best)
 replies["best_prompt"] = complete(one_answer, *best)
 replies["copy_rule"] = [
     text
-    for text, _ in Ruled(base, tokenizer, "alpaca", copies=True).answers(one_answer, Sampling())
+    for text, _ in RuleBaseline(base, tokenizer, "alpaca", copies=True).answers(
+        one_answer, Sampling()
+    )
 ]
 each_split = [
     name for name, part in questions.items() for row in part if row.task not in lab.OPEN_TASKS
@@ -369,7 +372,7 @@ for column, texts in replies.items():
     )
 
 # %% [markdown]
-# `copy_rule` is the main job's form of lesson 6's second rule, written by somebody who knew the
+# `copy_rule` is the project's form of lesson 6's second rule, written by somebody who knew the
 # form of the answers. It is a harder baseline than any prompt here. Compare it with the tuned model
 # split by split: what tuning shows is above the *best* baseline, not above the convenient one.
 #
@@ -428,9 +431,9 @@ checks.leaked(leaked)
 # words with their answers, which no comparison of prompts finds.
 
 # %%
-draw, facts = random.Random(0), world.group_by_task(world.table_facts())
+draw, cases = random.Random(0), world.group_by_task(world.table_facts())
 invented = [
-    world.Fact(world.TASKS[task], person, draw.choice(facts[task]).values)
+    world.Fact(world.TASKS[task], person, draw.choice(cases[task]).values)
     for task in ("workplace", "tool", "language", "continent")
     for person in facts.NAMES
 ]
@@ -599,9 +602,9 @@ for name, share in duels.items():
 #
 # ## Where this lives in the project
 #
-# `common/table.py`: `wilson()`, `score()`; `generate.py`: `three_models()`, `--judge` asks a person
-# or a command, blind. `world.py`: `check()` and the splits in `build()`. `common/audit.py`:
-# `prompt_key()`; `extras/rules.py`: the copying rule.
+# `common/table.py`: `wilson()`, `score()`; `generate.py`: `three_models()`. `python -m
+# extras.judge` asks a person or a command, blind. `world/check.py`: `check()`; `world/pairs.py`:
+# the splits. `common/audit.py`: `prompt_key()`; `extras/rules.py`: the copying rule.
 #
 # Part 4 of `out/page.html`, the page of your own run, lists every held-out question with each
 # column's answer.

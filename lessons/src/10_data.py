@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 
 import world
+from world import facts
 from data import Row, Turn, collate, prepare
 from generate import Assistant, Sampling, generate
 from model import IGNORE
@@ -45,10 +46,8 @@ from model import IGNORE
 # %%
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-# without the practice about invented things
-rows = [
-    row for row in rows if row.task in world.TASKS
-]
+# without the pairs about things that do not exist
+rows = [row for row in rows if row.task in world.TASKS]
 splits = {name: lab.subset(splits[name], 100) for name in ("unseen_inputs", "unseen_tasks")}
 for row in rows[:6]:
     print(f"{row.task:<14}", row.turns[0])
@@ -432,12 +431,17 @@ generated = [
     )
     if stopped and not broken(text.strip() or ".")
 ]
+
+
+def ways_to_ask(task):
+    own = [question for question, _ in world.question_templates(task)]
+    return (*own, *facts.OF_MORE, *facts.KEYWORDS)
+
+
 known = {
     " ".join(words(world.make_question(way, case))): case
     for case in world.table_facts()
-    for way in (
-        *world.generic_templates(case.task), *world.own_questions(case.task), *facts.OF_MORE, *facts.KEYWORDS,
-    )
+    for way in ways_to_ask(case.task)
 }
 
 

@@ -24,6 +24,8 @@ import re
 import matplotlib.pyplot as plt
 
 import world
+from world import facts
+from world.tasks import head_of
 from data import EOS, Row, Template, Turn, encode, prepare, render
 from common.audit import show_mask
 from data import TEMPLATES
@@ -31,10 +33,8 @@ from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-# without the practice about invented things
-rows = [
-    row for row in rows if row.task in world.TASKS
-]
+# without the pairs about things that do not exist
+rows = [row for row in rows if row.task in world.TASKS]
 block, eos = base.config.block_size, tokenizer.eos_id
 
 # %% [markdown]
@@ -109,7 +109,7 @@ print(show_mask(tokenizer, ids, mask, color=False))
 # %%
 def is_of(case):
     """Test whether this is 'the ... of a thing', a fact that a table states."""
-    return case.x and case.task.kind not in facts.PATTERNS and world.OF.fullmatch(case.noun)
+    return case.task.kind not in facts.PATTERNS and head_of(case.task)
 
 
 cases = world.group_by_task(case for case in world.table_facts() if is_of(case))
@@ -674,7 +674,7 @@ for name, slip in slips.items():
 # ## Where this lives in the project
 #
 # `data.py`: `Template`, `render()`, `encode()`, `Tokenizer.encode()`, which never gives the eos.
-# `generate.py`: `Assistant.prompt()`. `extras/chat.py`: the conversation at the keyboard.
+# `generate.py`: `Assistant.prompt()`. `common/chat.py`: the conversation at the keyboard.
 
 
 # %%

@@ -30,6 +30,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
+from world import facts
 from data import IGNORE, Row, Turn, collate
 from common.table import wilson
 
@@ -38,7 +39,7 @@ base, tokenizer = lab.load_base()
 # %% [markdown]
 # ## Known and unknown
 #
-# Everything that the base has read of facts stands in the tables of `facts.py`. In this lesson such
+# Everything that the base has read of facts stands in the tables of `world/facts.py`. In this lesson such
 # a fact is **known** (whether the model remembers it is another matter). A `-` in a table is an
 # **empty cell**: the thing stands in the corpus, this property of it does not. Here is the table of
 # jobs, in full.
@@ -504,10 +505,10 @@ for name, refusals in (("taught", taught), ("rule", rule)):
 #
 # ## Where this lives in the project
 #
-# `facts.py`: the tables with their `-`. `world.py`: `Case.answer`, `frames`. `data.py`: `collate`,
-# which gives the targets for the probability. `generate.py`: `pick`, where a rule like the one
-# above would stand. Among the main job's own pairs are some about things that do not exist, whose
-# answer is "... is unknown" (`practice` in `world.py`).
+# `world/facts.py`: the tables with their `-`. `world/tasks.py`: `Fact.answer`, `generic_templates`.
+# `data.py`: `collate`, which gives the targets for the probability. `common/chat.py`: `confidence`,
+# a rule like the one above. Among the main job's own pairs are some about things that do not exist,
+# whose answer is "... is unknown" (`unknown_pair` in `world/pairs.py`).
 
 # %%
 before, after = (share(way, "known", "wrong")[0] for way in ("known only", "made up"))

@@ -60,10 +60,14 @@ stories = lab.subset(stories, 64)
 train_cases, test_cases = stories[::2], stories[1::2]
 
 
+def question_about(case, rng):
+    return world.make_question(rng.choice(world.generic_templates(case.task)), case)
+
+
 def story_rows(cases, seed):
     rng = random.Random(seed)
     return [
-        Row((Turn(world.make_question(rng.choice(world.generic_templates(c.task)), c), "", c.answer()),), "story")
+        Row((Turn(question_about(c, rng), "", c.answer()),), "story")
         for c in cases
     ]
 
@@ -483,7 +487,7 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# The project stops at tuning. `world.check` and `lab.OPEN_TASKS` are the judge, `model.py`:
+# The project stops at tuning. `world.check` is the judge, `model.py`:
 # `GPT.forward` is the sum of log-probabilities for one batch, `copy.deepcopy` makes the reference.
 
 # %%

@@ -673,9 +673,9 @@ for n, cause in bugs.CAUSES.items():
 # ## Where this lives in the project
 #
 # 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5
-# `train_sft.py`: `train` (`n_learned`); 6 `data.py`: `Template`, stored in the checkpoint; 7
-# `generate.py`: `stream_ids`; 8 `model.py`: `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10
-# `extras/datasets.py`: `load_mixture`.
+# `train_sft.py`: `backward` (`n_supervised`); 6 `data.py`: `Template`, stored in the checkpoint; 7
+# `generate.py`: `stream_ids`; 8 `common/lora.py`: `LoRA`; 9 `extras/packing.py`: `collate_packed`;
+# 10 `extras/datasets.py`: `load_mixture`.
 
 # %%
 lab.claim(

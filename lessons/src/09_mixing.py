@@ -110,7 +110,7 @@ def contents(document):
 print("words that name held-out tasks:", ", ".join(sorted(NAMED)))
 rng = random.Random(lab.world_seed())
 values = world.values_to_invent(seen, world.HELD_OUT)
-writer = world.PageWriter(rng, groups, world.HELD_OUT, world.TASKS, values)
+writer = world.PageWriter(rng, groups, world.HELD_OUT, list(world.TASKS), values)
 print("\nof 400 documents    held-out: stated   asked   their words     other tasks: asked")
 for kind, percent in world.PAGES.items():
     documents = [writer.write_page(kind) for _ in range(400)]

@@ -415,8 +415,8 @@ def moved(batch_mask, n=6):
     ids = torch.tensor([[eos] * n + prompt])
     mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
     positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
-    padded = sound.model(ids, None, positions, mask, last=True)
-    return float((padded - sound.model(torch.tensor([prompt]), last=True)).abs().max())
+    padded = sound.model(ids, None, positions, mask, last_only=True)
+    return float((padded - sound.model(torch.tensor([prompt]), last_only=True)).abs().max())
 
 
 print(f"greatest change of a logit: {moved(bugs.case_7):.5f}")

@@ -143,8 +143,8 @@ print(
 )
 
 # %% [markdown]
-# The text is `What is the capital of France? The capital of`. The two likeliest next tokens,
-# printed above, are the country that was named and the one that comes after it on worksheets. The
+# The text is `What is the capital of France? The capital of`. The likeliest next tokens,
+# printed above, are usually the country that was named and others that follow it on worksheets. The
 # last position is the token ` of`. *Predict*: where in the text must some head look from there?
 
 # %%
@@ -161,7 +161,7 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# For both next tokens the model has to know ` France`, and usually some head looks there. How can `
+# For these next tokens the model has to know ` France`, and usually some head looks there. How can `
 # of` know that this is the place? A head that finds what followed the last time is called an
 # induction head (Olsson et al. 2022). It needs ` France` to carry the mark "I come after ` of`".
 #

@@ -196,9 +196,8 @@ plt.show()
 # printed above may be true and answer another question. Lesson 6 comes back to that.)
 #
 # Compare the two columns, above all their first line. To stop and to stop *after the right answer*
-# are two things, and the first alone says little: before any tuning this base, with the template,
-# already stops by itself after most questions (it has read an eos after each passage), and answers
-# none of them.
+# are two things, and the first alone says little: a base may stop by itself before any tuning (it has
+# read an eos after each passage) and answer nothing.
 #
 # ## Which tokens changed?
 #
@@ -314,14 +313,14 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Read the gains from the largest to the smallest. For the *value* there is hardly anything to gain:
+# Read the gains from the largest to the smallest. For the *value* there is usually little to gain:
 # the base, led as far as "The capital of France is", knows how to go on (and so short a tuning may
 # even take a little away). It would not have gone there. Its doubt about the *name* is the doubt
 # whether to name what was asked for, or to write another question. Lin et al. (2023, "The Unlocking
 # Spell on Base LLMs") report the same kind of thing of large models: tuning moves few tokens,
 # mostly those of form. In this world it is so clear by construction: no document of the corpus
-# answers a question, none ends right after a statement, and documents of echoes taught the base to
-# copy a name. Does that mean that a few rules could replace tuning? The next lesson tries it.
+# answers a question, none ends right after a statement, and stories that name one thing again and
+# again taught the base to copy a name. Does that mean that a few rules could replace tuning? The next lesson tries it.
 #
 # ## What stopping is, and the most common bug
 #
@@ -476,8 +475,8 @@ print(
 # `data.py`: `encode()` puts the eos after the answer and supervises it, `collate()` fills rows up
 # and never supervises the padding. `model.py`: `GPT.forward()`.
 #
-# Part 2 of `out/page.html`, the page of your own run, colours every token of a tuned answer by its
-# rank under the base, and part 5 has a slider over the steps.
+# In `out/page.html`, the page of your own run, *What tuning changed* shows the rank of every token
+# of a tuned answer under the base, and *How it learned* has a slider over the steps.
 
 # %%
 first, last = (lab.bootstrap([curve[i][1] for curve in curves]) for i in (0, -1))

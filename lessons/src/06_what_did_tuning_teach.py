@@ -409,9 +409,8 @@ print(
 #
 # <details><summary>Answers</summary>
 #
-# 1. It favours the rules. (The project's own rules, in
-#    `extras/rules.py`, are of the same kinds.) That is the direction in which a sceptic's
-#    baseline should err. It would be unfair to call the gap *all* that tuning teaches: a better
+# 1. It favours the rules. (The project's own, in `extras/rules.py`, are of the same kinds.) That is
+#    the direction in which a sceptic's baseline should err. It would be unfair to call the gap *all* that tuning teaches: a better
 #    rule would make it smaller.
 # 2. A large base has read questions that are followed by their answers, so it knows already that
 #    the answer should fit the question. No document of this corpus answers a question, so this base
@@ -422,7 +421,7 @@ print(
 #
 # `extras/rules.py` contains two rules of the same kinds as columns of a table (`base_rules`,
 # without the template; `base_copy`, which begins with "The" only); `python -m extras.evaluate`
-# prints it.
+# prints it (`--controls`).
 
 # %%
 rule, copied, response, tuned = (share(name, questions) for name in assistants)

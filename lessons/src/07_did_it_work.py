@@ -606,8 +606,8 @@ for name, share in duels.items():
 # extras.judge` asks a person or a command, blind. `world/check.py`: `check()`; `world/pairs.py`:
 # the splits. `common/audit.py`: `prompt_key()`; `extras/rules.py`: the copying rule.
 #
-# Part 4 of `out/page.html`, the page of your own run, lists every held-out question with each
-# column's answer.
+# *Did it work?* in `out/page.html`, the page of your own run, lists every held-out question with
+# each column's answer.
 
 # %%
 clean_score, other, leak = (

@@ -257,7 +257,7 @@ for rank in (0, 1, 8, 64):
 # *Learned*: held-out questions answered exactly right. *Forgotten* (catastrophic forgetting): the
 # rise of the loss on documents that were never read (drawn from the same world with another seed).
 # At each seed all methods see the same pairs in the same order, for the same number of steps; no
-# documents are replayed (the main job does that, and forgets far less).
+# documents are replayed (the main job does that, to forget less).
 #
 # *Predict.* At equal forgetting, which answers more: full tuning, rank 16, rank 2, or is there no
 # difference?
@@ -360,8 +360,7 @@ for rank in (16, 2):
 # answers less. So a single dot of an adapter to the left of a single dot of full tuning shows
 # nothing yet. Then look across: the last column tells whether an adapter gets more for the same
 # price (plus) or less (minus). If it is within a few points of zero (three seeds tell no more), the
-# adapter lies on the frontier of full tuning; if it is clearly negative, as for the smallest rank
-# here, it pays more for the same answers. Where an adapter's line still rises at its highest rate,
+# adapter lies on the frontier of full tuning; if it is clearly negative, it pays more for the same answers. Where an adapter's line still rises at its highest rate,
 # its best rate may lie beyond. The last cell says what this run shows. It is one base, one small
 # world and few steps; the main job takes many times the steps and replays documents (compare with
 # `python train_sft.py --lora 16`); Biderman et al. tuned far larger models for far longer, and on

@@ -305,7 +305,7 @@ bars(summary, list(arms), splits, "Held-out questions (95% intervals over seeds 
 #   the harm.
 # - *The full pass*: for which arms, and for which of the two splits, does it help to take twice the
 #   steps?
-# - *Filtered*: the filter lets many swapped rows through, as its counts show. What it buys must be
+# - *Filtered*: how many swapped rows does the filter let through? Its counts show it. What it buys must be
 #   compared with *few, clean*: with the trusted pairs that it was built from one could have tuned
 #   at once.
 #
@@ -515,8 +515,7 @@ bars(
 # %% [markdown]
 # Read the table from the top. Made pairs bring no new fact: the model tuned on the seed alone
 # answered them. What they may bring is more ways of asking, about more things. Take your line as
-# one case: on two of the three bases of `CLAIMS.md` the gain over the seed alone was not there. The
-# pairs were made once, so the intervals do not hold the luck of that draw. *Right only* is what a
+# one case: on another base the gain over the seed alone may not be there. The pairs were made once, so the intervals do not hold the luck of that draw. *Right only* is what a
 # perfect filter leaves: does it add anything? *Human* shows what is still missing: those pairs were
 # drawn from all tasks that need no text, in all their wordings, the made ones are only what the
 # base happens to ask.

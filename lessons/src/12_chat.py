@@ -597,8 +597,8 @@ for name, slip in slips.items():
 # Sort the slips by what they change. A header that stands there twice, or a newline more, leaves
 # the *end* of the prompt as it was: compare these two rows with the first. Where the last character
 # becomes another one (the newline lost, a space added), the model begins to answer from a token
-# from which it never began in tuning. Neither slip shows on a screen. (On one of the three bases of
-# `CLAIMS.md` the claim about one space too many does not hold.) Without the header the prompt still
+# from which it never began in tuning. Neither slip shows on a screen. (Not on
+# every base does one space too many cost much.) Without the header the prompt still
 # ends in a newline; what is lost there is the sign that an answer is due.
 #
 # Reading two prompts side by side finds few of these slips; comparing *ids* finds all.

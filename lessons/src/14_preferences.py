@@ -145,8 +145,6 @@ print(
 )
 
 # %% [markdown]
-# (A chosen story may read oddly: the checker looks at form only.)
-#
 # ## The probability of a whole answer
 #
 # DPO needs log p(answer | prompt): the logarithms of the tokens' probabilities, **summed** over the

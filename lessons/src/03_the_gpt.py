@@ -161,8 +161,8 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# For these next tokens the model has to know ` France`, and usually some head looks there. How can `
-# of` know that this is the place? A head that finds what followed the last time is called an
+# For these next tokens the model has to know ` France`, and usually some head looks there. How can
+# ` of` know that this is the place? A head that finds what followed the last time is called an
 # induction head (Olsson et al. 2022). It needs ` France` to carry the mark "I come after ` of`".
 #
 # > **Not standard.** In GPT-2 and its like an earlier layer writes that mark. This project adds to

@@ -196,8 +196,8 @@ plt.show()
 # printed above may be true and answer another question. Lesson 6 comes back to that.)
 #
 # Compare the two columns, above all their first line. To stop and to stop *after the right answer*
-# are two things, and the first alone says little: a base may stop by itself before any tuning (it has
-# read an eos after each passage) and answer nothing.
+# are two things, and the first alone says little: a base may stop by itself before any tuning (it
+# has read an eos after each passage) and answer nothing.
 #
 # ## Which tokens changed?
 #
@@ -320,7 +320,8 @@ plt.show()
 # Spell on Base LLMs") report the same kind of thing of large models: tuning moves few tokens,
 # mostly those of form. In this world it is so clear by construction: no document of the corpus
 # answers a question, none ends right after a statement, and stories that name one thing again and
-# again taught the base to copy a name. Does that mean that a few rules could replace tuning? The next lesson tries it.
+# again taught the base to copy a name. Does that mean that a few rules could replace tuning? The
+# next lesson tries it.
 #
 # ## What stopping is, and the most common bug
 #

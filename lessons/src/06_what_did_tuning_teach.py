@@ -410,8 +410,8 @@ print(
 # <details><summary>Answers</summary>
 #
 # 1. It favours the rules. (The project's own, in `extras/rules.py`, are of the same kinds.) That is
-#    the direction in which a sceptic's baseline should err. It would be unfair to call the gap *all* that tuning teaches: a better
-#    rule would make it smaller.
+#    the direction in which a sceptic's baseline should err. It would be unfair to call the gap
+#    *all* that tuning teaches: a better rule would make it smaller.
 # 2. A large base has read questions that are followed by their answers, so it knows already that
 #    the answer should fit the question. No document of this corpus answers a question, so this base
 #    has no such habit to fall back on. (Ours also shows it wrong pairs, where theirs shows none.)

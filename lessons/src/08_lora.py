@@ -267,7 +267,8 @@ for rank in (0, 1, 8, 64):
 def val_loss(model, stream, batch_size=16, seq_len=128):
     """Measure the loss on a stream of documents, in nats per token."""
     n_batches = (len(stream) - 1) // (batch_size * seq_len)
-    loss = sum(model(*corpus_batch(stream, i, batch_size, seq_len)).item() for i in range(n_batches))
+    batches = [corpus_batch(stream, i, batch_size, seq_len) for i in range(n_batches)]
+    loss = sum(model(*batch).item() for batch in batches)
     return loss / (n_batches * batch_size * seq_len)
 
 
@@ -360,11 +361,12 @@ for rank in (16, 2):
 # answers less. So a single dot of an adapter to the left of a single dot of full tuning shows
 # nothing yet. Then look across: the last column tells whether an adapter gets more for the same
 # price (plus) or less (minus). If it is within a few points of zero (three seeds tell no more), the
-# adapter lies on the frontier of full tuning; if it is clearly negative, it pays more for the same answers. Where an adapter's line still rises at its highest rate,
-# its best rate may lie beyond. The last cell says what this run shows. It is one base, one small
-# world and few steps; the main job takes many times the steps and replays documents (compare with
-# `python train_sft.py --lora 16`); Biderman et al. tuned far larger models for far longer, and on
-# text that was farther from what they had read.
+# adapter lies on the frontier of full tuning; if it is clearly negative, it pays more for the same
+# answers. Where an adapter's line still rises at its highest rate, its best rate may lie beyond.
+# The last cell says what this run shows. It is one base, one small world and few steps; the main
+# job takes many times the steps and replays documents (compare with `python train_sft.py --lora
+# 16`); Biderman et al. tuned far larger models for far longer, and on text that was farther from
+# what they had read.
 #
 # ## Merge
 #

@@ -305,9 +305,9 @@ bars(summary, list(arms), splits, "Held-out questions (95% intervals over seeds 
 #   the harm.
 # - *The full pass*: for which arms, and for which of the two splits, does it help to take twice the
 #   steps?
-# - *Filtered*: how many swapped rows does the filter let through? Its counts show it. What it buys must be
-#   compared with *few, clean*: with the trusted pairs that it was built from one could have tuned
-#   at once.
+# - *Filtered*: how many swapped rows does the filter let through? Its counts show it. What it buys
+#   must be compared with *few, clean*: with the trusted pairs that it was built from one could have
+#   tuned at once.
 #
 # ## Made
 #
@@ -515,10 +515,10 @@ bars(
 # %% [markdown]
 # Read the table from the top. Made pairs bring no new fact: the model tuned on the seed alone
 # answered them. What they may bring is more ways of asking, about more things. Take your line as
-# one case: on another base the gain over the seed alone may not be there. The pairs were made once, so the intervals do not hold the luck of that draw. *Right only* is what a
-# perfect filter leaves: does it add anything? *Human* shows what is still missing: those pairs were
-# drawn from all tasks that need no text, in all their wordings, the made ones are only what the
-# base happens to ask.
+# one case: on another base the gain over the seed alone may not be there. The pairs were made once,
+# so the intervals do not hold the luck of that draw. *Right only* is what a perfect filter leaves:
+# does it add anything? *Human* shows what is still missing: those pairs were drawn from all tasks
+# that need no text, in all their wordings, the made ones are only what the base happens to ask.
 #
 # The last lines show the price. A made error is a pair like any other, and it is learned. (The seed
 # alone makes many of these errors too: it is what the teacher was tuned on. So compare three rows.)

@@ -40,9 +40,9 @@ base, tokenizer = lab.load_base()
 # ## Known and unknown
 #
 # Everything that the base has read of facts is in the tables of `world/facts.py`. In this lesson
-# such a fact is **known** (whether the model remembers it is another matter). A `-` in a table is an
-# **empty cell**: the thing stands in the corpus, this property of it does not. Here is the table of
-# jobs, in full.
+# such a fact is **known** (whether the model remembers it is another matter). A `-` in a table is
+# an **empty cell**: the thing stands in the corpus, this property of it does not. Here is the table
+# of jobs, in full.
 
 # %%
 for row in facts.JOBS:

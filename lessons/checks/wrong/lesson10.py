@@ -55,8 +55,8 @@ WRONG = {
             (
                 "def swapped(rows, i, rng):\n    row = rows[i]\n    q, x, a = row.turns[0]\n   "
                 " others = {other.turns[0].output for other in rows if other.task == row.task} -"
-                " {a}\n    return Row((Turn(q, x, rng.choice(list(others))),), row.task, row.source)"
-                " if others else row"
+                " {a}\n    return Row((Turn(q, x, rng.choice(list(others))),), row.task,"
+                " row.source) if others else row"
             ),
             "order of a set",
         ),

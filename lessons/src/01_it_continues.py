@@ -24,9 +24,9 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import Row, Turn, corpus_batch, encode_corpus
 from common.muon import muon_and_adamw
 from common.table import wilson
+from data import Row, Turn, corpus_batch, encode_corpus
 from generate import Assistant, Sampling, generate
 from model import GPT, GPTConfig
 from train_sft import adamw, train

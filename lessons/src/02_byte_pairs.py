@@ -25,10 +25,9 @@ from collections import Counter
 import matplotlib.pyplot as plt
 
 import world
-from data import WORD, Row, Tokenizer, Turn, train_bpe
 from common.audit import show_mask
-from data import TEMPLATES
 from common.table import wilson
+from data import TEMPLATES, WORD, Row, Tokenizer, Turn, train_bpe
 from generate import Assistant, Sampling
 
 base, tokenizer = lab.load_base()

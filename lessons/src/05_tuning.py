@@ -24,8 +24,8 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import IGNORE, Turn, collate, epoch_batches, prepare
 from common.audit import audit
+from data import IGNORE, Turn, collate, epoch_batches, prepare
 from generate import Assistant, Sampling
 from train_sft import adamw, train
 

@@ -26,12 +26,12 @@ import re
 import matplotlib.pyplot as plt
 
 import world
-from world import facts
-from data import Row, Turn
 from common.audit import prompt_key
-from extras.rules import RuleBaseline
 from common.table import wilson
+from data import Row, Turn
+from extras.rules import RuleBaseline
 from generate import Assistant, Sampling, generate, three_models
+from world import facts
 
 # %% [markdown]
 # ## Three kinds of unseen question

@@ -28,9 +28,9 @@ import torch
 from torch import nn
 
 import world
+from common.lora import children_of_type
 from data import collate, corpus_batch, encode_corpus, epoch_batches, prepare
 from generate import Assistant
-from common.lora import children_of_type
 from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()

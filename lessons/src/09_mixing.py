@@ -25,8 +25,8 @@ import re
 import matplotlib.pyplot as plt
 
 import world
-from data import Row, Turn
 from common.audit import prompt_key
+from data import Row, Turn
 from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()

@@ -25,10 +25,10 @@ import torch
 import torch.nn.functional as F
 
 import world
-from world import facts
 from data import Row, Turn, collate, prepare
 from generate import Assistant, Sampling, generate
 from model import IGNORE
+from world import facts
 
 # %% [markdown]
 # ## Good and bad

@@ -24,12 +24,11 @@ import re
 import matplotlib.pyplot as plt
 
 import world
+from common.audit import show_mask
+from data import EOS, TEMPLATES, Row, Template, Turn, encode, prepare, render
+from generate import Assistant, Sampling, generate
 from world import facts
 from world.tasks import head_of
-from data import EOS, Row, Template, Turn, encode, prepare, render
-from common.audit import show_mask
-from data import TEMPLATES
-from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()

@@ -30,9 +30,9 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from world import facts
-from data import IGNORE, Row, Turn, collate
 from common.table import wilson
+from data import IGNORE, Row, Turn, collate
+from world import facts
 
 base, tokenizer = lab.load_base()
 

@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 
 import world
-from data import IGNORE, Row, Turn, collate
 from common.table import wilson
+from data import IGNORE, Row, Turn, collate
 from generate import Sampling
 from train_sft import adamw
 

@@ -56,7 +56,7 @@ names = [tokenizer.decode([token]) for token in prompt + answer]
 print(prompt, answer, names, sep="\n")
 
 # %% [markdown]
-# ## Bug 1. It does not stop
+# ## Bug 1. It does not stop in time
 #
 # Two models were tuned on the same rows with the same settings; only the function that fills up the
 # targets differs. *Predict*: what does one see of such a bug, in the loss and in the answers?
@@ -81,16 +81,16 @@ def tune_with(padded_targets):
     return lab.Assistant(model, tokenizer, "alpaca")
 
 
-def stopping(assistant):
-    """Count the test answers that ended by themselves."""
-    return sum(stopped for _, stopped in assistant.answers(test_rows, Sampling()))
+def ending_right(assistant):
+    """Count the test answers that ended right after the right statement."""
+    return lab.score(assistant, test_rows, Sampling())["correct"]
 
 
 broken = tune_with(bugs.case_1)
 sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
 for name, assistant in (("first", broken), ("second", sound)):
     print(
-        f"{name}: {stopping(assistant)} of {len(test_rows)} answers stop."
+        f"{name}: {ending_right(assistant)} of {len(test_rows)} answers end where they should."
         f" {lab.ask(assistant, 'Name the capital of France.')}"
     )
 
@@ -679,8 +679,8 @@ for n, cause in bugs.CAUSES.items():
 
 # %%
 lab.claim(
-    "with the eos masked less than half as many answers stop",
-    stopping(broken) < stopping(sound) / 2,
+    "with the eos masked less than half as many answers end where they should",
+    ending_right(broken) < ending_right(sound) / 2,
 )
 lab.claim(
     "with another prompt than in tuning less than half as many answers are right",

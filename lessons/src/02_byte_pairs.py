@@ -215,10 +215,10 @@ for odd in (
 
 # %% [markdown]
 # (Each line: the text, then its tokens as bytes. Python prints a byte that is no printable ASCII
-# character as `\x` and two hexadecimal digits.) 고양이, a cat, is a word of this world and one token.
-# Words from outside fall apart, down to single bytes if need be, and nothing is ever "unknown". The
-# last line matters: the *text* of the eos is ordinary text. The id of the eos is added by hand, so
-# nobody can type it.
+# character as `\x` and two hexadecimal digits.) 고양이, a cat, is a word of this world and one
+# token. Words from outside fall apart, down to single bytes if need be, and nothing is ever
+# "unknown". The last line matters: the *text* of the eos is ordinary text. The id of the eos is
+# added by hand, so nobody can type it.
 #
 # ## The border
 #

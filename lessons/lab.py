@@ -11,6 +11,7 @@ import json
 import os
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,15 +23,18 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "lessons")) if path not 
 import train_sft  # noqa: E402
 import world  # noqa: E402
 from common.checkpoint import build_model, load_checkpoint  # noqa: E402
+from common.lora import add_lora  # noqa: E402
 from common.speed import tune_malloc  # noqa: E402
 from common.table import score  # noqa: E402
 from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
 from generate import Assistant, Sampling  # noqa: E402
-from model import GPT, add_lora  # noqa: E402
+from model import GPT  # noqa: E402
 
 FAST = os.environ.get("FAST") == "1"
 SEEDS = range(1 if FAST else 3)
 SPLITS = ("unseen_inputs", "unseen_phrasings", "unseen_tasks")
+OPEN_TASKS = ("story", "poem", "sentence", "three")  # more than one answer is right
+REPLAY = 0.6  # documents for each pair, as in the main job
 OUT = Path(os.environ.get("LESSON_OUT", ROOT / "out"))  # the folder of the main job's base.pt
 MIN_FAST_ROWS = 8
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
@@ -57,35 +61,35 @@ def world_seed() -> int:
 
 
 def world_rows(pairs: list[dict]) -> list[Row]:
-    """Convert the world's pairs to rows."""
-    return [Row.from_dict(pair) for pair in pairs]
+    """Convert the world's pairs to rows that the world judges."""
+    return judged([Row.from_dict(pair) for pair in pairs])
 
 
-def load_world(**kwargs) -> tuple[list[Row], dict[str, list[Row]]]:
+def load_world(hold_out=world.HELD_OUT) -> tuple[list[Row], dict[str, list[Row]]]:
     """Build the base's world. Returns the rows to tune on and {split: held-out rows}."""
-    built = world.build(world_seed(), size=0, **kwargs)
+    built = world.build(world_seed(), hold_out, size=0)
     return world_rows(built.pairs), {name: world_rows(built.splits[name]) for name in SPLITS}
 
 
 @functools.cache
 def documents() -> list[str]:
     """Return some documents of the base's corpus, for replay in tuning."""
-    return world.build(world_seed(), size=0.1).corpus
+    return world.build(world_seed(), size=0.02 if FAST else 0.2).corpus
 
 
 def statement_of(row: Row) -> tuple[str, str]:
-    """Split a held-out row's answer, told as a statement, before its value.
+    """Split a held-out row's answer, as a statement, before its value.
 
     "People in Peru speak Spanish." -> ("The language of Peru is", "Spanish.")"""
     task = world.TASKS[row.task]
     answer = row.turns[0].output
 
-    # of the ways to tell the answer, prefer the one that begins with the task's noun
-    begins = (world.HERE, world.capitalize(task.noun.partition("{x}")[0]))
-    texts = [answer, *world.other_tellings(task, answer)]
+    # of the ways to state the answer, prefer the one that begins with the task's noun
+    begins = (world.LIST_PREFIX, world.upper_first(task.noun.partition("{x}")[0]))
+    texts = [answer, *sorted(world.restate(row.task, answer))]
     text = next((text for text in texts if text.startswith(begins)), answer)
 
-    start, link, value = text.partition(": ") if task.start else text.rpartition(" is ")
+    start, link, value = text.partition(": ") if task.prefix else text.rpartition(" is ")
     return start + link.rstrip(), value
 
 
@@ -119,44 +123,36 @@ def tune(
 ) -> Assistant:
     """Tune a copy of the base. Returns an Assistant.
 
-    Without `steps` it makes one pass over the rows in two chapters, as the main job does, with
-    replay of half as many documents. Unlike the main job, it trains the embeddings too. With
-    `steps` it takes that many batches of the rows, without replay. `lora` is a rank. `examples`,
-    [(ids, mask), ...], are used instead of the rows if a lesson makes its own."""
+    Without `steps` it makes one pass over the rows and over replayed documents, as the main job
+    does. Unlike the main job, it trains the embeddings too. With `steps` it takes that many batches
+    of the rows, without replay. `lora` is a rank. `examples`, [(ids, mask), ...], are used instead
+    of the rows if a lesson makes its own."""
     model = copy.deepcopy(base)
     if lora:
         add_lora(model, lora, 2 * lora, seed=seed)
 
     # tokenize the rows
     block = model.config.block_size
-    first = []
-    if not examples and not steps:
-        first, examples = chapters(rows, tokenizer, template, block, seed)
     if not examples:
         examples = prepare(rows, tokenizer, template, block)[0]
+        if not steps:
+            examples += replayed(int(REPLAY * len(rows)), tokenizer, block, seed)
 
     # one step for each batch, rounded up
-    if not steps:
-        steps = -(-len(first) // batch) - (-len(examples) // batch)
+    steps = steps or -(-len(examples) // batch)
     optimizers = [train_sft.adamw(model.parameters(), lr)]
-    train_sft.tune(
-        model, examples, steps, optimizers, batch, seed, tokenizer.eos_id, first=first
-    )
+    train_sft.tune(model, examples, steps, optimizers, batch, seed, tokenizer.eos_id)
     return Assistant(model, tokenizer, template)
 
 
-def chapters(rows: list[Row], tokenizer: Tokenizer, template: str, block: int, seed: int) -> list:
-    """Tokenize the world's copying pairs and then its tasks, each mixed with replayed documents."""
-    result = []
-    rng = random.Random(seed)
-    for is_copying in (True, False):
-        part = [row for row in rows if (row.task in world.PRACTICE) == is_copying]
-        examples = prepare(part, tokenizer, template, block)[0]
-        n_replayed = len(part) * 3 // 10
-        result.append(
-            examples + train_sft.replayed(documents(), tokenizer, n_replayed, block, rng)
-        )
-    return result
+def replayed(n: int, tokenizer: Tokenizer, block: int, seed: int) -> list:
+    """Draw documents of the corpus as examples (ids, mask). Every token is supervised."""
+    drawn = random.Random(seed).sample(documents(), min(n, len(documents())))
+    examples = []
+    for text in drawn:
+        ids = [tokenizer.start_id, *tokenizer.encode(text), tokenizer.eos_id][: block + 1]
+        examples.append((ids, [1] * len(ids)))
+    return examples
 
 
 # --------------------------------------------------------------------------------------------------
@@ -170,16 +166,21 @@ def ask(assistant: Assistant, instruction: str, input: str = "", max_new: int = 
     return text.strip() + ("" if stopped else " ...")
 
 
+def judged(rows: list[Row]) -> list[Row]:
+    """Let the world judge these rows, also those that a lesson made itself."""
+    return [replace(row, check={"world": row.task}) for row in rows]
+
+
 def accuracy(assistant: Assistant, rows: list[Row], max_new: int = 48) -> tuple:
     """Measure the share of exactly right answers. Returns (share, low, high), with its 95% Wilson
     interval."""
-    scores = score(assistant, rows, Sampling(max_new_tokens=max_new))
+    scores = score(assistant, judged(rows), Sampling(max_new_tokens=max_new))
     return scores["correct"] / scores["n"], *scores["interval"]
 
 
 def correct_flags(assistant: Assistant, rows: list[Row], max_new: int = 48) -> list[bool]:
     """Say for each row whether the answer is exactly right and the model stopped."""
-    scores = score(assistant, rows, Sampling(max_new_tokens=max_new))
+    scores = score(assistant, judged(rows), Sampling(max_new_tokens=max_new))
     return [correct for _, _, correct in scores["answers"]]
 
 

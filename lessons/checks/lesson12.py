@@ -70,6 +70,7 @@ def conversation(learner):
 class Letters:
     """A tokenizer of one token a letter."""
 
+    prefix = ()
     eos_id = 999
 
     def encode(self, text):

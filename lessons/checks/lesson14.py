@@ -8,20 +8,22 @@ from checks import by_hand, call, call_on_targets
 from data import Row, Turn
 from model import IGNORE
 
-HEAD = "A story about a fox and a cave is: "
+HEAD = "Here is a story about a fox and a cave: "
 FIRST = (
     HEAD + "One day a fox came to a cave. The fox was very happy. It stayed at the cave for ever."
 )
 ONCE = HEAD + "Once a fox lived near a cave. Every day the fox sat there. It loved the cave."
 LONG = HEAD + "Long ago a fox lost its way. It saw a cave and slept. The cave became its home."
-OTHER = HEAD + "Once a fox lived by a cave. Every day the fox sat there. It loved the cave."
+SEE = "Here is a sentence about the bag: I see the bag."
+LIKE = "Here is a sentence about the bag: I like the bag."
 WRONG = HEAD + "A fox."
 
 
 @by_hand()
 def prefer(f):
     """Compare with pairs written by hand."""
-    row = Row((Turn("Write a story about a fox and a cave.", "", FIRST),), "story")
+    story = Row((Turn("Write a story about a fox and a cave.", "", FIRST),), "story")
+    sentence = Row((Turn("Write a sentence about the bag.", "", SEE),), "sentence")
     cases = [
         (ONCE, FIRST, (ONCE, FIRST), "both are right: the shorter is chosen"),
         (
@@ -38,11 +40,11 @@ def prefer(f):
         ),
         (WRONG, WRONG + " A cave here.", None, "neither is right: no preference"),
         (ONCE, ONCE, None, "the same answer twice is no preference"),
-        (ONCE, OTHER, None, "both are right and have as many words: no preference"),
-        (OTHER, ONCE, None, "both are right and have as many words: no preference"),
+        (SEE, LIKE, None, "both are right and have as many words: no preference"),
+        (LIKE, SEE, None, "both are right and have as many words: no preference"),
     ]
     for a, b, expected, hint in cases:
-        result = call(f, row, a, b)
+        result = call(f, sentence if a in (SEE, LIKE) else story, a, b)
         result = tuple(result) if result is not None else None
         if expected is not None and result == expected[::-1]:
             raise AssertionError(f"chosen and rejected are exchanged: {hint}")

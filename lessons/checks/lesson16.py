@@ -233,7 +233,7 @@ def batch_mask(f):
     )
 
 
-@by_hand("model.LoRA")
+@by_hand("common.lora.LoRA")
 def correction(f):
     """Check the scale, alpha / rank."""
     A, B = torch.tensor([[1.0, 2, 0], [0, 1, 1]]), torch.tensor([[1.0, 0], [0, 1], [1, 1], [2, 0]])

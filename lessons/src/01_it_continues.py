@@ -24,9 +24,9 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import Row, Turn, corpus_batch, encode_corpus
 from common.muon import muon_and_adamw
 from common.table import wilson
+from data import Row, Turn, corpus_batch, encode_corpus
 from generate import Assistant, Sampling, generate
 from model import GPT, GPTConfig
 from train_sft import adamw, train
@@ -40,8 +40,8 @@ base_assistant = Assistant(
 # %% [markdown]
 # ## What it reads
 #
-# The corpus is text about a tiny true world (`world.py`). Here are four passages. Look for a
-# question, and for what comes after it: never its answer.
+# The corpus is text about a tiny true world (the package `world`). Here are four passages. Look
+# for a question, and for what comes after it: never its answer.
 
 # %%
 corpus = world.build(seed=1, size=0.1).corpus
@@ -50,13 +50,13 @@ for passage in corpus[:4]:
 print("kinds of documents, in percent:", world.PAGES)
 
 # %% [markdown]
-# *facts* and *texts* tell things, *retold* tells of a text what it says. The rest was put in on
-# purpose, because so small a model cannot learn it from whatever stands in books: *questions* are
+# *facts* and *texts* state things, *retold* says of a text what is in it. The rest was put in on
+# purpose, because so small a model cannot learn it from whatever is in books: *questions* are
 # worksheets without answers, mostly in words in which the model will later be asked (some ask for
-# invented things); *echoes* say made-up names and lists of words again and again, since so small a
-# model copies only words that it has once copied; an *index* shows that a word at the start of a
-# line is the same word. So this base has met many of its questions (none of the tasks that are held
-# out of tuning), and not one that was answered.
+# invented things); *stories* name one invented thing again and again, since so small a model copies
+# only words that it has once copied; *tales* state something invented twice; *spelling* lessons
+# show that a word at the start of a line is the same word. So this base has met many of its
+# questions (none of the tasks that are held out of tuning), and not one that was answered.
 #
 # A model reads no letters. Text is cut into *tokens*, pieces that stand in a list of fixed length,
 # the *vocabulary*. Each token is replaced by its position in that list, its *id*. (Lesson 2 makes a
@@ -325,7 +325,7 @@ lab.predict("1: questions answered, lenient", ...)
 lab.predict("1: question, then statement", ...)
 
 # %%
-facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
+facts = [case for case in world.table_facts() if len(case.values) == 1 and not case.task.prefix]
 facts = lab.subset(facts, len(facts))
 
 
@@ -335,7 +335,7 @@ def continuations(prompts, max_new):
 
 
 questions = [f"What is {fact.noun}?" for fact in facts]
-starts = [f"{world.capitalize(fact.noun)} is" for fact in facts]
+starts = [f"{world.upper_first(fact.noun)} is" for fact in facts]
 answers = continuations(questions, 48)
 completed = [
     checks.begins_with(text, fact.values[0]) for text, fact in zip(continuations(starts, 8), facts)
@@ -413,7 +413,7 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# `world.py` writes the corpus (`write_corpus`); `data.py` makes the stream and its windows
+# `world/corpus.py` writes the corpus (`write_corpus`); `data.py` makes the stream and its windows
 # (`encode_corpus`, `corpus_batch`); `train_sft.py` pretrains (`pretrain`, `train`); `generate.py`
 # continues (`stream_ids`, `generate`), and its column *base, raw prompt* is what you saw here.
 #

@@ -25,10 +25,9 @@ from collections import Counter
 import matplotlib.pyplot as plt
 
 import world
-from data import WORD, Row, Tokenizer, Turn, train_bpe
 from common.audit import show_mask
-from extras.datasets import TEMPLATES
 from common.table import wilson
+from data import TEMPLATES, WORD, Row, Tokenizer, Turn, train_bpe
 from generate import Assistant, Sampling
 
 base, tokenizer = lab.load_base()
@@ -216,10 +215,10 @@ for odd in (
 
 # %% [markdown]
 # (Each line: the text, then its tokens as bytes. Python prints a byte that is no printable ASCII
-# character as `\x` and two hexadecimal digits.) 고양이, a cat, is a word of this world and one token.
-# Words from outside fall apart, down to single bytes if need be, and nothing is ever "unknown". The
-# last line matters: the *text* of the eos is ordinary text. The id of the eos is added by hand, so
-# nobody can type it.
+# character as `\x` and two hexadecimal digits.) 고양이, a cat, is a word of this world and one
+# token. Words from outside fall apart, down to single bytes if need be, and nothing is ever
+# "unknown". The last line matters: the *text* of the eos is ordinary text. The id of the eos is
+# added by hand, so nobody can type it.
 #
 # ## The border
 #
@@ -355,11 +354,11 @@ lab.predict("2: facts right, no space", ...)
 lab.predict("2: facts right, a space at the end", ...)
 
 # %%
-facts = [case for case in world.fact_cases() if len(case.values) == 1 and not case.task.start]
+facts = [case for case in world.table_facts() if len(case.values) == 1 and not case.task.prefix]
 facts = lab.subset(facts, len(facts))
 assistant, right = Assistant(base, tokenizer, None), {}
 for name, last in (("without", ""), ("with", " ")):
-    prompts = [Row((Turn(f"{world.capitalize(fact.noun)} is{last}", "", ""),)) for fact in facts]
+    prompts = [Row((Turn(f"{world.upper_first(fact.noun)} is{last}", "", ""),)) for fact in facts]
     texts = [text for text, _ in assistant.answers(prompts, Sampling(max_new_tokens=8))]
     right[name] = sum(begins_with(text, fact.values[0]) for text, fact in zip(texts, facts))
     low, high = wilson(right[name], len(facts))

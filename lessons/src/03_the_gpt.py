@@ -143,8 +143,8 @@ print(
 )
 
 # %% [markdown]
-# The text is `What is the capital of France? The capital of`. The two likeliest next tokens,
-# printed above, are the country that was named and the one that comes after it on worksheets. The
+# The text is `What is the capital of France? The capital of`. The likeliest next tokens,
+# printed above, are usually the country that was named and others that follow it on worksheets. The
 # last position is the token ` of`. *Predict*: where in the text must some head look from there?
 
 # %%
@@ -161,13 +161,13 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# For both next tokens the model has to know ` France`, and usually some head looks there. How can `
-# of` know that this is the place? A head that finds what followed the last time is called an
+# For these next tokens the model has to know ` France`, and usually some head looks there. How can
+# ` of` know that this is the place? A head that finds what followed the last time is called an
 # induction head (Olsson et al. 2022). It needs ` France` to carry the mark "I come after ` of`".
 #
 # > **Not standard.** In GPT-2 and its like an earlier layer writes that mark. This project adds to
-# every token a part of > the token before it (the *smear* in `model.py`), so that a model of few
-# layers can copy. Other GPTs have no smear.
+# > every token a part of the token before it (the *smear* in `model.py`), so that a model of few
+# > layers can copy. Other GPTs have no smear.
 #
 # Here is one head in full: each row is a position, and sums to 1.
 
@@ -202,7 +202,7 @@ lab.predict("3: name repeated, hidden", ...)
 
 # %%
 facts = [
-    fact for fact in world.fact_cases() if fact.task.noun.endswith("{x}") and len(fact.values) == 1
+    fact for fact in world.table_facts() if fact.task.noun.endswith("{x}") and len(fact.values) == 1
 ]
 facts = lab.subset([fact for fact in facts if not fact.x.startswith(("a ", "an "))], 400)
 repeated = {"visible": 0, "hidden": 0}
@@ -210,12 +210,12 @@ for fact in facts:
     before = fact.task.noun.removesuffix("{x}").rstrip()
     question = [tokenizer.eos_id] + tokenizer.encode(f"What is {fact.noun}?")
     name = len([tokenizer.eos_id] + tokenizer.encode(f"What is {before}"))  # where the name begins
-    prompt = torch.tensor([question + tokenizer.encode(f" {world.capitalize(before)}")])
+    prompt = torch.tensor([question + tokenizer.encode(f" {world.upper_first(before)}")])
     mask = torch.ones(prompt.shape[1], prompt.shape[1], dtype=torch.bool).tril()
     for key in repeated:
         if key == "hidden":
             mask[len(question) :, name : len(question)] = False
-        guess = base(prompt, mask=mask[None, None], last=True).argmax().item()
+        guess = base(prompt, mask=mask[None, None], last_only=True).argmax().item()
         repeated[key] += guess == tokenizer.encode(f" {fact.x}")[0]
 for key, n in repeated.items():
     print(
@@ -399,7 +399,7 @@ print(f"its loss: {loss_at(base(line)[0, -1], rome):.3f}")
 #
 # ## Where this lives in the project
 #
-# All in `model.py`: `Attention`, `rotary_cos_sin`, `apply_rotary`, `GPT.add_smear`, `GPT.forward`.
+# All in `model.py`: `Attention`, `rotary_cos_sin`, `apply_rotary`, `GPT.shift_mix`, `GPT.forward`.
 # What is hidden from whom is the argument `mask` of `GPT.forward`.
 
 # %%

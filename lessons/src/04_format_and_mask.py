@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 
 import world
-from data import IGNORE, Turn, collate, prepare, render, shift
 from common.audit import audit, show_mask
+from data import IGNORE, Turn, collate, prepare, render, shift
 from generate import Sampling
 
 base, tokenizer = lab.load_base()

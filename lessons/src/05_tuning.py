@@ -24,8 +24,8 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import IGNORE, Turn, collate, epoch_batches, prepare
 from common.audit import audit
+from data import IGNORE, Turn, collate, epoch_batches, prepare
 from generate import Assistant, Sampling
 from train_sft import adamw, train
 
@@ -196,9 +196,8 @@ plt.show()
 # printed above may be true and answer another question. Lesson 6 comes back to that.)
 #
 # Compare the two columns, above all their first line. To stop and to stop *after the right answer*
-# are two things, and the first alone says little: before any tuning this base, with the template,
-# already stops by itself after most questions (it has read an eos after each passage), and answers
-# none of them.
+# are two things, and the first alone says little: a base may stop by itself before any tuning (it
+# has read an eos after each passage) and answer nothing.
 #
 # ## Which tokens changed?
 #
@@ -277,7 +276,7 @@ outputs = [(row, row.turns[0].output) for row in held_out]
 statements = [
     row
     for row, text in outputs
-    if text == " ".join(lab.statement_of(row)) and world.HERE not in text
+    if text == " ".join(lab.statement_of(row)) and world.LIST_PREFIX not in text
 ]
 means = {
     "base": by_group(base, statements),
@@ -314,14 +313,15 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Read the gains from the largest to the smallest. For the *value* there is hardly anything to gain:
+# Read the gains from the largest to the smallest. For the *value* there is usually little to gain:
 # the base, led as far as "The capital of France is", knows how to go on (and so short a tuning may
 # even take a little away). It would not have gone there. Its doubt about the *name* is the doubt
 # whether to name what was asked for, or to write another question. Lin et al. (2023, "The Unlocking
 # Spell on Base LLMs") report the same kind of thing of large models: tuning moves few tokens,
 # mostly those of form. In this world it is so clear by construction: no document of the corpus
-# answers a question, none ends right after a statement, and documents of echoes taught the base to
-# copy a name. Does that mean that a few rules could replace tuning? The next lesson tries it.
+# answers a question, none ends right after a statement, and stories that name one thing again and
+# again taught the base to copy a name. Does that mean that a few rules could replace tuning? The
+# next lesson tries it.
 #
 # ## What stopping is, and the most common bug
 #
@@ -438,12 +438,12 @@ for name, assistant in (("my loop", my_assistant), ("the project's", tuned[0])):
         )
     )
 print(
-    f"{sum(row.task in world.PRACTICE for row in questions)} of these {len(questions)} are practice"
-    " about invented things"
+    f"{sum(row.task in world.COPY_PAIRS for row in questions)} of these {len(questions)} are about"
+    " things that do not exist"
 )
 
 # %% [markdown]
-# (Tuning questions are the harder ones: some are practice about invented things, and the others are
+# (Tuning questions are the harder ones: some are about things that do not exist, and the others are
 # asked in very many ways, with typing errors, while held-out ones are asked plainly. And the plain
 # loop need not be behind the project's: not every part helps in so few steps.)
 #
@@ -476,8 +476,8 @@ print(
 # `data.py`: `encode()` puts the eos after the answer and supervises it, `collate()` fills rows up
 # and never supervises the padding. `model.py`: `GPT.forward()`.
 #
-# Part 2 of `out/page.html`, the page of your own run, colours every token of a tuned answer by its
-# rank under the base, and part 5 has a slider over the steps.
+# In `out/page.html`, the page of your own run, *What tuning changed* shows the rank of every token
+# of a tuned answer under the base, and *How it learned* has a slider over the steps.
 
 # %%
 first, last = (lab.bootstrap([curve[i][1] for curve in curves]) for i in (0, -1))

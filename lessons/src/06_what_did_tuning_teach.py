@@ -78,7 +78,7 @@ class Ruled(Assistant):
 
     rule: Callable = begins_and_ends
 
-    def generate(self, rows, prompts, sampling):
+    def complete(self, rows, prompts, sampling):
         replies = [[] for _ in rows]
 
         def choose(logits, sampling, generator):
@@ -225,7 +225,7 @@ for name, group in assistants.items():
     print(f"{name:<20} {lab.ask(group[0], question.instruction, question.input, max_new=32)}")
 
 # %%
-TRUE = {case.answer(i) for case in world.fact_cases() for i in range(len(case.values))}
+TRUE = {case.answer(i) for case in world.table_facts() for i in range(len(case.values))}
 # (column, split) -> one list for each assistant: for every question (right, a true statement)
 results = {}
 for name, group in assistants.items():
@@ -409,10 +409,9 @@ print(
 #
 # <details><summary>Answers</summary>
 #
-# 1. It favours the rules. (Those of the main job's table are the best of about twenty; the first
-#    one does better than ours, without the template.) That is the direction in which a sceptic's
-#    baseline should err. It would be unfair to call the gap *all* that tuning teaches: a better
-#    rule would make it smaller.
+# 1. It favours the rules. (The project's own, in `extras/rules.py`, are of the same kinds.) That is
+#    the direction in which a sceptic's baseline should err. It would be unfair to call the gap
+#    *all* that tuning teaches: a better rule would make it smaller.
 # 2. A large base has read questions that are followed by their answers, so it knows already that
 #    the answer should fit the question. No document of this corpus answers a question, so this base
 #    has no such habit to fall back on. (Ours also shows it wrong pairs, where theirs shows none.)
@@ -420,10 +419,9 @@ print(
 #
 # ## Where this lives in the project
 #
-# `extras/rules.py` holds two rules of the same kinds, the best of about twenty that were tried, as
-# columns of the main job's table (`base_rules`, without the template; `base_copy`, which begins
-# with "The" only); `python world.py FOLDER --responses-only` writes the pairs for response tuning
-# of a whole run.
+# `extras/rules.py` contains two rules of the same kinds as columns of a table (`base_rules`,
+# without the template; `base_copy`, which begins with "The" only); `python -m extras.evaluate`
+# prints it (`--controls`).
 
 # %%
 rule, copied, response, tuned = (share(name, questions) for name in assistants)

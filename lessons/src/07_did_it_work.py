@@ -26,11 +26,12 @@ import re
 import matplotlib.pyplot as plt
 
 import world
-from data import Row, Turn
 from common.audit import prompt_key
-from extras.rules import Ruled
 from common.table import wilson
+from data import Row, Turn
+from extras.rules import RuleBaseline
 from generate import Assistant, Sampling, generate, three_models
+from world import facts
 
 # %% [markdown]
 # ## Three kinds of unseen question
@@ -175,7 +176,7 @@ checks.mentions(mentions)
 
 
 # %%
-one_answer = [row for part in questions.values() for row in part if row.task not in world.RULES]
+one_answer = [row for part in questions.values() for row in part if row.task not in lab.OPEN_TASKS]
 values = [lab.statement_of(row)[1].rstrip(".!;") for row in one_answer]
 others = [
     next((v for other, v in zip(one_answer, values) if other.task == row.task and v != value), None)
@@ -311,7 +312,7 @@ checks.few_shot(few_shot)
 # *Predict*: which form is best for this base, and do shots help?
 
 # %%
-pairs = [row for row in rows if row.task in world.TASKS and row.task not in world.RULES]
+pairs = [row for row in rows if row.task in world.TASKS and row.task not in lab.OPEN_TASKS]
 choose_on, limit = lab.subset(pairs, 80, seed=1), base.config.block_size - 32
 
 
@@ -351,10 +352,12 @@ print("best on tuning questions:", *best)
 replies["best_prompt"] = complete(one_answer, *best)
 replies["copy_rule"] = [
     text
-    for text, _ in Ruled(base, tokenizer, "alpaca", copies=True).answers(one_answer, Sampling())
+    for text, _ in RuleBaseline(base, tokenizer, "alpaca", copies=True).answers(
+        one_answer, Sampling()
+    )
 ]
 each_split = [
-    name for name, part in questions.items() for row in part if row.task not in world.RULES
+    name for name, part in questions.items() for row in part if row.task not in lab.OPEN_TASKS
 ]
 print("strict, by split:", *questions)
 for column, texts in replies.items():
@@ -369,7 +372,7 @@ for column, texts in replies.items():
     )
 
 # %% [markdown]
-# `copy_rule` is the main job's form of lesson 6's second rule, written by somebody who knew the
+# `copy_rule` is the project's form of lesson 6's second rule, written by somebody who knew the
 # form of the answers. It is a harder baseline than any prompt here. Compare it with the tuned model
 # split by split: what tuning shows is above the *best* baseline, not above the convenient one.
 #
@@ -428,14 +431,14 @@ checks.leaked(leaked)
 # words with their answers, which no comparison of prompts finds.
 
 # %%
-draw, facts = random.Random(0), world.by_task(world.fact_cases())
+draw, cases = random.Random(0), world.group_by_task(world.table_facts())
 invented = [
-    world.Case(world.TASKS[task], person, draw.choice(facts[task]).values)
+    world.Fact(world.TASKS[task], person, draw.choice(cases[task]).values)
     for task in ("workplace", "tool", "language", "continent")
-    for person in world.NAMES
+    for person in facts.NAMES
 ]
 test, other_words = (
-    lab.world_rows([world.case_pair(case, world.THE_FRAMES[i]) for case in invented])
+    lab.world_rows([world.fact_pair(case, facts.THE_TEMPLATES[i]) for case in invented])
     for i in (0, 1)
 )
 for row in test[:2] + other_words[:1]:
@@ -599,12 +602,12 @@ for name, share in duels.items():
 #
 # ## Where this lives in the project
 #
-# `common/table.py`: `wilson()`, `score()`; `generate.py`: `three_models()`, `--judge` asks a person
-# or a command, blind. `world.py`: `check()` and the splits in `build()`. `common/audit.py`:
-# `prompt_key()`; `extras/rules.py`: the copying rule.
+# `common/table.py`: `wilson()`, `score()`; `generate.py`: `three_models()`. `python -m
+# extras.judge` asks a person or a command, blind. `world/check.py`: `check()`; `world/pairs.py`:
+# the splits. `common/audit.py`: `prompt_key()`; `extras/rules.py`: the copying rule.
 #
-# Part 4 of `out/page.html`, the page of your own run, lists every held-out question with each
-# column's answer.
+# *Did it work?* in `out/page.html`, the page of your own run, lists every held-out question with
+# each column's answer.
 
 # %%
 clean_score, other, leak = (

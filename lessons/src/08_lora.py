@@ -28,10 +28,10 @@ import torch
 from torch import nn
 
 import world
-from data import collate, encode_corpus, epoch_batches, prepare
+from common.lora import children_of_type
+from data import collate, corpus_batch, encode_corpus, epoch_batches, prepare
 from generate import Assistant
-from model import children_of_type
-from train_sft import adamw, train, val_loss
+from train_sft import adamw, train
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
@@ -257,12 +257,21 @@ for rank in (0, 1, 8, 64):
 # *Learned*: held-out questions answered exactly right. *Forgotten* (catastrophic forgetting): the
 # rise of the loss on documents that were never read (drawn from the same world with another seed).
 # At each seed all methods see the same pairs in the same order, for the same number of steps; no
-# documents are replayed (the main job does that, and forgets far less).
+# documents are replayed (the main job does that, to forget less).
 #
 # *Predict.* At equal forgetting, which answers more: full tuning, rank 16, rank 2, or is there no
 # difference?
 
 # %%
+@torch.inference_mode()
+def val_loss(model, stream, batch_size=16, seq_len=128):
+    """Measure the loss on a stream of documents, in nats per token."""
+    n_batches = (len(stream) - 1) // (batch_size * seq_len)
+    batches = [corpus_batch(stream, i, batch_size, seq_len) for i in range(n_batches)]
+    loss = sum(model(*batch).item() for batch in batches)
+    return loss / (n_batches * batch_size * seq_len)
+
+
 STEPS = 6 if lab.FAST else 32
 held_out = [row for split in splits.values() for row in lab.subset(split, 40)]
 documents = random.Random(0).sample(world.build(1000, size=0.05).corpus, 300)
@@ -352,12 +361,12 @@ for rank in (16, 2):
 # answers less. So a single dot of an adapter to the left of a single dot of full tuning shows
 # nothing yet. Then look across: the last column tells whether an adapter gets more for the same
 # price (plus) or less (minus). If it is within a few points of zero (three seeds tell no more), the
-# adapter lies on the frontier of full tuning; if it is clearly negative, as for the smallest rank
-# here, it pays more for the same answers. Where an adapter's line still rises at its highest rate,
-# its best rate may lie beyond. The last cell says what this run shows. It is one base, one small
-# world and few steps; in the main job (many times the steps, documents replayed) rank 16 answers
-# about as many unseen tasks as full tuning, or more (`docs/RESULTS.md`, section 5); Biderman et al.
-# tuned far larger models for far longer, and on text that lay farther from what they had read.
+# adapter lies on the frontier of full tuning; if it is clearly negative, it pays more for the same
+# answers. Where an adapter's line still rises at its highest rate, its best rate may lie beyond.
+# The last cell says what this run shows. It is one base, one small world and few steps; the main
+# job takes many times the steps and replays documents (compare with `python train_sft.py --lora
+# 16`); Biderman et al. tuned far larger models for far longer, and on text that was farther from
+# what they had read.
 #
 # ## Merge
 #
@@ -449,14 +458,14 @@ for name, (model, lr) in {"full": (copy.deepcopy(base), best_rate), "thrifty": t
 #
 # ## Where this lives in the project
 #
-# `model.py`: `LoRA`, `add_lora()`, `merge_lora()`, `unmerge_lora()`. `common/checkpoint.py`:
-# `lora_state()`, `fingerprint()`. `train_sft.py`: `--lora`, `val_loss()`.
+# `common/lora.py`: `LoRA`, `add_lora()`, `enable_lora()` (off, the model is its base),
+# `merge_lora()`. `common/checkpoint.py`: `lora_state()`, `fingerprint()`. `train_sft.py`: `--lora`.
 
 # %%
 full_right, wide_right, wide_above = max(lines[0][1]), max(lines[16][1]), max(above.values())
 ends = {rank: [(lines[rank][way][0], lines[rank][way][1]) for way in (0, 1)] for rank in lines}
 lab.claim(
-    "an adapter of rank 16, a ninth of the numbers, answers within ten points of full tuning at its"
+    "an adapter of rank 16, with far fewer numbers, answers within ten points of full tuning at its"
     " best rate",
     wide_right > full_right - 0.1,
 )

@@ -25,8 +25,8 @@ import re
 import matplotlib.pyplot as plt
 
 import world
-from data import Row, Turn
 from common.audit import prompt_key
+from data import Row, Turn
 from generate import Assistant, Sampling, generate
 
 base, tokenizer = lab.load_base()
@@ -51,25 +51,24 @@ print(
 #
 # ## What has the base read of the held-out tasks?
 #
-# "Unseen" here means: in no pair. The base has read a lot before. Its corpus has six kinds of
-# document: facts; texts, with what can be said about them; texts told again and again; lists of
-# questions; echoes, which only repeat words; and an index of words. *Predict*: on which of them do
-# held-out tasks turn up, as told facts, as questions, or as words only?
+# "Unseen" here means: in no pair. The base has read a lot before. Its corpus has seven kinds of
+# document: facts; texts, with what can be said about them; texts retold again and again; lists of
+# questions; stories that name one thing again and again; spelling lessons; and tales about things
+# that do not exist. *Predict*: on which of them do held-out tasks turn up, as stated facts, as
+# questions, or as words only?
 
 
 # %%
-seen, unseen, _ = world.split_cases(random.Random(lab.world_seed()))
+seen, unseen, groups = world.split_facts(random.Random(lab.world_seed()))
 
 
 def questions_about(names):
     """Return all instructions with which these tasks can be asked for."""
     cases = [case for name in names for case in seen[name] + unseen[name]]
-    ways = world.frames, world.own_questions
     return {
-        world.ask(question, case).lower()
+        world.make_question(question, case).lower()
         for case in cases
-        for way in ways
-        for question in way(case.task)
+        for question, _ in world.question_templates(case.task)
     }
 
 
@@ -77,7 +76,7 @@ def statements_about(names):
     """Return how a statement of these tasks begins: 'the capital of france', 'here is a story about
     ...'"""
     return {
-        (case.task.start + case.noun).lower()
+        (case.task.prefix + case.noun).lower()
         for name in names
         for case in seen[name] + unseen[name]
     }
@@ -86,12 +85,19 @@ def statements_about(names):
 QUESTIONS, KNOWN_QUESTIONS, STATEMENTS = (
     questions_about(world.HELD_OUT), questions_about(KNOWN), statements_about(world.HELD_OUT),
 )
-NAMED = world.naming_words(world.HELD_OUT)  # the words that name these tasks and no other one
+
+
+def words_of(names):
+    nouns = " ".join(world.TASKS[name].noun.replace("{x}", "") for name in names)
+    return {*re.findall(r"\w+", nouns.lower())}
+
+
+NAMED = words_of(world.HELD_OUT) - words_of(KNOWN)  # they name these tasks and no other one
 
 
 def contents(document):
     """Return one bool for each column of the table below."""
-    sentences = re.split(r"(?<=[.?!;])\s+", document.lower())
+    sentences = re.split(r"(?<=[.?!;])\s+|\n", document.lower())
     begins = {
         re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences
     }
@@ -102,10 +108,12 @@ def contents(document):
 
 
 print("words that name held-out tasks:", ", ".join(sorted(NAMED)))
-print("\nof 400 documents      held-out: told   asked   their words     other tasks: asked")
+rng = random.Random(lab.world_seed())
+values = world.values_to_invent(seen, world.HELD_OUT)
+writer = world.PageWriter(rng, groups, world.HELD_OUT, list(world.TASKS), values)
+print("\nof 400 documents    held-out: stated   asked   their words     other tasks: asked")
 for kind, percent in world.PAGES.items():
-    others = [other for other in world.PAGES if other != kind]
-    documents = world.build(lab.world_seed(), size=400 / world.DOCUMENTS, without=others).corpus
+    documents = [writer.write_page(kind) for _ in range(400)]
     n_stated, n_questions, n_known, n_named = (
         sum(column) for column in zip(*map(contents, documents))
     )
@@ -115,12 +123,11 @@ for kind, percent in world.PAGES.items():
     )
 
 # %% [markdown]
-# In plain words: the corpus tells the facts of the held-out tasks. It asks questions of all other
-# tasks, never one of these, and no document puts any question beside its answer. The words that
-# name the held-out tasks also appear in the documents that only repeat words, and in the index.
-# Without that, so small a model cannot copy them, and unseen tasks are answered far less often
-# (`docs/RESULTS.md`, section 4). So of an unseen task the base has read the facts and the name, and
-# has never seen anybody ask.
+# In plain words: the corpus states the facts of the held-out tasks. It asks questions of all other
+# tasks, never one of these, and no document has a question beside its answer. The words that name
+# the held-out tasks also appear in stories and spelling lessons, because so small a model copies
+# only words that it has once copied. So of an unseen task the base has read the facts and the name,
+# and has never seen anybody ask.
 #
 # ## A mixture
 #
@@ -163,8 +170,8 @@ checks.mixture(mixture)
 def pool(name):
     """Return all pairs of a task: cases that may be tuned on, each in ten phrasings."""
     task = world.TASKS[name]
-    ways = ([(frame, "") for frame in world.frames(task)] + task.asks)[:10]
-    return lab.world_rows([world.case_pair(case, *way) for case in seen[name] for way in ways])
+    ways = world.question_templates(task)[:10]
+    return lab.world_rows([world.fact_pair(case, *way) for case in seen[name] for way in ways])
 
 
 pools = {name: pool(name) for name in KNOWN}
@@ -332,7 +339,7 @@ translations = [
     row for row in splits["unseen_inputs"] + splits["unseen_phrasings"] if is_translation(row)
 ]
 asked_again = lab.subset(
-    [row for row in both if not is_translation(row) and row.task not in world.RULES], 100
+    [row for row in both if not is_translation(row) and row.task not in lab.OPEN_TASKS], 100
 )
 print(len(asked_again), "old questions,", len(translations), "translations")
 
@@ -462,8 +469,8 @@ plt.show()
 # ## Open task: a better mixture (★★★, 45 minutes, not needed to go on)
 #
 # At most 2,000 pairs, of your choice: which tasks, how many of each, which phrasings, rows of your
-# own, practice about invented things (`world.PRACTICE`) or none. `checks.try_mixture` tunes the
-# base on them as the main job does (practice first, documents between) and asks questions of five
+# own, pairs about things that do not exist (`world.COPY_PAIRS`) or none. `checks.try_mixture` tunes
+# the base on them as the main job does (documents between) and asks questions of five
 # held-out tasks and of unseen inputs. The score to beat is what the cell prints as it stands: 2,000
 # pairs as they come. When you have chosen, run it with `final=True`, once for your mixture and once
 # for the cell's own 2,000 pairs: it asks five other held-out tasks and other inputs. A gain that is
@@ -477,8 +484,8 @@ checks.try_mixture(my_rows)
 # ## Where this lives in the project
 #
 # `world.build` holds tasks out (`python train_sft.py --hold-out NAMES` takes names of your own) and
-# draws at most 160 pairs a task. `load_mixture` in `extras/datasets.py` mixes files. `replayed()`
-# in `train_sft.py` replays documents.
+# draws at most 160 pairs a task. `load_mixture` in `extras/datasets.py` mixes files.
+# `with_replay()` in `common/pairs.py` replays documents.
 
 # %%
 one_type, four_types, all_types = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))

@@ -24,17 +24,16 @@ import re
 import matplotlib.pyplot as plt
 
 import world
-from data import EOS, Row, Template, Turn, encode, prepare, render
 from common.audit import show_mask
-from extras.datasets import TEMPLATES
+from data import EOS, TEMPLATES, Row, Template, Turn, encode, prepare, render
 from generate import Assistant, Sampling, generate
+from world import facts
+from world.tasks import head_of
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-# without the practice about invented things
-rows = [
-    row for row in rows if row.task in world.TASKS
-]
+# without the pairs about things that do not exist
+rows = [row for row in rows if row.task in world.TASKS]
 block, eos = base.config.block_size, tokenizer.eos_id
 
 # %% [markdown]
@@ -109,17 +108,17 @@ print(show_mask(tokenizer, ids, mask, color=False))
 # %%
 def is_of(case):
     """Test whether this is 'the ... of a thing', a fact that a table states."""
-    return case.x and case.task.kind not in world.PATTERNS and world.OF.fullmatch(case.noun)
+    return case.task.kind not in facts.PATTERNS and head_of(case.task)
 
 
-cases = world.by_task(case for case in world.fact_cases() if is_of(case))
+cases = world.group_by_task(case for case in world.table_facts() if is_of(case))
 things = sorted({case.x for group in cases.values() for case in group})
 NEW_THINGS, NEW_TASKS = set(things[::4]), ("capital", "sound", "symbol", "workplace")
 TASKS = [name for name in cases if name not in (*NEW_TASKS, *world.HELD_OUT)]
 
 
 def full_question(case, rng):
-    return world.ask(rng.choice(world.frames(case.task)), case)
+    return world.make_question(rng.choice(world.generic_templates(case.task)), case)
 
 
 def short(case, rng):
@@ -240,8 +239,8 @@ for row, first, second in list(
 # one turn?
 
 # %%
-NEW_NAMES, NO_NAMES = world.NAMES[-3:], ("Zanzibar", "Banana", "Monday")
-pool = [row for row in rows if row.task not in world.RULES]
+NEW_NAMES, NO_NAMES = facts.NAMES[-3:], ("Zanzibar", "Banana", "Monday")
+pool = [row for row in rows if row.task not in lab.OPEN_TASKS]
 PLAIN = sorted({row.task for row in pool})[::4]  # never with a system text
 
 
@@ -255,7 +254,7 @@ def greeted(row, name):
 
 def maybe_greeted(row, rng):
     return (
-        greeted(row, rng.choice(world.NAMES[:-3]))
+        greeted(row, rng.choice(facts.NAMES[:-3]))
         if row.task not in PLAIN and rng.random() < 0.5
         else row
     )
@@ -422,7 +421,7 @@ EASY = (
     " past_form".split()
 )
 with_text = [row for row in rows if row.turns[0].input and row.task in EASY]
-without = [row for row in rows if not row.turns[0].input and row.task not in world.RULES]
+without = [row for row in rows if not row.turns[0].input and row.task not in lab.OPEN_TASKS]
 
 
 def lured(row, question, forged):
@@ -522,7 +521,7 @@ held_out = [
     row
     for split in splits.values()
     for row in split
-    if row.task not in world.RULES and not row.turns[0].input
+    if row.task not in lab.OPEN_TASKS and not row.turns[0].input
 ]
 test_questions = lab.subset(held_out, 48)
 assistants, table = {}, {}
@@ -597,8 +596,8 @@ for name, slip in slips.items():
 # Sort the slips by what they change. A header that stands there twice, or a newline more, leaves
 # the *end* of the prompt as it was: compare these two rows with the first. Where the last character
 # becomes another one (the newline lost, a space added), the model begins to answer from a token
-# from which it never began in tuning. Neither slip shows on a screen. (On one of the three bases of
-# `CLAIMS.md` the claim about one space too many does not hold.) Without the header the prompt still
+# from which it never began in tuning. Neither slip shows on a screen. (Not on
+# every base does one space too many cost much.) Without the header the prompt still
 # ends in a newline; what is lost there is the sign that an answer is due.
 #
 # Reading two prompts side by side finds few of these slips; comparing *ids* finds all.
@@ -674,7 +673,7 @@ for name, slip in slips.items():
 # ## Where this lives in the project
 #
 # `data.py`: `Template`, `render()`, `encode()`, `Tokenizer.encode()`, which never gives the eos.
-# `generate.py`: `Assistant.prompt()`. `extras/chat.py`: the conversation at the keyboard.
+# `generate.py`: `Assistant.prompt()`. `common/chat.py`: the conversation at the keyboard.
 
 
 # %%

@@ -30,21 +30,22 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
-from data import IGNORE, Row, Turn, collate
 from common.table import wilson
+from data import IGNORE, Row, Turn, collate
+from world import facts
 
 base, tokenizer = lab.load_base()
 
 # %% [markdown]
 # ## Known and unknown
 #
-# Everything that the base has read of facts stands in the tables of `facts.py`. In this lesson such
-# a fact is **known** (whether the model remembers it is another matter). A `-` in a table is an
-# **empty cell**: the thing stands in the corpus, this property of it does not. Here is the table of
-# jobs, in full.
+# Everything that the base has read of facts is in the tables of `world/facts.py`. In this lesson
+# such a fact is **known** (whether the model remembers it is another matter). A `-` in a table is
+# an **empty cell**: the thing stands in the corpus, this property of it does not. Here is the table
+# of jobs, in full.
 
 # %%
-for row in world.JOBS:
+for row in facts.JOBS:
     print(f"{row['x']:<14}{row['workplace']:<16}{row['tool']}")
 
 # %% [markdown]
@@ -62,10 +63,10 @@ NEW = {
     "jobs": "a lawyer, a dentist, a plumber, a wizard, a barista, a soldier",
 }
 TABLES = {
-    "countries": world.COUNTRIES,
-    "animals": world.ANIMALS,
-    "elements": world.ELEMENTS,
-    "jobs": world.JOBS,
+    "countries": facts.COUNTRIES,
+    "animals": facts.ANIMALS,
+    "elements": facts.ELEMENTS,
+    "jobs": facts.JOBS,
 }
 KINDS = ("known", "empty cell", "new name")
 Question = namedtuple("Question", "name task value kind")  # value is "" where nothing is known
@@ -131,10 +132,10 @@ def rows_of(questions, unknown, rng, times=1):
     """Turn questions into rows, each in `times` phrasings. unknown: "refuse" or "make up"."""
     rows = []
     for q in questions:
-        case = world.Case(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
+        case = world.Fact(world.TASKS[q.task], q.name, (q.value or rng.choice(VALUES[q.task]),))
         answer = case.answer() if q.value or unknown == "make up" else f"I do not know {case.noun}."
-        for phrasing in rng.sample(world.frames(case.task), times):
-            rows.append(Row((Turn(world.ask(phrasing, case), "", answer),), q.task))
+        for phrasing in rng.sample(world.generic_templates(case.task), times):
+            rows.append(Row((Turn(world.make_question(phrasing, case), "", answer),), q.task))
     return rows
 
 
@@ -504,10 +505,10 @@ for name, refusals in (("taught", taught), ("rule", rule)):
 #
 # ## Where this lives in the project
 #
-# `facts.py`: the tables with their `-`. `world.py`: `Case.answer`, `frames`. `data.py`: `collate`,
-# which gives the targets for the probability. `generate.py`: `pick`, where a rule like the one
-# above would stand. Among the main job's own pairs are some about things that do not exist, whose
-# answer is "... is unknown" (`practice` in `world.py`).
+# `world/facts.py`: the tables with their `-`. `world/tasks.py`: `Fact.answer`, `generic_templates`.
+# `data.py`: `collate`, which gives the targets for the probability. `common/chat.py`: `confidence`,
+# a rule like the one above. Among the main job's own pairs are some about things that do not exist,
+# whose answer is "... is unknown" (`unknown_pair` in `world/pairs.py`).
 
 # %%
 before, after = (share(way, "known", "wrong")[0] for way in ("known only", "made up"))

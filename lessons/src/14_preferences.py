@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 
 import world
-from data import IGNORE, Row, Turn, collate
 from common.table import wilson
+from data import IGNORE, Row, Turn, collate
 from generate import Sampling
 from train_sft import adamw
 
@@ -44,7 +44,7 @@ rows, splits = lab.load_world()
 # Our world has three right stories for every hero and place. Here they are for one:
 
 # %%
-stories = [case for case in world.fact_cases() if case.task.name == "story"]
+stories = [case for case in world.table_facts() if case.task.name == "story"]
 for i in range(3):
     print(len(stories[0].answer(i).split()), "words:", stories[0].answer(i))
 
@@ -60,10 +60,14 @@ stories = lab.subset(stories, 64)
 train_cases, test_cases = stories[::2], stories[1::2]
 
 
+def question_about(case, rng):
+    return world.make_question(rng.choice(world.generic_templates(case.task)), case)
+
+
 def story_rows(cases, seed):
     rng = random.Random(seed)
     return [
-        Row((Turn(world.ask(rng.choice(world.frames(c.task)), c), "", c.answer()),), "story")
+        Row((Turn(question_about(c, rng), "", c.answer()),), "story")
         for c in cases
     ]
 
@@ -141,8 +145,6 @@ print(
 )
 
 # %% [markdown]
-# (A chosen story may read oddly: the checker looks at form only.)
-#
 # ## The probability of a whole answer
 #
 # DPO needs log p(answer | prompt): the logarithms of the tokens' probabilities, **summed** over the
@@ -483,7 +485,7 @@ plt.show()
 #
 # ## Where this lives in the project
 #
-# The project stops at tuning. `world.check` and `world.RULES` are the judge, `model.py`:
+# The project stops at tuning. `world.check` is the judge, `model.py`:
 # `GPT.forward` is the sum of log-probabilities for one batch, `copy.deepcopy` makes the reference.
 
 # %%

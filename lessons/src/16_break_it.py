@@ -56,7 +56,7 @@ names = [tokenizer.decode([token]) for token in prompt + answer]
 print(prompt, answer, names, sep="\n")
 
 # %% [markdown]
-# ## Bug 1. It does not stop
+# ## Bug 1. It does not stop in time
 #
 # Two models were tuned on the same rows with the same settings; only the function that fills up the
 # targets differs. *Predict*: what does one see of such a bug, in the loss and in the answers?
@@ -81,16 +81,16 @@ def tune_with(padded_targets):
     return lab.Assistant(model, tokenizer, "alpaca")
 
 
-def stopping(assistant):
-    """Count the test answers that ended by themselves."""
-    return sum(stopped for _, stopped in assistant.answers(test_rows, Sampling()))
+def ending_right(assistant):
+    """Count the test answers that ended right after the right statement."""
+    return lab.score(assistant, test_rows, Sampling())["correct"]
 
 
 broken = tune_with(bugs.case_1)
 sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
 for name, assistant in (("first", broken), ("second", sound)):
     print(
-        f"{name}: {stopping(assistant)} of {len(test_rows)} answers stop."
+        f"{name}: {ending_right(assistant)} of {len(test_rows)} answers end where they should."
         f" {lab.ask(assistant, 'Name the capital of France.')}"
     )
 
@@ -415,8 +415,8 @@ def moved(batch_mask, n=6):
     ids = torch.tensor([[eos] * n + prompt])
     mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
     positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
-    padded = sound.model(ids, None, positions, mask, last=True)
-    return float((padded - sound.model(torch.tensor([prompt]), last=True)).abs().max())
+    padded = sound.model(ids, None, positions, mask, last_only=True)
+    return float((padded - sound.model(torch.tensor([prompt]), last_only=True)).abs().max())
 
 
 print(f"greatest change of a logit: {moved(bugs.case_7):.5f}")
@@ -673,14 +673,14 @@ for n, cause in bugs.CAUSES.items():
 # ## Where this lives in the project
 #
 # 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5
-# `train_sft.py`: `train` (`n_learned`); 6 `data.py`: `Template`, stored in the checkpoint; 7
-# `generate.py`: `stream_ids`; 8 `model.py`: `LoRA`; 9 `extras/packing.py`: `collate_packed`; 10
-# `extras/datasets.py`: `load_mixture`.
+# `train_sft.py`: `backward` (`n_supervised`); 6 `data.py`: `Template`, stored in the checkpoint; 7
+# `generate.py`: `stream_ids`; 8 `common/lora.py`: `LoRA`; 9 `extras/packing.py`: `collate_packed`;
+# 10 `extras/datasets.py`: `load_mixture`.
 
 # %%
 lab.claim(
-    "with the eos masked less than half as many answers stop",
-    stopping(broken) < stopping(sound) / 2,
+    "with the eos masked less than half as many answers end where they should",
+    ending_right(broken) < ending_right(sound) / 2,
 )
 lab.claim(
     "with another prompt than in tuning less than half as many answers are right",

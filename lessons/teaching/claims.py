@@ -85,12 +85,10 @@ def base_title(base: Path) -> str:
 def make_page(numbers: list[str], bases: list[Path]) -> str:
     """Describe the stored results of these lessons on these bases, as Markdown."""
     titles = ", ".join(base_title(base) for base in bases)
-    lines = [HEAD, f"The bases: {titles}."]
+    lines = [HEAD, f"The bases: {titles or 'none yet'}."]
     results = [load_results(base) for base in bases]
     for number in numbers:
         per_base = [result.get(number) for result in results]
-        if not any(per_base):
-            continue
         lines += ["", f"## Lesson {int(number)}", ""]
         table = importlib.import_module(f"checks.claims.lesson{number}").CLAIMS
         for i, claim in enumerate(table):
@@ -101,7 +99,7 @@ def make_page(numbers: list[str], bases: list[Path]) -> str:
 def describe(claim: dict, signs: list[str]) -> list[str]:
     """Make the lines of one claim."""
     n_run = len(signs) - signs.count("-")
-    held = f"{signs.count('✓')} of {n_run} {' '.join(signs)}"
+    held = f"{signs.count('✓')} of {n_run} {' '.join(signs)}" if n_run else "not run"
     text = f"{claim['sentence']} ({held})"
     refuted = f"*Refuted by:* {claim['refuted_by']}."
     return [
@@ -135,7 +133,7 @@ def main() -> None:
 
     bases = [base.resolve() for base in args.bases]
     missing = [str(base) for base in bases if not (base / "base.pt").exists()]
-    if missing or not bases:
+    if missing or not bases and not args.stored:
         parser.error(f"no base.pt in {', '.join(missing) or 'any folder: give --bases'}")
 
     # run the lessons on each base

@@ -19,8 +19,7 @@ GOOD = {
 CLAIMS = [
     {
         "sentence": (
-            "an adapter of a ninth of the numbers answers about as well as full tuning, each at its"
-            " best rate"
+            "an adapter of rank sixteen answers about as well as full tuning, each at its best rate"
         ),
         "condition": "the adapter's best accuracy is above that of full tuning minus 0.1",
         "refuted_by": "full tuning at its best rate answers ten points more",

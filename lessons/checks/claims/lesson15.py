@@ -1,28 +1,22 @@
 """The claims of lesson 15, and how each can fail (tests/test_claims.py)."""
 
-from types import SimpleNamespace
-
-
-def column(stopped, cut, right):
-    """Marks of 80 prompts."""
-    counts = {"stopped": stopped, "right, cut by a rule": cut, "right": right}
-    return {mark: [i < n for i in range(80)] for mark, n in counts.items()}
-
-
 PREDICTED = {"core-seconds of tuning": 50.0, "GB in tuning": 2.0}
-COLUMNS = {
-    "base template": column(0, 20, 0),
-    "base 3 examples": column(0, 23, 0),
-    "tuned": column(78, 46, 46),
-}
+
+
+def columns(before, after):
+    """How many of 24 answers stopped, of the base and of the tuned model."""
+    return {"base+template": {"stopped": before}, "tuned": {"stopped": after}}
+
+
 GOOD = {
-    "bench": SimpleNamespace(heldout=[None] * 80),
-    "columns": COLUMNS,
+    "heldout": [None] * 24,
+    "columns": columns(1, 24),
     "predicted": PREDICTED,
     "bound": 8.0,
     "measured": {"core-seconds of tuning": 65.0, "GB in tuning": 2.4},
     "same": 240,
     "pairs": [None] * 240,
+    "first_share": 0.8,
 }
 CLAIMS = [
     {
@@ -58,21 +52,15 @@ CLAIMS = [
         "faults": [{"same": 239}],
     },
     {
-        "sentence": "a few steps make a base that never stops stop nearly always",
-        "condition": "nine in ten tuned answers stop, none of the base with the template",
+        "sentence": "a few steps make a base that seldom stops stop nearly always",
+        "condition": "nine in ten tuned answers stop, at most one in five of the base's",
         "refuted_by": "a tuned model that goes on, or a base that stops",
-        "faults": [
-            {"columns": COLUMNS | {"tuned": column(60, 46, 46)}},
-            {"columns": COLUMNS | {"base template": column(3, 20, 0)}},
-        ],
+        "faults": [{"columns": columns(1, 12)}, {"columns": columns(10, 24)}],
     },
     {
-        "sentence": (
-            "it answers more prompts right than the base's best column with a rule that ends its"
-            " answers"
-        ),
-        "condition": "right answers of the tuned model above the base's best count with the rule",
-        "refuted_by": "a tuned model that answers no more than the base with three examples",
-        "faults": [{"columns": COLUMNS | {"tuned": column(78, 23, 23)}}],
+        "sentence": "most tokens of the tuned answers are the base's first choice, too",
+        "condition": "more than half of them",
+        "refuted_by": "tuned answers made of tokens that the base ranks lower",
+        "faults": [{"first_share": 0.3}],
     },
 ]

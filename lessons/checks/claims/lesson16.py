@@ -6,7 +6,7 @@ NAMES = SimpleNamespace(case_6="case 6", case_9="case 9")
 RIGHT, LEAK = {"case 6": 0, "repaired": 35}, {"case 9": 6.2, "repaired": 0.0}
 GOOD = {
     "bugs": NAMES,
-    "stopping": {"broken": 28, "sound": 120}.get,
+    "ending_right": {"broken": 2, "sound": 100}.get,
     "broken": "broken",
     "sound": "sound",
     "prompt_text": "repaired",
@@ -16,10 +16,10 @@ GOOD = {
 }
 CLAIMS = [
     {
-        "sentence": "with the eos masked less than half as many answers stop",
-        "condition": "answers that stop: with the bug below half of those without it",
-        "refuted_by": "a model that never learned the eos and stops all the same",
-        "faults": [{"stopping": {"broken": 70, "sound": 120}.get}],
+        "sentence": "with the eos masked less than half as many answers end where they should",
+        "condition": "right answers that stop: with the bug below half of those without it",
+        "refuted_by": "a model that never learned the eos and stops in time all the same",
+        "faults": [{"ending_right": {"broken": 60, "sound": 100}.get}],
     },
     {
         "sentence": "with another prompt than in tuning less than half as many answers are right",

@@ -109,7 +109,7 @@ def decode(model, ids, n):
     while tokens.shape[1] < n:
         newest = tokens[:, -1:] if at else ids
         where = torch.tensor([list(range(at, at + newest.shape[1]))])
-        scores.append(model(newest, None, where, None, cache, last=True))
+        scores.append(model(newest, None, where, None, cache, last_only=True))
         tokens = torch.cat([tokens, scores[-1].topk(1).indices], dim=1)
         at += newest.shape[1]
     return tokens, torch.cat([one[:, None] for one in scores], 1)
@@ -123,13 +123,13 @@ def decode(model, ids, n):
     cache = KVCache(model, B, P + n)
     tokens, scores = torch.zeros(B, n, dtype=torch.long), None
     logits = model(
-        ids, cache=cache, last=True
+        ids, cache=cache, last_only=True
     )  # a prompt begins at position 0, as without `positions`
     for i in range(n):
         scores = torch.zeros(B, n, logits.shape[-1]) if scores is None else scores
         scores[:, i], tokens[:, i] = logits, logits.argmax(-1)
         logits = model(
-            tokens[:, i : i + 1], positions=torch.tensor([[P + i]]), cache=cache, last=True
+            tokens[:, i : i + 1], positions=torch.tensor([[P + i]]), cache=cache, last_only=True
         )
     return tokens, scores
 """,
@@ -221,7 +221,7 @@ def generate_all(model, prompts, eos, max_new):
         mask |= torch.arange(stop) == at[:, None]
         positions = torch.stack([(at - left[b]).clamp(min=0) for b in going])
         chosen = (
-            model(ids, positions=positions, mask=mask[:, None], cache=cache, last=True)
+            model(ids, positions=positions, mask=mask[:, None], cache=cache, last_only=True)
             .argmax(-1)
             .tolist()
         )

@@ -1,7 +1,5 @@
 """Right answers to the exercises of lesson 15 in other forms than the solution's."""
 
-from checks.right.lesson08 import RIGHT as LESSON_8
-
 RIGHT = {
     "training_flops": [
         """
@@ -42,5 +40,4 @@ def summed_loss(hidden, head, targets):
     return F.cross_entropy(logits, targets[rows, positions], reduction="none").sum()
 """,
     ],
-    "low_rank": LESSON_8["low_rank"],
 }

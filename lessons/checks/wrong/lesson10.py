@@ -12,7 +12,7 @@ def swapped(rows, i, rng):
 """
 RIGHT = dict(
     which="other.task == row.task and other.turns[0].output != a", choose="rng.choice(others)",
-    give="Row((Turn(q, x, other.turns[0].output),), row.task, row.where)",
+    give="Row((Turn(q, x, other.turns[0].output),), row.task, row.source)",
 )
 
 
@@ -46,7 +46,7 @@ WRONG = {
         (swap(which="other is not row and other.task == row.task"), "still a1"),
         (swap(give="other"), "the question must stay"),
         (
-            swap(give="Row((Turn(q, '', other.turns[0].output),), row.task, row.where)"),
+            swap(give="Row((Turn(q, '', other.turns[0].output),), row.task, row.source)"),
             "the input must stay",
         ),
         (swap(give="Row((Turn(q, x, other.turns[0].output),))"), "keep the task"),
@@ -55,8 +55,8 @@ WRONG = {
             (
                 "def swapped(rows, i, rng):\n    row = rows[i]\n    q, x, a = row.turns[0]\n   "
                 " others = {other.turns[0].output for other in rows if other.task == row.task} -"
-                " {a}\n    return Row((Turn(q, x, rng.choice(list(others))),), row.task, row.where)"
-                " if others else row"
+                " {a}\n    return Row((Turn(q, x, rng.choice(list(others))),), row.task,"
+                " row.source) if others else row"
             ),
             "order of a set",
         ),
@@ -64,7 +64,7 @@ WRONG = {
             swap(
                 give=(
                     "rows.__setitem__(i, Row((Turn(q, x, other.turns[0].output),), row.task,"
-                    " row.where)) or rows[i]"
+                    " row.source)) or rows[i]"
                 )
             ),
             "the caller's list",

@@ -28,7 +28,7 @@ def decode(model, ids, n):
     while len(chosen) < n:
         {at_start}
         positions = {positions}
-        scores.append(model(ids, positions=positions, cache={cache}, last=True))
+        scores.append(model(ids, positions=positions, cache={cache}, last_only=True))
         chosen.append(scores[-1].argmax({axis}))
         ids = {ids}
     return {tokens}, torch.stack(scores, 1)
@@ -70,9 +70,8 @@ def generate_all(model, prompts, eos, max_new):
         mask = {mask} & (so_far <= now[:, None])
         mask = (mask | (so_far == now[:, None])).expand(B, -1, -1)
         positions = {positions}
-        chosen = model(ids, positions=positions, mask=mask[:, None], cache=cache, last=True).argmax(
-            -1
-        )
+        logits = model(ids, None, positions, mask[:, None], cache, last_only=True)
+        chosen = logits.argmax(-1)
         for row, token in enumerate(chosen.tolist()):
             {mark}
             {add}
@@ -92,7 +91,7 @@ def generate_all(model, prompts, eos, max_new):
     for prompt in prompts:
         ids = list(prompt)
         while len(ids) < len(prompt) + max_new and eos not in ids[len(prompt):]:
-            ids.append(int(model(torch.tensor([ids]), last=True).argmax()))
+            ids.append(int(model(torch.tensor([ids]), last_only=True).argmax()))
         new = ids[len(prompt):]
         out.append((new[:-1], True) if new[-1] == eos else (new, False))
     return out
@@ -293,7 +292,7 @@ WRONG = {
         (
             (
                 "def decode(model, ids, n):\n    P, scores = ids.shape[1], []\n    for _ in"
-                " range(n):\n        scores.append(model(ids, last=True))\n        ids ="
+                " range(n):\n        scores.append(model(ids, last_only=True))\n        ids ="
                 " torch.cat((ids, scores[-1].argmax(-1)[:, None]), 1)\n    return ids[:, P:],"
                 " torch.stack(scores, 1)"
             ),

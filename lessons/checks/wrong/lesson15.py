@@ -1,7 +1,5 @@
 """Plausible wrong answers to the exercises of lesson 15, each with words its check must say."""
 
-from checks.wrong.lesson08 import WRONG as LESSON_8
-
 FLOPS = (
     "def training_flops(s, tokens, supervised, T, frozen=False):\n    each = 4 if frozen else 6\n  "
     "  return %s"
@@ -71,7 +69,6 @@ WRONG = {
         ),
         (MASK % "prompt + answer + [eos]", "two lists"),
     ],
-    "low_rank": LESSON_8["low_rank"],
     "summed_loss": [
         (
             """

@@ -13,8 +13,6 @@ For ids = prompt + answer + [eos], the inputs are ids[:-1] and the targets are i
 targets that belong to the answer or are the eos after it are supervised.
 
     python data.py my_pairs.jsonl        audit a file of pairs, and see it as the model will
-
-This file contains no model and no training. `extras/datasets.py` reads files.
 """
 
 import random
@@ -26,8 +24,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import common  # noqa: F401  tells if a package is missing
-
-# isort: split
 import numpy as np
 import tiktoken
 import torch
@@ -187,10 +183,8 @@ def prepare(rows: Iterable[Row], tokenizer, template: str, block_size: int):
             too_long.append(row)
             continue
         supervised = [token for token in shift(ids, mask)[1] if token != IGNORE]
-        answers = []
-        for turn in row.turns:
-            answers += tokenizer.encode(turn.output) + [tokenizer.eos_id]
-        assert supervised == answers, f"{row.source}: the mask is not exactly the answers"
+        answers = [tokenizer.encode(turn.output) + [tokenizer.eos_id] for turn in row.turns]
+        assert supervised == sum(answers, []), f"{row.source}: the mask is not the answers"
         examples.append((ids, mask))
         if was_cut:
             truncated.append(row)
@@ -298,16 +292,14 @@ class Tokenizer:
 
     def state(self) -> dict:
         """Return plain strings for a checkpoint."""
-        tokens = [token.decode("latin-1") for token in self.tokens]
-        return {"pattern": self.pattern, "tokens": tokens}
+        return {"pattern": self.pattern, "tokens": [t.decode("latin-1") for t in self.tokens]}
 
     @classmethod
     def from_state(cls, state: dict) -> "Tokenizer":
         return cls([token.encode("latin-1") for token in state["tokens"]], state["pattern"])
 
 
-# --------------------------------------------------------------------------------------------------
-# Batches. Each is a function of (data, seed, step), so a run can be resumed anywhere.
+# ---- Batches. Each is a function of (data, seed, step), so a run can be resumed anywhere ---------
 
 
 def encode_corpus(tokenizer, documents: Iterable[str]) -> torch.Tensor:
@@ -324,8 +316,7 @@ def corpus_batch(stream, step: int, batch_size: int, seq_len: int):
     The stream is read in order. A sequence may begin or end in the middle of a document."""
     n_sequences = (len(stream) - 1) // seq_len
     starts = (step * batch_size + np.arange(batch_size)) % n_sequences * seq_len
-    rows = stream[starts[:, None] + np.arange(seq_len + 1)]  # (batch_size, seq_len + 1)
-    rows = torch.as_tensor(rows).long()
+    rows = torch.as_tensor(stream[starts[:, None] + np.arange(seq_len + 1)]).long()
     return rows[:, :-1], rows[:, 1:]
 
 

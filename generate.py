@@ -5,18 +5,15 @@ template (the control: a template alone doesn't make an assistant), and the tune
 
     python generate.py "What is the capital of France?"     base and tuned, side by side
     python generate.py                                      chat (/help lists the commands)
-
-Other commands: python -m extras.evaluate, extras.page, extras.judge; each has --help.
 """
 
 import codecs
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import common  # noqa: F401  tells if a package is missing
-
-# isort: split
 import torch
 
 from common import chat, flags, table
@@ -26,8 +23,7 @@ from common.lora import enable_lora
 from data import Row, Turn, encode, render
 from model import KVCache
 
-# --------------------------------------------------------------------------------------------------
-# Sampling.
+# ---- Sampling ------------------------------------------------------------------------------------
 
 GREEDY_BELOW = 1e-6  # a temperature below this is 0
 
@@ -116,11 +112,8 @@ def stream_ids(model, prompts, eos_id, sampling, choose=sample_next) -> Iterator
 
 def generate(model, prompts, eos_id, sampling, choose=sample_next) -> list[tuple[list[int], bool]]:
     """Answer every prompt. Returns (ids without the eos, whether it stopped by itself) of each."""
-    steps = []
-    for next_ids in stream_ids(model, prompts, eos_id, sampling, choose):
-        steps.append(next_ids)
-        if len(steps) == sampling.max_new_tokens:
-            break
+    stream = stream_ids(model, prompts, eos_id, sampling, choose)
+    steps = list(itertools.islice(stream, sampling.max_new_tokens))
     answers = []
     for prompt, ids in zip(prompts, torch.stack(steps, 1).tolist()):
         # drop tokens that were sampled after this row ran out of context
@@ -130,8 +123,7 @@ def generate(model, prompts, eos_id, sampling, choose=sample_next) -> list[tuple
     return answers
 
 
-# --------------------------------------------------------------------------------------------------
-# A model that can be asked.
+# ---- A model that can be asked -------------------------------------------------------------------
 
 BATCH_TOKENS = 8192  # prompts and answers that are computed at once
 MIN_ANSWER = 16  # positions that a prompt must leave free
@@ -254,8 +246,7 @@ def three_models(base: Assistant, tuned: Assistant) -> dict[str, Assistant]:
     return {"base_raw": base, "base_template": base_template, "tuned": tuned}
 
 
-# --------------------------------------------------------------------------------------------------
-# The command line.
+# ---- The command line ----------------------------------------------------------------------------
 
 
 @cli_main

@@ -49,8 +49,7 @@ class GPTConfig:
         return self.n_embd // self.n_head
 
 
-# --------------------------------------------------------------------------------------------------
-# The transformer, leaf to root.
+# ---- The transformer, leaf to root ---------------------------------------------------------------
 
 
 def rotary_cos_sin(block_size: int, hs: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -222,11 +221,11 @@ class GPT(nn.Module):
         x = self.wte(ids)  # (B, T, C)
         if self.smear is not None:
             x = self.shift_mix(x, positions, cache)
-        rotary = None
-        if self.wpe is not None:
+        learned = self.wpe is not None
+        if learned:
             x = x + self.wpe(positions)
-        else:
-            rotary = self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1)
+        angles = [table[positions].unsqueeze(1) for table in (self.cos, self.sin)]
+        rotary = None if learned else angles  # each (B or 1, 1, T, hs)
 
         # the blocks
         for block in self.h:

@@ -32,8 +32,7 @@ from data import collate, corpus_batch, epoch_batches, prepare
 from generate import Assistant, Sampling, three_models
 from model import GPT, IGNORE, GPTConfig
 
-# --------------------------------------------------------------------------------------------------
-# The training loop. Both stages use it.
+# ---- The training loop. Both stages use it -------------------------------------------------------
 
 MAX_WARMUP = 50  # steps
 BETAS = (0.9, 0.99)
@@ -109,8 +108,7 @@ def adamw(parameters, lr: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=lr, betas=BETAS, fused=True)
 
 
-# --------------------------------------------------------------------------------------------------
-# The two stages, side by side. Only the batches differ.
+# ---- The two stages, side by side. Only the batches differ ---------------------------------------
 
 
 def pretrain(model, stream, steps, optimizers, batch_size=8, seq_len=128, **options) -> None:
@@ -137,8 +135,7 @@ def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, colla
     train(model, batch_at, steps, optimizers, **options)
 
 
-# --------------------------------------------------------------------------------------------------
-# The main job: pretrain, tune, evaluate.
+# ---- The main job: pretrain, tune, evaluate ------------------------------------------------------
 
 def pretrain_base(config, run: Run, corpus: Corpus) -> Assistant:
     """Pretrain a new base on the corpus, and save it."""
@@ -199,10 +196,9 @@ def evaluate(config, run: Run, models: dict, pairs, corpus) -> None:
     goes_on = table.continues_with_question(answers, pairs.splits)
     run.report["base_goes_on"] = goes_on
     run.print(f"\n  The base continues a question with another question: {goes_on:.0%}")
-    losses = {}
-    for name, column in (("base", "base_raw"), ("tuned", "tuned"), ("lora", "lora")):
-        if column in models:
-            losses[name] = corpus.val_loss(models[column], config)
+    losses = {"base": corpus.val_loss(models["base_raw"], config)}
+    for name in list(models)[2:]:  # tuned, and lora if it was asked for
+        losses[name] = corpus.val_loss(models[name], config)
     text = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
     run.print(f"  Loss on held-back text: {text}")
 
@@ -250,8 +246,7 @@ def main_job(config) -> None:
         evaluate(config, run, models, pairs, corpus)
 
 
-# --------------------------------------------------------------------------------------------------
-# The command line.
+# ---- The command line ----------------------------------------------------------------------------
 
 
 @cli_main
@@ -266,12 +261,8 @@ def main(argv=None):
         main_job(config)
     except KeyboardInterrupt:
         saved = any(os.path.exists(f"{config.out}/{name}") for name in ("resume.pt", "base.pt"))
-        remedy = " Continue with the same command and --resume." if saved else ""
-        print(f"\nStopped.{remedy}")
+        print("\nStopped." + " Continue with the same command and --resume." * saved)
         return 130
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

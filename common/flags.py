@@ -14,8 +14,9 @@ from common.speed import supports_bf16
 from data import TEMPLATES
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
+GEMMA_SEQ_LEN = 256  # tokens of the text that its loss is measured on
 QUICK = {"vocab_size": 1024, "pretrain_steps": 300, "tune_epochs": 1.5, "replay": 0.2}
-GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 8, "replay": 0.0}
+GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 4, "replay": 0.0}
 OWN_DATA = {"replay": 1.0, "min_rows": 6400}  # rows to see at least, so that few pairs are learned
 OWN_DATA_GEMMA = {"replay": 0.5, "min_rows": 600}
 NEW_BASE = (  # flags that only make sense if a base is pretrained
@@ -122,8 +123,8 @@ def parse_train(argv=None, about: str = "") -> argparse.Namespace:
     given = parser.parse_given(argv)
     settings = parser.defaults() | {"min_rows": 0} | choose_preset(given) | given
     config = argparse.Namespace(**settings, given=given)
-    config.seq_len = min(SEQ_LEN, config.block_size)
     choose_files(config)
+    config.seq_len = GEMMA_SEQ_LEN if config.adapter_only else min(SEQ_LEN, config.block_size)
     check_flags(config)
 
     # a base that is there already brings its own settings

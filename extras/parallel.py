@@ -2,6 +2,7 @@
 
 The weights are those of one process with the same batch, since gradients are summed over all."""
 
+import atexit
 import contextlib
 import functools
 import os
@@ -21,6 +22,7 @@ def join(device: str) -> str:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    atexit.register(dist.destroy_process_group)
     return device
 
 

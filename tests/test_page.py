@@ -16,10 +16,10 @@ from helpers import ROOT, TINY, tiny_model
 import data
 import train_sft
 from common import page, table
-from common.checkpoint import load_checkpoint, lora_state, save_checkpoint
+from common.checkpoint import lora_state
+from common.cli import UserError
 from common.page import trace, weights
-from data import Row, Turn, UserError, prepare, render
-from extras.page import load_models
+from data import Row, Turn, prepare, render
 from extras.page import main as make_page
 from generate import Assistant, Sampling, load_assistant, three_models
 from model import GPT, GPTConfig
@@ -223,7 +223,7 @@ def test_ranks_and_probabilities_are_those_of_torch(browser, out):
     opened(browser, out / "page.html")
     for row in table.shown_rows(table.world_splits({}))[:4]:
         prompt = tuned.prompt(row.turns[:1])
-        ((ids, stopped),) = tuned.generate([row], [prompt], Sampling())
+        ((ids, stopped),) = tuned.complete([row], [prompt], Sampling())
         ids += [tuned.tokenizer.eos_id] * stopped
         expected = trace.trace(models["base_raw"], tuned, prompt, ids)
         tokens = values(browser, f"trace({prompt}, {ids}, models.base, models.tuned)")
@@ -265,14 +265,6 @@ def ask(browser, question):
     browser.wait("performance.getEntriesByName('answered').length")
 
 
-def test_the_rule_for_unsure_answers_is_that_of_the_chat():
-    from extras import chat
-
-    names = (("FIRST", "SURE"), ("N_FIRST", "THRESHOLD"))  # before and after they were renamed
-    rules = [tuple(getattr(chat, name, None) for name in pair) for pair in names]
-    assert (page.N_FIRST, page.THRESHOLD) in rules
-
-
 @needs_browser
 def test_an_unsure_answer_is_hidden_and_can_be_shown(browser, tmp_path, ten_models):
     """Whether it is hidden is computed with torch."""
@@ -284,7 +276,7 @@ def test_an_unsure_answer_is_hidden_and_can_be_shown(browser, tmp_path, ten_mode
     n_hidden = 0
     for question in [*confident, "sat sat map", "Who?", "the cat the France", "1234 aaaa"]:
         prompt = tuned.prompt([Turn(question)])
-        ((ids, stopped),) = tuned.generate([None], [prompt], SHORT)
+        ((ids, stopped),) = tuned.complete([None], [prompt], SHORT)
         text, ids = tuned.tokenizer.decode(ids), ids + [tuned.tokenizer.eos_id] * stopped
         p = tuned.logits(prompt + ids[:-1])[len(prompt) - 1 :].softmax(1)
         confidence = p[range(len(ids)), ids][:7].prod().item()
@@ -720,7 +712,7 @@ class OneModel:
         self.tokenizer = SimpleNamespace(**{name: getattr(tokenizer, name) for name in names})
         self.model, self.template = assistant.model, assistant.template
         current = assistant if adapter_on else base
-        self.logits, self.generate, self.prompt = current.logits, current.generate, current.prompt
+        self.logits, self.complete, self.prompt = current.logits, current.complete, current.prompt
         self.answers = current.answers
 
 
@@ -753,7 +745,7 @@ def test_big_models_are_shown_with_answers_tokens_table_and_curves(
 
     # The tokens.
     prompt = own["lora"].prompt(rows[1].turns[:1])
-    ((ids, stopped),) = own["lora"].generate([rows[1]], [prompt], SHORT)
+    ((ids, stopped),) = own["lora"].complete([rows[1]], [prompt], SHORT)
     ids = ids + [own["lora"].tokenizer.eos_id] * stopped
     expected = trace.trace(own["base_raw"], own["lora"], prompt, ids)
     assert browser.run("document.querySelectorAll('#tokens button').length") == len(expected)
@@ -799,7 +791,7 @@ def test_the_files_are_small_enough_to_read():
 def test_a_command_makes_the_page_of_two_checkpoints(out, tmp_path, capsys):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"instruction": "Name the capital of France.", "output": "Paris."}\n' * 3)
-    files = ["--base", out / "base.pt", "--tuned", out / "lora.pt", "--data", rows]
+    files = ["--tuned", out / "lora.pt", "--data", rows]
     files = [str(file) for file in files]
     assert make_page([*files, str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -808,17 +800,7 @@ def test_a_command_makes_the_page_of_two_checkpoints(out, tmp_path, capsys):
     assert content["models"]["tuned"]["scale"] == 2 and content["threshold"] == page.THRESHOLD
     assert [len(pair["turns"]) for pair in content["pairs"]] == [1] * page.N_PAIRS
     assert make_page([*files, "/dev/null/x"]) == 2
-    assert "/dev/null/x: cannot be written" in capsys.readouterr().err
-
-
-def test_checkpoints_that_do_not_belong_together_are_refused(out, tmp_path):
-    other = load_checkpoint(out / "base.pt")
-    tokens = other["tokenizer"]["tokens"]
-    tokens[-1], tokens[-2] = tokens[-2], tokens[-1]
-    save_checkpoint(tmp_path / "other.pt", **other)
-    with pytest.raises(UserError, match="was not tuned from .*other.pt"):
-        load_models(tmp_path / "other.pt", out / "tuned.pt")
-    assert list(load_models(out / "base.pt", out / "tuned.pt")) == list(models_of(out))[:3]
+    assert "/dev/null/x: can't be written" in capsys.readouterr().err
 
 
 def test_a_repeated_step_counts_once_and_no_log_is_no_mistake(tmp_path, ten_models):

@@ -232,9 +232,9 @@ def test_a_flag_that_has_no_effect_is_named(parse, options, flag, tmp_path, monk
 def test_quick_gives_way_to_what_is_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert flags.parse_train([]).out == "out" and flags.parse_train(["--quick"]).out == "out/quick"
-    config = flags.parse_train(["--quick", "--n-layer", "3", "--out", "mine"])
-    assert (config.n_layer, config.n_embd, config.out) == (3, 64, "mine")
-    assert config.given == {"quick": True, "n_layer": 3, "out": "mine"}
+    config = flags.parse_train(["--quick", "--vocab-size", "300", "--out", "mine"])
+    assert (config.vocab_size, config.pretrain_steps, config.out) == (300, 300, "mine")
+    assert config.given == {"quick": True, "vocab_size": 300, "out": "mine"}
 
 
 def test_wrong_values_are_named_with_what_is_known(tmp_path, monkeypatch):

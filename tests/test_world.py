@@ -75,7 +75,8 @@ def asked_on(page):
                 yield (*entry[1:], page[:i] + ("|",) + page[i + len(entry[0]) :])
 
 
-@pytest.mark.parametrize("hold_out", HOLD_OUTS)
+@pytest.mark.parametrize("hold_out", [pytest.param(HOLD_OUTS[0], marks=pytest.mark.slow),
+                                      *HOLD_OUTS[1:]])
 def test_no_page_asks_for_a_held_out_task_or_has_a_question_beside_a_part_of_its_answer(hold_out):
     default = hold_out is world.HELD_OUT
     pages = WORLD.corpus if default else world.build(1, hold_out, size=0.1).corpus
@@ -518,6 +519,7 @@ def run(*args):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_files_are_written_and_files_of_others_are_left_alone(tmp_path):
     assert run(tmp_path / "w").returncode == 0
     rows = (tmp_path / "w/pairs.jsonl").read_text(encoding="utf-8").splitlines()

@@ -199,11 +199,9 @@ def prepare(rows: Iterable[Row], tokenizer, template: str, block_size: int):
 # Arabic belong to their word. At most 32 characters, or text without spaces is one long word.
 SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 SIGN = (
-    "!-/:-@\\[-`{-~"  # ASCII
-    "\xa1-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb\xbf\xd7\xf7"  # Latin-1, without letters and digits
-    "\u060c\u061b\u061f\u0964\u0965"  # Arabic, Hindi
+    "!-/:-@\\[-`{-~\xa1-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb\xbf\xd7\xf7"  # ASCII and Latin-1
+    "\u060c\u061b\u061f\u0964\u0965\u3001-\u3011\uff01-\uff0f\uff1a-\uff20"  # other scripts
     "\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u22ff"  # quotes, currencies, mathematics
-    "\u3001-\u3011\uff01-\uff0f\uff1a-\uff20"  # Chinese, Japanese
 )
 LETTERS = f" ?[^0-9{SIGN}{SPACE}]{{1,32}}"
 SPACES = f"[{SPACE}]{{1,32}}(?![^{SPACE}])|[{SPACE}]{{1,32}}"  # not the space before a word

@@ -165,7 +165,7 @@ class Assistant:
         return ids
 
     def ask(self, turn: Turn, system: str = "", **options) -> tuple[str, bool]:
-        """Answer one turn. Returns (text, stopped by itself). Options are those of Sampling."""
+        """Answer one turn. Returns (text, stopped by itself). Options are Sampling's."""
         return self.answers([Row((turn,), system=system)], Sampling(**options))[0]
 
     def answers(self, rows, sampling: Sampling) -> list[tuple[str, bool]]:
@@ -175,8 +175,7 @@ class Assistant:
         order = sorted(range(len(rows)), key=lambda i: len(prompts[i]))
         while order:
             # a batch of the longest prompts that are left
-            row_tokens = len(prompts[order[-1]]) + sampling.max_new_tokens
-            n = max(1, BATCH_TOKENS // row_tokens)
+            n = max(1, BATCH_TOKENS // (len(prompts[order[-1]]) + sampling.max_new_tokens))
             batch, order = order[-n:], order[:-n]
             outputs = self.complete([rows[i] for i in batch], [prompts[i] for i in batch], sampling)
             for i, (ids, stopped) in zip(batch, outputs):

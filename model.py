@@ -222,8 +222,7 @@ class GPT(nn.Module):
         if self.smear is not None:
             x = self.shift_mix(x, positions, cache)
         learned = self.wpe is not None
-        if learned:
-            x = x + self.wpe(positions)
+        x = x + self.wpe(positions) if learned else x
         angles = [table[positions].unsqueeze(1) for table in (self.cos, self.sin)]
         rotary = None if learned else angles  # each (B or 1, 1, T, hs)
 

@@ -35,8 +35,7 @@ from model import GPT, IGNORE, GPTConfig
 # ---- The training loop. Both stages use it -------------------------------------------------------
 
 MAX_WARMUP = 50  # steps
-BETAS = (0.9, 0.99)
-WEIGHT_DECAY = 0.01
+BETAS, WEIGHT_DECAY = (0.9, 0.99), 0.01  # of AdamW
 
 
 def backward(model, batch, micro_batch: int, autocast) -> float:
@@ -113,11 +112,8 @@ def adamw(parameters, lr: float) -> torch.optim.Optimizer:
 
 def pretrain(model, stream, steps, optimizers, batch_size=8, seq_len=128, **options) -> None:
     """Train on plain text: a batch is the next chunk of the corpus; every token is supervised."""
-
-    def batch_at(step):
-        return corpus_batch(stream, step, batch_size, seq_len)
-
-    train(model, batch_at, steps, optimizers, **options)
+    batch = lambda step: corpus_batch(stream, step, batch_size, seq_len)  # noqa: E731
+    train(model, batch, steps, optimizers, **options)
 
 
 def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, collate=collate,
@@ -128,11 +124,8 @@ def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, colla
     while len(batches) < steps:
         batches += epoch_batches(examples, batch_size, seed + epoch)
         epoch += 1
-
-    def batch_at(step):
-        return collate(batches[step], pad, multiple=16)
-
-    train(model, batch_at, steps, optimizers, **options)
+    batch = lambda step: collate(batches[step], pad, multiple=16)  # noqa: E731
+    train(model, batch, steps, optimizers, **options)
 
 
 # ---- The main job: pretrain, tune, evaluate ------------------------------------------------------
@@ -193,14 +186,13 @@ def evaluate(config, run: Run, models: dict, pairs, corpus) -> None:
     table.print_table(scores)
 
     # does the base continue questions with questions, and what did tuning cost?
-    goes_on = table.continues_with_question(answers, pairs.splits)
-    run.report["base_goes_on"] = goes_on
+    goes_on = run.report["base_goes_on"] = table.continues_with_question(answers, pairs.splits)
     run.print(f"\n  The base continues a question with another question: {goes_on:.0%}")
     losses = {"base": corpus.val_loss(models["base_raw"], config)}
     for name in list(models)[2:]:  # tuned, and lora if it was asked for
         losses[name] = corpus.val_loss(models[name], config)
-    text = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-    run.print(f"  Loss on held-back text: {text}")
+    losses_text = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+    run.print(f"  Loss on held-back text: {losses_text}")
 
     run.print("\n5. Side by side, all held out:")
     table.print_side_by_side(models, table.shown_rows(pairs.splits), Sampling())

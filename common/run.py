@@ -279,7 +279,7 @@ class Run:
             "seed": config.seed,
             "hold_out": config.hold_out,
             "quick": config.quick,
-            "data": config.data or "world",
+            "data": config.data or ("gemma" if config.adapter_only else "world"),
             "data_hash": data_hash,
         }
         base = config.base_file

@@ -16,13 +16,16 @@ from common.cli import UserError, cli_main
 from common.flags import Parser
 from extras.datasets import load_rows
 from extras.rules import with_rules
+from gemma.pairs import load_pairs
 from generate import Sampling, load_three
 
 
 def held_out(tuned, data: str | None) -> dict:
-    """Return the held-out splits to ask: those of --data, or of the world it was tuned on."""
+    """Return the held-out splits to ask: those of --data, or of the model's own run."""
     if data:
         return {Path(data).name: load_rows(data)[0]}
+    if tuned.trained_on.get("data") == "gemma":
+        return load_pairs().splits
     if tuned.trained_on.get("data") != "world":
         raise UserError("the model was tuned on your own pairs. Give held-out rows as --data.")
     return table.world_splits(tuned.trained_on)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
+from types import SimpleNamespace
 
 import pytest
 from helpers import ROOT
@@ -11,6 +12,7 @@ from common.audit import prompt_key
 from common.checks import judge, validate
 from common.checks.wording import list_members, says_unknown
 from common.cli import UserError
+from extras import evaluate
 from extras.datasets import load_rows
 
 FOLDER = ROOT / "gemma"
@@ -44,6 +46,13 @@ def test_the_pairs_are_380_of_sixteen_families_and_every_round_has_them_all():
     assert len(counts) == 16 and min(counts.values()) == 20
     for start in range(0, len(PAIRS), ROUND):
         assert {row.task for row in PAIRS[start : start + ROUND]} == set(counts)
+
+
+def test_a_tuned_gemma_is_asked_its_own_held_out_prompts():
+    tuned = SimpleNamespace(trained_on={"data": "gemma"})
+    splits = evaluate.held_out(tuned, None)
+    assert len(splits["follow_ups"]) == len(splits["follow_ups_alone"]) == 15
+    assert all(len(row.turns) > 1 for row in splits["follow_ups"])
 
 
 def test_conversations_have_two_or_three_questions():

@@ -181,7 +181,8 @@ def choose_files(config) -> None:
     config.base_file = str(home / "base.pt")
     if config.adapter_only or str(config.base).endswith(".pt"):
         config.base_file = config.base
-    config.reuse_base = Path(config.base_file).exists() and not config.fresh
+    there = Path(config.base_file).is_file()
+    config.reuse_base = there and not config.fresh and not config.adapter_only
 
 
 def check_flags(config) -> None:
@@ -192,6 +193,8 @@ def check_flags(config) -> None:
         raise UserError(f"--{flag}: has no effect with --base {config.base}. Leave one out.")
     if "lora_lr" in config.given and not config.lora:
         raise UserError("--lora-lr: has no effect without --lora RANK. Leave it out, or add that.")
+    if "tune_lr" in config.given and config.adapter_only:
+        raise UserError("--tune-lr: has no effect, only an adapter is tuned. Give --lora-lr.")
     if "hold_out" in config.given and config.data and (config.corpus or config.base):
         reason = "has no effect here: neither text nor pairs are the built-in world's"
         raise UserError(f"--hold-out: {reason}. Leave it out.")

@@ -213,6 +213,7 @@ WITHOUT_EFFECT = [
     (flags.parse_train, "--base gpt2 --n-embd 64", "--n-embd"),
     (flags.parse_train, "--base gpt2 --corpus text.txt", "--corpus"),
     (flags.parse_train, "--lora-lr 0.01", "--lora-lr"),
+    (flags.parse_train, "--base gemma --tune-lr 0.1", "--tune-lr"),
     (flags.parse_train, "--data a.jsonl --corpus a.txt --hold-out legs", "--hold-out"),
     (flags.parse_train, "--fresh --resume", "--fresh"),
     (flags.parse_generate, "--input text", "--input"),

@@ -25,7 +25,6 @@ from common.speed import peak_memory_mb
 from data import Turn
 
 PROBE = Turn("What is the capital of France?")  # shown on the way, and at the end
-LEARNED = "your_pairs"  # a split of pairs that were tuned on
 PROBES = 8  # times it is shown in a stage
 PROBE_TOKENS = 16
 LOG_EVERY = 10  # steps
@@ -246,8 +245,10 @@ class Run:
         # the audit, and held-out prompts that are in the tuning data
         results = audit(pairs.rows, examples, truncated, too_long, pairs.dropped)
         keys = {prompt_key(row) for row in pairs.rows}
-        held_out = [row for name, split in pairs.splits.items() if name != LEARNED for row in split]
-        overlap = sum(prompt_key(row) in keys for row in held_out)
+        overlap = 0
+        for name, split in pairs.splits.items():
+            if name != table.LEARNED:
+                overlap += sum(prompt_key(row) in keys for row in split)
         for line in (*results.lines(), f"{overlap} held-out prompts are in the tuning data"):
             self.print(escape_control_chars(f"  {line}"))
         self.report["audit"] = vars(results) | {"overlap": overlap}

@@ -23,6 +23,7 @@ from data import Row
 SAMPLED = 0.8  # temperature at which a base is shown; greedy, it soon repeats itself
 AT_ONCE = 4  # models that are asked at the same time
 BY_TASK = ("unseen_tasks", "unseen_words")  # splits whose tasks, not questions, were drawn
+LEARNED = "your_pairs"  # a split of pairs that were tuned on
 DRAWS = 1000  # of the bootstrap
 CONTRAST_WIDTH = 66  # columns
 LABELS = {"base_raw": "base", "base_template": "base+template"}
@@ -211,6 +212,8 @@ def share_of(column: dict) -> str:
 
 def shown_rows(splits: dict[str, list[Row]], prompts=SHOWN) -> list[Row]:
     """Pick held-out rows that show the contrast, one for each of `prompts` if there is one."""
+    if LEARNED in splits:  # after tuning on your own pairs, show yours
+        splits = {name: rows for name, rows in splits.items() if name.startswith("your")}
     rows = list(itertools.chain(*splits.values()))
     picked = []
     for prompt in prompts:

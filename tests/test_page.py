@@ -18,6 +18,7 @@ import train_sft
 from common import page, table
 from common.checkpoint import lora_state
 from common.cli import UserError
+from common.log import read_log
 from common.page import trace, weights
 from data import Row, Turn, prepare, render
 from extras.page import main as make_page
@@ -291,7 +292,8 @@ def test_an_unsure_answer_is_hidden_and_can_be_shown(browser, tmp_path, ten_mode
             continue
         n_hidden += 1
         assert "isn't sure" in text_of(browser, f"{card} > .text")
-        assert text not in browser.run("document.body.innerText") or not text.strip()
+        visible = browser.run("answers.innerText + tokens.innerText + choices.innerText")
+        assert text.strip() not in visible or not text.strip()
         assert not browser.run("document.querySelector('#tokens button')")
         browser.click(f"{card} .unsure summary")
         browser.wait("document.querySelector('#tokens button')")
@@ -462,7 +464,8 @@ SHOWN = "[...document.querySelectorAll('#questions tbody tr')].filter((row) => !
 def test_the_list_is_folded_and_filtered_and_the_filter_is_shared(browser, tmp_path, tokenizer):
     rows = []
     for task in ("both", "base", "tuned", "none"):
-        rows += [Row((Turn(f"question {i}", "", "yes"),), task) for i in range(3)]
+        judged = {"check": {"world": task}}
+        rows += [Row((Turn(f"question {i}", "", "yes"),), task, **judged) for i in range(3)]
     knows = {"base_raw": (), "base_template": ("both", "base"), "tuned": ("both", "tuned")}
     write_page(tmp_path / "page.html", models_that_know(tokenizer, **knows), rows)
     tasks = f"{SHOWN}.map((row) => row.task)"
@@ -693,7 +696,9 @@ def test_without_javascript_the_tables_are_there(browser, out):
                   "plain text that was not trained on", "in all", "python train_sft.py"):
         assert words in shown, words
     assert browser.run("document.querySelectorAll('#questions tbody tr').length") > 50
-    assert browser.run("document.querySelectorAll('#steps tbody tr').length") > 20
+    shown = [record for record in read_log(out / "log.jsonl") if "answer" in record]
+    n_rows = browser.run("document.querySelectorAll('#steps tbody tr').length")
+    assert n_rows == len(shown) > 8
     assert "tokens_per_second" in text_of(browser, "#report")
     assert not browser.run("!!document.querySelector('#form').offsetParent")
 
@@ -713,7 +718,7 @@ class OneModel:
         self.model, self.template = assistant.model, assistant.template
         current = assistant if adapter_on else base
         self.logits, self.complete, self.prompt = current.logits, current.complete, current.prompt
-        self.answers = current.answers
+        self.answers, self.lora = current.answers, adapter_on
 
 
 @needs_browser

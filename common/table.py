@@ -27,7 +27,7 @@ LEARNED = "your_pairs"  # a split of pairs that were tuned on
 DRAWS = 1000  # of the bootstrap
 CONTRAST_WIDTH = 66  # columns
 LABELS = {"base_raw": "base", "base_template": "base+template"}
-SHOWN = ("capital of France", "Summar", "opposite")  # prompts that everybody understands
+SHOWN = ("capital of France", "Korean", "opposite")  # prompts that everybody understands
 
 # --------------------------------------------------------------------------------------------------
 # Scores.

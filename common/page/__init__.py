@@ -21,6 +21,7 @@ from data import TEMPLATES, render
 LIMIT = 4_000_000  # bytes of a page
 MAX_CHARS = 1000  # of a text in the list of questions, and of a pair in part 3
 N_PAIRS = 8
+EXAMPLES = ("capital of France", "Korean", "SQL", "opposite", "sound", "story", "legs", "sum of")
 
 # --------------------------------------------------------------------------------------------------
 # HTML. What is made here can be read without JavaScript.
@@ -165,7 +166,7 @@ def write(path, models, splits, scores, answers, rows, folder, sampling, built_i
     # Choose what to show.
     short = [row for row in rows if len(row.system) + len("".join(sum(row.turns, ()))) <= MAX_CHARS]
     pairs = short[:: max(1, len(short) // N_PAIRS)][:N_PAIRS]
-    shown = table.shown_rows(splits or {"": rows})
+    shown = table.shown_rows(splits or {"": rows}, EXAMPLES)
     log = last_records(read_log(Path(folder) / "log.jsonl"))
     data = script_data(tuned, pairs, shown, log, sampling, built_in)
     report = read_report(folder)

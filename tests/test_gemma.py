@@ -505,7 +505,7 @@ def test_every_real_tensor_is_unpacked_bit_by_bit_as_by_the_gguf_package(real_fi
 @pytest.mark.oracle
 @torch.no_grad()
 def test_real_logits_are_those_of_transformers(real, theirs):
-    prose = (ROOT / "lessons" / "real_prose.txt").read_text(encoding="utf-8")
+    prose = (ROOT / "gemma" / "prose.txt").read_text(encoding="utf-8")
     for text in (prose * 2, "### Instruction:\nName three fruits.\n\n### Response:\n", HOSTILE[10]):
         ids = torch.tensor([[2, *real.tokenizer.encode(text)][:512]])
         ours, expected = real.model(ids), theirs[0](ids).logits

@@ -251,7 +251,7 @@ class Run:
                 overlap += sum(prompt_key(row) in keys for row in split)
         for line in (*results.lines(), f"{overlap} held-out prompts are in the tuning data"):
             self.print(escape_control_chars(f"  {line}"))
-        self.report["audit"] = vars(results) | {"overlap": overlap}
+        self.report["audit"] = results.to_dict() | {"overlap": overlap}
 
     def check_base(self, base, corpus) -> None:
         """Refuse a base that was pretrained on another text. Save one that came from elsewhere."""

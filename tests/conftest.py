@@ -3,6 +3,8 @@
 import contextlib
 import io
 import os
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,8 @@ from helpers import TRAINING_TEXT, write_own_files
 
 from data import Tokenizer, train_bpe
 
+LESSONS = Path(__file__).parents[1] / "lessons"
+sys.path[:0] = [str(LESSONS / "teaching"), str(LESSONS)]  # the lessons' own modules
 os.environ["OMP_NUM_THREADS"] = "1"  # for train_sft.main, which else tries how many are fastest
 torch.set_num_threads(1)
 

@@ -9,6 +9,7 @@ import torch
 
 from common.checkpoint import hash_tensors
 from common.cli import UserError
+from common.table import LEARNED
 from data import TEMPLATES, Row, Tokenizer, corpus_batch, prepare, train_bpe
 
 VAL_BATCHES = 8
@@ -86,7 +87,7 @@ def own_pairs(own: Pairs, known: Pairs) -> Pairs:
         learned.append(replace(row, check={"same": [row.turns[-1].output]}))
     usual = [row for split in known.splits.values() for row in split]
     usual = random.Random(0).sample(usual, min(N_ASKED, len(usual)))
-    splits = {"your_pairs": learned, "your_held_out": [], "other_questions": usual}
+    splits = {LEARNED: learned, "your_held_out": [], "other_questions": usual}
     splits["your_held_out"] = [row for split in own.splits.values() for row in split]
     splits = {name: rows for name, rows in splits.items() if rows}
     return Pairs(own.rows, splits, own.dropped, known.rows)

@@ -17,7 +17,7 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
-from persons import answered  # noqa: E402
+from persons import answered, load_rows  # noqa: E402
 
 from common.chat import N_FIRST, THRESHOLD, confidence  # noqa: E402
 from common.table import wilson, world_splits  # noqa: E402
@@ -60,9 +60,11 @@ def main():
     outside = [-1.0 if "unknown" in text else sure for text, sure in said]  # that is no falsehood
     splits = world_splits(assistant.trained_on)
     known = [sure for _, sure in ask(assistant, splits["unseen_inputs"] + splits["unseen_phrasings"])]
-    typed = read("persons_a.jsonl") + read("persons_b.jsonl")
-    replies = ask(assistant, [Row((Turn(row["instruction"]),)) for row in typed])
-    persons = [(answered(row, text), sure) for row, (text, sure) in zip(typed, replies)]
+    persons = []
+    for name in "ab":
+        lines, rows = load_rows(HERE / f"persons_{name}.jsonl")
+        for line, (text, sure) in zip(lines, ask(assistant, rows)):
+            persons.append((answered(line, text), sure))
 
     print(f"{len(outside)} messages from outside, {len(known)} known questions, {len(persons)} typed by persons")
     print("hint below   false answers   known refused   persons' right lost   wrong caught")

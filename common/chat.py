@@ -6,10 +6,15 @@ chat shows a hint instead of the answer. `python bench/outside.py` measures the 
 prints the curve that THRESHOLD is read from."""
 
 import contextlib
+import functools
 import math
+import random
+import re
 
+import world
 from common.cli import escape_control_chars
-from data import Turn
+from common.table import LABELS
+from data import Turn, render
 
 with contextlib.suppress(ImportError):  # not on Windows, whose console edits lines by itself
     import readline  # noqa: F401  input() then has arrow keys and a history
@@ -19,15 +24,80 @@ THRESHOLD = 0.30
 
 ABOUT = """It knows 62 kinds of question about one small world, and nothing else. Ask in
 whole sentences, one at a time ("And of Peru?" is beyond it). For instance:
-  What is the capital of Peru?         What is the sound of a cow?
+  What is the capital of Peru?         What sound does a cow make?
   How do you say bread in Korean?      Write a story about a fox and a lake."""
 HELP = """/tuned  ask the tuned model (it answers)  /base   ask the base, same template
 /raw    give the base text to continue    /input TEXT  ask about this text
 /guess  show the answer all the same      /new    forget the conversation
 /help   this text                         /quit   leave (also: exit, Ctrl-D)"""
+KINDS = "/kinds  one question of each kind that the model knows"
 HINT = """(I don't know that, or not in these words. /help shows what you can ask,
 /guess shows my answer all the same.)"""
+NEAR = "(A question I know: {})"
+GREETING = """(The program says hello. The model knows no small talk.
+/kinds shows what you can ask.)"""
+SMALL_TALK = re.compile(  # the message, and a few letters more
+    r"(hi|hello|hey|bonjour|hola|guten tag|안녕|thank|bye|goodbye|good (morning|evening|day)).{,8}"
+    r"|(who are you|how are you|are you an? |what is your name|what's your name).{,8}"
+)
+CUT = "(That is too long for the model. It reads the beginning.)"
 MODES = {"/tuned": "tuned", "/base": "base_template", "/raw": "base_raw"}
+SHARED = 0.05  # a question is near if it shares a word that few questions have
+
+# ---- Questions of the built-in world -------------------------------------------------------------
+
+
+def plain_question(fact) -> str:
+    """Ask for a fact in the plainest way."""
+    return world.make_question("What is {n}?" if fact.noun[:3] == "the" else "Write {n}.", fact)
+
+
+def list_kinds() -> str:
+    """List one question of each kind, by family."""
+    examples = {}
+    for fact in (*world.table_facts(), *world.text_facts(random.Random(0))):
+        examples.setdefault(fact.task.name, fact)
+    lines = []
+    for family, names in world.FAMILIES.items():
+        lines.append(f"{family}:")
+        for name in names:
+            fact = examples[name]
+            about = f"  /input {fact.text}" if fact.text else ""
+            lines.append(f"  {plain_question(fact)}{about}")
+    return "\n".join(lines)
+
+
+def word_stems(text: str) -> set[str]:
+    """'Cows make WHAT sound?' -> {'cow', 'make', 'what', 'sound'}"""
+    return {word.rstrip("s") for word in re.findall(r"\w+", text.lower())}
+
+
+@functools.cache
+def known_questions() -> tuple[dict[str, set[str]], dict[str, float]]:
+    """Collect {plain question: stems of all ways to ask it} and {stem: 1 / questions with it}."""
+    questions = {}
+    for fact in world.table_facts():
+        asked = [world.make_question(way, fact) for way, _ in world.question_templates(fact.task)]
+        questions[plain_question(fact)] = word_stems(" ".join(asked))
+    counts = {}
+    for stems in questions.values():
+        for stem in stems:
+            counts[stem] = counts.get(stem, 0) + 1
+    return questions, {stem: 1 / count for stem, count in counts.items()}
+
+
+def near_question(message: str) -> str | None:
+    """Find the known question that shares the rarest words with a message."""
+    questions, weights = known_questions()
+    shared = {
+        question: sum(weights[stem] for stem in stems & word_stems(message))
+        for question, stems in questions.items()
+    }
+    best = max(shared, key=shared.get)
+    return best if shared[best] >= SHARED else None
+
+
+# ---- One question --------------------------------------------------------------------------------
 
 
 def confidence(log_probabilities: list[float]) -> float:
@@ -57,6 +127,20 @@ def answer(assistant, turns, sampling, threshold: float) -> tuple[str, float]:
     return text, sure
 
 
+def lower_capitals(message: str) -> str:
+    """'WHAT IS IT?' -> 'what is it?'. Only what is all in capitals changes."""
+    return message.lower() if message.isupper() else message
+
+
+def is_too_long(assistant, turn: Turn) -> bool:
+    """Does the model's context lose a part of this question?"""
+    texts = [turn.instruction, turn.input]
+    if assistant.template:
+        texts = [text for text, _ in render([turn], assistant.template)]
+    n_tokens = sum(len(assistant.tokenizer.encode(text)) for text in texts)
+    return n_tokens > assistant.longest_prompt()
+
+
 def ask(assistant, turns: list, turn: Turn, sampling, threshold: float) -> Turn | None:
     """Ask one question. Returns it if it got the hint; else it joins `turns`. Ctrl-C stops it."""
     try:
@@ -66,6 +150,9 @@ def ask(assistant, turns: list, turn: Turn, sampling, threshold: float) -> Turn 
         return None
     if sure < threshold:
         print(HINT)
+        near = near_question(turn.instruction)
+        if near:
+            print(NEAR.format(near))
         return turn
     turns.append(turn._replace(output=text))
     return None
@@ -77,13 +164,13 @@ def chat(models: dict, sampling) -> None:
     Earlier turns are part of the prompt as long as they fit. The built-in world's pairs are single
     questions, so a model tuned on those is asked each question alone."""
     built_in = (models["tuned"].trained_on or {}).get("data") == "world"
-    about = f"{ABOUT}\n\n{HELP}" if built_in else HELP
+    about = f"{ABOUT}\n\n{HELP}\n{KINDS}" if built_in else HELP
     mode, turns, input_text = "tuned", [], ""
     unsure = None  # the last question that got the hint
     print(about)
     while True:
         try:
-            line = input(f"{mode}> ").strip()
+            line = input(f"{LABELS.get(mode, mode)}> ").strip()
         except (EOFError, KeyboardInterrupt):
             print()
             return
@@ -100,10 +187,17 @@ def chat(models: dict, sampling) -> None:
             print("Ask about it now; /input alone removes it." if rest else "Text removed.")
         elif line == "/guess" and unsure:
             unsure = ask(models[mode], turns, unsure, sampling, 0.0)
+        elif line == "/kinds" and built_in:
+            print(list_kinds())
         elif line.startswith("/"):
             print(about)
+        elif built_in and mode == "tuned" and SMALL_TALK.fullmatch(line.lower()):
+            print(GREETING)
         elif line:
             hints = built_in and mode == "tuned" and sampling.temperature == 0
             turns = [] if built_in else turns
             threshold = THRESHOLD if hints else 0.0
-            unsure = ask(models[mode], turns, Turn(line, input_text), sampling, threshold)
+            turn = Turn(lower_capitals(line) if built_in else line, input_text)
+            if is_too_long(models[mode], turn):
+                print(CUT)
+            unsure = ask(models[mode], turns, turn, sampling, threshold)

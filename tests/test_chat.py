@@ -70,7 +70,8 @@ def test_an_unsure_answer_is_a_hint_until_you_ask_for_it(talk):
     answer = plain.removeprefix(before)
     assert chat.HINT not in plain and len(answer.strip()) > 3
     guessed = talk("the cat?", "/guess", threshold=1.1)
-    assert guessed == f"{before}{chat.HINT}\n{answer}"
+    near = chat.NEAR.format(chat.near_question("the cat?"))
+    assert guessed == f"{before}{chat.HINT}\n{near}\n{answer}"
 
 
 def test_there_is_no_hint_where_the_threshold_was_not_measured(talk):
@@ -127,8 +128,41 @@ def test_control_characters_of_an_answer_are_shown_and_not_sent(talk, monkeypatc
     assert "a\\x1b[2Jb\\r\\x9b c\n" in talk("hello\x1b]0;title\x07")
 
 
+@pytest.mark.parametrize("message", ["hi", "Hello there!", "thanks!", "who are you?", "Bonjour"])
+def test_a_greeting_is_answered_by_the_program(talk, prompts, message):
+    assert chat.GREETING in talk(message) and not prompts
+
+
+@pytest.mark.parametrize("message", ["a?", "???", "Hi! What is the capital of Peru?", "hot"])
+def test_a_question_is_not_taken_for_a_greeting(talk, prompts, message):
+    assert chat.GREETING not in talk(message) and len(prompts) == 1
+
+
+@pytest.mark.parametrize("message, near", [
+    ("whats the capital of germany", "What is the capital of Germany?"),
+    ("What noise do COWS make", "What is the sound of a cow?"),
+    ("germany?", "What is the capital of Germany?"),
+    ("xyzzy", None),
+    ("한국의 수도는 어디입니까?", None),
+])
+def test_a_near_question_is_one_that_the_world_asks(message, near):
+    assert chat.near_question(message) == near
+
+
+def test_the_list_of_kinds_has_a_question_for_each_task(talk):
+    lines = talk("/kinds").splitlines()
+    nouns = {task.noun.partition("{x}")[0] for task in world.TASKS.values()}
+    assert all(any(noun in line for line in lines) for noun in nouns)
+    assert not [line for line in lines if "{" in line]
+
+
+def test_capitals_are_read_as_small_letters_and_a_long_message_is_said_to_be_cut(talk, prompts):
+    screen = talk("THE CAT?", "the cat " * 99)
+    assert prompts[0] == [("the cat?", "")] and screen.count(chat.CUT) == 1
+
+
 def test_its_texts_fit_in_80_columns():
-    for text in (chat.ABOUT, chat.HELP, chat.HINT):
+    for text in (chat.ABOUT, chat.HELP, chat.HINT, chat.KINDS, chat.GREETING, chat.CUT):
         assert max(map(len, text.splitlines())) <= 80
 
 

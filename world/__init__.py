@@ -37,6 +37,7 @@ from world.tasks import (
     make_question,
     question_templates,
     table_facts,
+    text_facts,
     upper_first,
 )
 
@@ -44,7 +45,7 @@ __all__ = [
     "COPY_PAIRS", "DOCUMENTS", "FAMILIES", "HELD_OUT", "LIST_PREFIX", "PAGES", "QUICK_TASKS",
     "TASKS", "Fact", "Task", "World", "build", "check", "expand_names", "fact_pair",
     "generic_templates", "group_by_task", "knows", "make_question", "question_templates",
-    "restate", "split_facts", "table_facts", "upper_first",
+    "restate", "split_facts", "table_facts", "text_facts", "upper_first",
 ]
 N_TEXTS = 80  # texts of a maker that are told again and again, and asked about
 # Types of things that are not invented for pairs: sums of any numbers exist.

@@ -322,7 +322,7 @@ THE_MORE = split_list("""
 Say {n}. / Do you know {n}? / What about {n}? / Let me know {n}. / {N}! / I need {n}. / Find {n}. /
 {b} / {b}? / {n} / I am looking for {n}. / Help me with {n}. / Answer this: what is {n}? /
 My question is about {n}. / Look up {n}. / We need {n} now. / Write down {n} for me. /
-What's {n}? / {N} is what? / what is {b} / {N} is called what? / What do you call {n}? /
+What's {n}? / whats {n} / {N} is what? / what is {b} / {N} is called what? / What do you call {n}? /
 Which one is {n}? / I forgot {n}. What is it? / tell me {b} / Do you remember {n}? /
 Remind me of {n}. / Who knows {n}? / What was {n} again? / Would you tell me {n}? /
 Will you name {n}? / I have to find out {n}. / Do you happen to know {n}? / {N} - which is it? /
@@ -335,6 +335,18 @@ About {t}: what is the {h}? / {t} has which {h}? / Take {t}. What is the {h}? /
 What {h} does {t} have? / Think of {t} and tell me the {h}. / {t} - what is its {h}? /
 What is the name of the {h} of {t}? / {t}'s {h} is called what? / {t} has what as its {h}? /
 {w} has which {h}?""")
+# Ways in which {x} itself has another form: {p} is its plural, {s} a sum with a sign or a word.
+OTHER_FORMS = {name: split_list(ways) for name, ways in {
+    "sound": "What sound do {p} make? / How do {p} sound? / What noise do {p} make?",
+    "home": "Where do {p} live? / Where do {p} sleep? / What do {p} live in?",
+    "legs": "How many legs do {p} have? / How many legs have {p}?",
+    "class": "What kind of animals are {p}? / What are {p}? / Which class are {p}?",
+    "workplace": "Where do {p} work? / Where can I find {p}?",
+    "tool": "What do {p} work with? / What tool do {p} use? / What do {p} use?",
+    "sides": "How many sides do {p} have?",
+    "wheels": "How many wheels do {p} have?",
+    "sum": "What is {s}? / {s} / {s}? / How much is {s}? / {s} is what?",
+}.items()}
 KEYWORDS = split_list("""
 {h} {w} / {w} {h} / {w} {h}? / {h} of {w} / {h} of {w}? / {w}, {h}? / {w}: {h} / {h}: {w}? /
 {h} for {w} / what is {w} {h} / {w}'s {h} / the {h} of {w} is / what {h} {w} / {h} of {t} /

@@ -13,7 +13,8 @@ PAIRS_A_TASK = 160
 COPY_PAIRS = {"reading": 0.19, "unknown": 0.12}  # for each pair of a task
 SPLIT_ROWS = 80  # of unseen_texts and of unknown_things
 # How a person asks, where the task has such templates ...
-QUESTION_MIX = {"own": 0.36, "generic": 0.12, "of": 0.15, "keywords": 0.16, "more": 0.21}
+QUESTION_MIX = {"own": 0.36, "generic": 0.12, "of": 0.15, "keywords": 0.16, "more": 0.21,
+                "other form": 0.14}
 # ... and what happens to the question then.
 NOISE = {"typo": 0.12, "opener": 0.25, "closer": 0.2, "lower case": 0.3}
 N_STATEMENTS = (1, 2, 2, 3)  # of which one is asked for in a "reading" pair
@@ -36,7 +37,9 @@ def fact_pair(fact, template, answer_template="", i=0):
 
 def misspell(instruction, fact, rng):
     """Make a typing error in one word, but not in the thing asked about."""
-    words, fixed = instruction.split(" "), (fact.x or fact.noun).lower().split()
+    words = instruction.split(" ")
+    fixed = (fact.x or fact.noun).lower().split()
+    fixed.append(tasks.plural(tasks.strip_article(fact.x)))
     candidates = [i for i, word in enumerate(words)
                   if len(word) > 2 and word.isalpha() and word.lower() not in fixed]
     if not candidates:
@@ -59,6 +62,7 @@ def paraphrase(fact, rng):
         "of": [(template, "") for template in facts.OF_MORE if of],
         "keywords": [(template, "") for template in facts.KEYWORDS if of],
         "more": [(template, "") for template in more],
+        "other form": [(template, "") for template in facts.OTHER_FORMS.get(fact.task.name, ())],
     }
     kinds = [kind for kind in QUESTION_MIX if templates[kind]]
     (kind,) = rng.choices(kinds, [QUESTION_MIX[kind] for kind in kinds])

@@ -90,6 +90,17 @@ def strip_article(phrase):
     return re.sub("^(an?|the) ", "", phrase)
 
 
+@functools.cache
+def plural(word):
+    """'cow' -> 'cows'"""
+    irregular = {row["x"]: row["plural"] for row in facts.PLURALS} | {"deer": "deer"}
+    if word in irregular:
+        return irregular[word]
+    if word[-1] == "y" and word[-2:-1] not in tuple("aeiou"):
+        return word[:-1] + "ies"
+    return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
+
+
 TASKS = {row[0]: Task(*row) for row in facts.TASK_ROWS}
 FAMILIES = {}  # name of a kind -> names of its tasks
 for _task in TASKS.values():
@@ -146,6 +157,8 @@ def make_question(template, fact):
         t=f"the {fact.x}" if fact.task.noun.endswith("the {x}") else fact.x,
         x=fact.x,
         w=strip_article(fact.x),
+        p=plural(strip_article(fact.x)),
+        s=fact.x.replace("and", "plus"),
     ))
 
 
@@ -273,6 +286,11 @@ def draw_texts(row, rng, n, tasks=TASKS):
         if len(groups) == n:
             break
     return list(groups.values())
+
+
+def text_facts(rng):
+    """Facts about one text of each row of TEXTS."""
+    return [fact for row in facts.TEXTS for fact in draw_text(row, rng)]
 
 
 def group_by_task(cases):

@@ -14,7 +14,7 @@ from world.invented import invent_thing, made_up_fact, object_fact, relation_fac
 from world.tasks import TASKS, make_question, strip_article, upper_first
 
 # Kinds of pages and their shares in percent.
-PAGES = {"facts": 28, "texts": 22, "retold": 4, "questions": 18, "stories": 19, "spelling": 5,
+PAGES = {"facts": 33, "texts": 21, "retold": 4, "questions": 18, "stories": 14, "spelling": 6,
          "tales": 4}
 DOCUMENTS = 42_500
 HEADINGS = {

@@ -36,7 +36,7 @@ REAL_THINGS = {
 VALUE_TYPES = {"capital": "town", "language": "tongue", "young": "creature", "english": "word",
                "opposite": "word", "past": "word", "plural": "table"}
 # How often a fact about something that does not exist is of each form.
-FORMS = {"task": 5, "relation": 2, "unknown relation": 2, "object": 1}
+FORMS = {"task": 5, "relation": 2, "unknown relation": 1, "object": 1}
 
 
 def invent_name(kind, rng, unseen=False):

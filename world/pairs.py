@@ -10,7 +10,7 @@ from world.invented import made_up_fact, relation_fact
 from world.tasks import TASKS, make_question, question_templates
 
 PAIRS_A_TASK = 160
-COPY_PAIRS = {"reading": 0.19, "unknown": 0.12}  # for each pair of a task
+COPY_PAIRS = {"reading": 0.19, "unknown": 0.10}  # for each pair of a task
 SPLIT_ROWS = 80  # of unseen_texts and of unknown_things
 # How a person asks, where the task has such templates ...
 QUESTION_MIX = {"own": 0.36, "generic": 0.12, "of": 0.15, "keywords": 0.16, "more": 0.21,

@@ -208,8 +208,7 @@ predictions = {}  # name -> {"guess": the learner's number, "measured": the resu
 def predict(name: str, guess=...) -> None:
     """Record a guess, a number between 0 and 1, before the measurement."""
     predictions.pop(name, None)
-    if guess is ... or guess is None:
-        print(f"{name}: no prediction yet. Replace the dots by a number between 0 and 1.")
+    if guess is ... or guess is None:  # not filled in
         return
     is_share = isinstance(guess, (int, float)) and 0 <= guess <= 1
     assert is_share, f"{guess!r}: write a number between 0 and 1, 40% as 0.4"
@@ -222,7 +221,7 @@ def compare(name: str, value: float) -> None:
     """Print a result beside the prediction of the same name."""
     prediction = predictions.get(name)
     if prediction is None:
-        print(f"{name}: measured {value:.0%}, no prediction")
+        print(f"{name}: {value:.0%}")
         return
     prediction["measured"] = round(value, 4)
     save_predictions()
@@ -242,6 +241,11 @@ def save_predictions() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(stored | predictions, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def finding(low: float, high: float, rose: str, fell: str, unclear: str) -> None:
+    """Say what was found: one of three sentences, by the 95% interval of a difference."""
+    print("Found: " + (rose if low > 0 else fell if high < 0 else unclear))
 
 
 claims = []  # (text, holds), in the order of this process; lessons/teaching/claims.py reads it

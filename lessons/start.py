@@ -1,5 +1,5 @@
-"""Called by the first cell of every lesson, once it has found the project. Installs what is missing
-and makes the base if there is none.
+"""Called by the first cell of every lesson. Installs what is missing, makes the base if there is
+none, and lets a blank exercise or a failed check end in one line instead of a traceback.
 
 It never replaces the host's torch or numpy. The base is made by `python train_sft.py`.
 """
@@ -24,6 +24,9 @@ PACKAGES = {
 
 def ready() -> None:
     """Prepare everything that a lesson needs, or exit with one line that says what to do."""
+    sys.path[:0] = [str(ROOT), str(ROOT / "lessons")]
+    if "IPython" in sys.modules:
+        shorten_errors(sys.modules["IPython"].get_ipython())
     if importlib.util.find_spec("torch") is None:
         remedy = f"pip install -r {ROOT / 'requirements.txt'}"
         sys.exit(f"torch is missing in {sys.executable}. Choose another kernel, or: {remedy}")
@@ -33,6 +36,18 @@ def ready() -> None:
     base = Path(os.environ.get("LESSON_OUT", ROOT / "out")) / "base.pt"
     if not base.exists():
         make_base(base)
+
+
+def shorten_errors(shell) -> None:
+    """Show a blank exercise and a failed check as one line."""
+
+    def one_line(shell, error_type, error, traceback, tb_offset=None):
+        line = str(error) if error_type is AssertionError else f"Stopped here: {error}."
+        print(line, file=sys.stderr)
+        return [line]
+
+    if shell:
+        shell.set_custom_exc((AssertionError, NotImplementedError), one_line)
 
 
 def install(requirements: list[str]) -> None:

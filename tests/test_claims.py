@@ -80,7 +80,7 @@ def test_a_prediction_is_saved_and_compared(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(lab, "predictions", {})
     lab.predict("a")
     lab.compare("a", 0.5)
-    assert "no prediction" in capsys.readouterr().out
+    assert capsys.readouterr().out == "a: 50%\n"
     assert not list(tmp_path.iterdir())
     lab.predict("a", 0.25)
     lab.compare("a", 0.5)
@@ -90,6 +90,12 @@ def test_a_prediction_is_saved_and_compared(monkeypatch, capsys, tmp_path):
     assert stored == {"a": {"guess": 0.25, "measured": 0.5}}
     with pytest.raises(AssertionError, match="40% as 0.4"):
         lab.predict("a", 40)
+
+
+def test_a_finding_is_chosen_by_the_interval(capsys):
+    for low, high in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)):
+        lab.finding(low, high, "more", "less", "cannot be told")
+    assert capsys.readouterr().out == "Found: more\nFound: less\nFound: cannot be told\n"
 
 
 def test_the_page_counts_the_bases_on_which_a_claim_held(tmp_path):

@@ -28,52 +28,59 @@ def test_only_the_first_cell_finds_the_project(lesson):
     assert not re.search(r"^root = |^sys\.path", "\n".join(code[1:]), re.M)
 
 
-def first_cell(folder, **variables):
-    """Run it in a folder, as a hosted notebook would. Returns (exit code, output)."""
-    code = build.START.replace("start.ready()", 'print("root", root)')
-    env = {name: value for name, value in os.environ.items() if name != "LESSON_PROJECT"}
+def first_cell(folder, code=build.START):
+    """Run it in a folder, as a notebook would. Returns (exit code, output)."""
     process = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=folder, env=env | variables, capture_output=True, text=True, timeout=120,
+        cwd=folder, capture_output=True, text=True, timeout=120,
     )
     return process.returncode, process.stdout + process.stderr
 
 
 def make_project(folder):
-    """The two files by which the first cell knows the project."""
-    (folder / "lessons").mkdir(parents=True)
+    """A project whose start.py only says where it is."""
+    (folder / "lessons" / "solutions").mkdir(parents=True)
     (folder / "train_sft.py").write_text("")
-    (folder / "lessons" / "start.py").write_text("")
+    code = 'def ready():\n    print("ready", __import__("pathlib").Path(__file__).resolve().parents[1].name)\n'
+    (folder / "lessons" / "start.py").write_text(code)
     return folder
 
 
-def test_the_first_cell_finds_the_project_above_it_or_says_what_to_do(tmp_path):
+def test_the_first_cell_finds_the_project_from_each_of_its_folders(tmp_path):
     project = make_project(tmp_path / "sft")
-    inside = project / "course" / "04"
-    inside.mkdir(parents=True)
-    assert first_cell(inside) == (0, f"root {project}\n")
-    code, message = first_cell(tmp_path)
-    assert code == 1
-    assert message.count("\n") == 1
-    assert "Open this notebook in its folder" in message
-    assert first_cell(tmp_path, LESSON_PROJECT=str(project)) == (0, f"root {project}\n")
+    (project / "class").mkdir()
+    for name in ("lessons", "lessons/solutions", "class", "."):
+        assert first_cell(project / name) == (0, "ready sft\n"), name
+    assert build.START.count("\n") == 2, "three lines"
 
 
-def test_the_first_cell_fetches_the_project_once(tmp_path):
-    there = make_project(tmp_path / "there")
-    here = tmp_path / "here"
+def test_once_its_address_is_set_the_first_cell_fetches_the_project_once(tmp_path):
+    there, here = make_project(tmp_path / "there"), tmp_path / "here"
     here.mkdir()
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(there)]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], check=True)
-    address = there.as_uri()
-    assert first_cell(here, LESSON_PROJECT=address) == (0, f"root {here / 'project'}\n")
-    (here / "project" / "mine").write_text("")
-    assert first_cell(here, LESSON_PROJECT=address)[0] == 0
-    assert (here / "project" / "mine").exists(), "it is not cloned again"
-    code, message = first_cell(tmp_path, LESSON_PROJECT=(tmp_path / "nothing").as_uri())
-    assert code == 1
-    assert message.splitlines()[-1].startswith("The project is not here.")
+    source = Path(build.__file__).read_text(encoding="utf-8")
+    source = source.replace('PROJECT = ""', f'PROJECT = "{there.as_uri()}"')
+    space = {"__file__": build.__file__, "__name__": "build"}
+    exec(source, space)
+    for _ in range(2):
+        code, output = first_cell(here, space["START"])
+        assert (code, output.splitlines()[-1]) == (0, "ready project")
+        (here / "project" / "mine").write_text("")  # it would not be there after another clone
+
+
+def test_a_blank_exercise_and_a_failed_check_end_in_one_line(capsys):
+    class Shell:
+        def set_custom_exc(self, kinds, handler):
+            self.kinds, self.handler = kinds, handler
+
+    shell = Shell()
+    start.shorten_errors(shell)
+    for error in (NotImplementedError("your turn"), AssertionError("expected 3, you have 4")):
+        assert isinstance(error, shell.kinds)
+        shell.handler(shell, type(error), error, None)
+    assert capsys.readouterr().err == "Stopped here: your turn.\nexpected 3, you have 4\n"
 
 
 def test_only_missing_packages_are_installed_and_torch_is_pinned(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ are blank, and solutions/NN_name.ipynb, where they are solved.
 
 A source is plain Python with cells that begin with `# %%` or `# %% [markdown]`. The lines between
 `### BEGIN SOLUTION` and `### END SOLUTION` are left to the learner. The lines from `import sys` to
-`sys.path` become the first cell, START, which also works where the project has to be fetched.
+`sys.path` become the first cell, START. Once PROJECT is set, it also fetches the project.
 """
 
 import argparse
@@ -20,25 +20,11 @@ from pathlib import Path
 
 LESSONS = Path(__file__).resolve().parents[1]
 PROJECT = ""  # the address to clone the project from; set it here once, then build the notebooks
-START = f'''# Every lesson begins with this cell. It finds the project and installs what is missing.
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-PROJECT = os.environ.get("LESSON_PROJECT", "{PROJECT}")  # an address for git, or a folder
-folders = [Path.cwd(), *Path.cwd().parents, Path(PROJECT), Path("project")]
-root = next((path.resolve() for path in folders if (path / "train_sft.py").exists()), None)
-if root is None and PROJECT:
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", PROJECT, "project"])
-    root = Path("project").resolve()
-if root is None or not (root / "train_sft.py").exists():
-    sys.exit("The project is not here. Open this notebook in its folder, or set PROJECT above.")
-sys.path[:0] = [str(root), str(root / "lessons")]
-
-import start
-
-start.ready()'''
+FETCH = f"""
+import os; os.system("[ -e ../train_sft.py ] || [ -e project ] || git clone -q {PROJECT} project")"""
+START = f"""# Finds the project, installs what is missing, and makes the base if there is none.
+import sys; sys.path[:0] = ["..", "../lessons", "lessons", "project/lessons"]{FETCH * bool(PROJECT)}
+import start; start.ready()"""
 FIND_PROJECT = re.compile(
     r"^import sys\nfrom pathlib import Path\n\nroot = .*\nsys\.path.*\n+", re.M
 )

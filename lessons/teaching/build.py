@@ -21,7 +21,9 @@ from pathlib import Path
 LESSONS = Path(__file__).resolve().parents[1]
 PROJECT = ""  # the address to clone the project from; set it here once, then build the notebooks
 FETCH = f"""
-import os; os.system("ls ../train_sft.py project || git clone -q {PROJECT} project")"""
+import os
+if not (os.path.exists("../train_sft.py") or os.path.exists("project")):
+    os.system("git clone -q {PROJECT} project")"""
 START = f"""# Finds the project, installs what is missing, and makes the base if there is none.
 import sys; sys.path[:0] = ["..", "../lessons", "lessons", "project/lessons"]{FETCH * bool(PROJECT)}
 import start; start.ready()"""

@@ -222,7 +222,7 @@ TEXTS = (
     (1, "order / request", "{Infinitive} the {thing}.",
      {"polite_form": "Please {infinitive} the {thing}."}),
     (1, "{thing}", "{a} put the {thing} in the {holder}.", {"where": "the {holder}"}),
-    (3, "{a} and {b} / {b} and {a}",
+    (4, "{a} and {b} / {b} and {a}",
      "I see that {a} is taller than {b}. / Of course {a} is taller than {b}.",
      {"taller": "{a}", "shorter": "{b}"}),
     (1, "{kind}", "All {kind} are {middle}. All {middle} are {top}.",
@@ -580,5 +580,5 @@ QUICK_TASKS = ("capital", "language", "continent", "currency", "young", "sound",
                "korean", "name", "city", "day", "object")
 PATTERNS = ("sql", "creative writing")  # kinds made by a pattern, so a few examples teach them
 # Easily confused tasks, so told more often: this many times.
-UPSAMPLE = {"sum": 4, "larger": 2, "smaller": 3, "opposite": 2, "tool": 2, "workplace": 2,
-            "three": 2}
+UPSAMPLE = {"sum": 8, "larger": 2, "smaller": 3, "opposite": 5, "tool": 2, "workplace": 2,
+            "three": 2, "capital": 2, "half": 2, "double": 2, "number_after": 2}

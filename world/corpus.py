@@ -36,8 +36,7 @@ FRESH_TEXT_SHARE = 0.7  # of texts drawn anew; the others are told again and aga
 SHEET_MIX = {"alike": 0.5, "own": 0.45, "any": 0.05}
 QUESTION_PAGES = {"any": 0.05, "made up": 0.10, "text": 0.30, "worksheet": 0.55}
 # What a story is about, as in invented.FORMS.
-STORY_MIX = {"task": 0.45, "relation": 0.15, "unknown relation": 0.3, "object": 0.1}
-UNHEARD_SHARE = 0.15  # of relations in stories that are in no pair
+STORY_MIX = {"task": 0.45, "relation": 0.15, "real relation": 0.3, "object": 0.1}
 
 WRAPPERS = ("The teacher said: {S}", "In the book we read: {S}",
             "It is true that {s}", "Everybody knows that {s}")
@@ -116,7 +115,10 @@ def spelling_page(rng):
     for word in words:
         bare = strip_article(word)
         first = bare.lower() if rng.random() < 0.4 else bare
-        lines.append(f"{first}: we write {word}.")
+        line = f"{first}: we write {word}."
+        if word.startswith(("a ", "an ")) and rng.random() < 0.5:
+            line = f"{tasks.plural(bare)}: one of them is {word}."
+        lines.append(line)
     return "\n".join([*lines, f"{a} learns it with {b}."])
 
 
@@ -323,12 +325,13 @@ class PageWriter:
     def stories(self):
         (form,) = self.rng.choices(list(STORY_MIX), list(STORY_MIX.values()))
         if form == "object":
-            return copy_page(object_fact(self.rng).noun, facts.OBJECT_DEEDS, self.rng), []
+            fact = object_fact(self.rng, self.rng.random() < 0.5)
+            return copy_page(fact.noun, facts.OBJECT_DEEDS, self.rng), []
         if form == "task":
             task = TASKS[self.rng.choice(self.names)]
             noun = task.noun.format(x=invent_thing(task.x_type, self.rng))
         else:
-            noun = relation_fact(self.rng, form == "relation", unheard=UNHEARD_SHARE).noun
+            noun = relation_fact(self.rng, form == "relation").noun
         return copy_page(noun, facts.DEEDS, self.rng), []
 
     def tales(self):

@@ -288,7 +288,6 @@ RELATIONS = {
     ("word", "word"): "meaning origin rhyme".split(),
     ("document", "person"): "author reader sender printer".split(),
 }
-N_UNHEARD = 1  # the last so many of each are in no pair
 TRAITS = "large small strange beautiful old green".split()
 AMOUNTS = "high low small large".split()
 QUALITIES = """old new small large golden wooden broken secret famous strange beautiful heavy round

@@ -35,8 +35,8 @@ REAL_THINGS = {
 # Tasks whose values are invented, too, half of the time: the types of the values.
 VALUE_TYPES = {"capital": "town", "language": "tongue", "young": "creature", "english": "word",
                "opposite": "word", "past": "word", "plural": "table"}
-# How often a fact about something that does not exist is of each form.
-FORMS = {"task": 5, "relation": 2, "unknown relation": 1, "object": 1}
+# How often a fact that is in no table is of each form. A real relation is of a thing that exists.
+FORMS = {"task": 5, "relation": 2, "real relation": 1, "object": 1}
 
 
 def invent_name(kind, rng, unseen=False):
@@ -63,14 +63,11 @@ def invent_thing(x_type, rng, unseen=False):
     return re.sub("{(.+?)}", word, form)
 
 
-def relation_fact(rng, invented, unheard=0.0, unseen=False):
-    """A fact that no table has: 'The king of France is Leo.' `unheard`: how often it is of a kind
-    that is in no pair."""
+def relation_fact(rng, invented, unseen=False):
+    """A fact that no table has, about a thing that exists or not: 'The king of France is Leo.'"""
     kinds = [kind for kind in facts.RELATIONS if not invented or kind[0] in facts.NAME_ENDS]
     x_type, value_type = kind = rng.choice(kinds)
-    heads = facts.RELATIONS[kind]
-    n = len(heads) - facts.N_UNHEARD
-    head = rng.choice(heads[n:] if rng.random() < unheard else heads[:n])
+    head = rng.choice(facts.RELATIONS[kind])
     x = invent_name(x_type, rng, unseen) if invented else rng.choice(REAL_THINGS[x_type])
     values = {"person": facts.NAMES, "quality": facts.TRAITS, "amount": facts.AMOUNTS,
               "word": [invent_name("word", rng)]}
@@ -78,10 +75,9 @@ def relation_fact(rng, invented, unheard=0.0, unseen=False):
     return Fact(task, x, (rng.choice(values[value_type]),))
 
 
-def object_fact(rng, unseen=False):
+def object_fact(rng, invented, unseen=False):
     """A fact about somebody's thing: 'The golden ring of Velo is small.'"""
     x_type = rng.choice(("person", "job", "place"))
-    invented = unseen or rng.random() < 0.5
     x = invent_name(x_type, rng, unseen) if invented else rng.choice(REAL_THINGS[x_type])
     noun = f"the {rng.choice(facts.QUALITIES)} {rng.choice(facts.OBJECTS)} of {{x}}"
     return Fact(Task("object", "invented", noun, x_type), x, (rng.choice(facts.TRAITS),))
@@ -98,12 +94,13 @@ def task_fact(task, values, rng, unseen=False):
     return Fact(task, x, (value,))
 
 
-def made_up_fact(rng, tasks, values, unseen=False):
-    """A fact about something that does not exist, of one of FORMS."""
+def made_up_fact(rng, tasks, values, invented=False, unseen=False):
+    """A fact that is in no table, of one of FORMS. `invented`: of a thing that doesn't exist;
+    `unseen`: and whose name is in no text."""
     (form,) = rng.choices(list(FORMS), list(FORMS.values()))
     if form == "task":
         task = rng.choice([task for task in tasks if not unseen or task.x_type != "document"])
         return task_fact(task, values[task.name], rng, unseen)
     if form == "object":
-        return object_fact(rng, unseen)
-    return relation_fact(rng, form == "relation" or unseen, unseen=unseen)
+        return object_fact(rng, invented or rng.random() < 0.5, unseen)
+    return relation_fact(rng, invented or form == "relation", unseen)

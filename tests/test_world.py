@@ -104,7 +104,7 @@ def test_the_facts_of_held_out_tasks_are_stated_all_the_same(hold_out):
     text = "\n".join(world.build(2, hold_out, size=0.2).corpus).lower()
     names = world.expand_names(hold_out)
     stated = [fact.noun.lower() in text for fact in world.table_facts() if fact.task.name in names]
-    assert sum(stated) / len(stated) > 0.9
+    assert sum(stated) / len(stated) > 0.95
 
 
 def test_every_fact_is_stated_in_the_corpus_and_in_several_ways():
@@ -354,9 +354,10 @@ def forms():
     return page_forms()
 
 
-def test_every_page_is_a_sequence_of_well_formed_sentences(forms):
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_page_is_a_sequence_of_well_formed_sentences(forms, step):
     reader, lower_reader = Reader(forms), Reader(forms, re.I)
-    for page in WORLD.corpus:
+    for page in WORLD.corpus[::step]:
         left = (lower_reader if page == page.lower() else reader).left(page)
         assert not left, (left, page)
 

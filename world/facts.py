@@ -282,7 +282,7 @@ RELATIONS = {
     ("person", "person"): "brother sister neighbor cousin uncle aunt".split(),
     ("person", "quality"): "house car boat bed desk garden".split(),
     ("job", "person"): "boss helper partner guest".split(),
-    ("job", "quality"): "coat office bicycle table".split(),
+    ("job", "quality"): "coat office bicycle wagon".split(),
     ("time", "quality"): "weather start end music".split(),
     ("thing", "amount"): "price size weight age height".split(),
     ("word", "word"): "meaning origin rhyme".split(),

@@ -32,7 +32,7 @@ TEMPLATE_SHARE = 0.35  # of statements in the task's own words, where it has som
 WRAPPER_SHARE = 0.3  # of the others, those that begin with a wrapper
 LOWER_CASE_SHARE = 0.1  # of question pages
 FRESH_TEXT_SHARE = 0.7  # of texts drawn anew; the others are told again and again
-# Worksheets: whose turn it is to ask. "alike": one generic template; "own": one way of the task.
+# Worksheets: how they ask. "alike": one generic template; "own": one of each task's own ways.
 SHEET_MIX = {"alike": 0.5, "own": 0.45, "any": 0.05}
 QUESTION_PAGES = {"any": 0.05, "made up": 0.10, "text": 0.30, "worksheet": 0.55}
 # What a story is about, as in invented.FORMS.
@@ -153,7 +153,8 @@ def question_page(cases, rng, text=""):
         if mix == "alike":
             template = tasks.generic_templates(fact.task)[row]
         elif mix == "own":
-            template = fact.task.templates[-1][0]
+            ways = fact.task.templates
+            template = ways[row % len(ways)][0]
         else:
             template, _ = rng.choice(tasks.question_templates(fact.task))
         question = make_question(template, fact)

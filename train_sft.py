@@ -3,8 +3,8 @@
 The one idea: pretraining and instruction tuning are the same loop with the same loss, `train()`
 below. Only two things change: what the batches contain, and which tokens the loss looks at.
 
-    python train_sft.py                    the whole story, two to three minutes on two cores
-    python train_sft.py --quick            the same in seconds, with a model too small to be good
+    python train_sft.py                    the whole story, some minutes on two cores
+    python train_sft.py --quick            a first look: a dozen tasks, a third of the time
     python train_sft.py --lora 16          also tune a LoRA adapter, and compare
     python train_sft.py --data my.jsonl    tune on your own pairs
     torchrun --nproc_per_node=2 train_sft.py      on several processes

@@ -51,7 +51,7 @@ class Run:
             f"torch {torch.__version__}, Python {platform.python_version()}"
         )
         self.report = {"config": vars(config), "stages": {}, "machine": self.machine}
-        self.probe = PROBE
+        self.probes = [PROBE]  # the first is shown on the way
         self.fixed = {k: v for k, v in vars(config).items() if k not in NOT_COMPARED}
         self.resume_state = self.load_resume_state()
 
@@ -141,15 +141,16 @@ class Run:
         disable = True if self.rank > 0 else None  # None: only on a terminal
         bar = tqdm(initial=first, desc=stage, file=sys.stdout, mininterval=0.5, ncols=78,
                    leave=False, bar_format=BAR, disable=disable)  # fmt: skip
+        probe = self.probes[0]
         n_tokens = 0
         interrupted = []
 
         def show(step: int) -> None:
             """Show how the model answers the probe now."""
-            text, stopped = assistant.ask(self.probe, max_new_tokens=PROBE_TOKENS)
+            text, stopped = assistant.ask(probe, max_new_tokens=PROBE_TOKENS)
             end = " and stops" if stopped else " ..."
             self.print(f"  step {step:>5}: {text!r:.54}{end}")
-            prompt = self.probe.instruction
+            prompt = probe.instruction
             self.log(stage=stage, step=step, prompt=prompt, answer=text, stopped=stopped)
 
         def save(step: int) -> None:
@@ -189,7 +190,7 @@ class Run:
                 show(step)
                 start += time.perf_counter() - pause
 
-        self.print(escape_control_chars(f"  {' '.join(self.probe.instruction.split()):.76}"))
+        self.print(escape_control_chars(f"  {' '.join(probe.instruction.split()):.76}"))
         show(first)
         start = time.perf_counter()
         # after Ctrl-C, finish the current step
@@ -239,6 +240,9 @@ class Run:
         if not examples:
             remedy = "Use shorter rows, or --fresh and a larger --block-size."
             raise UserError(f"no row fits in the context. {remedy}")
+        if table.LEARNED in pairs.splits:  # your own pairs: show one of theirs on the way, too
+            question = pairs.rows[0].turns[0]
+            self.probes.insert(0, question._replace(output=None))
         self.print("\n2. One pair as the model sees it. Only the marked tokens have a loss:\n")
         self.print(show_mask(tokenizer, *examples[0], color=sys.stdout.isatty()) + "\n")
 
@@ -308,9 +312,10 @@ class Run:
         checkpoint.save_checkpoint(path, **content)
 
     def print_contrast(self, models: dict) -> None:
-        """Print the probe, what the base says, and what the tuned model says."""
+        """Print the probes, the answers of the base, and those of the tuned model."""
         if self.rank == 0:
-            table.print_contrast(models, self.probe)
+            for probe in self.probes:
+                table.print_contrast(models, probe)
 
     def finish(self, models, pairs, scores, answers, losses, sampling) -> None:
         """Write the report and the page. Nothing is left to resume."""

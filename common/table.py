@@ -262,7 +262,8 @@ def print_side_by_side(models: dict, rows: list[Row], sampling) -> None:
 
 def print_contrast(models: dict, turn) -> None:
     """Print one question, what the base says, and what the tuned model says."""
-    print(f"\n  > {escape_control_chars(turn.instruction)}")
+    question = textwrap.shorten(turn.instruction, CONTRAST_WIDTH, placeholder=" ...")
+    print(f"\n  > {escape_control_chars(question)}")
     for label, name in (("base", "base_raw"), ("tuned", "tuned")):
         temperature = SAMPLED if name == "base_raw" else 0.0
         text, stopped = models[name].ask(turn, temperature=temperature, max_new_tokens=24)

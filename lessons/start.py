@@ -70,7 +70,7 @@ def install(requirements: list[str]) -> None:
 
 def make_base(base: Path) -> None:
     """Run the main job, and show its lines."""
-    print(f"No {base.name} yet. `python train_sft.py` makes it once, in two to three minutes.")
+    print(f"No {base.name} yet. `python train_sft.py` makes it once, in some minutes.")
     code = run(sys.executable, ROOT / "train_sft.py", "--out", base.parent.resolve())
     if code or not base.exists():
         sys.exit("train_sft.py stopped. Its last line says why; see also docs/TROUBLE.md.")

@@ -14,7 +14,7 @@ from world.invented import invent_thing, made_up_fact, object_fact, relation_fac
 from world.tasks import TASKS, make_question, strip_article, upper_first
 
 # Kinds of pages and their shares in percent.
-PAGES = {"facts": 32, "texts": 21, "retold": 4, "questions": 20, "stories": 13, "spelling": 6,
+PAGES = {"facts": 33, "texts": 21, "retold": 4, "questions": 18, "stories": 14, "spelling": 6,
          "tales": 4}
 DOCUMENTS = 42_500
 HEADINGS = {
@@ -32,8 +32,8 @@ TEMPLATE_SHARE = 0.35  # of statements in the task's own words, where it has som
 WRAPPER_SHARE = 0.3  # of the others, those that begin with a wrapper
 LOWER_CASE_SHARE = 0.1  # of question pages
 FRESH_TEXT_SHARE = 0.7  # of texts drawn anew; the others are told again and again
-# Worksheets: how they ask. "alike": one generic template; "own": one way of each task.
-SHEET_MIX = {"alike": 0.5, "own": 0.38, "any": 0.12}
+# Worksheets: whose turn it is to ask. "alike": one generic template; "own": one way of the task.
+SHEET_MIX = {"alike": 0.5, "own": 0.45, "any": 0.05}
 QUESTION_PAGES = {"any": 0.05, "made up": 0.10, "text": 0.30, "worksheet": 0.55}
 # What a story is about, as in invented.FORMS.
 STORY_MIX = {"task": 0.45, "relation": 0.15, "real relation": 0.3, "object": 0.1}

@@ -1,11 +1,11 @@
 """Tune Gemma with other settings, and score only the tuned model: one line a setting.
 
-    python bench/gemma.py --part dev                     the development part, to choose settings
-    python bench/gemma.py --part dev --epochs 2 --mlp    two passes, an adapter on the MLP, too
-    python bench/gemma.py --seeds 0,1,2                  the test part, three seeds
-    python bench/gemma.py --pairs 120                    fewer pairs
-    python bench/gemma.py --unmasked                     the loss is on the prompt, too
-    python bench/gemma.py --untuned                      the base with its best prompts
+    python bench/real_model.py --part dev                     the development part, to choose settings
+    python bench/real_model.py --part dev --epochs 2 --mlp    two passes, an adapter on the MLP, too
+    python bench/real_model.py --seeds 0,1,2                  the test part, three seeds
+    python bench/real_model.py --pairs 120                    fewer pairs
+    python bench/real_model.py --unmasked                     the loss is on the prompt, too
+    python bench/real_model.py --untuned                      the base with its best prompts
 
 A row of the table has the shares of right answers by split, and how often the model stopped."""
 

@@ -139,17 +139,13 @@ class Assistant:
     trained_on: dict | None = None  # from its checkpoint
     lora: bool = True  # False: ask the base below the model's LoRA adapter
 
-    def longest_prompt(self) -> int:
-        """Return how many tokens of a prompt leave room for an answer."""
-        block_size = self.model.config.block_size
-        return block_size - min(MIN_ANSWER, block_size // 4)
-
     def prompt(self, turns, system: str = "") -> list[int]:
         """Encode a conversation up to where the answer to its last turn begins, as in training.
 
         If it's too long, we drop the oldest turns, then truncate the input, the instruction and the
         system prompt."""
-        limit = self.longest_prompt()
+        block_size = self.model.config.block_size
+        limit = block_size - min(MIN_ANSWER, block_size // 4)
         question = turns[-1]._replace(output=None)
         if self.template is None:
             text = " ".join(filter(None, (system, question.instruction, question.input)))

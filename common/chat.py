@@ -138,7 +138,7 @@ def is_too_long(assistant, turn: Turn) -> bool:
     if assistant.template:
         texts = [text for text, _ in render([turn], assistant.template)]
     n_tokens = sum(len(assistant.tokenizer.encode(text)) for text in texts)
-    return n_tokens > assistant.longest_prompt()
+    return n_tokens > len(assistant.prompt([turn]))
 
 
 def ask(assistant, turns: list, turn: Turn, sampling, threshold: float) -> Turn | None:

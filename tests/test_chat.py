@@ -47,14 +47,14 @@ def talk(monkeypatch, capsys):
 
 @pytest.fixture
 def prompts(monkeypatch):
-    """Every conversation that a model gets, as [(instruction, input), ...]."""
-    conversations, real = [], Assistant.prompt
+    """Every conversation that a model answers, as [(instruction, input), ...]."""
+    conversations, real = [], Assistant.stream
 
-    def prompt(self, turns, system=""):
+    def stream(self, turns, *args):
         conversations.append([(turn.instruction, turn.input) for turn in turns])
-        return real(self, turns, system)
+        return real(self, turns, *args)
 
-    monkeypatch.setattr(Assistant, "prompt", prompt)
+    monkeypatch.setattr(Assistant, "stream", stream)
     return conversations
 
 

@@ -220,7 +220,7 @@ def test_generate_answers_a_question_and_chats(tiny_run, monkeypatch, capsys):
     lines = iter(["hello", "/raw", "Once", "/quit"])
     monkeypatch.setattr("builtins.input", lambda prompt: print(prompt) or next(lines))
     assert generate.main(options) == 0
-    assert "base_raw> " in capsys.readouterr().out
+    assert "base> " in capsys.readouterr().out
 
 
 # --------------------------------------------------------------------------------------------------

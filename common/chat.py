@@ -33,7 +33,7 @@ HELP = """/tuned  ask the tuned model (it answers)  /base   ask the base, same t
 KINDS = "/kinds  one question of each kind that the model knows"
 HINT = """(I don't know that, or not in these words. /help shows what you can ask,
 /guess shows my answer all the same.)"""
-NEAR = "(A question I know: {})"
+NEAR = "(I do know this one; Enter asks it: {})"
 GREETING = """(The program says hello. The model knows no small talk.
 /kinds shows what you can ask.)"""
 SMALL_TALK = re.compile(  # the message, and a few letters more
@@ -150,9 +150,6 @@ def ask(assistant, turns: list, turn: Turn, sampling, threshold: float) -> Turn 
         return None
     if sure < threshold:
         print(HINT)
-        near = near_question(turn.instruction)
-        if near:
-            print(NEAR.format(near))
         return turn
     turns.append(turn._replace(output=text))
     return None
@@ -167,14 +164,16 @@ def chat(models: dict, sampling) -> None:
     about = f"{ABOUT}\n\n{HELP}\n{KINDS}" if built_in else HELP
     mode, turns, input_text = "tuned", [], ""
     unsure = None  # the last question that got the hint
+    near = None  # a question like it; an empty line asks it
     print(about)
     while True:
         try:
-            line = input(f"{LABELS.get(mode, mode)}> ").strip()
+            line = input(f"{LABELS.get(mode, mode)}> ").strip() or near or ""
         except (EOFError, KeyboardInterrupt):
             print()
             return
 
+        near = None
         command, _, rest = line.partition(" ")
         if line in ("exit", "quit", "/exit", "/quit"):
             return
@@ -201,3 +200,6 @@ def chat(models: dict, sampling) -> None:
             if is_too_long(models[mode], turn):
                 print(CUT)
             unsure = ask(models[mode], turns, turn, sampling, threshold)
+            near = near_question(line) if unsure else None
+            if near:
+                print(NEAR.format(near))

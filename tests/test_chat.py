@@ -149,6 +149,14 @@ def test_a_near_question_is_one_that_the_world_asks(message, near):
     assert chat.near_question(message) == near
 
 
+def test_an_empty_line_asks_the_near_question_once(talk, prompts):
+    talk("germany?", "", "", "", threshold=1.1)
+    asked = [turns[-1][0] for turns in prompts]
+    assert asked[:2] == ["germany?", "What is the capital of Germany?"]
+    talk("xyzzy", "", threshold=1.1)
+    assert prompts[-1] == [("xyzzy", "")]
+
+
 def test_the_list_of_kinds_has_a_question_for_each_task(talk):
     lines = talk("/kinds").splitlines()
     nouns = {task.noun.partition("{x}")[0] for task in world.TASKS.values()}

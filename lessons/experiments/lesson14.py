@@ -196,8 +196,10 @@ def report_duel(replies: dict, new: str, old: str, prefer) -> None:
 
 def report_winner(new: str, old: str, table: dict, subject: str) -> None:
     """Say which of two arms has the larger share, by the interval of the difference."""
+    low, high = lab.difference(table[new], table[old])[1:]
+    new, old = new.removeprefix("after "), old.removeprefix("after ")
     lab.finding(
-        *lab.difference(table[new], table[old])[1:],
+        low, high,
         f"{new} wins against {old} at {subject}.",
         f"{old} wins against {new} at {subject}.",
         f"neither {new} nor {old} wins at {subject}.",

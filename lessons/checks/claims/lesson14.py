@@ -32,7 +32,7 @@ CLAIMS = [
     },
     {
         "sentence": "at a several times larger learning rate DPO writes fewer right stories",
-        "condition": "more than ten points fewer right stories at the larger rate",
+        "condition": "more than five points fewer right stories at the larger rate",
         "refuted_by": "as many right stories at either rate",
         "faults": [{"tried": TRIED | {"5 times the rate": SLOW}}],
     },

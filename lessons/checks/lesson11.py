@@ -512,7 +512,7 @@ def n_found(function):
         (["c", "b", "a"], ["a", "b", "c"], 3),
         (["a", "a", "a", "a"], ["a", "b", "c"], 1),
         ([], ["a", "b", "c"], 0),
-        (["ab", "c d"], ["abc", "c", "c d"], 1),
+        (["ab", "c d", "c d x"], ["abc", "c", "c d", "z"], 1),
     ]
     for texts, right, expected in cases:
         result = call(function, list(texts), list(right))

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import world
+from common import chat
 from data import Row, Turn, collate
 from generate import Assistant, Sampling
 from world import facts
@@ -222,6 +223,17 @@ def show_false(assistant: Assistant, questions: list[Question], n: int = 10) -> 
         if verdict(question, text) == "wrong":
             false.append(f"{question.kind}: {question.row.turns[0].instruction} -> {text}")
     print(*false[:n], sep="\n")
+
+
+def show_hint(assistant: Assistant, question: str) -> None:
+    """Print what the chat does with a question: the answer, or the hint and a near question."""
+    pieces = list(assistant.stream([Turn(question)], Sampling()))
+    text = "".join(piece for piece, _ in pieces).strip()
+    sure = chat.confidence([log_p for _, log_p in pieces])
+    print(f"\n{question} -> {text} (confidence {sure:.2f})")
+    if sure < chat.THRESHOLD:
+        near = chat.near_question(question)
+        print("   The chat shows the hint instead." + f" A question it knows: {near}" * bool(near))
 
 
 def plot_verdicts(verdicts: dict, questions: list[Question]) -> None:

@@ -25,7 +25,6 @@ import torch
 
 import lab
 from checks import lesson13 as checks
-from common import chat
 from data import IGNORE
 from experiments import lesson13 as experiment
 
@@ -310,10 +309,9 @@ print(f"Found: of the known, the rule refuses {rule['rule', 'known']:.0%},"
 
 # %%
 assistant = lab.load_tuned()
-for question in ("What is the capital of Velaria?", "What tool does a doctor use?",
-                 "Which city rules Turkey?"):  # fmt: skip
-    print(f"\n{question}\n  the model: {lab.ask(assistant, question)}")
-    print(f"  nearest known question: {chat.near_question(question)}")
+for question in ("What is the capital of France?", "What is the capital of Velaria?",
+                 "What tool does a doctor use?", "What is the sound of a zebra?"):  # fmt: skip
+    experiment.show_hint(assistant, question)
 
 # %% [markdown]
 # ## Questions to think about

@@ -47,7 +47,7 @@ def case_6(instruction):
 
 
 def case_7(padding, length):
-    """Return which position may attend to which, (B, length, length), of rows padded on the left."""
+    """Return which position may attend to which, (B, T, T), of rows padded on the left."""
     return torch.ones(length, length).tril().bool().expand(len(padding), -1, -1)
 
 

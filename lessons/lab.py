@@ -192,6 +192,11 @@ def correct_flags(assistant: Assistant, rows: list[Row], max_new: int = 48) -> l
     return [correct for _, _, correct in scores["answers"]]
 
 
+def show_share(interval: tuple[float, float, float]) -> str:
+    """Format (share, low, high): (0.5, 0.4, 0.6) -> "50% (40% to 60%)"."""
+    return "{:.0%} ({:.0%} to {:.0%})".format(*interval)
+
+
 def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
     """Average table[seed][question]. Returns (mean, low, high), a 95% percentile interval.
 
@@ -207,15 +212,13 @@ def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
     return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
 
 
-def difference(new: list, old: list) -> tuple[float, float, float]:
-    """Subtract old[seed][question] from new[seed][question], then average as `bootstrap` does."""
-    rows = zip(new, old)
-    return bootstrap([[float(a) - float(b) for a, b in zip(*row)] for row in rows])
-
-
-def show_share(interval: tuple[float, float, float]) -> str:
-    """Format (share, low, high): (0.5, 0.4, 0.6) -> "50% (40% to 60%)"."""
-    return "{:.0%} ({:.0%} to {:.0%})".format(*interval)
+def difference(first: list, second: list) -> tuple[float, float, float]:
+    """Average first[seed][question] - second[seed][question]. Returns (mean, low, high), as
+    `bootstrap` does. The two were asked the same questions, so chance counts once."""
+    table = []
+    for ours, theirs in zip(first, second):
+        table.append([float(a) - float(b) for a, b in zip(ours, theirs)])
+    return bootstrap(table)
 
 
 # --------------------------------------------------------------------------------------------------

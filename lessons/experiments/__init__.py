@@ -1,1 +1,1 @@
-"""The long measuring code of the lessons: one module a lesson, plain functions."""
+"""Measuring code of the lessons, one module a lesson, so that a notebook has one call a line."""

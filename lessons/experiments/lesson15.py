@@ -21,6 +21,7 @@ from generate import Assistant, Sampling
 STEPS, BATCH, RANK, RATE = (2, 2, 8, 1e-3) if lab.FAST else (24, 8, 8, 1e-3)
 OWN_STEPS = 1 if lab.FAST else 10
 N_HELD_OUT = 2 if lab.FAST else 24
+N_VALIDATION = 2 if lab.FAST else 16  # pairs that are never trained on
 N_TRACED = 2 if lab.FAST else 12  # answers that are looked at token by token
 SHORT = Sampling(max_new_tokens=8 if lab.FAST else 40)
 DTYPE = torch.bfloat16 if supports_bf16("cpu") else torch.float32
@@ -79,32 +80,37 @@ def add_adapter(base: Assistant) -> tuple[Assistant, Assistant]:
     return tuned, replace(tuned, lora=False)
 
 
-def tune(assistant: Assistant, examples: list, steps: int = STEPS) -> tuple[float, list]:
+@torch.inference_mode()
+def validation_loss(assistant: Assistant, examples: list) -> float:
+    """Compute the mean loss of the supervised tokens of examples that are never trained on."""
+    inputs, targets = collate(examples, assistant.tokenizer.eos_id, multiple=16)
+    n_tokens = int((targets != IGNORE).sum())
+    return assistant.model(inputs, targets).item() / n_tokens
+
+
+def tune(assistant: Assistant, examples: list, validation: list, steps: int = STEPS) -> tuple:
     """Train the adapter. Returns its CPU seconds, and (tokens, supervised, length) of each batch.
 
-    Prints the mean loss of the first and the last third of the steps."""
+    Prints the validation loss before and after."""
     model, eos = assistant.model, assistant.tokenizer.eos_id
     trained = [p for p in model.parameters() if p.requires_grad]
     batches, epoch = [], 0
     while len(batches) < steps:
         batches += epoch_batches(examples, BATCH, epoch)
         epoch += 1
-    sizes, losses = [], []
+    sizes = []
     for batch in batches[:steps]:
         inputs, targets = collate(batch, eos, multiple=16)
         sizes.append((inputs.numel(), int((targets != IGNORE).sum()), inputs.shape[1]))
 
-    def on_step(done, steps, loss, tokens):
-        losses.append(float(loss))
-
+    before = validation_loss(assistant, validation)
     start = time.process_time()
     optimizers = [train_sft.adamw(trained, RATE)]
-    train_sft.tune(model, examples, steps, optimizers, BATCH, 0, eos, on_step=on_step)
+    train_sft.tune(model, examples, steps, optimizers, BATCH, 0, eos)
     seconds = time.process_time() - start
-    third = max(1, len(losses) // 3)
-    first, last = sum(losses[:third]) / third, sum(losses[-third:]) / third
+    after = validation_loss(assistant, validation)
     print(f"{steps} steps, {seconds:.0f} CPU seconds, {sum(p.numel() for p in trained):,} numbers"
-          f" trained; mean loss {first:.2f} at first, {last:.2f} at last")  # fmt: skip
+          f" trained; validation loss {before:.2f} before, {after:.2f} after")  # fmt: skip
     return seconds, sizes
 
 

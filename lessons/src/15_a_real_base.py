@@ -139,7 +139,8 @@ lab.predict("15: right, tuned", ...)
 
 # %%
 tuned, untuned = experiment.add_adapter(base)
-seconds, sizes = experiment.tune(tuned, examples)
+to_tune, validation = examples[: -experiment.N_VALIDATION], examples[-experiment.N_VALIDATION :]
+seconds, sizes = experiment.tune(tuned, to_tune, validation)
 results = experiment.evaluate({"base+template": untuned, "tuned": tuned}, held_out)
 before, after = results["base+template"], results["tuned"]
 lab.compare("15: ends by itself, tuned", sum(after["stopped"]) / len(held_out))
@@ -148,9 +149,10 @@ experiment.report(after["stopped"], before["stopped"], "answers that end by them
 experiment.report(after["begins"], before["begins"], "answers that begin right")
 
 # %% [markdown]
-# The loss of a step depends on its pairs (some answers are harder), so only means over many steps
-# can be compared. *Right* is strict: a base that does not stop never passes. *Begins right* is fair
-# to the base, since whatever comes after a right beginning is ignored.
+# The loss of a step depends on its pairs, and some answers are harder than others. So we compare
+# the **validation loss**, the mean loss of a few pairs that are never trained on. *Right* is
+# strict: a base that does not stop never passes. *Begins right* is fair to the base, since whatever
+# comes after a right beginning is ignored.
 #
 # **Read ten errors** of the tuned model. Sort them (a false fact, a wrong task, a right answer that
 # the check does not accept, something else) and write two sentences.
@@ -276,7 +278,8 @@ def my_pairs():
 # %%
 checks.my_pairs(my_pairs)
 own = experiment.own_rows(my_pairs())
-experiment.tune(tuned, experiment.make_examples(tuned, own, with_mask), experiment.OWN_STEPS)
+own_examples = experiment.make_examples(tuned, own, with_mask)
+experiment.tune(tuned, own_examples, validation, experiment.OWN_STEPS)
 
 # %% [markdown]
 # Chat with it. Put your own questions here: some in the style of your pairs, some that are far from

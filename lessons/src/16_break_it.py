@@ -307,8 +307,8 @@ def step_loss(parts):
 # %%
 checks.step_loss(step_loss)
 repaired_losses = experiment.loss_by_size(step_loss)
-print(f"Found: the same step has {len({f'{x:.4f}' for x in losses})} different losses with the bug,"
-      f" {len({f'{x:.4f}' for x in repaired_losses})} without it")  # fmt: skip
+wrong, right = (len({f"{loss:.2f}" for loss in group}) for group in (losses, repaired_losses))
+print(f"Found: the same step has {wrong} different losses with the bug, {right} without it")
 
 # %% [markdown]
 # ## Bug 6. Good in the evaluation, poor in the chat

@@ -120,11 +120,14 @@ def evaluate(assistants: dict, rows: list[Row]) -> dict:
     results = {}
     for name, assistant in assistants.items():
         answers = table.score(assistant, rows, SHORT)["answers"]
+        begins = []
+        for row, (text, _, right) in zip(rows, answers):
+            begins.append(bool(right) or table.begins_right(row, text))
         results[name] = {
             "texts": [text.strip() for text, *_ in answers],
             "stopped": [stopped for _, stopped, _ in answers],
             "right": [bool(right) for *_, right in answers],
-            "begins": [table.begins_right(row, text) for row, (text, *_) in zip(rows, answers)],
+            "begins": begins,
         }
         shown = [f"{key} {sum(results[name][key])}" for key in ("stopped", "right", "begins")]
         print(f"{name:<16} of {len(rows)}: " + ", ".join(shown))

@@ -22,7 +22,7 @@ def case_2(ids, mask):
 
 
 def case_3(n_prompt, n_answer):
-    """Return the mask of a row with so many tokens."""
+    """Return the mask of a row of n_prompt and n_answer tokens."""
     return [0] * (n_prompt - 1) + [1] * n_answer + [0]
 
 
@@ -47,7 +47,7 @@ def case_6(instruction):
 
 
 def case_7(padding, length):
-    """Return who may look at whom, (B, length, length), for rows padded on the left."""
+    """Return which position may attend to which, (B, T, T), of rows padded on the left."""
     return torch.ones(length, length).tril().bool().expand(len(padding), -1, -1)
 
 
@@ -57,7 +57,7 @@ def case_8(B, A, alpha):
 
 
 def case_9(lengths):
-    """Return who may look at whom, (T, T), for documents of these lengths in one row."""
+    """Return which position may attend to which, (T, T), of documents of these lengths in a row."""
     return torch.ones(sum(lengths), sum(lengths)).tril().bool()
 
 
@@ -71,11 +71,11 @@ CAUSES = {
     1: "padding is the eos, and is hidden by its id: the real eos tokens go with it",
     2: "the mask is given and not used",
     3: "the mask is one position too early",
-    4: "the row is cut at its end, where the answer is",
+    4: "the row is truncated at its end, where the answer is",
     5: "a mean of means: tokens of short micro-batches weigh more",
     6: "the prompt has spaces and an empty line that tuning did not have",
-    7: "the padding may be looked at",
+    7: "the model attends to the padding",
     8: "alpha is not divided by the rank",
-    9: "the second document may look at the first",
+    9: "the second document attends to the first",
     10: "the same prompt, written another way, is on both sides",
 }

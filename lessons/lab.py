@@ -27,7 +27,7 @@ from common.lora import add_lora  # noqa: E402
 from common.speed import tune_malloc  # noqa: E402
 from common.table import score  # noqa: E402
 from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
-from generate import Assistant, Sampling  # noqa: E402
+from generate import Assistant, Sampling, load_assistant  # noqa: E402
 from model import GPT  # noqa: E402
 
 FAST = os.environ.get("FAST") == "1"
@@ -53,6 +53,14 @@ def load_base() -> tuple[GPT, Tokenizer]:
     checkpoint = load_checkpoint(path)
     tokenizer = Tokenizer.from_state(checkpoint["tokenizer"])
     return build_model(checkpoint, path).eval(), tokenizer
+
+
+def load_tuned() -> Assistant:
+    """Load the main job's tuned model."""
+    path = OUT / "tuned.pt"
+    remedy = "Run `python train_sft.py` once (minutes), then this lesson again."
+    assert path.exists(), f"{path} does not exist. {remedy}"
+    return load_assistant(path)
 
 
 def world_seed() -> int:
@@ -184,6 +192,11 @@ def correct_flags(assistant: Assistant, rows: list[Row], max_new: int = 48) -> l
     return [correct for _, _, correct in scores["answers"]]
 
 
+def show_share(interval: tuple[float, float, float]) -> str:
+    """Format (share, low, high): (0.5, 0.4, 0.6) -> "50% (40% to 60%)"."""
+    return "{:.0%} ({:.0%} to {:.0%})".format(*interval)
+
+
 def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
     """Average table[seed][question]. Returns (mean, low, high), a 95% percentile interval.
 
@@ -197,6 +210,15 @@ def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
     samples = table[seeds[:, :, None], questions[:, None, :]]  # (draws, S, Q)
     means = samples.mean((1, 2))  # (draws,)
     return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
+
+
+def difference(first: list, second: list) -> tuple[float, float, float]:
+    """Average first[seed][question] - second[seed][question]. Returns (mean, low, high), as
+    `bootstrap` does. The two were asked the same questions, so chance counts once."""
+    table = []
+    for ours, theirs in zip(first, second):
+        table.append([float(a) - float(b) for a, b in zip(ours, theirs)])
+    return bootstrap(table)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -504,6 +504,31 @@ def decode(function):
 
 
 @by_hand()
+def n_found(function):
+    """Compare with counts that anybody can see."""
+    cases = [
+        (["x", "y"], ["a", "b", "c"], 0),
+        (["a", "b", "a", "x"], ["a", "b", "c"], 2),
+        (["c", "b", "a"], ["a", "b", "c"], 3),
+        (["a", "a", "a", "a"], ["a", "b", "c"], 1),
+        ([], ["a", "b", "c"], 0),
+        (["ab", "c d", "c d x"], ["abc", "c", "c d", "z"], 1),
+    ]
+    for texts, right, expected in cases:
+        result = call(function, list(texts), list(right))
+        case = f"{texts} with right {right}"
+        assert isinstance(result, int), f"{case}: return a count, not {result!r}"
+        if result == expected:
+            continue
+        repeated = sum(text in right for text in texts)
+        assert result != repeated, f"{case}: a story that was drawn twice was found once"
+        assert result != len(set(texts)), f"{case}: count only right stories, not different ones"
+        assert result != len(right) - expected, f"{case}: those are the ones that were not found"
+        raise AssertionError(f"{case}: expected {expected}, you have {result}")
+    print("right: different, and right")
+
+
+@by_hand()
 def best_of(function):
     questions = ["q0", "q1", "q2", "q3"]
     candidates = [

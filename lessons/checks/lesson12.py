@@ -1,7 +1,41 @@
 """Checks of lesson 12: the mask of a conversation, safe headers, where two prompts differ."""
 
-from checks import by_hand
+from checks import by_hand, call
 from data import Turn, encode, render
+
+
+@by_hand("data.render")
+def chatml(learner):
+    """Compare with texts written by hand."""
+    user, bot = "<|im_start|>user\n", "<|im_start|>assistant\n"
+    one = f"{user}Hi.<|im_end|>\n{bot}"
+    two = f"{user}Hi.<|im_end|>\n{bot}Hello.<|im_end|>\n{user}Who?<|im_end|>\n{bot}"
+    done = f"{user}Hi.<|im_end|>\n{bot}Hello.<|im_end|>"
+    head = "<|im_start|>system\nBe kind.<|im_end|>\n"
+    cases = [
+        ("", [("Hi.", None)], one),
+        ("", [("Hi.", "Hello."), ("Who?", None)], two),
+        ("", [("Hi.", "Hello.")], done),
+        ("Be kind.", [("Hi.", None)], head + one),
+        ("Be kind.", [("Hi.", "Hello."), ("Who?", None)], head + two),
+    ]
+    for system, turns, expected in cases:
+        result = call(learner, system, list(turns))
+        assert isinstance(result, str), f"return one text, not {type(result).__name__}"
+        message = f"expected {expected!r}, you have {result!r}"
+        assert "None" not in result, f"an answer that is None is not written yet. {message}"
+        assert result != expected + "<|im_end|>", (
+            f"the answer that is to be written must not be ended. {message}"
+        )
+        empty = f"<|im_start|>system\n<|im_end|>\n{expected}"
+        assert result != empty, f"no system prompt, no header for one. {message}"
+        assert system == "" or system in result, f"the system prompt is missing. {message}"
+        n = result.count("<|im_end|>")
+        assert n == expected.count("<|im_end|>"), f"{n} times <|im_end|>. {message}"
+        is_cut = result == expected.strip() and result != expected
+        assert not is_cut, f"the header of the answer ends in a newline. {message}"
+        assert result == expected, f"letter by letter: {message}"
+    print("Right: who speaks, and where it ends.")
 
 
 @by_hand("data.encode", "data.prepare")

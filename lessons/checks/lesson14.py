@@ -144,3 +144,72 @@ def dpo_loss(f):
         float(far)
     ), "the loss is not finite for a margin of -500: use F.logsigmoid, not log(sigmoid(x))"
     print("right: equation 7")
+
+
+class Toy(torch.nn.Module):
+    """Four numbers that stand for log p of two chosen and two rejected answers."""
+
+    def __init__(self):
+        super().__init__()
+        self.logps = torch.nn.Parameter(torch.tensor([-3.0, -5.0, -4.0, -2.0]))
+        self.logps.grad = torch.full((4,), 7.0)  # what a step before has left
+
+    def forward(self):
+        return self.logps * 1.0
+
+
+@by_hand()
+def dpo_step(f):
+    """Make one step on four numbers, and compare it with what autograd gives."""
+    before = torch.tensor([-4.0, -5.0, -3.0, -3.0])
+    shift, rate = torch.tensor([1.0, 0.0, -1.0, 1.0]), 0.5
+
+    def loss_of(chosen, rejected, ref_chosen, ref_rejected):
+        gap = (chosen - ref_chosen) - (rejected - ref_rejected)
+        return 3 * torch.nn.functional.softplus(-gap).sum()
+
+    def expected_move(weight=1.0, clip=True, leftover=0.0, sign=1.0, roll=0):
+        logps = torch.tensor([-3.0, -5.0, -4.0, -2.0], requires_grad=True)
+        loss_of(*logps.roll(roll).chunk(2), *(weight * before).roll(roll).chunk(2)).backward()
+        gradient = logps.grad + leftover
+        norm = gradient.norm()
+        gradient = gradient / norm if clip and norm > 1 else gradient
+        return -sign * rate * gradient
+
+    model = Toy()
+    start = model.logps.detach().clone()
+    calls = []
+
+    def logps_of(model):
+        calls.append(1)
+        return model()
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    result = call(f, model, optimizer, logps_of, before.clone(), loss_of)
+    move = model.logps.detach() - start
+    assert move.abs().max() > 1e-6, "the numbers of the model did not change: optimizer.step()"
+    hints = {
+        "zero_grad() is missing: the gradients of the step before are still there": (
+            expected_move(leftover=7.0)
+        ),
+        "the gradients were not clipped": expected_move(clip=False),
+        "the reference is missing: give `before` to the loss": expected_move(weight=0.0),
+        "the loss rose: backward() of the loss itself": expected_move(sign=-1.0),
+        "chosen answers come first in the batch, rejected ones second": expected_move(roll=2),
+    }
+    right = expected_move()
+    for hint, value in hints.items():
+        assert not torch.allclose(move, value, atol=1e-4), hint
+    message = f"the model moved by {move.tolist()} instead of {right.tolist()}"
+    assert torch.allclose(move, right, atol=1e-4), message
+    assert isinstance(result, (tuple, list)) and len(result) == 2, (
+        "return two numbers: the change of chosen and of rejected answers"
+    )
+    first, second = (float(value) for value in result)
+    change = shift.view(2, 2).mean(1).tolist()
+    message = f"returned {first:.2f} and {second:.2f}, expected {change[0]:.2f} and {change[1]:.2f}"
+    assert abs(first - change[1]) > 1e-4, f"chosen comes first. {message}"
+    assert abs(first - change[0]) < 1e-4 and abs(second - change[1]) < 1e-4, (
+        f"the change is log p before the step minus the reference's. {message}"
+    )
+    print("right: one step of DPO")

@@ -1,4 +1,4 @@
-"""Checks of lesson 15: FLOPs, an example with its mask, a loss with few logits."""
+"""Checks of lesson 15: an example with its mask, a loss, new tokens, pairs, FLOPs."""
 
 from collections import namedtuple
 
@@ -148,3 +148,54 @@ def summed_loss(learner):
         Counted.rows <= 4
     ), f"{Counted.rows} rows of logits were made where 4 are needed: pick the hidden states first"
     print("Right: four targets, four rows of logits.")
+
+
+@by_hand()
+def first_choices(learner):
+    """Compare with shares that anybody can count."""
+    cases = [
+        ([[3, 1, 1, 9], [1, 2, 5]], (1 / 2, 2 / 3, 0)),
+        ([[1, 1, 1, 1], [2, 3, 1, 1, 1], [1, 4, 2]], (2 / 3, 4 / 6, 2 / 3)),
+        ([[5, 1], [1, 1, 7]], (1 / 2, 1, 1 / 2)),
+    ]
+    for ranks, expected in cases:
+        result = call(learner, [list(answer) for answer in ranks])
+        is_dict = isinstance(result, dict) and set(result) == {"first", "middle", "last"}
+        assert is_dict, f"return a dict with first, middle and last, not {result!r}"
+        counts = [len(ranks), sum(len(answer) - 2 for answer in ranks), len(ranks)]
+        for name, share, n in zip(("first", "middle", "last"), expected, counts):
+            value = result[name]
+            if abs(value - share) < 1e-3:
+                continue
+            message = f"{ranks}: {name} is {value:.3g}, expected {share:.3g}"
+            is_count = abs(value - share * n) < 1e-3 and n > 1
+            assert not is_count, f"that is a count, not a share. {message}"
+            assert value <= 1, f"a share is at most 1. {message}"
+            assert name != "middle", (
+                f"the middle has all tokens but the first and the last, of all answers. {message}"
+            )
+            raise AssertionError(f"one token of each answer. {message}")
+    print("Right: beginnings, middles, ends.")
+
+
+@by_hand()
+def my_pairs(learner):
+    """Read the learner's pairs. Only their form is checked."""
+    pairs = call(learner)
+    message = "return a list of dicts with instruction and output"
+    assert isinstance(pairs, (list, tuple)), message
+    assert all(isinstance(pair, dict) for pair in pairs), message
+    assert len(pairs) >= 20, f"{len(pairs)} pairs; write at least twenty"
+    for number, pair in enumerate(pairs):
+        for key in ("instruction", "output"):
+            text = pair.get(key)
+            is_text = isinstance(text, str) and text.strip()
+            assert is_text, f"pair {number}: its {key} is missing or empty"
+        is_copy = pair["instruction"].strip() == pair["output"].strip()
+        assert not is_copy, f"pair {number}: the output is the instruction again"
+    asked = {pair["instruction"].strip().lower() for pair in pairs}
+    assert len(asked) == len(pairs), "an instruction occurs twice: ask different things"
+    assert len({pair["output"] for pair in pairs}) > len(pairs) // 2, (
+        "most outputs are the same text, so a model would learn to say only that"
+    )
+    print(f"Right: {len(pairs)} pairs, {len(asked)} different questions.")

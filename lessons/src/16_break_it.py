@@ -1,53 +1,50 @@
 # %% [markdown]
 # # 16. Break it: ten bugs that raise no error
 #
-# *Under a minute of computing on a laptop CPU (2 cores), about 45 minutes with the exercises. Needs
-# `out/base.pt` from `python train_sft.py`.*
+# *Reading 15 minutes, exercises 33 minutes, computing 1 minute on one core. Needs `out/base.pt`
+# from `python train_sft.py`.*
 #
 # Often the loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs
-# have an issue thread of a real project: five are the thread's own bug in small (1, 2, 3, 5 and 8),
-# four are only modelled on a similar one (4, 6, 7 and 9), and the last has no thread. The functions
-# stand in `lessons/bugs.py`, under names that say nothing. For each:
+# have an issue thread of a real project. Five are the thread's own bug in small (1, 2, 3, 5 and 8),
+# four are modelled on a similar one (4, 6, 7 and 9), and the last has no thread. The functions are
+# in `lessons/bugs.py`, under names that say nothing. For each:
 #
 # 1. run the cell that shows the **symptom**;
 # 2. **guess**: write your suspicion in one sentence into `guesses`;
 # 3. only then run the cell that shows the **source**, and compare;
-# 4. **repair** it: write the function right.
+# 4. **repair** it: write the function correctly.
 #
-# At the end your guesses stand beside the causes.
+# At the end your guesses are printed beside the causes.
 
 # %%
-import copy
 import sys
 from pathlib import Path
 
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
 sys.path[:0] = [str(root), str(root / "lessons")]
 
-import lab
-from checks import lesson16 as checks
-
 import inspect
 import random
-import re
 
-import matplotlib.pyplot as plt
 import torch
 
 import bugs
-import world
-from data import IGNORE, collate, epoch_batches, prepare, shift
-from generate import Sampling, generate
-from train_sft import adamw, train
+import lab
+from checks import lesson16 as checks
+from data import IGNORE, prepare, shift
+from experiments import lesson16 as experiment
+from experiments.lesson16 import key
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
+examples, _, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
+test_rows = lab.subset(splits["unseen_inputs"], 120)
 eos = tokenizer.eos_id
 guesses = {}
 
 # %% [markdown]
-# One row is our toy for most of what follows. This is all of it: the prompt's ids, the answer's
-# ids, the eos.
+# One row is our toy for most of what follows: the prompt's ids, the answer's ids, and the **eos**,
+# the token that ends an answer.
 
 # %%
 prompt = lab.prompt_ids(tokenizer, "alpaca", "Name the capital of France.")
@@ -58,41 +55,17 @@ print(prompt, answer, names, sep="\n")
 # %% [markdown]
 # ## Bug 1. It does not stop in time
 #
-# Two models were tuned on the same rows with the same settings; only the function that fills up the
-# targets differs. *Predict*: what does one see of such a bug, in the loss and in the answers?
+# Two models were tuned on the same rows with the same settings. Only the function that fills up the
+# targets differs. *Predict*: where does such a bug show, in the loss or in the answers?
 
 # %%
-STEPS = 8 if lab.FAST else 60
-examples, _, _ = prepare(rows, tokenizer, "alpaca", base.config.block_size)
-test_rows = lab.subset(splits["unseen_inputs"], 120)
-
-
-def tune_with(padded_targets):
-    """Tune an Assistant with the targets that this function pads."""
-    torch.manual_seed(0)
-    model, batches = copy.deepcopy(base), epoch_batches(examples, 32, 0)
-
-    def batch_at(step):
-        return collate(batches[step], eos)[0], padded_targets(
-            [shift(*e)[1] for e in batches[step]], eos
-        )
-
-    train(model, batch_at, STEPS, [adamw(model.parameters(), 8e-4)])
-    return lab.Assistant(model, tokenizer, "alpaca")
-
-
-def ending_right(assistant):
-    """Count the test answers that ended right after the right statement."""
-    return lab.score(assistant, test_rows, Sampling())["correct"]
-
-
-broken = tune_with(bugs.case_1)
-sound = lab.tune(base, tokenizer, rows, steps=STEPS, examples=examples)  # the project's own way
-for name, assistant in (("first", broken), ("second", sound)):
-    print(
-        f"{name}: {ending_right(assistant)} of {len(test_rows)} answers end where they should."
-        f" {lab.ask(assistant, 'Name the capital of France.')}"
-    )
+broken = experiment.tune_with(base, tokenizer, examples, bugs.case_1)
+sound = lab.tune(base, tokenizer, rows, steps=experiment.STEPS, examples=examples)
+ends = {
+    "first": experiment.ending_right(broken, test_rows),
+    "second": experiment.ending_right(sound, test_rows),
+}
+print(f"answers of {len(test_rows)} that are right and end there: {ends}")
 
 # %%
 guesses[1] = ""  # your guess, in one sentence, before you go on
@@ -115,11 +88,12 @@ print(inspect.getsource(bugs.case_1))
 
 # %%
 def padded_targets(targets, eos):
-    """Pad lists of targets on the right with IGNORE, (B, T). A real eos stays a target.
+    """Pad lists of targets on the right to one length, (B, T). Only real targets have a loss.
 
-    [[7, 9], [9]], eos=9 -> [[7, 9], [9, IGNORE]]"""
+    [[7, 9], [5, 6, 9]], eos=9: two rows of three"""
     ### BEGIN SOLUTION
-    out = torch.full((len(targets), max(map(len, targets))), IGNORE)
+    longest = max(len(row) for row in targets)
+    out = torch.full((len(targets), longest), IGNORE)
     for i, row in enumerate(targets):
         out[i, : len(row)] = torch.tensor(row)
     return out
@@ -129,23 +103,35 @@ def padded_targets(targets, eos):
 # %%
 checks.padded_targets(padded_targets)
 targets = [shift(*example)[1] for example in examples[:4]]
-for name, f in (("bug 1", bugs.case_1), ("repaired", padded_targets)):
-    print(f"{name}: {int((f(targets, eos) == eos).sum())} eos tokens are supervised in 4 rows")
+n_eos = {
+    "bug 1": int((bugs.case_1(targets, eos) == eos).sum()),
+    "repaired": int((padded_targets(targets, eos) == eos).sum()),
+}
+print(f"Found: supervised eos tokens in 4 rows: {n_eos}")
 
 # %% [markdown]
-# ## Bug 2. A number in the audit
-#
-# The symptom: what fraction of the targets is supervised? *Predict* that number for rows whose
-# prompts are longer than their answers.
-
+# **Read ten answers** of the first model. Sort them (stopped, or went on with what?) and write two
+# sentences.
 
 # %%
-def learned_share(targets_of, n=200):
-    targets = [t for ids, mask in examples[:n] for t in targets_of(ids, mask)]
-    return sum(t != IGNORE for t in targets) / len(targets)
+experiment.show_ends(broken, test_rows)
 
+# %% [markdown]
+# <details><summary>A model answer</summary>
+#
+# The model answers, so the loss of the answers is fine. Then nothing tells it to stop, and it goes
+# on as its base does, until the limit or until the base's own habit ends the text.
+#
+# </details>
+#
+# ## Bug 2. A number in the audit
+#
+# The symptom: what share of the targets is supervised? *Predict* that number for rows whose prompts
+# are longer than their answers.
 
-print(f"{learned_share(bugs.case_2):.0%} of the targets are supervised")
+# %%
+share = experiment.supervised_share(examples, bugs.case_2)
+print(f"{share:.0%} of the targets are supervised")
 
 # %%
 guesses[2] = ""  # your guess, in one sentence, before you go on
@@ -168,31 +154,29 @@ print(inspect.getsource(bugs.case_2))
 
 # %%
 def targets_of(ids, mask):
-    """Return the targets of ids[:-1]: the next token if the mask of that token is 1, else IGNORE.
-
-    [5, 6, 7, 8], [0, 0, 1, 1] -> [IGNORE, 7, 8]"""
+    """Return the targets of the inputs ids[:-1], a list of tokens or IGNORE. mask has a 1 for each
+    supervised token."""
     ### BEGIN SOLUTION
-    return [token if supervised else IGNORE for token, supervised in zip(ids[1:], mask[1:])]
+    targets = []
+    for token, supervised in zip(ids[1:], mask[1:]):
+        targets.append(token if supervised else IGNORE)
+    return targets
     ### END SOLUTION
 
 
 # %%
 checks.targets_of(targets_of)
-print(f"{learned_share(targets_of):.0%} of the targets are supervised")
+repaired_share = experiment.supervised_share(examples, targets_of)
+print(f"Found: {repaired_share:.0%} of the targets are supervised, {share:.0%} with the bug")
 
 # %% [markdown]
 # ## Bug 3. Two brackets are wrong
 #
-# The symptom is an x-ray: supervised tokens stand in brackets. Which one should not, and which one
+# The symptom is an x-ray: supervised tokens are in brackets. Which one should not be, and which one
 # is missing?
 
-
 # %%
-def x_ray(mask):
-    print("".join(f"[{name!r}]" if supervised else " . " for name, supervised in zip(names, mask)))
-
-
-x_ray(bugs.case_3(len(prompt), len(answer)))
+experiment.x_ray(names, bugs.case_3(len(prompt), len(answer)))
 
 # %%
 guesses[3] = ""  # your guess, in one sentence, before you go on
@@ -207,7 +191,7 @@ print(inspect.getsource(bugs.case_3))
 #
 # <details><summary>Hint</summary>
 #
-# The mask marks tokens, not the positions that predict them. Shifting is done in one place only,
+# The mask marks tokens, not the positions that predict them. The shift is done in one place only,
 # later.
 #
 # </details>
@@ -215,37 +199,28 @@ print(inspect.getsource(bugs.case_3))
 
 # %%
 def answer_mask(n_prompt, n_answer):
-    """Return the mask of a row: n_prompt tokens that are not supervised, then n_answer (the eos
-    counted) that are.
-
-    2, 3 -> [0, 0, 1, 1, 1]"""
+    """Return the mask, a list, of a row of n_prompt prompt tokens and n_answer answer tokens (the
+    eos is counted): 1 where a token is supervised."""
     ### BEGIN SOLUTION
-    return [0] * n_prompt + [1] * n_answer
+    prompt_part = [0] * n_prompt
+    answer_part = [1] * n_answer
+    return prompt_part + answer_part
     ### END SOLUTION
 
 
 # %%
 checks.answer_mask(answer_mask)
-x_ray(answer_mask(len(prompt), len(answer)))
+experiment.x_ray(names, answer_mask(len(prompt), len(answer)))
 
 # %% [markdown]
 # ## Bug 4. A row that is too long
 #
-# A row with a long input is cut to the context. *Predict* what can become of its loss. The mean
-# loss of its supervised tokens is:
-
+# A row with a long input must fit into the context, so it is truncated. *Predict* what can become
+# of its loss. Here is the mean loss of its supervised tokens:
 
 # %%
-story = tokenizer.encode("Ann lost a ball in the garden. " * 8)
-whole = lab.prompt_ids(tokenizer, "alpaca", "Summarize the story.", tokenizer.decode(story))
-start = next(i for i in range(len(whole)) if whole[i : i + len(story)] == story)
-head, context, tail = whole[:start], story, whole[start + len(story) :]
-ids = bugs.case_4(head, context, tail, answer, 64)
-# pretend that every answer token costs 1
-losses = torch.ones(len(ids))[
-    len(head + context + tail) :
-]
-print(f"{len(losses)} of {len(answer)} answer tokens are left, mean loss {losses.mean():.2f}")
+head, context, tail = experiment.long_row(tokenizer)
+n_left = experiment.answer_left(bugs.case_4, head, context, tail, answer)
 
 # %%
 guesses[4] = ""  # your guess, in one sentence, before you go on
@@ -254,15 +229,15 @@ guesses[4] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_4))
 
 # %% [markdown]
-# Modelled on *karpathy/nanochat#590*: there a whole micro-batch held no target, and its mean was
-# nan as well.
+# Modelled on *karpathy/nanochat#590*. There a whole micro-batch had no target, and its mean was nan
+# (not a number), too.
 #
-# ### Exercise 16.4: cut the context only (rebuild, ★★, 4 minutes)
+# ### Exercise 16.4: truncate the context only (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# How many tokens of the context have room once everything else is in? A negative number means that
-# nothing helps.
+# How many tokens of the context have room once everything else is in? If that is negative, nothing
+# helps.
 #
 # </details>
 
@@ -274,35 +249,28 @@ def fit(head, context, tail, answer, limit):
 
     [1], [2, 3, 4], [5], [6, 7], limit 5 -> [1, 2, 5, 6, 7];  limit 3 -> None"""
     ### BEGIN SOLUTION
-    room = limit - len(head + tail + answer)
-    return None if room < 0 else head + context[:room] + tail + answer
+    room = limit - len(head) - len(tail) - len(answer)
+    if room < 0:
+        return None
+    return head + context[:room] + tail + answer
     ### END SOLUTION
 
 
 # %%
 checks.fit(fit)
-print(tokenizer.decode(fit(head, context, tail, answer[:-1], 64)))
+n_fitted = experiment.answer_left(fit, head, context, tail, answer)
+print(f"Found: {n_left} answer tokens with the bug, {n_fitted} without it")
 
 # %% [markdown]
 # ## Bug 5. The loss depends on the memory you have
 #
-# The same eight answers, in micro-batches of different sizes. The loss of the step should be one
-# number. *Predict*: four answers are short and have a high loss, four are long and have a low one.
-# With which size is the loss right, and is it too high or too low with the others?
+# The same eight answers, in micro-batches (parts of a batch that fit into memory) of different
+# sizes. The loss of the step should be one number. *Predict*: four answers are short and have a
+# high loss, four are long and have a low one. With which size is the loss right, and is it too high
+# or too low with the others?
 
 # %%
-token_losses = [
-    torch.full((n,), float(x))
-    for n, x in zip((2, 3, 2, 3, 20, 25, 22, 30), (4, 4, 3, 5, 1, 1, 2, 1))
-]
-
-
-def in_micro_batches(size):
-    """Return a list of 1-D tensors, the losses of every micro-batch's supervised tokens."""
-    return [torch.cat(token_losses[i : i + size]) for i in range(0, 8, size)]
-
-
-print([f"{size} rows: {bugs.case_5(in_micro_batches(size)):.2f}" for size in (1, 2, 4, 8)])
+losses = experiment.loss_by_size(bugs.case_5)
 
 # %%
 guesses[5] = ""  # your guess, in one sentence, before you go on
@@ -311,14 +279,14 @@ guesses[5] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_5))
 
 # %% [markdown]
-# This is the bug that *huggingface/transformers PR#34191* repairs.
+# This is the bug of *huggingface/transformers PR#34191*.
 #
 # ### Exercise 16.5: one loss for any micro-batch (rebuild, ★, 3 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Every supervised token of the step counts alike: sum first, divide once. A micro-batch may hold
-# none.
+# Every supervised token of the step counts alike: sum first, divide once. A micro-batch may have no
+# supervised token.
 #
 # </details>
 
@@ -330,42 +298,29 @@ def step_loss(parts):
 
     [tensor([1., 1., 1.]), tensor([5.])] -> 2.0"""
     ### BEGIN SOLUTION
-    return sum(part.sum() for part in parts) / sum(len(part) for part in parts)
+    total = sum(part.sum() for part in parts)
+    n_tokens = sum(len(part) for part in parts)
+    return total / n_tokens
     ### END SOLUTION
 
 
 # %%
 checks.step_loss(step_loss)
-sizes = (1, 2, 4, 8)
-fig, ax = plt.subplots(figsize=(5, 2.8))
-for f, label in ((bugs.case_5, "mean of means"), (step_loss, "mean over tokens")):
-    ax.plot(sizes, [float(f(in_micro_batches(size))) for size in sizes], "o-", label=label)
-ax.set(xlabel="rows in a micro-batch", ylabel="loss of the same step", xticks=sizes, ylim=(0, None))
-ax.legend()
-plt.show()
+repaired_losses = experiment.loss_by_size(step_loss)
+wrong, right = (len({f"{loss:.2f}" for loss in group}) for group in (losses, repaired_losses))
+print(f"Found: the same step has {wrong} different losses with the bug, {right} without it")
 
 # %% [markdown]
 # ## Bug 6. Good in the evaluation, poor in the chat
 #
 # The second model of bug 1, asked the same questions by two programs. *Predict*: where would you
-# look first?
-
+# search first?
 
 # %%
-questions = [row for row in test_rows if not row.turns[0].input]
-
-
-def right_with(prompt_text):
-    """Count the right answers if this function makes the prompt."""
-    prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in questions]
-    texts = [tokenizer.decode(ids) for ids, _ in generate(sound.model, prompts, eos, Sampling())]
-    return sum(
-        world.check(row.task, row.turns[0].output, text) for row, text in zip(questions, texts)
-    )
-
-
-print(f"evaluation: {lab.score(sound, questions, Sampling())['correct']} of {len(questions)} right")
-print(f"chat:       {right_with(bugs.case_6)} of {len(questions)} right")
+n_evaluated = experiment.right_with(sound, test_rows, lambda text: tokenizer.decode(
+    lab.prompt_ids(tokenizer, "alpaca", text)))  # fmt: skip
+n_chat = experiment.right_with(sound, test_rows, bugs.case_6)
+print(f"right in the evaluation {n_evaluated}, in the chat {n_chat}")
 
 # %%
 guesses[6] = ""  # your guess, in one sentence, before you go on
@@ -388,38 +343,29 @@ print(inspect.getsource(bugs.case_6))
 
 # %%
 def prompt_text(instruction):
-    """Return the prompt that the model was tuned with, letter by letter (no input).
-
-    "Hi." -> "### Instruction:\\nHi.\\n\\n### Response:\\n"
-    """
+    """Return the prompt that the model was tuned with, letter by letter (no input)."""
     ### BEGIN SOLUTION
-    return f"### Instruction:\n{instruction}\n\n### Response:\n"
+    header = "### Instruction:\n"
+    end = "\n\n### Response:\n"
+    return header + instruction + end
     ### END SOLUTION
 
 
 # %%
 checks.prompt_text(prompt_text)
-print(f"chat:       {right_with(prompt_text)} of {len(questions)} right")
+n_repaired_chat = experiment.right_with(sound, test_rows, prompt_text)
+print(f"Found: right in the chat {n_chat} with the bug, {n_repaired_chat} without it")
 
 # %% [markdown]
-# ## Bug 7. The neighbours in the batch change the answer
+# ## Bug 7. The neighbors in the batch change the answer
 #
-# The same prompt alone, and on the left of it padding, as a longer neighbour would cause. Symptom:
-# how far the logits of its last token move. *Predict* what that number is in a sound program.
-
+# The same prompt, alone and with padding on its left, as a longer neighbor in the batch would
+# cause. The symptom is how far the logits of its last token move. *Predict* that number for a
+# program without a bug.
 
 # %%
-@torch.inference_mode()
-def moved(batch_mask, n=6):
-    """Return the greatest change of a logit when n tokens of padding come before the prompt."""
-    ids = torch.tensor([[eos] * n + prompt])
-    mask = batch_mask([n], len(ids[0]))[:, None]  # (B, 1, T, T)
-    positions = (torch.arange(len(ids[0])) - n).clamp(min=0)[None]
-    padded = sound.model(ids, None, positions, mask, last_only=True)
-    return float((padded - sound.model(torch.tensor([prompt]), last_only=True)).abs().max())
-
-
-print(f"greatest change of a logit: {moved(bugs.case_7):.5f}")
+move = experiment.moved(sound, prompt, bugs.case_7)
+print(f"greatest change of a logit: {move:.5f}")
 
 # %%
 guesses[7] = ""  # your guess, in one sentence, before you go on
@@ -435,8 +381,8 @@ print(inspect.getsource(bugs.case_7))
 #
 # <details><summary>Hint</summary>
 #
-# Causal *and* not padding. Rows of padding would then see nothing, and softmax of nothing is nan:
-# let every position see itself.
+# Causal *and* not padding. Rows of padding would then see nothing, and softmax of nothing is nan,
+# so let every position attend to itself.
 #
 # </details>
 
@@ -444,43 +390,33 @@ print(inspect.getsource(bugs.case_7))
 # %%
 def batch_mask(padding, length):
     """Return a bool mask (B, length, length) for rows with padding[b] tokens of padding on the
-    left. It is True where position t (dimension 1) may look at position s (dimension 2): s <= t and
-    s is no padding. Every position sees itself.
+    left. It is True where position t (dimension 1) may attend to position s (dimension 2): s <= t
+    and s is no padding. Every position attends to itself.
 
     [1], 3 -> [[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]"""
     ### BEGIN SOLUTION
     at = torch.arange(length)
-    real = at[None, :] >= torch.tensor(padding)[:, None]  # (B, length)
-    return (at[None, :] <= at[:, None]) & real[:, None, :] | torch.eye(length, dtype=torch.bool)
+    causal = at[None, :] <= at[:, None]  # (T, T)
+    real = at[None, :] >= torch.tensor(padding)[:, None]  # (B, T)
+    itself = torch.eye(length, dtype=torch.bool)
+    return causal & real[:, None, :] | itself  # (B, T, T)
     ### END SOLUTION
 
 
 # %%
 checks.batch_mask(batch_mask)
-print(f"greatest change of a logit: {moved(batch_mask):.5f}")
+repaired_move = experiment.moved(sound, prompt, batch_mask)
+print(f"Found: a logit moves by {move:.5f} with the bug, by {repaired_move:.5f} without it")
 
 # %% [markdown]
 # ## Bug 8. A higher rank needs another learning rate
 #
-# You raise the rank, and the training blows up. Symptom: how much the very first step changes the
-# loss (to first order), for four ranks and the same learning rate, alpha = 16. *Predict*: how
+# You raise the rank of LoRA (lesson 8), and the training blows up. Symptom: how much the very first
+# step changes the loss, for four ranks and the same learning rate, alpha = 16. *Predict*: how
 # should the four numbers differ?
 
-
 # %%
-def first_step(correction):
-    """Return for four ranks how much the first step of AdamW changes the loss. The step moves every
-    number of B equally far."""
-    g = torch.Generator().manual_seed(0)
-    gradient, out = torch.randn(128, 128, generator=g), []
-    for rank in (2, 8, 32, 128):
-        A = torch.randn(rank, 128, generator=g) / 128**0.5
-        B = -1e-5 * (gradient @ A.T).sign()  # B was zero
-        out.append(f"rank {rank}: {(gradient * correction(B, A, 16)).sum():.2f}")
-    return out
-
-
-print(first_step(bugs.case_8))
+changes = experiment.first_steps(bugs.case_8)
 
 # %%
 guesses[8] = ""  # your guess, in one sentence, before you go on
@@ -496,48 +432,39 @@ print(inspect.getsource(bugs.case_8))
 # <details><summary>Hint</summary>
 #
 # The sum over the rank has more terms where the rank is higher, and in the first step all have the
-# same sign. Hu et al. (2021) scale the correction so that this does not matter.
+# same sign. Hu et al. (2021) scale the correction by alpha / rank.
 #
 # </details>
 
 
 # %%
 def correction(B, A, alpha):
-    """Return LoRA's correction of the weight, (out, in), from B (out, rank) and A (rank, in),
-    scaled by alpha / rank."""
+    """Return LoRA's correction of the weight, (out, in), from B (out, rank) and A (rank, in). The
+    first step must not depend on the rank."""
     ### BEGIN SOLUTION
-    return (alpha / A.shape[0]) * B @ A
+    rank = A.shape[0]
+    scale = alpha / rank
+    return scale * B @ A
     ### END SOLUTION
 
 
 # %%
 checks.correction(correction)
-print(first_step(correction))
+repaired_changes = experiment.first_steps(correction)
+print(f"Found: the largest rank's first step is {changes[-1] / changes[0]:.0f} times the smallest's"
+      f" with the bug, {repaired_changes[-1] / repaired_changes[0]:.1f} times without")  # fmt: skip
 
 # %% [markdown]
+# This makes the *first* step equal. Over many steps the ranks can still differ, as lesson 8 shows.
+#
 # ## Bug 9. Two documents in one row
 #
 # Short rows are packed one after another to waste no padding. Symptom: we change the *first*
-# document and watch the logits of the *second*. *Predict* what a sound program shows.
-
+# document, and measure the logits of the *second*. *Predict* the change in a program without a bug.
 
 # %%
-@torch.inference_mode()
-def leak(packed_mask):
-    """Return the greatest change of the second document's logits when the first is another one."""
-    out = []
-    for first in ("Oslo is in Norway.", "A frog lives in a pond."):
-        first = tokenizer.encode(first)[:4] + [eos]
-        lengths = [len(first), len(prompt)]
-        positions = torch.cat([torch.arange(n) for n in lengths])[None]
-        logits = sound.model(
-            torch.tensor([first + prompt]), None, positions, packed_mask(lengths)[None, None]
-        )
-        out.append(logits[:, -len(prompt) :])
-    return float((out[0] - out[1]).abs().max())
-
-
-print(f"greatest change of a logit: {leak(bugs.case_9):.5f}")
+leaked = experiment.leak(sound, prompt, bugs.case_9)
+print(f"greatest change of a logit: {leaked:.5f}")
 
 # %%
 guesses[9] = ""  # your guess, in one sentence, before you go on
@@ -546,8 +473,8 @@ guesses[9] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_9))
 
 # %% [markdown]
-# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart, and learns that only
-# an eos stands between them.
+# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart. There only an eos is
+# between them.
 #
 # ### Exercise 16.9: a mask for packed documents (rebuild, ★★, 4 minutes)
 #
@@ -562,46 +489,31 @@ print(inspect.getsource(bugs.case_9))
 # %%
 def packed_mask(lengths):
     """Return a bool mask (T, T) for documents of these lengths in one row. It is True where
-    position t may look at s: s <= t, and both are in the same document.
+    position t may attend to s: s <= t, and both are in the same document.
 
     [1, 2] -> [[1, 0, 0], [0, 1, 0], [0, 1, 1]]"""
     ### BEGIN SOLUTION
-    document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    return (document[:, None] == document[None, :]).tril()
+    numbers = torch.arange(len(lengths))
+    document = torch.repeat_interleave(numbers, torch.tensor(lengths))  # (T,)
+    same = document[:, None] == document[None, :]  # (T, T)
+    return same.tril()
     ### END SOLUTION
 
 
 # %%
 checks.packed_mask(packed_mask)
-print(f"greatest change of a logit: {leak(packed_mask):.5f}")
+repaired_leak = experiment.leak(sound, prompt, packed_mask)
+print(f"Found: a logit moves by {leaked:.5f} with the bug, by {repaired_leak:.5f} without it")
 
 # %% [markdown]
 # ## Bug 10. Too good
 #
 # The "model" below is a dictionary of the tuning prompts. It knows nothing else, and yet it does
-# well on the test prompts. *Predict*: what should it score?
+# well on the test prompts. *Predict*: what should it score? (`key` makes prompts with the same
+# words equal, whatever their spaces, capitals and punctuation.)
 
 # %%
-texts = [row.turns[0].instruction for row in rows[:300]]
-repeated = texts + [text.lower() for text in texts[:150]] + [text + " " for text in texts[150:]]
-
-
-def key(prompt):
-    """Normalize a prompt: two are the same if their words are, whatever spacing, capitals or marks.
-    """
-    return re.sub(r"\W+", " ", prompt).strip().lower()
-
-
-def dictionary_score(split):
-    to_tune, to_test = split(repeated, 100, 0)
-    known = {key(prompt) for prompt in to_tune}
-    return (
-        f"the dictionary answers {sum(key(p) in known for p in to_test)} of {len(to_test)} test"
-        " prompts"
-    )
-
-
-print(dictionary_score(bugs.case_10))
+n_known = experiment.dictionary_score(rows, bugs.case_10)
 
 # %%
 guesses[10] = ""  # your guess, in one sentence, before you go on
@@ -610,8 +522,8 @@ guesses[10] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_10))
 
 # %% [markdown]
-# No thread for this one: nobody complains about a good score. Real data repeats its prompts, with
-# other spacing or capitals.
+# There is no thread for this one, since nobody complains about a good score. Real data repeats its
+# prompts, with other spaces or capitals.
 #
 # ### Exercise 16.10: a split by prompt (extend, ★★, 5 minutes)
 #
@@ -628,15 +540,20 @@ def split(prompts, n_test, seed):
     with random.Random(seed), are tested. All prompts with such a key go there. Both lists keep the
     order."""
     ### BEGIN SOLUTION
-    keys = random.Random(seed).sample(sorted({key(p) for p in prompts}), n_test)
-    chosen = set(keys)
-    return [p for p in prompts if key(p) not in chosen], [p for p in prompts if key(p) in chosen]
+    keys = sorted({key(text) for text in prompts})
+    chosen = set(random.Random(seed).sample(keys, n_test))
+    to_tune, to_test = [], []
+    for text in prompts:
+        side = to_test if key(text) in chosen else to_tune
+        side.append(text)
+    return to_tune, to_test
     ### END SOLUTION
 
 
 # %%
 checks.split(split)
-print(dictionary_score(split))
+n_repaired = experiment.dictionary_score(rows, split)
+print(f"Found: the dictionary knows {n_known} test prompts with the bug, {n_repaired} without it")
 
 # %% [markdown]
 # ## Your guesses
@@ -652,41 +569,41 @@ for n, cause in bugs.CAUSES.items():
 # ## Questions to think about
 #
 # 1. Which of the ten would you have noticed from the loss curve alone?
-#
-# <details><summary>Answer</summary>
-#
-# Perhaps the nan of bug 4 and the blow-up of bug 8. Bugs 6, 7 and 10 are outside the training loop,
-# and a curve of the others may fall as smoothly as a right one.
-#
-# </details>
-#
 # 2. What have the repairs in common?
 #
-# <details><summary>Answer</summary>
+# <details><summary>Answers</summary>
 #
-# Each has an exact statement that a test can check: supervised tokens are the answer and its eos;
-# the loss is the same for any micro-batch; alone is the same as in a batch; no test prompt stands
-# in the tuning data. Write that statement down as an assertion, and the bug has nowhere to hide.
+# 1. Perhaps the nan of bug 4 and the blow-up of bug 8. Bugs 6, 7 and 10 are outside the training
+#    loop, and a curve of the others may fall as smoothly as a right one.
+# 2. Each has an exact statement that a test can check. Supervised tokens are the answer and its
+#    eos. The loss is the same for any micro-batch. Alone is the same as in a batch. No test prompt
+#    is in the tuning data. Write that statement down as an assertion, and the bug can't hide.
 #
 # </details>
 #
-# ## Where this lives in the project
+# ## Where this is in the project
 #
 # 1 `data.py`: `collate`; 2 `shift`; 3 and 4 `encode` and the assertion in `prepare`; 5
 # `train_sft.py`: `backward` (`n_supervised`); 6 `data.py`: `Template`, stored in the checkpoint; 7
 # `generate.py`: `stream_ids`; 8 `common/lora.py`: `LoRA`; 9 `extras/packing.py`: `collate_packed`;
 # 10 `extras/datasets.py`: `load_mixture`.
+#
+# > **What to remember**
+# >
+# > - The worst bugs raise no error, and the loss still falls.
+# > - Look at one row as the model gets it: ids, mask, targets, and its end.
+# > - Turn what must be true into a test: alone as in a batch, one loss for any micro-batch.
 
 # %%
 lab.claim(
     "with the eos masked less than half as many answers end where they should",
-    ending_right(broken) < ending_right(sound) / 2,
+    ends["first"] < ends["second"] / 2,
 )
 lab.claim(
     "with another prompt than in tuning less than half as many answers are right",
-    right_with(bugs.case_6) < right_with(prompt_text) / 2,
+    n_chat < n_repaired_chat / 2,
 )
 lab.claim(
     "with a wrong mask one document changes the logits of another, with the right one it does not",
-    leak(bugs.case_9) > 0.01 and leak(packed_mask) < 1e-4,
+    leaked > 0.01 and repaired_leak < 1e-3,
 )

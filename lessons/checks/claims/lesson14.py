@@ -1,28 +1,24 @@
 """The claims of lesson 14, and how each can fail (tests/test_claims.py)."""
 
-
-def shortest(row, text):
-    return text == "short"
+from types import SimpleNamespace
 
 
-def share_of(test, answers):
-    share = sum(test(row, text) for row, text in answers) / len(answers)
-    return share, share - 0.06, share + 0.06
+def experiment(*outcome):
+    """Make a stand-in for experiments/lesson14.py, whose duel ends so."""
+    return SimpleNamespace(duel=lambda new, old, prefer: outcome)
 
 
-def stories(short):
-    return [(None, "short")] * short + [(None, "long")] * (100 - short)
-
-
-HISTORIES = {0: [(0.0, 0.0), (-1.0, -9.0)], 1: [(0.0, 0.0), (0.5, -8.0)]}
+HISTORIES = [[(0.0, 0.0), (-1.0, -9.0)], [(0.0, 0.0), (0.5, -8.0)]]
+SLOW = {"distance": 0.9, "right": [[1, 1, 1, 0]]}
+FAST = {"distance": 6.0, "right": [[1, 0, 0, 0]]}
+FIRM = {"distance": 0.7, "right": [[1, 1, 1, 0]]}
+TRIED = {"as above": SLOW, "5 times the rate": FAST, "30 times the beta": FIRM}
 GOOD = {
-    "shortest": shortest,
-    "share_of": share_of,
-    "replies": {"after DPO": stories(40), "tuned": stories(13)},
-    "duels": lambda new, old: (60, 90, 40),
-    "means": [(11.0,), (5.4,), (2.0,)],
-    "BETA": 0.1,
-    "BETAS": (0.03, 0.1, 3.0),
+    "experiment": experiment(70, 40, 18),
+    "replies": {"after DPO": [], "tuned": []},
+    "prefer": None,
+    "gained_low": 0.4,
+    "tried": TRIED,
     "histories": HISTORIES,
 }
 CLAIMS = [
@@ -30,18 +26,21 @@ CLAIMS = [
         "sentence": (
             "after DPO the preferred form comes clearly more often, and more answers win than lose"
         ),
-        "condition": "the intervals of the shortest form do not touch; wins above losses",
+        "condition": "the interval of the difference is above zero; wins above losses",
         "refuted_by": "the preferred form is as frequent as before, or the new answers lose",
-        "faults": [
-            {"replies": {"after DPO": stories(20), "tuned": stories(13)}},
-            {"duels": lambda new, old: (40, 90, 60)},
-        ],
+        "faults": [{"gained_low": -0.02}, {"experiment": experiment(18, 40, 70)}],
+    },
+    {
+        "sentence": "at a several times larger learning rate DPO writes fewer right stories",
+        "condition": "more than five points fewer right stories at the larger rate",
+        "refuted_by": "as many right stories at either rate",
+        "faults": [{"tried": TRIED | {"5 times the rate": SLOW}}],
     },
     {
         "sentence": "a far larger beta takes the model no further from the reference",
         "condition": "the distance at the largest beta below that at the usual one plus a quarter",
         "refuted_by": "a larger beta moves the model further",
-        "faults": [{"means": [(11.0,), (5.4,), (8.0,)]}],
+        "faults": [{"tried": TRIED | {"30 times the beta": FAST}}],
     },
     {
         "sentence": "the gap between chosen and rejected grew for every seed",
@@ -50,6 +49,6 @@ CLAIMS = [
             " rejected answers"
         ),
         "refuted_by": "one seed whose rejected answers gained as much",
-        "faults": [{"histories": HISTORIES | {1: [(0.0, 0.0), (-1.0, -0.5)]}}],
+        "faults": [{"histories": [HISTORIES[0], [(0.0, 0.0), (-1.0, -0.5)]]}],
     },
 ]

@@ -1,66 +1,51 @@
 """The claims of lesson 15, and how each can fail (tests/test_claims.py)."""
 
-PREDICTED = {"core-seconds of tuning": 50.0, "GB in tuning": 2.0}
+
+def stopped(n):
+    """Make the result of 24 answers, n of which stopped."""
+    return {"stopped": [True] * n + [False] * (24 - n)}
 
 
-def columns(before, after):
-    """How many of 24 answers stopped, of the base and of the tuned model."""
-    return {"base+template": {"stopped": before}, "tuned": {"stopped": after}}
-
-
+SHARES = {"first": 0.4, "middle": 0.8, "last": 0.1}
 GOOD = {
-    "heldout": [None] * 24,
-    "columns": columns(1, 24),
-    "predicted": PREDICTED,
-    "bound": 8.0,
-    "measured": {"core-seconds of tuning": 65.0, "GB in tuning": 2.4},
-    "same": 240,
-    "pairs": [None] * 240,
-    "first_share": 0.8,
+    "same": 320,
+    "pairs": [None] * 320,
+    "held_out": [None] * 24,
+    "before": stopped(0),
+    "after": stopped(23),
+    "shares": SHARES,
+    "bound": 20.0,
+    "seconds": 110.0,
 }
 CLAIMS = [
     {
-        "sentence": (
-            "tuning took no less than its FLOPs at the best rate, and not many times what was"
-            " predicted"
-        ),
-        "condition": "measured above the bound, and below five times the prediction",
-        "refuted_by": (
-            "a machine faster than its own best rate, or a prediction that misses the order"
-        ),
-        "faults": [
-            {"measured": {"core-seconds of tuning": 7.0, "GB in tuning": 2.4}},
-            {"measured": {"core-seconds of tuning": 300.0, "GB in tuning": 2.4}},
-        ],
+        "sentence": "your mask is the project's in every pair",
+        "condition": "as many examples are equal as there are pairs",
+        "refuted_by": "one pair whose ids or mask differ",
+        "faults": [{"same": 319}],
+    },
+    {
+        "sentence": "a few minutes of tuning make a base that seldom stops stop nearly always",
+        "condition": "at least three quarters stop after tuning, at most a quarter before",
+        "refuted_by": "a base that stops by itself, or a tuned model that does not",
+        "faults": [{"after": stopped(12)}, {"before": stopped(12)}],
     },
     {
         "sentence": (
-            "the bytes that tuning keeps (weights and activations counted, the adapter's states"
-            " computed) were predicted within a factor of two"
+            "in the middle of the answers most tokens are the base's first choice, of the ends"
+            " fewer"
         ),
-        "condition": "measured over predicted above 0.5 and below 2",
-        "refuted_by": "half of the bytes, or twice as many",
+        "condition": "more than half in the middle; a smaller share of the ends",
+        "refuted_by": "answers in new words, or ends that the base would have chosen, too",
         "faults": [
-            {"measured": {"core-seconds of tuning": 65.0, "GB in tuning": 0.9}},
-            {"measured": {"core-seconds of tuning": 65.0, "GB in tuning": 4.5}},
+            {"shares": SHARES | {"middle": 0.4}},
+            {"shares": SHARES | {"last": 0.9}},
         ],
     },
     {
-        "sentence": "the mask made by hand is the project's in every pair",
-        "condition": "as many equal examples as pairs",
-        "refuted_by": "one pair with another mask",
-        "faults": [{"same": 239}],
-    },
-    {
-        "sentence": "a few steps make a base that seldom stops stop nearly always",
-        "condition": "nine in ten tuned answers stop, at most one in five of the base's",
-        "refuted_by": "a tuned model that goes on, or a base that stops",
-        "faults": [{"columns": columns(1, 12)}, {"columns": columns(10, 24)}],
-    },
-    {
-        "sentence": "most tokens of the tuned answers are the base's first choice, too",
-        "condition": "more than half of them",
-        "refuted_by": "tuned answers made of tokens that the base ranks lower",
-        "faults": [{"first_share": 0.3}],
+        "sentence": "tuning took no less than its FLOPs at the machine's best rate",
+        "condition": "the seconds at the best rate are below those that were measured",
+        "refuted_by": "a formula that counts work that is never done",
+        "faults": [{"bound": 150.0}],
     },
 ]

@@ -1,25 +1,18 @@
 """The claims of lesson 16, and how each can fail (tests/test_claims.py)."""
 
-from types import SimpleNamespace
-
-NAMES = SimpleNamespace(case_6="case 6", case_9="case 9")
-RIGHT, LEAK = {"case 6": 0, "repaired": 35}, {"case 9": 6.2, "repaired": 0.0}
 GOOD = {
-    "bugs": NAMES,
-    "ending_right": {"broken": 2, "sound": 100}.get,
-    "broken": "broken",
-    "sound": "sound",
-    "prompt_text": "repaired",
-    "packed_mask": "repaired",
-    "right_with": RIGHT.get,
-    "leak": LEAK.get,
+    "ends": {"first": 2, "second": 100},
+    "n_chat": 0,
+    "n_repaired_chat": 35,
+    "leaked": 6.2,
+    "repaired_leak": 0.0,
 }
 CLAIMS = [
     {
         "sentence": "with the eos masked less than half as many answers end where they should",
         "condition": "right answers that stop: with the bug below half of those without it",
         "refuted_by": "a model that never learned the eos and stops in time all the same",
-        "faults": [{"ending_right": {"broken": 60, "sound": 100}.get}],
+        "faults": [{"ends": {"first": 60, "second": 100}}],
     },
     {
         "sentence": "with another prompt than in tuning less than half as many answers are right",
@@ -29,7 +22,7 @@ CLAIMS = [
         "refuted_by": (
             "a model that does not mind the spaces, or one that answers nothing with either prompt"
         ),
-        "faults": [{"right_with": {"case 6": 30, "repaired": 35}.get}],
+        "faults": [{"n_chat": 30}],
     },
     {
         "sentence": (
@@ -38,15 +31,12 @@ CLAIMS = [
         ),
         "condition": (
             "greatest change of a logit: wrong mask above a hundredth, right mask below a"
-            " ten-thousandth"
+            " thousandth"
         ),
         "refuted_by": (
             "a model that does not look at what comes before, or a mask that lets something"
             " through"
         ),
-        "faults": [
-            {"leak": (LEAK | {"case 9": 0.001}).get},
-            {"leak": (LEAK | {"repaired": 0.4}).get},
-        ],
+        "faults": [{"leaked": 0.001}, {"repaired_leak": 0.4}],
     },
 ]

@@ -134,6 +134,16 @@ def decode(model, ids, n):
     return tokens, scores
 """,
     ],
+    "n_found": [
+        """
+def n_found(texts, right):
+    return len(set(texts) & set(right))
+""",
+        """
+def n_found(texts, right):
+    return sum(story in texts for story in right)
+""",
+    ],
     "best_of": [
         """
 def best_of(questions, candidates, reward, above):

@@ -1,6 +1,27 @@
 """Right answers to the exercises of lesson 12 in other forms than the solution's."""
 
 RIGHT = {
+    "chatml": [
+        """
+def chatml(system, turns):
+    text = f"<|im_start|>system\\n{system}<|im_end|>\\n" if system else ""
+    for question, answer in turns:
+        text += f"<|im_start|>user\\n{question}<|im_end|>\\n<|im_start|>assistant\\n"
+        text += f"{answer}<|im_end|>\\n" if answer is not None else ""
+    return text.removesuffix("\\n") if turns[-1][1] is not None else text
+""",
+        """
+def chatml(system, turns):
+    messages = [("system", system)] if system else []
+    for question, answer in turns:
+        messages += [("user", question), ("assistant", answer)]
+    texts = []
+    for role, text in messages:
+        head = "<|im_start|>" + role + "\\n"
+        texts.append(head if text is None else head + text + "<|im_end|>")
+    return "\\n".join(texts)
+""",
+    ],
     "conversation": [
         """
 def conversation(turns, eos):

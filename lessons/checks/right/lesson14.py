@@ -55,4 +55,30 @@ def dpo_loss(c, r, rc, rr, beta):
     return torch.logaddexp(torch.zeros_like(margin), -margin).sum() / len(margin)
 """,
     ],
+    "dpo_step": [
+        """
+def dpo_step(model, optimizer, logps_of, before, loss_of):
+    optimizer.zero_grad(set_to_none=True)
+    now = logps_of(model)
+    n = len(now) // 2
+    loss_of(now[:n], now[n:], before[:n], before[n:]).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    change = now.detach() - before
+    return change[:n].mean().item(), change[n:].mean().item()
+""",
+        """
+def dpo_step(model, optimizer, logps_of, before, loss_of):
+    for p in model.parameters():
+        p.grad = None
+    now = logps_of(model)
+    loss = loss_of(*now.chunk(2), *before.chunk(2))
+    loss.backward()
+    norm = sum((p.grad**2).sum() for p in model.parameters()) ** 0.5
+    for p in model.parameters():
+        p.grad = p.grad / max(1.0, float(norm))
+    optimizer.step()
+    return [x.item() for x in (now - before).view(2, -1).mean(1)]
+""",
+    ],
 }

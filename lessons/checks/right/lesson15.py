@@ -40,4 +40,41 @@ def summed_loss(hidden, head, targets):
     return F.cross_entropy(logits, targets[rows, positions], reduction="none").sum()
 """,
     ],
+    "first_choices": [
+        """
+def first_choices(ranks):
+    def share(tokens):
+        return tokens.count(1) / len(tokens)
+
+    middle = sum([list(answer[1:-1]) for answer in ranks], [])
+    return {
+        "first": share([answer[0] for answer in ranks]),
+        "middle": share(middle),
+        "last": share([answer[-1] for answer in ranks]),
+    }
+""",
+        """
+def first_choices(ranks):
+    counts = {"first": [0, 0], "middle": [0, 0], "last": [0, 0]}
+    for answer in ranks:
+        for i, rank in enumerate(answer):
+            name = "first" if i == 0 else "last" if i == len(answer) - 1 else "middle"
+            counts[name][0] += rank == 1
+            counts[name][1] += 1
+    return {name: ones / n for name, (ones, n) in counts.items()}
+""",
+    ],
+    "my_pairs": [
+        """
+def my_pairs():
+    return [{"instruction": f"What is {i} + 1?", "output": f"{i + 1}!"} for i in range(25)]
+""",
+        """
+def my_pairs():
+    pairs = []
+    for word in "a b c d e f g h i j k l m n o p q r s t".split():
+        pairs.append({"instruction": f"Spell {word}.", "input": "", "output": word.upper()})
+    return tuple(pairs)
+""",
+    ],
 }

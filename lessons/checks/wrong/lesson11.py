@@ -97,6 +97,8 @@ def generate_all(model, prompts, eos, max_new):
     return out
 """
 
+FOUND = "def n_found(texts, right):\n    return %s"
+
 WRONG = {
     "with_temperature": [
         (HEAT.format(**HEATED | {"result": "(logits * temperature).softmax(-1)"}), "multiplied"),
@@ -331,6 +333,13 @@ WRONG = {
             ),
             "one cache for all steps",
         ),
+    ],
+    "n_found": [
+        (FOUND % "sum(text in right for text in texts)", "was found once"),
+        (FOUND % "len(set(texts))", "count only right stories"),
+        (FOUND % "len(set(right) - set(texts))", "not found"),
+        (FOUND % "len(set(texts) & set(right)) / len(right)", "return a count"),
+        (FOUND % "sum(r in ' '.join(texts) for r in right)", "expected 1, you have"),
     ],
     "best_of": [
         (BEST.format(**CHOSEN | {"keep": "reward(q, best)"}), "A negative number counts as true"),

@@ -1,6 +1,25 @@
 """Plausible wrong answers to the exercises of lesson 12, each with words its check must say."""
 
+CHATML = r"""def chatml(system, turns):
+    text = %s
+    for question, answer in turns:
+        text += "<|im_start|>user\n" + question + "<|im_end|>\n<|im_start|>assistant\n"
+        %s
+    return text%s
+"""
+SYSTEM = r'"<|im_start|>system\n" + system + "<|im_end|>\n"'
+IF_SYSTEM = f"({SYSTEM}) * bool(system)"
+ANSWER = r'text += answer + "<|im_end|>\n" if answer is not None else ""'
+
 WRONG = {
+    "chatml": [
+        (CHATML % (IF_SYSTEM, r'text += f"{answer}<|im_end|>\n"', ""), "is not written yet"),
+        (CHATML % (SYSTEM, ANSWER, ""), "no header for one"),
+        (CHATML % ("''", ANSWER, ".removesuffix('\\n') if answer else text"), "prompt is missing"),
+        (CHATML % (IF_SYSTEM, 'text += (answer or "") + "<|im_end|>"', ""), "must not be ended"),
+        (CHATML % (IF_SYSTEM, 'text += answer or ""', ""), "times <|im_end|>"),
+        (CHATML % (IF_SYSTEM, ANSWER, ".strip()"), "ends in a newline"),
+    ],
     "conversation": [
         (
             """

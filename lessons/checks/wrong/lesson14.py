@@ -12,6 +12,19 @@ LOGPS = """def answer_logps(logits, targets):
     return %s
 """
 DPO = "def dpo_loss(c, r, rc, rr, beta):\n    return %s"
+ZERO = "optimizer.zero_grad()"
+CLIP = "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"
+CHANGE = "(now - before).detach().view(2, 2).mean(1).tolist()"
+STEP = """def dpo_step(model, optimizer, logps_of, before, loss_of):
+    now = logps_of(model)
+    %s
+    x, y = %s
+    loss = loss_of(*x.chunk(2), *y.chunk(2))
+    (%sloss).backward()
+    %s
+    optimizer.step()
+    return %s
+"""
 
 WRONG = {
     "prefer": [
@@ -63,5 +76,17 @@ WRONG = {
         (DPO % "-F.logsigmoid(beta * ((c - rc) - (r - rr))).sum()", "take the mean"),
         (DPO % "-torch.log(torch.sigmoid(beta * ((c - rc) - (r - rr)))).mean()", "F.logsigmoid"),
         (DPO % "-F.logsigmoid(beta * ((c - rc) - (r - rr)))", "one number"),
+    ],
+    "dpo_step": [
+        (STEP % ("", "now, before", "", CLIP, CHANGE), "zero_grad() is missing"),
+        (STEP % (ZERO, "now, before", "", "", CHANGE), "not clipped"),
+        (STEP % (ZERO, "now, 0 * before", "", CLIP, CHANGE), "the reference is missing"),
+        (STEP % (ZERO, "now, before", "-", CLIP, CHANGE), "the loss rose"),
+        (STEP % (ZERO, "now.roll(2), before.roll(2)", "", CLIP, CHANGE), "come first in the batch"),
+        (STEP % (ZERO, "now, before", "", CLIP, "now.detach().view(2, 2).mean(1).tolist()"),
+         "minus the reference's"),
+        (STEP % (ZERO, "now, before", "", CLIP, "loss.item()"), "return two numbers"),
+        (STEP.replace("    optimizer.step()\n", "") % (ZERO, "now, before", "", CLIP, CHANGE),
+         "did not change"),
     ],
 }

@@ -5,6 +5,16 @@ FLOPS = (
     "  return %s"
 )
 MASK = "def with_mask(prompt, answer, eos):\n    return %s"
+CHOICES = """def first_choices(ranks):
+    first = [rank == 1 for answer in ranks for rank in [answer[0]]]
+    middle = [rank == 1 for answer in ranks for rank in %s]
+    last = [answer[-1] == 1 for answer in ranks]
+    share = lambda x: %s
+    return {"first": share(first), "middle": share(middle), "last": share(last)}
+"""
+PAIRS = """def my_pairs():
+    return [{"instruction": %s, "output": %s} for i in %s]
+"""
 
 WRONG = {
     "training_flops": [
@@ -114,5 +124,23 @@ def summed_loss(hidden, head, targets):
 """,
             "the targets that were given have changed",
         ),
+    ],
+    "first_choices": [
+        (CHOICES % ("answer[1:-1]", "sum(x)"), "that is a count"),
+        (CHOICES % ("answer[1:]", "sum(x) / len(x)"), "all tokens but the first and the last"),
+        (CHOICES % ("answer[:-1]", "sum(x) / len(x)"), "all tokens but the first and the last"),
+        (
+            CHOICES.replace("answer[0]]", "answer[1]]") % ("answer[1:-1]", "sum(x) / len(x)"),
+            "one token of each answer",
+        ),
+        ("def first_choices(ranks):\n    return [0.5, 2 / 3, 0.0]", "return a dict"),
+    ],
+    "my_pairs": [
+        (PAIRS % ("str(i)", "'a' + str(i)", "range(19)"), "at least twenty"),
+        (PAIRS % ("str(i // 2)", "'a' + str(i)", "range(20)"), "occurs twice"),
+        (PAIRS % ("str(i)", "' ' * (i == 3) or 'a' + str(i)", "range(20)"), "missing or empty"),
+        (PAIRS % ("str(i)", "str(i)", "range(20)"), "the instruction again"),
+        (PAIRS % ("str(i)", "'Yes.'", "range(20)"), "the same text"),
+        ("def my_pairs():\n    return [('a', 'b')] * 20", "list of dicts"),
     ],
 }

@@ -199,6 +199,15 @@ def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
     return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
 
 
+def difference(first: list, second: list) -> tuple[float, float, float]:
+    """Average first[seed][question] - second[seed][question]. Returns (mean, low, high), as
+    `bootstrap` does. The two were asked the same questions, so chance counts once."""
+    table = []
+    for ours, theirs in zip(first, second):
+        table.append([float(a) - float(b) for a, b in zip(ours, theirs)])
+    return bootstrap(table)
+
+
 # --------------------------------------------------------------------------------------------------
 # Predictions and claims
 

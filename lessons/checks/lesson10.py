@@ -1,5 +1,5 @@
-"""Checks of lesson 10: complaints about a row, how alike two instructions are, a swapped answer, one
-loss for each row."""
+"""Checks of lesson 10: complaints about a row, how alike two instructions are, a swapped answer,
+one loss for each row."""
 
 import math
 import random

@@ -187,7 +187,7 @@ def show_arms(results: dict) -> dict:
     ax.set_xticks(range(len(results)), labels, fontsize=8)
     few, bad = (summary[arm, names[0]][0] for arm in ("few, clean", "many, 90% bad"))
     ax.set(ylim=(0, 1.02), ylabel="answered exactly right")
-    ax.set_title(f"320 clean pairs: {few:.0%}. Four times as many, 90% bad: {bad:.0%} (unseen inputs)")
+    ax.set_title(f"320 clean pairs: {few:.0%}. Four times as many, 90% bad: {bad:.0%}")
     ax.legend(framealpha=1)
     plt.tight_layout()
     plt.show()

@@ -40,9 +40,9 @@ CLAIMS = [
     },
     {
         "sentence": "no adapter is clearly above full tuning that forgot as much",
-        "condition": "the greatest distance above the line of full tuning is below 0.05",
+        "condition": "the greatest distance above the line of full tuning is below 0.1",
         "refuted_by": "an adapter that answers more than full tuning at the same rise of the loss",
-        "faults": [{"above": {(16, 0.005): 0.08, (2, 0.02): -0.1}}],
+        "faults": [{"above": {(16, 0.005): 0.12, (2, 0.02): -0.1}}],
     },
     {
         "sentence": (

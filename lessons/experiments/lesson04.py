@@ -159,7 +159,8 @@ def findings(flags: dict, questions: list, replies: dict) -> None:
             unclear=f"{name} makes no difference in exactly right answers that this run can show.",
         )
     late, right = (same_first_word(questions, replies[how]) for how in ("late", "right"))
-    print(f"Found: {late:.0%} of the replies of late begin with the right word, {right:.0%} of right.")
+    print(f"Found: with late {late:.0%} of the replies begin with the right word, with right"
+          f" {right:.0%}.")
 
 
 def show_errors(questions: list, replies: list, n: int = 10) -> None:

@@ -22,7 +22,7 @@ def draw_block() -> None:
     """Draw a block: the residual stream upwards, and what attention and MLP add to it."""
     figure, ax = plt.subplots(figsize=(7.5, 5))
     ax.annotate("", (1, 6.6), (1, 0.1), arrowprops={"arrowstyle": "-|>", "lw": 2.5})
-    ax.text(0.85, 3.4, "residual stream: a vector of C numbers a position", rotation=90,
+    ax.text(0.7, 3.4, "residual stream: a vector of C numbers a position", rotation=90,
             ha="right", va="center", fontsize=9)
     branches = [  # y, name of the norm, name of the layer, what it does, color
         (0.7, "ln_1", "attention", "gathers from earlier positions", "lightsteelblue"),
@@ -45,7 +45,7 @@ def draw_block() -> None:
     ax.text(3.2, 0.95, "norm: mean 0, size 1", va="center", fontsize=9)
     ax.text(1, -0.1, "from the block before", ha="center", va="top", fontsize=9)
     ax.text(1, 6.7, "to the next block", ha="center", va="bottom", fontsize=9)
-    ax.set(xlim=(0.3, 6), ylim=(-0.5, 7.1), aspect="equal")
+    ax.set(xlim=(0.1, 6), ylim=(-0.5, 7.1), aspect="equal")
     ax.set_title("A block adds to the stream twice and replaces nothing")
     ax.axis("off")
     plt.show()

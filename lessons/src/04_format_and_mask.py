@@ -261,9 +261,9 @@ lesson04.show_errors(questions, replies["late"])
 # %% [markdown]
 # <details><summary>A model answer</summary>
 #
-# "I sorted the replies by their first word. Some begin as the answer does and are wrong later. Others
-# begin with another word that the base likes. Only the second kind can be the fault of the mask,
-# because the first token was never trained." Count both kinds in your run.
+# "I sorted the replies by their first word. Some begin as the answer does and are wrong later.
+# Others begin with another word that the base likes. Only the second kind can be the fault of the
+# mask, because the first token was never trained." Count both kinds in your run.
 #
 # </details>
 #

@@ -301,8 +301,8 @@ checks.replay(replay)
 # <details><summary>Hint</summary>
 #
 # `world.check(row.task, answer, text)` compares strictly. For a whole word that may contain spaces
-# or signs use `re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text)`. Every text starts with
-# `""`, so a style without an opening needs a test of its own.
+# or signs use `re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text)`. Every text starts with `""`,
+# so a style without an opening needs a test of its own.
 #
 # </details>
 

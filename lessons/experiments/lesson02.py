@@ -93,8 +93,10 @@ def space_at_the_end(base, tokenizer) -> dict[str, list[bool]]:
             prompts.append(Row((Turn(text, "", ""),)))
         texts = [text for text, _ in assistant.answers(prompts, Sampling(max_new_tokens=8))]
         right[name] = [begins_with(text, fact.values[0]) for text, fact in zip(texts, facts)]
+        examples = [f"{prompt.turns[0].instruction!r} -> {text!r}"
+                    for prompt, text in zip(prompts[:10], texts)]
         n = sum(right[name])
         low, high = wilson(n, len(facts))
-        print(f"{name:<8} a space: {n} of {len(facts)} right ({low:.0%} to {high:.0%}),"
-              f" for example {facts[0].noun} -> {texts[0]!r}")
+        print(f"{name:<8} a space: {n} of {len(facts)} right ({low:.0%} to {high:.0%})")
+    print("\nTen completions after a space:", *examples, sep="\n")
     return right

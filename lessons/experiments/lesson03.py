@@ -153,8 +153,10 @@ def named_facts(n: int) -> list:
 def repeat_names(model, tokenizer, facts: list) -> dict[str, list[bool]]:
     """Ask for each fact and begin a statement of it. Does the model go on with the name?
 
-    Returns {"visible": flags, "hidden": flags}. Hidden: no later position may look at the name."""
+    Returns {"visible": flags, "hidden": flags}. Hidden: no later position may look at the name.
+    Prints ten visible names that are not repeated."""
     repeated = {"visible": [], "hidden": []}
+    others = []
     for fact in facts:
         # where the name is: "What is the capital of| France?| The capital of"
         before = fact.task.noun.removesuffix("{x}").rstrip()
@@ -169,8 +171,12 @@ def repeat_names(model, tokenizer, facts: list) -> dict[str, list[bool]]:
             if key == "hidden":
                 mask[len(question) :, len(start) : len(question)] = False
             scores = model(torch.tensor([ids]), mask=mask[None, None], last_only=True)
-            name = tokenizer.encode(f" {fact.x}")[0]
-            repeated[key].append(scores.argmax().item() == name)
+            name, guess = tokenizer.encode(f" {fact.x}")[0], scores.argmax().item()
+            repeated[key].append(guess == name)
+            if key == "visible" and guess != name:
+                begin = world.upper_first(before)
+                others.append(f"What is {fact.noun}? {begin} -> {tokenizer.decode([guess])!r}")
+    print("Visible names that are not repeated:", *others[:10], sep="\n")
     return repeated
 
 

@@ -298,6 +298,16 @@ lab.finding(
 )
 
 # %% [markdown]
+# **Read the ten completions.** Sort them by how they begin, and write two sentences.
+#
+# <details><summary>A model answer</summary>
+#
+# "After a space the model cannot use the tokens that begin with one, which are nearly all words. It
+# goes on with what is left: endings of words, single letters, signs, or words as they begin a
+# line."
+#
+# </details>
+#
 # Where facts are lost, the knowledge did not go away. It belongs to the token `' Paris'`. After a
 # lone space the model needs `'Paris'`, another id, which it has hardly seen there. A large model
 # has read messier text and suffers less. Still, never end a prompt with a space, unless the model

@@ -219,9 +219,18 @@ lab.finding(
 )
 
 # %% [markdown]
-# With the name hidden, what is left is guessing, since some tasks are about few things. And a
-# visible name need not be repeated: the base has read worksheets that ask about one thing after the
-# other.
+# **Read the ten names** that were visible and not repeated. Sort them, and write two sentences.
+#
+# <details><summary>A model answer</summary>
+#
+# "I looked for two kinds. Another thing of the same type, as on a worksheet that asks about one
+# thing after the other: that is no failure of attention, because to go on to the *next* name the
+# model must know which one was there. And anything else: there the base lost the thread." Count
+# both.
+#
+# </details>
+#
+# With the name hidden, what is left is guessing, since some tasks are about few things.
 #
 # ## Nothing sees the future
 #

@@ -2,9 +2,10 @@
 # # 4. The format and the mask
 #
 # *Instruction tuning* is the training that you know from lesson 1, *supervised* by pairs of an
-# instruction and its answer (SFT, supervised fine-tuning). Two things change. The text has a fixed
-# format, and the loss looks only at the answer. You build the small functions behind that, then
-# measure what happens when the mask is missing or one position off.
+# instruction and its answer (SFT, supervised fine-tuning). It turns a *base model* into an
+# *instruct model*. Two things change. The text has a fixed format, and the loss looks only at the
+# answer. You build the small functions behind that, then measure what happens when the mask is
+# missing or one position off.
 #
 # Reading 12 minutes, exercises 30, computing 2.
 
@@ -243,6 +244,9 @@ lab.compare("4: begins right, mask early", table["early", "begins right"][0])
 lesson04.findings(flags, questions, replies)
 
 # %% [markdown]
+# The intervals are a *bootstrap*: seeds and questions are drawn anew, with replacement, a thousand
+# times, and 95% of the means are inside.
+#
 # One position, and no error message. *Early* never had the eos supervised, so it stops only where
 # the base does by habit. *Late* never trained the first answer token, so there the base's habits
 # decide, and the rest of the reply follows from it. If this base likes to begin with the right word

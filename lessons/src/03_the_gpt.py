@@ -47,12 +47,12 @@ for share, i in zip(*logits[0, -1].softmax(-1).topk(3)):
 # %% [markdown]
 # ## Attention, with three tokens
 #
-# Attention (Vaswani et al. 2017) is the only part in which positions exchange anything. Every
-# position has three vectors: a *query* q, a *key* k and a *value* v. The dot product of q[t] and
-# k[s], divided by the root of their length, is the score of position s for position t. Softmax
-# turns the scores of a row into weights that sum to 1, and position t receives the weighted sum of
-# the values. A position may look only at itself and at earlier ones (*causal*): a later score is
-# set to minus infinity, so its weight is 0.
+# In a standard GPT attention (Vaswani et al. 2017) is the only part in which positions exchange
+# anything. Every position has three vectors: a *query* q, a *key* k and a *value* v. The dot
+# product of q[t] and k[s], divided by the root of their length, is the score of position s for
+# position t. Softmax turns the scores of a row into weights that sum to 1, and position t receives
+# the weighted sum of the values. A position may look only at itself and at earlier ones (*causal*):
+# a later score is set to minus infinity, so its weight is 0.
 #
 # *Predict* the weights of position 0. You need no calculator.
 
@@ -372,7 +372,8 @@ print(f"Found: at equal distance the scores differ by at most {spread:.0e}.")
 # %% [markdown]
 # > **What to remember**
 # >
-# > - Only attention moves information between positions, and only backwards.
+# > - In a standard GPT only attention moves information between positions. A position reads itself
+# >   and earlier ones.
 # > - A block adds to the residual stream: x + attention(norm(x)), then x + mlp(norm(x)).
 # > - The loss at a position is minus the logarithm of the probability of the right next token.
 #

@@ -271,8 +271,8 @@ lesson10.show_filter(losses, kinds, keep, limit)
 #
 # In the first group every model gets 40 steps of 16 pairs: it sees the few twice, or half of the
 # many once. So the work is equal. In the group "full" the steps are enough for one *epoch*, a pass
-# over all pairs, of the many. Each arm has three seeds with other noise. Answers are decoded
-# greedily: the likeliest token wins.
+# over all pairs, of the many. Each *arm*, one variant of the experiment, has three seeds with other
+# noise. Answers are decoded greedily: the likeliest token wins.
 #
 # *Predict* the fraction of unseen inputs answered right, of three arms.
 

@@ -186,7 +186,8 @@ def compare_lines(lines: dict, start: float, at_equal_forgetting) -> dict:
         points = above[rank, lr]
         word = "more than" if points > 0 else "less than"
         word = "about as much as" if abs(points) <= CLOSE else word
-        print(f"Found: at its best rate rank {rank} answers {word} full tuning with equal loss.")
+        print(f"Found: at its best rate, rank {rank} answers {word} full tuning that forgot as"
+              " much.")
     return above
 
 

@@ -375,11 +375,11 @@ def ahead(first, second):
 
 lab.claim(
     "a few clean pairs beat four times as many that are mostly bad, in equal steps",
-    ahead("few, clean", "many, 90% bad") > 0.05,
+    ahead("few, clean", "many, 90% bad") > 0,
 )
 lab.claim(
     "a few clean pairs beat a whole epoch over four times as many that are mostly bad",
-    ahead("few, clean", "full: many, 90% bad") > 0.05,
+    ahead("few, clean", "full: many, 90% bad") > 0,
 )
 lab.claim(
     "a filter built from the few trusted pairs brings right answers back",

@@ -24,17 +24,17 @@ CLAIMS = [
         "sentence": (
             "a few clean pairs beat four times as many that are mostly bad, in equal steps"
         ),
-        "condition": "the lower end of the difference is above 0.05, on both splits",
+        "condition": "the lower end of the difference is above 0, on both splits",
         "refuted_by": "a model tuned on mostly bad pairs that answers nearly as much",
-        "faults": [measured({"many, 90% bad": 23})],
+        "faults": [measured({"many, 90% bad": 24})],
     },
     {
         "sentence": (
             "a few clean pairs beat a whole epoch over four times as many that are mostly bad"
         ),
-        "condition": "the lower end of the difference is above 0.05, on both splits",
+        "condition": "the lower end of the difference is above 0, on both splits",
         "refuted_by": "an epoch of mostly bad pairs after which the model answers nearly as much",
-        "faults": [measured({"full: many, 90% bad": 23})],
+        "faults": [measured({"full: many, 90% bad": 24})],
     },
     {
         "sentence": "a filter built from the few trusted pairs brings right answers back",

@@ -19,7 +19,7 @@ GOOD = {
 CLAIMS = [
     {
         "sentence": (
-            "an adapter of rank sixteen answers most of what full tuning does, each at its best rate"
+            "an adapter of rank sixteen answers most of what full tuning does, at their best rates"
         ),
         "condition": "the adapter's best accuracy is above two thirds of that of full tuning",
         "refuted_by": "full tuning at its best rate answers half as much again",

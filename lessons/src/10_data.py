@@ -301,7 +301,7 @@ arms = {  # steps, the pairs of a seed
     "full: many, clean": (EPOCH, lambda seed: many),
     "full: many, 90% bad": (EPOCH, lambda seed: spoiled(0.9, seed)[0]),
 }
-held = {name: lab.subset(splits[name], 100) for name in ("unseen_inputs", "unseen_tasks")}
+held = {name: lab.subset(splits[name], 60) for name in ("unseen_inputs", "unseen_tasks")}
 results, models = lesson10.run_arms(base, tokenizer, arms, held)
 summary = lesson10.show_arms(results)
 

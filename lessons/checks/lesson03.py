@@ -74,6 +74,77 @@ def attention(function):
     print("right: weights that look back only, and what they bring")
 
 
+@by_hand("torch.nn.functional.layer_norm", "torch.nn.LayerNorm")
+def layer_norm(function):
+    x = torch.tensor([[[1.0, 3.0, 5.0, -1.0], [2.0, 2.0, 2.0, 2.0]], [[0.0, 10.0, 0.0, 0.0],
+                                                                     [7.0, -7.0, 1.0, 0.5]]])
+    weight, bias = torch.tensor([1.0, 2.0, 0.5, -1.0]), torch.tensor([0.0, 1.0, -1.0, 3.0])
+    copy = x.clone()
+    result = tensor(call(function, x, weight, bias), "the result")
+    assert torch.equal(x, copy), "you changed the caller's x; make a new tensor"
+    assert result.shape == x.shape, f"expected shape {tuple(x.shape)}, you have {result.shape}"
+    assert not result.isnan().any(), "a row of equal numbers has variance 0: add 1e-5 to it"
+
+    def normal(row, divisor, center=True, root=True):
+        mean = sum(row) / len(row)
+        variance = sum((a - mean) ** 2 for a in row) / divisor
+        size = math.sqrt(variance + 1e-5) if root else variance + 1e-5
+        return [(a - mean * center) / size for a in row]
+
+    def expected(scale=True, shift=True, **how):
+        rows = []
+        for row in x.flatten(0, 1).tolist():
+            numbers = normal(row, **how)
+            rows.append([a * (w if scale else 1) + (b if shift else 0)
+                         for a, w, b in zip(numbers, weight.tolist(), bias.tolist())])
+        return rows
+
+    flat = result.flatten(0, 1)
+    wrong = [
+        (expected(divisor=3), "the variance divides by C, not by C - 1 (correction=0)"),
+        (expected(divisor=4, center=False), "the mean is not subtracted"),
+        (expected(divisor=4, root=False), "divide by the root of the variance"),
+        (expected(divisor=4, scale=False), "the weight is missing"),
+        (expected(divisor=4, shift=False), "the bias is missing"),
+    ]
+    for rows, message in wrong:
+        assert not near(flat, rows), message
+    assert near(flat, expected(divisor=4)), (
+        f"the first row should be {expected(divisor=4)[0]}, you have {flat[0].tolist()}; mean and"
+        " variance are of the last dimension"
+    )
+    print("right: every vector has mean 0 and variance 1, then its own scale and shift")
+
+
+@by_hand("model.Block")
+def block(function):
+    norm_1, norm_2 = lambda x: x * 2, lambda x: x + 1
+    attention, mlp = lambda x: x - 3, lambda x: x * x
+    x = torch.tensor([[[1.0, 2.0], [0.0, -1.0]]])
+    copy = x.clone()
+    result = tensor(call(function, x, norm_1, attention, norm_2, mlp), "the result")
+    assert torch.equal(x, copy), "you changed the caller's x: += works in place, x + ... does not"
+    middle = x + attention(norm_1(x))
+    cases = [
+        (mlp(norm_2(attention(norm_1(x)))), "both residuals are missing: x + layer(norm(x))"),
+        (mlp(norm_2(middle)), "the second residual is missing: the MLP is added to x"),
+        (attention(norm_1(x)) + mlp(norm_2(attention(norm_1(x)))), "the first residual is missing"),
+        (x + attention(norm_1(x)) + mlp(norm_2(x)), "the MLP reads the sum after attention"),
+        (norm_1(x) + attention(norm_1(x)) + mlp(norm_2(norm_1(x) + attention(norm_1(x)))),
+         "the norm is on the branch only: the stream itself stays as it is"),
+        (middle + mlp(middle), "the second norm is missing"),
+        (x + attention(x) + mlp(norm_2(x + attention(x))), "the first norm is missing"),
+        (x + norm_1(attention(x)) + mlp(norm_2(x + norm_1(attention(x)))),
+         "first the norm, then attention"),
+        (middle, "the MLP is missing"),
+    ]
+    for other, message in cases:
+        assert not torch.allclose(result, other), message
+    right = torch.allclose(result, middle + mlp(norm_2(middle)))
+    assert right, "this is not the block of the drawing"
+    print("right: two layers, each added to the stream")
+
+
 class Toy:
     """Stand in for a model. reads(t, s): does position t see position s? Every call adds rounding
     noise."""

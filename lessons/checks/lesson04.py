@@ -134,3 +134,30 @@ def batch_of(function):
     i = IGNORE
     assert y == [[i, 7, 9, i, i], [i, i, 4, 8, 9], [9, i, i, i, i]], f"targets are {y}"
     print("right: a rectangle, padded on the right, no padding supervised")
+
+
+@by_hand()
+def masked(function):
+    cases = [  # mask, right, off, late, early
+        ([0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1], [0, 1, 1, 0]),
+        ([0, 1, 1, 0, 1], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1], [0, 0, 1, 1, 0], [1, 1, 0, 1, 0]),
+    ]
+    for mask, *expected in cases:
+        for how, right in zip(("right", "off", "late", "early"), expected):
+            copy = list(mask)
+            result = call(function, copy, how)
+            case = f"{how} of {mask}"
+            assert copy == mask, f"{case}: you changed the caller's mask; make a new list"
+            assert result is not None, f"{case}: nothing came back; return a list"
+            result = list(map(int, result))
+            assert len(result) == len(mask), (
+                f"{case}: {len(result)} numbers; add one at one end and drop one at the other"
+            )
+            turned = mask[-1:] + mask[:-1] if how == "late" else mask[1:] + mask[:1]
+            assert result == right or result != turned, (
+                f"{case}: the number that falls off comes back at the other end; fill with 0"
+            )
+            opposite = {"late": expected[3], "early": expected[2]}.get(how)
+            assert result != opposite, f"{case}: moved the wrong way; late is to the right"
+            assert result == right, f"{case}: expected {right}, you have {result}"
+    print("right: four masks of the same length")

@@ -1,7 +1,9 @@
-"""Checks of lesson 8: the module of a low-rank correction, its insertion, its memory."""
+"""Checks of lesson 8: the module of a low-rank correction, its insertion, its memory, and
+the line of full tuning at equal forgetting."""
 
 import copy  # noqa: F401  what a learner's module may use
 
+import numpy as np  # noqa: F401
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,6 +20,11 @@ def same(result, expected, tolerance=1e-5):
     return result.shape == expected.shape and torch.allclose(
         result, expected, atol=tolerance, rtol=1e-5
     )
+
+
+def numbers(part):
+    """Return the numbers of A or B: an nn.Parameter, or the weight of an nn.Linear (as in PEFT)."""
+    return part.weight if isinstance(part, nn.Linear) else part
 
 
 def layer(bias=True, inputs=IN, outputs=OUT):
@@ -47,7 +54,7 @@ def low_rank(learner):
     assert isinstance(adapter, nn.Module), "return a module"
     assert not isinstance(adapter, LoRA), "that is the project's own: write it yourself"
     check_start(adapter, linear)
-    wide = call(learner, layer(inputs=256), 8, 8).A
+    wide = numbers(call(learner, layer(inputs=256), 8, 8).A)
     spread = wide.std().item() * 16
     assert 0.2 < spread < 3, (
         f"A's numbers are about {wide.std().item():.2g}; with 256 inputs they should be about 256"
@@ -59,10 +66,10 @@ def low_rank(learner):
     check_merge(adapter, linear, x)
     bare = layer(bias=False)
     adapter = call(learner, bare, 2, 6)
-    adapter.B.data.fill_(0.1)
+    numbers(adapter.B).data.fill_(0.1)
     out, plain = call(adapter, x), call(adapter.merge)
     assert same(
-        out, F.linear(x, bare.weight) + 3 * (x @ adapter.A.T) @ adapter.B.T
+        out, F.linear(x, bare.weight) + 3 * (x @ numbers(adapter.A).T) @ numbers(adapter.B).T
     ), "wrong for a layer without a bias"
     assert plain.bias is None and same(
         plain(x), out
@@ -76,27 +83,31 @@ def low_rank(learner):
 def check_start(adapter, linear):
     for name, shape in (("linear", None), ("A", (2, IN)), ("B", (OUT, 2))):
         assert hasattr(adapter, name), f"there is no self.{name}"
-        part = getattr(adapter, name)
-        assert shape is None or torch.is_tensor(part), f"self.{name} is no tensor"
+        part = numbers(getattr(adapter, name)) if shape else None
+        assert shape is None or torch.is_tensor(part), (
+            f"self.{name} is a {type(part).__name__}: make it an nn.Parameter, or an nn.Linear"
+            " without a bias"
+        )
+        layer_bias = getattr(getattr(adapter, name), "bias", None) if shape else None
+        assert layer_bias is None, f"self.{name} has a bias; the correction has none: bias=False"
         assert (
             shape is None or tuple(part.shape) == shape
         ), f"self.{name} has shape {tuple(part.shape)}, expected {shape}"
     parameters = dict(adapter.named_parameters())
     assert (
-        "A" in parameters and "B" in parameters
+        {"A", "A.weight"} & {*parameters} and {"B", "B.weight"} & {*parameters}
     ), "A and B must be nn.Parameter: a plain tensor is found by no optimizer"
-    assert (
-        adapter.A.requires_grad and adapter.B.requires_grad
-    ), "A and B are frozen; they are what is trained"
+    A, B = numbers(adapter.A), numbers(adapter.B)
+    assert A.requires_grad and B.requires_grad, "A and B are frozen; they are what is trained"
     assert not any(
         p.requires_grad for p in adapter.linear.parameters()
     ), "the old layer is not frozen: its weight and bias must not require a gradient"
-    assert adapter.A.any() or adapter.B.any(), (
+    assert A.any() or B.any(), (
         "A and B are both zero: then neither ever moves, since each one's gradient has the other as"
         " a factor"
     )
-    assert not adapter.B.any(), "B must start at zero, or the first prediction is not the base's"
-    assert len(adapter.A.unique()) > IN, "A's numbers are not random"
+    assert not B.any(), "B must start at zero, or the first prediction is not the base's"
+    assert len(A.unique()) > IN, "A's numbers are not random"
     x = torch.ones(2, IN)
     assert same(
         call(adapter, x), F.linear(x, linear.weight, linear.bias)
@@ -105,9 +116,10 @@ def check_start(adapter, linear):
 
 @torch.no_grad()
 def check_forward(adapter, linear, x):
-    adapter.B.copy_(torch.randn(OUT, 2, generator=torch.Generator().manual_seed(2)))
+    A, B = numbers(adapter.A), numbers(adapter.B)
+    B.copy_(torch.randn(OUT, 2, generator=torch.Generator().manual_seed(2)))
     old, bias = F.linear(x, linear.weight, linear.bias), linear.bias
-    change = (x @ adapter.A.T) @ adapter.B.T  # alpha / rank is 3
+    change = (x @ A.T) @ B.T  # alpha / rank is 3
     with LargeResults(linear.weight) as large:
         result = call(adapter, x)
     assert (
@@ -143,14 +155,17 @@ def check_steps(adapter, x):
             loss.requires_grad
         ), "no gradient reaches A and B: no .data, detach() or no_grad() in forward"
         loss.backward()
+        gradients = numbers(adapter.A).grad, numbers(adapter.B).grad
         assert (
-            adapter.B.grad is not None and adapter.A.grad is not None
+            gradients[0] is not None and gradients[1] is not None
         ), "no gradient reaches A and B: no .data, detach() or no_grad() in forward"
         with torch.no_grad():
             for p in adapter.parameters():
                 p -= 0 if p.grad is None else 0.001 * p.grad
         moved = sorted(
-            name for name, p in adapter.named_parameters() if not torch.equal(p, before[name])
+            name.removesuffix(".weight")
+            for name, p in adapter.named_parameters()
+            if not torch.equal(p, before[name])
         )
         assert moved == (
             ["B"] if step == 1 else ["A", "B"]
@@ -160,7 +175,7 @@ def check_steps(adapter, x):
 @torch.no_grad()
 def check_merge(adapter, linear, x):
     original, beside = linear.weight.clone(), adapter(x)
-    product = adapter.B @ adapter.A
+    product = numbers(adapter.B) @ numbers(adapter.A)
     merged = call(adapter.merge)
     assert torch.equal(linear.weight, original), (
         "merge: the old weight was changed in place; make a new layer, the old one is needed to"
@@ -296,3 +311,26 @@ def training_bytes(learner):
         32, 32, 64,
     ), f"16-bit numbers: {result}, expected (32, 32, 64): use p.element_size(), not 4"
     print("Right: frozen weights cost their own bytes, and nothing more.")
+
+
+@by_hand()
+def at_equal_forgetting(learner):
+    cases = [  # rises, rights, start, rise, expected, why
+        ([0.2, 0.1], [0.6, 0.4], 0.0, 0.15, 0.5, "halfway between two points; sort them by rise"),
+        ([0.1, 0.2], [0.4, 0.6], 0.0, 0.05, 0.2, "halfway between the base and the first point"),
+        ([0.1, 0.2], [0.4, 0.6], 0.2, 0.05, 0.3, "the line begins at (0, start)"),
+        ([0.1, 0.2], [0.4, 0.6], 0.0, 0.1, 0.4, "at a point"),
+        ([0.1, 0.2, 0.4], [0.4, 0.6, 0.3], 0.0, 0.3, 0.6, "past the best point it stays level"),
+        ([0.1, 0.2], [0.4, 0.6], 0.0, 0.9, 0.6, "after the last point it stays level"),
+        ([0.1, 0.2, 0.3], [0.4, 0.3, 0.8], 0.0, 0.25, 0.6, "a point below the best counts as it"),
+    ]
+    for rises, rights, start, rise, expected, why in cases:
+        copies = list(rises), list(rights)
+        result = call(learner, *copies, start, rise)
+        assert copies == (rises, rights), "you changed the caller's lists; make new ones"
+        assert isinstance(result, float), f"return a float, not {type(result).__name__}"
+        assert abs(result - expected) < 1e-9, (
+            f"rises {rises}, rights {rights}, start {start}, rise {rise}: expected {expected:.2f},"
+            f" you have {result:.2f} ({why})"
+        )
+    print("Right: what full tuning answers for the same price.")

@@ -1,13 +1,45 @@
-"""Checks of lesson 10: a swapped answer, one loss for each row, how alike two instructions are."""
+"""Checks of lesson 10: complaints about a row, how alike two instructions are, a swapped answer,
+one loss for each row."""
 
 import math
 import random
+import re  # noqa: F401  what a learner's function may use
 
 import torch
 
-from checks import by_hand
+from checks import by_hand, call
 from data import Row, Turn
 from model import IGNORE
+
+
+@by_hand()
+def complaints(learner):
+    cases = [  # instruction, input, output, what is wrong, why
+        ("When?", "In 1861. [1]", "In 1861.", {"bare", "copied"}, "the mark [1] doesn't count"),
+        ("Name a city.", "", "Lima is a city.", set(), "a good row"),
+        ("http://a.org/x", "What is it?", "It is a page.", {"link"}, "a link as the instruction"),
+        ("What is at http://a.org?", "", "It is a page.", set(), "a link inside is fine"),
+        ("Who?", "Ann sings.[12]  She plays.", "Ann sings. She plays.", {"copied"},
+         "two digits, and spaces don't count"),
+        ("Who?", "Ann sings. She plays.", "Ann sings.", {"bare"}, "a part is no copy"),
+        ("Name one.", "", "", {"bare"}, "no input: an empty answer is no copy of it"),
+        ("Name one.", "", "A very-good camera", set(), "three words are enough"),
+        ("List.", "", "a (b c) d) e", {"brackets"}, "more closed than opened"),
+        ("List.", "", "a (b and (c) d", {"brackets"}, "more opened than closed"),
+        ("Who?", "(see below)", "It was Ann (twice).", set(), "brackets of the input don't count"),
+    ]
+    for instruction, text, answer, expected, why in cases:
+        row = {"instruction": instruction, "input": text, "output": answer}
+        copy = dict(row)
+        result = call(learner, row)
+        assert row == copy, "you changed the caller's row"
+        is_names = isinstance(result, (set, frozenset, list, tuple))
+        assert is_names, f"return a set of names, not {type(result).__name__}"
+        assert set(result) == expected, (
+            f"{instruction!r}, {text!r} -> {answer!r}: expected {sorted(expected)}, you have"
+            f" {sorted(result)} ({why})"
+        )
+    print("Right: four things that can be seen without knowing anything.")
 
 
 class Answer(str):

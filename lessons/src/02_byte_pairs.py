@@ -1,12 +1,11 @@
 # %% [markdown]
 # # 2. Byte pairs
 #
-# A model reads ids of tokens. Where do the tokens come from? You will build the vocabulary by hand:
-# count neighbours, merge (join) the most frequent pair, repeat. Then you will look at the one place
-# where tokens matter most for instruction tuning: the border between the prompt and the answer.
+# A model reads ids of tokens. Where do the tokens come from? You build a vocabulary by hand: count
+# neighbours, merge (join) the most frequent pair, repeat. Then you study the place where tokens
+# matter most for instruction tuning, the border between the prompt and the answer.
 #
-# Under a minute of computing on a laptop CPU (2 cores), 45 minutes with the exercises. It needs
-# `out/base.pt`, which `python train_sft.py` leaves behind.
+# Reading 10 minutes, exercises 35, computing 1.
 
 # %%
 import sys
@@ -15,20 +14,14 @@ from pathlib import Path
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
 sys.path[:0] = [str(root), str(root / "lessons")]
 
-import lab
-from checks import lesson02 as checks
-from checks.lesson01 import begins_with  # lesson 1's rule: whole words at the beginning
-
 import re
 from collections import Counter
 
-import matplotlib.pyplot as plt
-
+import lab
 import world
-from common.audit import show_mask
-from common.table import wilson
-from data import TEMPLATES, WORD, Row, Tokenizer, Turn, train_bpe
-from generate import Assistant, Sampling
+from checks import lesson02 as checks
+from data import TEMPLATES, WORD, train_bpe
+from experiments import lesson02
 
 base, tokenizer = lab.load_base()
 rows, _ = lab.load_world()
@@ -36,32 +29,33 @@ rows, _ = lab.load_world()
 # %% [markdown]
 # ## A toy text
 #
-# Letters, as ids, make long sequences. Whole words make short ones, but a list of all words is
-# never complete. Byte pairs (Sennrich et al. 2016, on bytes since GPT-2) lie between: frequent
-# words become one token, rare ones a few, and any text can be written, because all 256 bytes are
+# Letters as ids make long sequences. Whole words make short ones, but a list of all words is never
+# complete. Byte pairs (Sennrich et al. 2016, on bytes since GPT-2) are between the two. Frequent
+# words become one token, rare words a few, and any text can be written, because all 256 bytes are
 # tokens to begin with.
 #
-# First the text is cut into words (the pattern `WORD`). A word keeps the space before it, and no
-# token will ever span two words. Each different word is kept once, with its count.
+# First the text is split into words by the pattern `WORD`. A word keeps the space before it, and no
+# token ever spans two words. Each different word is kept once, with its count.
 
 # %%
 toy = "a banana, a bandana, bananas and a banner"
 words = Counter(re.findall(WORD, toy))
 parts = [list(word.encode()) for word in words]  # every word as a list of ids, at first its bytes
 counts = list(words.values())
-for word, part, count in zip(words, parts, counts):
-    print(f"{count} x {word!r:<10} {part}")
+lesson02.show_words(toy, words, parts, counts)
 
 # %% [markdown]
 # *Predict*: which pair of neighbours is the most frequent in the toy text?
 #
 # ### Exercise 2.1: count the pairs (rebuild, ★, 5 minutes)
 #
-# A word that stands in the text twice counts twice. A pair is made of neighbours in one word, never
-# across two.
+# A word that appears twice in the text counts twice. A pair is made of neighbours in one word,
+# never across two.
 #
 # <details><summary>Hint</summary>
+#
 # `zip(part, part[1:])` gives the neighbours of one word. A `Counter` adds up.
+#
 # </details>
 
 
@@ -87,12 +81,14 @@ for pair, count in count_pairs(parts, counts).most_common(5):
 # %% [markdown]
 # ### Exercise 2.2: join a pair (rebuild, ★★, 10 minutes)
 #
-# Walk from left to right. Where the pair stands, write the new id and go on behind both; elsewhere
-# copy. So three equal ids in a row hold the pair once, not twice.
+# Walk from left to right. Where you find the pair, write the new id and go on behind both.
+# Elsewhere copy. So three equal ids in a row contain the pair once, not twice.
 #
 # <details><summary>Hint</summary>
+#
 # A `while` loop with an index that moves by 1 or by 2. `tuple(ids[i : i + 2]) == pair` is safe at
 # the end of the list too.
+#
 # </details>
 
 
@@ -102,7 +98,8 @@ def join_pair(ids, pair, new):
 
     [1, 2, 3, 1, 2], (1, 2), 9 -> [9, 3, 9]"""
     ### BEGIN SOLUTION
-    out, i = [], 0
+    out = []
+    i = 0
     while i < len(ids):
         is_pair = tuple(ids[i : i + 2]) == pair
         out.append(new if is_pair else ids[i])
@@ -119,12 +116,15 @@ checks.join_pair(join_pair)
 #
 # Now repeat: count, take the most frequent pair, give it the next id, join it everywhere. On a tie
 # take the smaller pair of ids, so that the result is the same on every machine. One id is kept for
-# the eos: asked for 300 ids, stop at 299 tokens. Stop earlier if no pair is left.
+# the *eos*, the token that ends a sequence: for 300 ids, stop at 299 tokens. Stop earlier if no
+# pair is left.
 #
 # <details><summary>Hint</summary>
+#
 # Start with `tokens = [bytes([b]) for b in range(256)]`. The bytes of a new token are the bytes of
 # its two parts, one after the other. `min(pairs, key=lambda pair: (-pairs[pair], pair))` is the
 # most frequent pair with the right tie-break.
+#
 # </details>
 
 
@@ -137,7 +137,8 @@ def train_slowly(text, vocab_size):
     """
     ### BEGIN SOLUTION
     words = Counter(re.findall(WORD, text))
-    parts, counts = [list(word.encode()) for word in words], list(words.values())
+    parts = [list(word.encode()) for word in words]
+    counts = list(words.values())
     tokens = [bytes([byte]) for byte in range(256)]
     while len(tokens) < vocab_size - 1:
         pairs = count_pairs(parts, counts)
@@ -152,89 +153,56 @@ def train_slowly(text, vocab_size):
 
 # %%
 checks.train_slowly(train_slowly)
-print(train_slowly(toy, 265)[256:])
-
-# %% [markdown]
-# The project's `train_bpe` gives the same tokens. It is faster because a join changes the counts of
-# few pairs: it remembers which words hold a pair and touches only those. Compare the two on the
-# corpus.
-
-# %%
+print("toy text:", train_slowly(toy, 265)[256:])
 corpus = world.build(seed=1, size=0.05).corpus
 sample = "\n".join(corpus[-100:])
-fast = train_bpe(sample, 300)
-same = checks.oracle(sample, 300) == fast
-print(f"{len(sample):,} characters, {len(fast)} tokens, one by one the same: {same}")
+slow, fast = train_slowly(sample, 300), train_bpe(sample, 300)
+same = slow == fast
+print(f"Found: on {len(sample):,} characters your tokens are",
+      "the project's, one by one." if same else "NOT the project's.")
 print(fast[256:])
 
 # %% [markdown]
-# ## What the tokens look like
+# The project's `train_bpe` is faster because a join changes the counts of few pairs. It remembers
+# which words contain a pair and touches only those.
 #
-# *Predict*: with which size of the vocabulary does the sentence below become one token a word?
-
-# %%
-text = "The comparative of easy is easier."
-sizes = (257, 280, 320, 400, 600, 1000, 1800, tokenizer.vocab_size)
-tokenizers = [Tokenizer(train_bpe("\n".join(corpus), size)) for size in sizes]
-for t in tokenizers:
-    print(f"{t.vocab_size:>5}  " + "|".join(t.decode([i]) for i in t.encode(text)))
-
-# %%
-text = "\n".join(corpus[:400])
-per_token = [len(text.encode()) / len(t.encode(text)) for t in tokenizers]
-plt.figure(figsize=(6.5, 3.2))
-plt.plot([t.vocab_size for t in tokenizers], per_token, "o-")
-plt.xlabel("size of the vocabulary"), plt.ylabel("bytes of text per token"), plt.ylim(bottom=0)
-plt.title("A larger vocabulary, shorter sequences"), plt.tight_layout()
-plt.show()
-
-# %% [markdown]
-# The curve flattens: once nearly every word is one token, there is nothing left to join. (On a
-# short text the trainer may stop early for that reason.) How many words of this world are one token
-# for the base? *Predict* the fraction.
+# ## How large a vocabulary?
+#
+# *Predict*: which words of the sentence below become one token, and at which size? And which
+# fraction of the corpus's words is one token for the base?
 
 # %%
 lab.predict("2: words that are one token", ...)
 
 # %%
-vocabulary = set(re.findall(r"[^\W\d_]+", " ".join(corpus)))
-single = [word for word in vocabulary if len(tokenizer.encode(" " + word)) == 1]
-lab.compare("2: words that are one token", len(single) / len(vocabulary))
-print(
-    f"{len(single)} of {len(vocabulary)} words; some that are not:"
-    f" {sorted(vocabulary - set(single))[:8]}\n"
-)
-for odd in (
-    " 고양이",
-    " tokenization",
-    " 컴퓨터",
-    " ☃",
-    " " + tokenizer.decode([tokenizer.eos_id]),
-):
-    print(f"{odd!r:<18}", [tokenizer.token_bytes(i) for i in tokenizer.encode(odd)])
+lesson02.show_sizes(corpus, tokenizer.vocab_size, "The comparative of easy is easier.")
+single = lesson02.share_of_words(tokenizer, corpus)
+lab.compare("2: words that are one token", single)
 
 # %% [markdown]
-# (Each line: the text, then its tokens as bytes. Python prints a byte that is no printable ASCII
-# character as `\x` and two hexadecimal digits.) 고양이, a cat, is a word of this world and one
-# token. Words from outside fall apart, down to single bytes if need be, and nothing is ever
-# "unknown". The last line matters: the *text* of the eos is ordinary text. The id of the eos is
-# added by hand, so nobody can type it.
+# Each further token gains less: once nearly every word is one token, there is little left to join.
+#
+# A word from outside falls apart, down to single bytes if need be, and nothing is ever "unknown".
+# *Predict*: how many tokens has the *text* of the eos?
+
+# %%
+for odd in (" 고양이", " tokenization", " ☃", " " + tokenizer.decode([tokenizer.eos_id])):
+    pieces = [tokenizer.token_bytes(i) for i in tokenizer.encode(odd)]
+    print(f"{odd!r:<18} {len(pieces)} tokens: {pieces}")
+
+# %% [markdown]
+# Python prints a byte that is no printable ASCII character as `\x` and two hexadecimal digits. The
+# last line matters: the text of the eos is ordinary text. Only the program can add the eos's id, so
+# no user can end an answer by typing it.
 #
 # ## The border
 #
-# A tuning example is a prompt and an answer. The model must learn the answer's tokens and not the
-# prompt's. But where does the answer begin? Text has one border. Tokens have a clean one only if no
-# token spans it.
-#
-# *Predict*: of these four pairs, which make a token that spans the border?
+# A tuning example is a prompt and an answer. The loss looks at the answer's tokens and not at the
+# prompt's. But where does the answer begin? In the text the border is clear. In tokens it is clear
+# only if no token spans it. *Predict*: in which of these pairs does a token span the border?
 
 # %%
-for prompt, answer in (
-    ("Answer:\n", "The"),
-    ("Answer: ", "The"),
-    ("Answer:", " The"),
-    ("### Resp", "onse"),
-):
+for prompt, answer in (("Answer:\n", "The"), ("Answer: ", "The"), ("Answer:", " The")):
     apart = [tokenizer.decode([i]) for i in tokenizer.encode(prompt) + tokenizer.encode(answer)]
     together = [tokenizer.decode([i]) for i in tokenizer.encode(prompt + answer)]
     print(f"{prompt!r:<12} + {answer!r:<7} apart {apart}\n{'':<23}together {together}\n")
@@ -246,9 +214,11 @@ for prompt, answer in (
 # of them end exactly where the prompt ends?
 #
 # <details><summary>Hint</summary>
+#
 # Measure in bytes: a Korean letter is several bytes, and a token may be a part of one.
 # `tokenizer.token_bytes(i)` are the bytes of token i. Walk through the tokens and keep the position
 # where each begins.
+#
 # </details>
 
 
@@ -260,7 +230,8 @@ def border(tokenizer, prompt, answer):
     "Answer: ", "The" -> the token " The" begins in the prompt and reaches into the answer, so
     clean is False"""
     ### BEGIN SOLUTION
-    size, at, n = len(prompt.encode()), 0, 0
+    size = len(prompt.encode())
+    at = n = 0
     for token in tokenizer.encode(prompt + answer):
         if at >= size:
             break
@@ -274,9 +245,9 @@ def border(tokenizer, prompt, answer):
 checks.border(border)
 
 # %% [markdown]
-# How often does it happen? Take every tuning pair, in two prompt templates of the project, with
-# prompt and answer as text. The cell prints how each template ends. *Predict* for both the fraction
-# of pairs in which a token spans the border.
+# How often does it happen? A *template* is the text around question and answer. Take every tuning
+# pair in two of the project's templates. One ends with a newline, the other with a space. *Predict*
+# for both the fraction of pairs in which a token spans the border.
 
 # %%
 for name in ("alpaca", "plain"):
@@ -287,40 +258,9 @@ lab.predict("2: spanned borders, plain", ...)
 # %%
 spanned = {}
 for name in ("alpaca", "plain"):
-    spanned[name] = 0
-    for row in rows:
-        question, context, answer = row.turns[0]
-        prompt = tokenizer.decode(lab.prompt_ids(tokenizer, name, question, context))
-        spanned[name] += not checks.clean_border(tokenizer, prompt, answer)
-    print(f"{name:<8}: in {spanned[name]} of {len(rows)} pairs a token spans the border")
+    spanned[name] = lesson02.spanned_borders(tokenizer, rows, name, border)
+    print(f"Found: {name}: in {spanned[name]} of {len(rows)} pairs a token spans the border.")
     lab.compare(f"2: spanned borders, {name}", spanned[name] / len(rows))
-
-# %% [markdown]
-# It depends on which characters meet. Here is a table of such meetings, each tried with the same
-# answers.
-
-# %%
-ends = ["Response:\n", "Response:", "Response: ", "The answer"]
-begins = {"a word": "{}", "a space, then a word": " {}"}
-answers = [row.turns[0].output for row in lab.subset(rows, 200)]
-share = [
-    [
-        sum(not checks.clean_border(tokenizer, end, form.format(a)) for a in answers) / len(answers)
-        for form in begins.values()
-    ]
-    for end in ends
-]
-plt.figure(figsize=(5.5, 3.2))
-plt.imshow(share, cmap="Reds", vmin=0, vmax=1.4, aspect="auto")
-for i, line in enumerate(share):
-    for j, value in enumerate(line):
-        plt.text(j, i, f"{value:.0%}", ha="center", va="center")
-plt.xticks(range(len(begins)), begins), plt.yticks(range(len(ends)), [repr(end) for end in ends])
-plt.xlabel("the answer begins with"), plt.ylabel("the prompt ends with"), plt.title(
-    "Answers whose border a token spans"
-)
-plt.tight_layout()
-plt.show()
 
 # %% [markdown]
 # ## What goes wrong
@@ -329,20 +269,13 @@ plt.show()
 # prompt has alone. Supervised tokens are in brackets:
 
 # %%
-prompt, answer = (
-    "Question: What is the capital of Italy?\nAnswer: ",
-    "The capital of Italy is Rome.",
-)
-hidden = len(tokenizer.encode(prompt))
-together = tokenizer.encode(prompt + answer) + [tokenizer.eos_id]
-apart = tokenizer.encode(prompt) + tokenizer.encode(answer) + [tokenizer.eos_id]
-for name, ids in (("together", together), ("apart", apart)):
-    mask = [0] * hidden + [1] * (len(ids) - hidden)
-    print(f"{name}:\n{show_mask(tokenizer, ids, mask, color=False)}\n")
+prompt = "Question: What is the capital of Italy?\nAnswer: "
+answer = "The capital of Italy is Rome."
+lesson02.show_mask_of_text(tokenizer, prompt, answer)
 
 # %% [markdown]
-# Together, the first word of the answer is hidden: it is one with the last space of the prompt.
-# That model is never told how an answer begins. Later it is asked with a prompt that ends in a lone
+# Together, the first word of the answer is hidden, because it is one token with the last space of
+# the prompt. That model is never trained on how an answer begins. Later its prompt ends in a lone
 # space, a token that it has hardly seen there. The project tokenizes the parts apart, so training
 # and asking see the same ids whatever the template.
 #
@@ -354,25 +287,37 @@ lab.predict("2: facts right, no space", ...)
 lab.predict("2: facts right, a space at the end", ...)
 
 # %%
-facts = [case for case in world.table_facts() if len(case.values) == 1 and not case.task.prefix]
-facts = lab.subset(facts, len(facts))
-assistant, right = Assistant(base, tokenizer, None), {}
-for name, last in (("without", ""), ("with", " ")):
-    prompts = [Row((Turn(f"{world.upper_first(fact.noun)} is{last}", "", ""),)) for fact in facts]
-    texts = [text for text, _ in assistant.answers(prompts, Sampling(max_new_tokens=8))]
-    right[name] = sum(begins_with(text, fact.values[0]) for text, fact in zip(texts, facts))
-    low, high = wilson(right[name], len(facts))
-    print(
-        f"{name:<8} a space at the end: {right[name]} of {len(facts)} right ({low:.0%} to"
-        f" {high:.0%}); {texts[0]!r}"
-    )
-lab.compare("2: facts right, no space", right["without"] / len(facts))
-lab.compare("2: facts right, a space at the end", right["with"] / len(facts))
+right = lesson02.space_at_the_end(base, tokenizer)
+lost = lab.difference([right["without"]], [right["with"]])
+lab.compare("2: facts right, no space", sum(right["without"]) / len(right["without"]))
+lab.compare("2: facts right, a space at the end", sum(right["with"]) / len(right["with"]))
+lab.finding(
+    *lost[1:], rose="a space at the end of the prompt costs the base right answers.",
+    fell="a space at the end of the prompt helps the base.",
+    unclear="a space at the end of the prompt changes nothing that this run can show.",
+)
 
 # %% [markdown]
-# The knowledge did not go away. It hangs on the token `' Paris'`, and after a lone space the model
-# needs `'Paris'`, which is another id and mostly stands elsewhere. A large model has read messier
-# text and suffers less. Still, never end a prompt with a space, unless the model was tuned so.
+# **Read the ten completions.** Sort them by how they begin, and write two sentences.
+#
+# <details><summary>A model answer</summary>
+#
+# "After a space the model cannot use the tokens that begin with one, which are nearly all words. It
+# goes on with what is left: endings of words, single letters, signs, or words as they begin a
+# line."
+#
+# </details>
+#
+# Where facts are lost, the knowledge did not go away. It belongs to the token `' Paris'`. After a
+# lone space the model needs `'Paris'`, another id, which it has hardly seen there. A large model
+# has read messier text and suffers less. Still, never end a prompt with a space, unless the model
+# was tuned with one.
+#
+# > **What to remember**
+# >
+# > - Byte pairs: count neighbours, join the most frequent pair, repeat. Any text can be written.
+# > - Tokenize prompt and answer apart, or a token may span the border and spoil the mask.
+# > - Never end a prompt with a space, and never let a user's text become the eos.
 #
 # ## Two questions to think about
 #
@@ -386,12 +331,14 @@ lab.compare("2: facts right, a space at the end", right["with"] / len(facts))
 #    writes, the space is decided together with the word.
 # 2. "### Response:" would fall into more pieces. It would still work, with longer prompts: more
 #    tokens to read, none of them supervised.
+#
 # </details>
 #
 # ## Where this lives in the project
 #
 # All in `data.py`: `WORD`, `train_bpe`, `merge`, `Tokenizer`, `render`, and `encode`, which
-# tokenizes in parts. The check that the mask lets through exactly the answer stands in `prepare`.
+# tokenizes in parts. `prepare` checks that every mask lets through exactly the answer. The
+# measuring code is in `lessons/experiments/lesson02.py`.
 
 # %%
 lab.claim(
@@ -402,10 +349,10 @@ lab.claim(
     "tokenized together, a token spans the border in every pair of one template and in none of the"
     " other",
     spanned["alpaca"] == 0 and spanned["plain"] == len(rows),
-    "a vocabulary learned from another text may hold other tokens; look at the table of meetings.",
+    "a vocabulary from another text may have other tokens.",
 )
 lab.claim(
-    "a space at the end of the prompt costs the base at least nine in ten of its facts",
-    wilson(right["with"], len(facts))[1] < 0.1 * wilson(right["without"], len(facts))[0],
+    "a space at the end of the prompt costs the base facts",
+    lost[1] > 0.1,
     "a base that has met lone spaces suffers less; look at what it printed after the space.",
 )

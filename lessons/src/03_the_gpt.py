@@ -1,13 +1,11 @@
 # %% [markdown]
 # # 3. The GPT, by hand
 #
-# How does a token come to know about the tokens before it? Only by attention. You will compute it
-# by hand, look at it in the base model, make sure that nothing can see the future, rotate (turn)
-# vectors so that distance counts and not position, and work out the loss at one position with
-# numbers.
+# How does a token come to know about the tokens before it? You build the parts of a GPT by hand:
+# attention, layer norm, a block, and the loss. You look into the base model, make sure that nothing
+# sees the future, and hide a name to prove that attention carries it.
 #
-# Under a minute of computing on a laptop CPU (2 cores), 45 minutes with the exercises if you leave
-# 3.3 for another day (10 more). It needs `out/base.pt`, which `python train_sft.py` leaves behind.
+# Reading 15 minutes, exercises 45 (10 more with the optional one), computing 1.
 
 # %%
 import sys
@@ -16,51 +14,47 @@ from pathlib import Path
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
 sys.path[:0] = [str(root), str(root / "lessons")]
 
-import lab
-from checks import lesson03 as checks
-
 import math
 
-import matplotlib.pyplot as plt
+import lab
 import torch
 import torch.nn.functional as F
-
-import world
+from checks import lesson03 as checks
 from common.table import wilson
-from model import apply_rotary, rotary_cos_sin
+from experiments import lesson03
 
 base, tokenizer = lab.load_base()
 base = base.requires_grad_(False)
 
 # %% [markdown]
-# ## From ids to ids
+# ## From ids to scores
 #
-# One forward pass: a batch of ids (B, T) goes in. Each id becomes a vector of C numbers, blocks
-# rewrite the vectors, and at the end each vector is compared with the embedding of every token: V
-# scores (*logits*) for what comes next, at every position.
+# One forward pass reads a batch of ids (B, T), B rows of T positions. The *embedding*, a table,
+# turns each id into a vector of C numbers. Blocks change the vectors. At the end each vector is
+# compared with the embedding of all V tokens. That gives V scores, the *logits*, for what comes
+# next at every position.
 
 # %%
 text = "What is the capital of France? The capital of"
 ids = torch.tensor([[tokenizer.eos_id] + tokenizer.encode(text)])
-hidden, logits = base.hidden(ids), base(ids)
-print(f"ids {tuple(ids.shape)} -> hidden {tuple(hidden.shape)} -> logits {tuple(logits.shape)}")
-print([tokenizer.decode([i]) for i in ids[0].tolist()])
-p, best = logits[0, -1].softmax(-1).topk(2)
-print(
-    "next:",
-    [f"{tokenizer.decode([i])!r} {share:.0%}" for i, share in zip(best.tolist(), p.tolist())],
-)
+tokens = [repr(tokenizer.decode([i])) for i in ids[0].tolist()]
+logits = base(ids)
+print(f"ids {tuple(ids.shape)} -> embedding {tuple(base.wte(ids).shape)}"
+      f" -> logits {tuple(logits.shape)}")
+for share, i in zip(*logits[0, -1].softmax(-1).topk(3)):
+    print(f"next: {tokenizer.decode([i.item()])!r} {share:.0%}")
 
 # %% [markdown]
 # ## Attention, with three tokens
 #
-# (Vaswani et al. 2017.) Every position asks with a *query* q, offers a *key* k, and holds a *value*
-# v. How much position t takes from position s is decided by the dot product of q[t] and k[s],
-# divided by the root of their length; softmax makes weights of it that sum to 1. A position may
-# only look at itself and backwards: a later score is set to minus infinity, so its weight is 0.
+# In a standard GPT attention (Vaswani et al. 2017) is the only part in which positions exchange
+# anything. Every position has three vectors: a *query* q, a *key* k and a *value* v. The dot
+# product of q[t] and k[s], divided by the root of their length, is the score of position s for
+# position t. Softmax turns the scores of a row into weights that sum to 1, and position t receives
+# the weighted sum of the values. A position may look only at itself and at earlier ones (*causal*):
+# a later score is set to minus infinity, so its weight is 0.
 #
-# *Predict* the weights of position 0. (You need no calculator.) And which position looks back the
-# most?
+# *Predict* the weights of position 0. You need no calculator.
 
 # %%
 q = torch.tensor([[1.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
@@ -72,9 +66,11 @@ print("q . k / sqrt(2):\n", q @ k.T / math.sqrt(2))
 # ### Exercise 3.1: causal attention of one head (rebuild, ★★, 15 minutes)
 #
 # <details><summary>Hint</summary>
+#
 # `scores.masked_fill(later, -torch.inf)`, with `later` True where the column is greater than the
 # row: `torch.ones(T, T, dtype=torch.bool).triu(1)`. Fill before the softmax, which goes over the
 # last dimension.
+#
 # </details>
 
 
@@ -95,153 +91,161 @@ def attention(q, k, v):
 checks.attention(attention)
 weights, y = attention(q, k, v)
 print(weights, y, sep="\n")
-print(
-    "PyTorch's own says the same:",
-    torch.allclose(y, F.scaled_dot_product_attention(q, k, v, is_causal=True)),
-)
+theirs = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+print("PyTorch's own gives the same:", torch.allclose(y, theirs))
 
 # %% [markdown]
+# ## The block
+#
+# A block has two layers. Attention gathers from earlier positions. The *MLP* then works on each
+# position alone: a linear layer to 4 C numbers, a bend (GELU), a linear layer back.
+#
+# Neither replaces the vector of a position. Each *adds* to it. This sum that runs through the whole
+# model is called the *residual* stream, and `x + layer(x)` a residual connection (He et al. 2016).
+# What an early block has written can be read by every later one, and the gradient has a straight
+# way back.
+
+# %%
+lesson03.draw_block()
+
+# %% [markdown]
+# The sum grows from block to block. So each layer first looks at it through a *layer norm* (Ba et
+# al. 2016), which brings every vector to mean 0 and variance 1. Then it scales and shifts each
+# number by a trained weight and bias.
+#
+# ### Exercise 3.2: layer norm (rebuild, ★, 5 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# `x.mean(-1, keepdim=True)`. The variance here is the mean of the squared differences. PyTorch's
+# `var` divides by C - 1 unless you give `correction=0`.
+#
+# </details>
+
+
+# %%
+def layer_norm(x, weight, bias):
+    """Normalize the last dimension of x (..., C): subtract its mean, divide by the root of
+    (variance + 1e-5), multiply by the weight (C,), add the bias (C,).
+
+    [1, 3], weight [1, 1], bias [0, 0] -> about [-1, 1]"""
+    ### BEGIN SOLUTION
+    mean = x.mean(-1, keepdim=True)
+    variance = ((x - mean) ** 2).mean(-1, keepdim=True)
+    normal = (x - mean) / (variance + 1e-5).sqrt()
+    return weight * normal + bias
+    ### END SOLUTION
+
+
+# %%
+checks.layer_norm(layer_norm)
+
+# %% [markdown]
+# ### Exercise 3.3: the block (rebuild, ★, 5 minutes)
+#
+# Follow the drawing, from bottom to top.
+#
+# <details><summary>Hint</summary>
+#
+# The MLP reads the sum *after* attention was added.
+#
+# </details>
+
+
+# %%
+def block(x, norm_1, attention, norm_2, mlp):
+    """Return x (B, T, C) after one block. Each of the four functions keeps the shape."""
+    ### BEGIN SOLUTION
+    x = x + attention(norm_1(x))
+    x = x + mlp(norm_2(x))
+    return x
+    ### END SOLUTION
+
+
+# %%
+checks.block(block)
+by_hand = lesson03.forward_by_hand(base, ids, block)
+gap = (by_hand - logits).abs().max().item()
+print(f"the whole base, with your block: no logit differs by more than {gap:.0e}")
+
+# %% [markdown]
+# That was the model: an embedding, the blocks, one more norm, and the product with the embedding.
+#
 # ## Attention in the base
 #
-# The base has several layers with several heads, each with queries, keys and values of its own. The
-# cell below catches what goes into every attention layer and computes the weights as you did, for
-# all heads at once. As a proof it also computes each layer's output from them, and compares.
-
-
-# %%
-def look(ids):
-    """Run ids (1, T). Returns the weights of all heads (layers, heads, T, T), and the greatest
-    difference from the project's output."""
-    caught, weights, worst = [], [], 0.0
-    hooks = [
-        block.attn.register_forward_hook(lambda _, x, y: caught.append((x[0], y)))
-        for block in base.h
-    ]
-    base(ids)
-    for hook in hooks:
-        hook.remove()
-    T, nh, hs = ids.shape[1], base.config.n_head, base.config.n_embd // base.config.n_head
-    rotary = base.cos[:T, None], base.sin[:T, None]  # each (T, 1, hs): see below
-    later = torch.ones(T, T, dtype=torch.bool).triu(1)
-    for block, (x, y) in zip(base.h, caught):
-        q, k, v = block.attn.c_attn(x)[0].view(T, 3, nh, hs).unbind(1)  # each (T, nh, hs)
-        scores = torch.einsum(
-            "tnh,snh->nts", apply_rotary(q, *rotary), apply_rotary(k, *rotary)
-        ) / math.sqrt(hs)
-        weights.append(scores.masked_fill(later, -torch.inf).softmax(-1))  # (nh, T, T)
-        taken = torch.einsum("nts,snh->tnh", weights[-1], v).flatten(1)  # (T, C)
-        worst = max(worst, (block.attn.c_proj(taken) - y[0]).abs().max().item())
-    return torch.stack(weights), worst
-
+# Each layer has several heads with queries, keys and values of their own. The next cell computes
+# all their weights, as you did for one. The last position is ` of`. To go on with the country of
+# the question, the model has to know ` France`. *Predict*: does some head look there?
 
 # %%
-weights, difference = look(ids)
-tokens = [repr(tokenizer.decode([i])) for i in ids[0].tolist()]
-print(
-    f"{weights.shape[0]} layers of {weights.shape[1]} heads; greatest difference to the project:"
-    f" {difference:.0e}"
-)
+weights, difference = lesson03.look(base, ids)
+print(f"{weights.shape[0]} layers of {weights.shape[1]} heads")
+lesson03.draw_looks(weights, tokens, " France")
 
 # %% [markdown]
-# The text is `What is the capital of France? The capital of`. The likeliest next tokens,
-# printed above, are usually the country that was named and others that follow it on worksheets. The
-# last position is the token ` of`. *Predict*: where in the text must some head look from there?
-
-# %%
-heads = [
-    f"layer {i + 1}, head {j + 1}" for i in range(weights.shape[0]) for j in range(weights.shape[1])
-]
-figure, ax = plt.subplots(figsize=(8, 3.8))
-picture = ax.imshow(weights[:, :, -1].flatten(0, 1), vmin=0, vmax=1, cmap="Blues", aspect="auto")
-ax.set_xticks(range(len(tokens)), tokens, rotation=60, ha="right")
-ax.set_yticks(range(len(heads)), heads)
-ax.set(xlabel="token looked at", title="Where the last position looks")
-figure.colorbar(picture, label="weight")
-plt.tight_layout()
-plt.show()
-
-# %% [markdown]
-# For these next tokens the model has to know ` France`, and usually some head looks there. How can
-# ` of` know that this is the place? A head that finds what followed the last time is called an
-# induction head (Olsson et al. 2022). It needs ` France` to carry the mark "I come after ` of`".
+# How could ` of` find that position? The vector at ` France` must encode that the previous token
+# was ` of`. Then the query "what followed ` of` before?" matches its key. A head that does this is
+# an *induction head* (Olsson et al. 2022).
 #
-# > **Not standard.** In GPT-2 and its like an earlier layer writes that mark. This project adds to
-# > every token a part of the token before it (the *smear* in `model.py`), so that a model of few
-# > layers can copy. Other GPTs have no smear.
+# > **Not standard.** In GPT-2 and its like an earlier layer writes the previous token into the
+# > stream. This project adds to every token a part of the token before it (`shift_mix` in
+# > `model.py`), so that a model of few layers can copy.
 #
-# Here is one head in full: each row is a position, and sums to 1.
-
-# %%
-spot = tokens.index("' France'")
-best = weights[:, :, -1, spot].flatten().argmax().item()
-plt.figure(figsize=(5.6, 5))
-plt.imshow(weights.flatten(0, 1)[best], vmin=0, vmax=1, cmap="Blues")
-plt.xticks(range(len(tokens)), tokens, rotation=60, ha="right"), plt.yticks(
-    range(len(tokens)), tokens
-)
-(
-    plt.xlabel("token looked at"), plt.ylabel("position that looks"),
-    plt.title(f"{heads[best]}: nothing above the diagonal"),
-)
-plt.tight_layout()
-plt.show()
-
-# %% [markdown]
-# ## Take the look away
+# ## Hide a name
 #
-# A picture of weights is a hint, no proof. An experiment is better: forbid all later positions to
-# look at the name in the question and at what follows it (the model takes a mask), and see whether
-# the base can still repeat the name.
-#
-# *Predict* in which fraction the name is repeated, over facts that are asked for by a name without
-# an article. (That the next token after "the young of" is "a" can be guessed without looking.)
+# A picture of weights is a hint, not a proof. An experiment is better. Forbid all later positions
+# to look at the name in the question and at what follows it, and count how often the base still
+# repeats the name. (Removing a part to see what it does is called an *ablation*.) *Predict* both
+# fractions, over facts that are asked for by a name.
 
 # %%
 lab.predict("3: name repeated, visible", ...)
 lab.predict("3: name repeated, hidden", ...)
 
 # %%
-facts = [
-    fact for fact in world.table_facts() if fact.task.noun.endswith("{x}") and len(fact.values) == 1
-]
-facts = lab.subset([fact for fact in facts if not fact.x.startswith(("a ", "an "))], 400)
-repeated = {"visible": 0, "hidden": 0}
-for fact in facts:
-    before = fact.task.noun.removesuffix("{x}").rstrip()
-    question = [tokenizer.eos_id] + tokenizer.encode(f"What is {fact.noun}?")
-    name = len([tokenizer.eos_id] + tokenizer.encode(f"What is {before}"))  # where the name begins
-    prompt = torch.tensor([question + tokenizer.encode(f" {world.upper_first(before)}")])
-    mask = torch.ones(prompt.shape[1], prompt.shape[1], dtype=torch.bool).tril()
-    for key in repeated:
-        if key == "hidden":
-            mask[len(question) :, name : len(question)] = False
-        guess = base(prompt, mask=mask[None, None], last_only=True).argmax().item()
-        repeated[key] += guess == tokenizer.encode(f" {fact.x}")[0]
+facts = lesson03.named_facts(400)
+flags = lesson03.repeat_names(base, tokenizer, facts)
+repeated = {key: sum(values) for key, values in flags.items()}
 for key, n in repeated.items():
-    print(
-        f"name {key:<8} repeated in {n} of {len(facts)}"
-        f" ({'{:.0%} to {:.0%}'.format(*wilson(n, len(facts)))})"
-    )
+    low, high = wilson(n, len(facts))
+    print(f"name {key:<8} repeated in {n} of {len(facts)} ({low:.0%} to {high:.0%})")
     lab.compare(f"3: name repeated, {key}", n / len(facts))
+_, low, high = lab.difference([flags["visible"]], [flags["hidden"]])
+lab.finding(
+    low, high,
+    rose="with the name hidden it is repeated less often: attention carried it.",
+    fell="with the name hidden it is repeated more often.",
+    unclear="hiding the name changes nothing that this run can show.",
+)
 
 # %% [markdown]
-# What is left with the name hidden is guessing; some tasks are about few things. And one reason why
-# not all visible names are repeated: a worksheet asks about one thing after the other, so the base
-# may go on to the next thing. (Other bases of this size look at the name in other layers and heads.
-# The experiment does not care which.)
+# **Read the ten names** that were visible and not repeated. Sort them, and write two sentences.
+#
+# <details><summary>A model answer</summary>
+#
+# "I looked for two kinds. Another thing of the same type, as on a worksheet that asks about one
+# thing after the other: that is no failure of attention, because to go on to the *next* name the
+# model must know which one was there. And anything else: there the base lost the thread." Count
+# both.
+#
+# </details>
+#
+# With the name hidden, what is left is guessing, since some tasks are about few things.
 #
 # ## Nothing sees the future
 #
 # Training asks every position for its next token, all at once. If a position could see even one
-# token ahead, it would copy, the loss would be wonderful and the model worthless. So test it:
-# change one token, and find the first hidden state that moves.
+# token ahead, it would copy. The loss would be wonderful and the model worthless. So test it:
+# change one token, and find the first position whose scores change.
 #
-# ### Exercise 3.2: who notices a change? (extend, ★★, 10 minutes)
+# ### Exercise 3.4: who notices a change? (extend, ★★, 10 minutes)
 #
 # <details><summary>Hint</summary>
+#
 # Clone the ids before you change one. Compare the two results with a tolerance of 1e-5 (floating
 # point is not exact): the largest absolute difference over the last dimension, for each position.
 # Where is it first above?
+#
 # </details>
 
 
@@ -261,28 +265,81 @@ def first_change(model, ids, at):
 
 # %%
 checks.first_change(first_change)
-print("the base notices a change at 3 at position", first_change(base, ids, 3))
+print("Found: the base notices a change at 3 at position", first_change(base, ids, 3))
 causal = checks.all_causal(base, ids)
-print("a change at t moves nothing before t, for every t:", causal)
+print("Found: a change at t moves", "nothing" if causal else "SOMETHING", "before t, for every t.")
 
 # %% [markdown]
-# ## Where, without saying where
+# ## The loss at one position
 #
-# Dot products do not know positions. Rotary embedding (Su et al. 2021) turns each query and key by
-# an angle that grows with its position. A dot product of two turned vectors depends only on the
-# difference of the angles: on the distance. Different pairs of numbers turn at different speeds,
-# and here only half of the pairs turn at all (in GPT-NeoX, Black et al. 2022, a quarter). The
-# others stay as they are, so they can compare *what* two words are, wherever they stand.
+# At each position softmax turns the logits into probabilities. The *loss* is minus the logarithm of
+# the probability of the right next token, its *cross entropy*, in *nats*. With three tokens and
+# scores 2, 1, 0: e^2 = 7.39, e^1 = 2.72, e^0 = 1, sum 11.11. If token 0 comes next, p = 7.39 /
+# 11.11 = 0.665 and the loss is 0.408. If token 2 comes, p = 0.090. Its score is two lower:
+# *predict* its loss.
 #
-# ### Exercise 3.3: turn a vector (rebuild, ★★, 10 minutes)
-#
-# The vector has hs numbers, so hs/2 pairs; pair number i is (x[i], x[i + hs/2]). Its angle is
-# position * 100^(-4i/hs) for i < hs/4, and 0 for the pairs after those.
+# ### Exercise 3.5: cross entropy by hand (rebuild, ★, 5 minutes)
 #
 # <details><summary>Hint</summary>
+#
+# -log(e^a / sum) = log(sum) - a. Scores may be as large as 1000, and e^1000 is infinite: subtract
+# the largest score from all of them first. That changes no probability.
+#
+# </details>
+
+
+# %%
+def loss_at(logits, target):
+    """Return -log p(target) as a float, in nats, from logits (V,) and an id. Use only exp, log, sum
+    and max: cross_entropy, log_softmax and logsumexp are switched off.
+
+    [2, 1, 0], 0 -> 0.4076"""
+    ### BEGIN SOLUTION
+    logits = logits - logits.max()
+    log_sum = logits.exp().sum().log()
+    return (log_sum - logits[target]).item()
+    ### END SOLUTION
+
+
+# %%
+checks.loss_at(loss_at)
+loss_gap = lesson03.show_losses(base, tokenizer, "The capital of France is Paris.")
+
+# %% [markdown]
+# What follows from the words before costs little. What the sentence will be about cannot be known,
+# so the mean loss has a floor. *Predict* the probability of ` Rome` after "The capital of Italy
+# is".
+
+# %%
+lab.predict("3: p of Rome", ...)
+
+# %%
+line = torch.tensor([[tokenizer.eos_id] + tokenizer.encode("The capital of Italy is")])
+rome = tokenizer.encode(" Rome")[0]
+lab.compare("3: p of Rome", math.exp(-loss_at(base(line)[0, -1], rome)))
+
+# %% [markdown]
+# ## Positions, without numbering them (optional)
+#
+# A dot product does not know where its vectors are. *Rotary* position embedding (Su et al. 2021)
+# turns each query and key by an angle that grows with its position. The dot product of two turned
+# vectors then depends only on the difference of the angles, which is the distance. A vector of hs
+# numbers has hs/2 pairs (x[i], x[i + hs/2]), and each pair turns at its own speed. In most models,
+# such as Llama, all pairs turn, pair i by position * 10000^(-2i/hs).
+#
+# This project's contexts are short, so the base is 100. And only the first half of the pairs turns
+# (as in GPT-NeoX, Black et al. 2022): the others compare two words wherever they are.
+#
+# ### Exercise 3.6: turn a vector (rebuild, ★★, 10 minutes)
+#
+# The angle of pair i is position * 100^(-4i/hs) for i < hs/4, and 0 for the pairs after those.
+#
+# <details><summary>Hint</summary>
+#
 # `first, second = x.chunk(2)`. Turning (a, b) by an angle gives (a cos - b sin, a sin + b cos).
 # Start with an angle of zero for every pair (`torch.zeros`) and fill in the first half. Put the
 # halves together with `torch.cat`.
+#
 # </details>
 
 
@@ -296,10 +353,9 @@ def turn(x, position):
     angle = torch.zeros(hs // 2)
     speeds = 100.0 ** (-torch.arange(0, hs, 4) / hs)  # (hs/4,)
     angle[: len(speeds)] = position * speeds
-    first, second = x.chunk(2)
-    return torch.cat(
-        (first * angle.cos() - second * angle.sin(), first * angle.sin() + second * angle.cos())
-    )
+    a, b = x.chunk(2)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat((a * cos - b * sin, a * sin + b * cos))
     ### END SOLUTION
 
 
@@ -310,109 +366,47 @@ checks.turn(turn)
 # *Predict*: which numbers in the table below are equal?
 
 # %%
-torch.manual_seed(0)
-hs = base.config.n_embd // base.config.n_head
-query, key = torch.randn(hs), torch.randn(hs)
-cos, sin = rotary_cos_sin(128, hs)
-at = [
-    apply_rotary(x.expand(1, 128, 1, hs), cos[None, :, None], sin[None, :, None])[0, :, 0]
-    for x in (query, key)
-]
-scores = at[0] @ at[1].T  # (128, 128): query at its row's position, key at its column's
-print("distance   " + "".join(f"{d:>8}" for d in (0, 1, 2, 5, 10)))
-for p in (20, 21, 50, 120):
-    print(
-        f"query at {p:>3}" + "".join(f"{scores[p, p - d].item():>8.3f}" for d in (0, 1, 2, 5, 10))
-    )
-spread = max((scores.diagonal(-d).max() - scores.diagonal(-d).min()).item() for d in range(100))
-print(f"greatest difference at equal distance: {spread:.0e}")
+spread = lesson03.show_distances(base.config.head_size)
+print(f"Found: at equal distance the scores differ by at most {spread:.0e}.")
 
 # %% [markdown]
-# ## The loss at one position
+# > **What to remember**
+# >
+# > - In a standard GPT only attention moves information between positions. A position reads itself
+# >   and earlier ones.
+# > - A block adds to the residual stream: x + attention(norm(x)), then x + mlp(norm(x)).
+# > - The loss at a position is minus the logarithm of the probability of the right next token.
 #
-# At each position the model gives V scores. Softmax makes probabilities of them; the loss is -log
-# of the target's. With three tokens and scores 2, 1, 0: e^2 = 7.39, e^1 = 2.72, e^0 = 1, sum 11.11.
-# If token 0 comes next, p = 7.39 / 11.11 = 0.665, loss 0.408. If token 2 comes, p = 0.090. Its
-# score is two lower than token 0's: *predict* its loss.
-#
-# ### Exercise 3.4: cross entropy by hand (rebuild, ★, 5 minutes)
-#
-# <details><summary>Hint</summary>
-# -log(e^a / sum) = log(sum) - a. Scores may be as great as 1000, and e^1000 is infinite: take the
-# greatest score off all of them first. That changes no probability.
-# </details>
-
-
-# %%
-def loss_at(logits, target):
-    """Return -log p(target) as a float, in nats, from logits (V,) and an id. Use only exp, log, sum
-    and max: cross_entropy, log_softmax and logsumexp are switched off.
-
-    [2, 1, 0], 0 -> 0.4076"""
-    ### BEGIN SOLUTION
-    logits = logits - logits.max()
-    return (logits.exp().sum().log() - logits[target]).item()
-    ### END SOLUTION
-
-
-# %%
-checks.loss_at(loss_at)
-
-# %%
-line = torch.tensor([[tokenizer.eos_id] + tokenizer.encode("The capital of France is Paris.")])
-logits, targets = base(line[:, :-1])[0], line[0, 1:]
-p = logits.softmax(-1).gather(1, targets[:, None])[:, 0]
-for i, share in zip(targets.tolist(), p.tolist()):
-    print(f"{tokenizer.decode([i])!r:<12} p {share:6.3f}   loss {-math.log(share):6.3f}")
-whole = base(line[:, :-1], line[:, 1:]).item()
-print(f"sum {-p.log().sum().item():.4f}, the project's loss {whole:.4f}")
-
-# %% [markdown]
-# Look where the loss is small (what follows from the words before) and where it is large (what will
-# be told, and of which country?). No model can know the latter, so the mean loss has a floor.
-#
-# *Predict* the probability of ` Rome` after "The capital of Italy is", before you run the next
-# cell.
-
-# %%
-lab.predict("3: p of Rome", ...)
-
-# %%
-line = torch.tensor([[tokenizer.eos_id] + tokenizer.encode("The capital of Italy is")])
-rome = tokenizer.encode(" Rome")[0]
-lab.compare("3: p of Rome", base(line)[0, -1].softmax(-1)[rome].item())
-print(f"its loss: {loss_at(base(line)[0, -1], rome):.3f}")
-
-# %% [markdown]
 # ## Two questions to think about
 #
 # 1. Why is the score divided by the root of the length of q and k?
-# 2. The rotary tables have 128 rows here. What would happen at position 5,000, if there were more?
+# 2. Remove the residual connections: x = attention(norm(x)), x = mlp(norm(x)). What gets harder?
 #
 # <details><summary>Answers</summary>
 #
 # 1. A dot product of hs independent numbers grows like the root of hs. Without the division softmax
 #    would start out nearly one-hot, with hardly any gradient.
-# 2. The formula works anywhere, but the model has never met such distances. What it does there was
-#    never learned.
+# 2. Every layer would have to pass on all that later layers need, the token itself included. And
+#    the gradient would have to pass through every layer, where it shrinks or grows.
+#
 # </details>
 #
 # ## Where this lives in the project
 #
-# All in `model.py`: `Attention`, `rotary_cos_sin`, `apply_rotary`, `GPT.shift_mix`, `GPT.forward`.
-# What is hidden from whom is the argument `mask` of `GPT.forward`.
+# All in `model.py`: `Attention`, `MLP`, `Block`, `rotary_cos_sin`, `apply_rotary`, `GPT.shift_mix`,
+# `GPT.forward`. The drawings and experiments are in `lessons/experiments/lesson03.py`.
 
 # %%
 n = len(facts)
 lab.claim(
-    "attention and loss by hand are the project's, no position sees the future, and scores depend"
-    " on distance alone",
-    difference < 1e-4 and causal and spread < 1e-3 and abs(whole + p.log().sum().item()) < 1e-3,
-    "rounding differs between machines; look at the four differences printed above.",
+    "attention, the block and the loss by hand are the project's, no position sees the future, and"
+    " scores depend on distance alone",
+    difference < 1e-4 and gap < 1e-3 and causal and spread < 1e-3 and loss_gap < 1e-3,
+    "rounding differs between machines; look at the differences printed above.",
 )
 lab.claim(
     "the base repeats a name far less often when it may not look at it",
-    wilson(repeated["visible"], n)[0] > wilson(repeated["hidden"], n)[1] + 0.3,
+    wilson(repeated["visible"], n)[0] > wilson(repeated["hidden"], n)[1] + 0.15,
     "this base may prefer the next name of a worksheet; look at how often it repeats a visible"
     " name.",
 )

@@ -1,13 +1,12 @@
 # %% [markdown]
 # # 9. Mixing: narrow or broad
 #
-# You will draw mixtures of one, two, four and more kinds of question, with everything else held
-# equal, and see how well models tuned on them answer kinds that were in none of them. Then you will
-# tune an instructed model on one kind alone, in another manner, and find out whether it has
-# forgotten the rest.
+# Does a model learn more from many kinds of question or from few? You draw mixtures of one, four,
+# sixteen and all task types, hold everything else equal, and ask about tasks that were in none of
+# them. Then you fine-tune a finished model on one task alone, find out whether it forgets the
+# others, and test three remedies.
 #
-# About 3 minutes of computing on a laptop CPU, 35 minutes with the exercises, and 45 more if you
-# take the open task. It needs `out/base.pt`, which `python train_sft.py` makes.
+# Reading 15 minutes, exercises 40, computing 3. The open task takes another 30.
 
 # %%
 import sys
@@ -16,133 +15,105 @@ from pathlib import Path
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
 sys.path[:0] = [str(root), str(root / "lessons")]
 
-import lab
-from checks import lesson09 as checks
-
 import random
 import re
 
-import matplotlib.pyplot as plt
-
+import lab
 import world
-from common.audit import prompt_key
-from data import Row, Turn
-from generate import Assistant, Sampling, generate
+from checks import lesson09 as checks
+from experiments import lesson09
+from generate import Assistant
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-KNOWN = [name for name in world.TASKS if name not in world.HELD_OUT]
-print(
-    f"{len(KNOWN)} task types to tune on, {len(world.HELD_OUT)} held out:"
-    f" {', '.join(world.HELD_OUT)}"
-)
+pools = lesson09.make_pools()  # {task: all its pairs}
+print(f"{len(pools)} task types to tune on. Held out: {', '.join(world.HELD_OUT)}")
 
 # %% [markdown]
 # ## Why mix at all
 #
-# A model tuned on one kind of question could learn just that kind. FLAN (Wei et al. 2021) and T0
-# (Sanh et al. 2021) tuned on dozens of tasks and then asked for tasks that were in none of them.
-# More tasks in the mixture gave better answers on unseen ones. That result made instruction tuning
-# known.
+# *Fine-tuning* goes on training a pretrained model on a smaller set. Fine-tune on one task and you
+# get a specialist. FLAN (Wei et al. 2021) and T0 (Sanh et al. 2021) fine-tuned on dozens of tasks
+# at once, each phrased as an instruction, and then asked about tasks that were *held out*, in no
+# pair at all. More tasks in the mixture gave better answers on unseen ones. That result made
+# *instruction tuning* known.
 #
-# In such a mixture two things grow together: the number of kinds and the number of pairs. To learn
-# which of them helps, the number of pairs and of steps must stay the same while the number of kinds
-# changes.
+# Two things grow together in such a mixture: the number of task types and the number of pairs. To
+# learn which of them helps, we keep pairs and steps equal and change only the number of types.
 #
-# ## What has the base read of the held-out tasks?
+# ## What has the base read?
 #
-# "Unseen" here means: in no pair. The base has read a lot before. Its corpus has seven kinds of
-# document: facts; texts, with what can be said about them; texts retold again and again; lists of
-# questions; stories that name one thing again and again; spelling lessons; and tales about things
-# that do not exist. *Predict*: on which of them do held-out tasks turn up, as stated facts, as
-# questions, or as words only?
-
+# "Unseen" means in no pair. The base has read a lot before. *Predict*: does its corpus state facts
+# of the held-out tasks? Does it ask for them?
 
 # %%
-seen, unseen, groups = world.split_facts(random.Random(lab.world_seed()))
-
-
-def questions_about(names):
-    """Return all instructions with which these tasks can be asked for."""
-    cases = [case for name in names for case in seen[name] + unseen[name]]
-    return {
-        world.make_question(question, case).lower()
-        for case in cases
-        for question, _ in world.question_templates(case.task)
-    }
-
-
-def statements_about(names):
-    """Return how a statement of these tasks begins: 'the capital of france', 'here is a story about
-    ...'"""
-    return {
-        (case.task.prefix + case.noun).lower()
-        for name in names
-        for case in seen[name] + unseen[name]
-    }
-
-
-QUESTIONS, KNOWN_QUESTIONS, STATEMENTS = (
-    questions_about(world.HELD_OUT), questions_about(KNOWN), statements_about(world.HELD_OUT),
-)
-
-
-def words_of(names):
-    nouns = " ".join(world.TASKS[name].noun.replace("{x}", "") for name in names)
-    return {*re.findall(r"\w+", nouns.lower())}
-
-
-NAMED = words_of(world.HELD_OUT) - words_of(KNOWN)  # they name these tasks and no other one
-
-
-def contents(document):
-    """Return one bool for each column of the table below."""
-    sentences = re.split(r"(?<=[.?!;])\s+|\n", document.lower())
-    begins = {
-        re.match(r"(?s)(here is [^:]+|.*?)(?: is |: |$)", sentence)[1] for sentence in sentences
-    }
-    return (
-        bool(begins & STATEMENTS), bool(QUESTIONS & {*sentences}),
-        bool(KNOWN_QUESTIONS & {*sentences}), bool(NAMED & {*re.findall(r"\w+", document.lower())}),
-    )
-
-
-print("words that name held-out tasks:", ", ".join(sorted(NAMED)))
-rng = random.Random(lab.world_seed())
-values = world.values_to_invent(seen, world.HELD_OUT)
-writer = world.PageWriter(rng, groups, world.HELD_OUT, list(world.TASKS), values)
-print("\nof 400 documents    held-out: stated   asked   their words     other tasks: asked")
-for kind, percent in world.PAGES.items():
-    documents = [writer.write_page(kind) for _ in range(400)]
-    n_stated, n_questions, n_known, n_named = (
-        sum(column) for column in zip(*map(contents, documents))
-    )
-    print(
-        f"{kind:<10} ({percent:>2}% of the corpus)"
-        f"{n_stated:>13}{n_questions:>8}{n_named:>14}{n_known:>23}"
-    )
+n_asked = lesson09.show_reading(40 if lab.FAST else 300)
+if n_asked == 0:
+    print("\nFound: the corpus states the facts of held-out tasks and never asks for one.")
+else:
+    print(f"\nFound: {n_asked} documents ask for a fact of a held-out task.")
 
 # %% [markdown]
-# In plain words: the corpus states the facts of the held-out tasks. It asks questions of all other
-# tasks, never one of these, and no document has a question beside its answer. The words that name
-# the held-out tasks also appear in stories and spelling lessons, because so small a model copies
-# only words that it has once copied. So of an unseen task the base has read the facts and the name,
-# and has never seen anybody ask.
+# So the base knows these facts and has seen other tasks being asked for, mostly alike ("What is the
+# ... of ...?"). Tuning has to carry over *answering* from the tasks in the mixture to the others.
 #
-# ## A mixture
+# ## Proportions and caps
 #
-# From each of the chosen task types as many pairs as from each other: that is the mixture to be
-# compared. Types differ in size, and n need not be divisible by their number.
+# Real mixtures join data sets of very different sizes. Two simple rules fail. In proportion to
+# size, one huge set drowns the others. In equal parts, a tiny set is repeated until the model has
+# learned it by heart. That is *overfitting*: training loss falls while held-out answers get worse.
+#
+# FLAN takes a middle way, examples-proportional mixing (Raffel et al. 2020, "T5"). A set's *rate*
+# is its size, but sizes above a cap count as the cap. FLAN took at most 30,000 examples of each
+# data set, and set the cap of the rates to 3,000. So no set is drawn more often than one with 3,000
+# examples. The project's world does the simplest form of this: at most 160 pairs a task.
+#
+# ### Exercise 9.1: mixing rates (extend, ★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Shuffle copies of the pools (`rng.sample(pool, len(pool))`). Then deal as one deals cards: one row
-# of each pool that still has some, again and again, until there are n. In each round take the pools
-# in a new random order, or the last tasks always lose.
+# Cut every size with `min(size, cap)`. Divide by the sum of the cut sizes, not of the full ones.
 #
 # </details>
+
+
+# %%
+def rates(sizes, cap):
+    """Return {name: share of the mixture} from {name: number of examples}. A size above the cap
+    counts as the cap. The shares sum to 1.
+
+    {"a": 100, "b": 300, "c": 9000}, 600 -> {"a": 0.1, "b": 0.3, "c": 0.6}"""
+    ### BEGIN SOLUTION
+    counted = {}
+    for name, size in sizes.items():
+        counted[name] = min(size, cap)
+    total = sum(counted.values())
+    return {name: size / total for name, size in counted.items()}
+    ### END SOLUTION
+
+
+# %%
+checks.rates(rates)
+sizes = {"translation": 30_000, "questions": 8_000, "sentiment": 2_000, "stories": 400}  # made up
+for cap in (30_000, 3_000, 400):
+    shares = rates(sizes, cap)
+    print(f"cap {cap:>6,}: " + "  ".join(f"{name} {share:5.1%}" for name, share in shares.items()))
+
+# %% [markdown]
+# The largest cap is "in proportion to size", and a cap at the smallest set is "equal parts".
 #
-# ### Exercise 9.1: draw a mixture (extend, ★★, 12 minutes)
+# ### Exercise 9.2: draw a mixture (extend, ★★, 10 minutes)
+#
+# Our experiment needs equal parts: as many pairs of each type as possible. Types differ in size,
+# and n need not be divisible by their number.
+#
+# <details><summary>Hint</summary>
+#
+# Shuffle copies of the pools (`rng.sample(pool, len(pool))`). Then deal them like cards: one row of
+# each pool that still has some, again and again, until there are n. In each round take the pools in
+# a new random order, or the last tasks always lose.
+#
+# </details>
 
 
 # %%
@@ -153,7 +124,8 @@ def mixture(pools, n, rng):
     {"a": [1, 2], "b": [3, 4, 5, 6, 7, 8]}, 6 -> for example [1, 5, 2, 7, 3, 8]: two of a, four of b
     """
     ### BEGIN SOLUTION
-    left, result = [rng.sample(pool, len(pool)) for pool in pools.values()], []
+    left = [rng.sample(pool, len(pool)) for pool in pools.values()]
+    result = []
     while len(result) < n:
         for pool in rng.sample(left, len(left)):
             if pool and len(result) < n:
@@ -164,145 +136,139 @@ def mixture(pools, n, rng):
 
 # %%
 checks.mixture(mixture)
-
-
-# %%
-def pool(name):
-    """Return all pairs of a task: cases that may be tuned on, each in ten phrasings."""
-    task = world.TASKS[name]
-    ways = world.question_templates(task)[:10]
-    return lab.world_rows([world.fact_pair(case, *way) for case in seen[name] for way in ways])
-
-
-pools = {name: pool(name) for name in KNOWN}
 for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random.Random(0)):
-    print(row.task, row.turns[0])
+    print(f"{row.task:<8} {row.turns[0].instruction}  ->  {row.turns[0].output}")
 
 # %% [markdown]
 # ## The curve
 #
-# Every model is tuned from the same base, for 24 steps of 16 pairs, on 48 pairs of 1, 2, 4, 8, 16
-# or all task types. All is drawn five times anew: the task types, the pairs, their order. This is
-# little tuning, so that thirty models fit into the time of a lesson; the main job tunes for more
-# than ten times as many steps.
+# One *draw* puts the task types in a random order. Then a fresh copy of the base is tuned on 48
+# pairs of the first type, another on 48 pairs of the first four, and so on. All get the same steps.
+# We repeat the draw five times, because much depends on which types come first.
 #
-# The *unseen inputs* come from all the types that can be tuned on. So with few types in the mixture
-# most of these questions are of types that it does not hold, too. The two curves ask about
-# different tasks: do not compare their heights.
+# ### Exercise 9.3: the breadth loop (extend, ★★, 10 minutes)
 #
-# *Predict* before you run on: draw the curve on paper, the fraction of *unseen tasks* answered
-# right. Does it start near zero? Where does it level off? How far apart do the five draws lie?
+# <details><summary>Hint</summary>
+#
+# Draw the order once, before the loop: `random.Random(seed).sample(list(pools), len(pools))`.
+# Inside the loop make a smaller dictionary of pools. n stays the same for every k.
+#
+# </details>
+
 
 # %%
-DRAWS = range(1 if lab.FAST else 5)
-held = {name: lab.subset(splits[name], 100) for name in ("unseen_tasks", "unseen_inputs")}
-kinds = (1, 2, 4, 8, 16, len(KNOWN))
-curve = {k: [] for k in kinds}
-for draw in DRAWS:
-    order = random.Random(draw).sample(KNOWN, len(KNOWN))
+def breadth(pools, kinds, n, seed, mix, tune, ask):
+    """Tune one model for each number k of task types. Returns {k: what `ask` returns}.
+
+    All k use one random order of the tasks, and take the first k of it. mix(pools, n, rng) draws n
+    rows, with random.Random(seed) for every k. tune(rows, seed) returns a new model and
+    ask(model) its results.
+
+    kinds (1, 4) -> {1: ask(model tuned on n rows of one task), 4: ask(... of four tasks)}"""
+    ### BEGIN SOLUTION
+    order = random.Random(seed).sample(list(pools), len(pools))
+    results = {}
     for k in kinds:
-        sample = mixture({name: pools[name] for name in order[:k]}, 48, random.Random(draw))
-        assert not {prompt_key(row) for row in sample} & {
-            prompt_key(row) for group in held.values() for row in group
-        }
-        assistant = lab.tune(base, tokenizer, sample, draw, steps=8 if lab.FAST else 24, batch=16)
-        curve[k].append({name: lab.correct_flags(assistant, group) for name, group in held.items()})
-    print(f"draw {draw} begins with: {', '.join(order[:4])}")
+        chosen = {name: pools[name] for name in order[:k]}
+        rows = mix(chosen, n, random.Random(seed))
+        results[k] = ask(tune(rows, seed))
+    return results
+    ### END SOLUTION
 
 
 # %%
-def summary(k, split):
-    """Summarize all draws. Returns (mean, low, high) over draws and questions, and each draw's
-    share."""
-    flags = [run[split] for run in curve[k]]
-    return lab.bootstrap(flags), [sum(values) / len(values) for values in flags]
-
-
-untuned = lab.accuracy(Assistant(base, tokenizer, "alpaca"), held["unseen_tasks"])[0]
-print(f"unseen tasks, before tuning: {untuned:.0%}")
-for split in held:
-    print(f"\n{split}, by task types in the mixture")
-    for k in kinds:
-        (mean, low, high), each = summary(k, split)
-        print(
-            f"{k:>4}: {mean:4.0%} ({low:.0%} to {high:.0%})   each draw:",
-            *(f"{share:.0%}" for share in each),
-        )
-
-# %%
-figure, ax = plt.subplots(figsize=(7.5, 4))
-for offset, split, color in ((-0.06, "unseen_tasks", "C0"), (0.06, "unseen_inputs", "C1")):
-    at = [i + offset for i in range(len(kinds))]
-    mean, low, high = zip(*(summary(k, split)[0] for k in kinds))
-    gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
-    ax.errorbar(at, mean, gaps, color=color, capsize=3, label=split.replace("_", " "))
-    for x, k in zip(at, kinds):
-        ax.plot([x] * len(DRAWS), summary(k, split)[1], "o", color=color, markersize=4, alpha=0.5)
-ax.axhline(untuned, color="gray", linestyle=":", label="unseen tasks, base with the template")
-ax.set(xticks=range(len(kinds)), xticklabels=kinds, ylim=(-0.03, 1.03))
-ax.set(
-    xlabel="task types in the mixture (always 48 pairs, 24 steps)", ylabel="answered exactly right"
-)
-ax.set_title("Breadth, at equal pairs and steps (dots: draws, bars: 95% intervals)")
-ax.legend(loc="upper left", fontsize=9)
-plt.show()
+checks.breadth(breadth)
 
 # %% [markdown]
-# If your curve rises, it is breadth that does it, as in FLAN: the number of pairs and steps never
-# changed. Look at the dots of few types, too. Unseen tasks are all or nothing, task by task, and
-# much depends on *which* types were drawn. (The intervals draw questions and draws anew, with
-# replacement. Five draws say little about all that could have been drawn.)
+# This is little tuning, so that twenty models fit into a lesson. *Predict* before you go on: the
+# fraction of unseen tasks answered right with one type, and with all types.
+
+# %%
+lab.predict("9: unseen tasks, one type", ...)
+lab.predict("9: unseen tasks, all types", ...)
+
+# %%
+KINDS = (1, 4, 16, len(pools))
+STEPS = 8 if lab.FAST else 24
+held = lab.subset(splits["unseen_tasks"], 100)
+
+
+def tune(rows, seed):
+    return lab.tune(base, tokenizer, rows, seed, steps=STEPS, batch=16)
+
+
+def ask(assistant):
+    return lab.correct_flags(assistant, held)
+
+
+curve = {k: [] for k in KINDS}
+for draw in range(2 if lab.FAST else 5):
+    for k, flags in breadth(pools, KINDS, 48, draw, mixture, tune, ask).items():
+        curve[k].append(flags)
+untuned = lab.accuracy(Assistant(base, tokenizer, "alpaca"), held)[0]
+lesson09.show_curve(curve, untuned)
+
+# %%
+one_type, all_types = (lab.bootstrap(curve[k]) for k in (1, KINDS[-1]))
+worst_four, worst_all = (min(lesson09.shares(curve[k])) for k in (4, KINDS[-1]))
+lab.compare("9: unseen tasks, one type", one_type[0])
+lab.compare("9: unseen tasks, all types", all_types[0])
+lesson09.curve_findings(curve)
+
+# %% [markdown]
+# Where the curve rises, breadth alone did it, as in FLAN: pairs and steps never changed. The dots
+# show the second gain. With few types much depends on the draw, and a broad mixture makes a bad
+# draw unlikely. What all types share is the form: take from the instruction what it asks for, and
+# state it. FLAN's tasks were further apart, and its models had to be large before unseen tasks
+# gained.
 #
-# What can be learned from many types is what they have in common: take the name of what is asked
-# for from the instruction, and tell what is known of it. FLAN's tasks were further apart, and its
-# model had to be large before tuning helped on unseen tasks at all.
+# **Read ten errors** of a model tuned on four types. Sort them, and write two sentences about what
+# goes wrong.
+
+# %%
+four = {name: pools[name] for name in random.Random(0).sample(list(pools), 4)}
+print("tuned on:", ", ".join(four), "\n")
+lesson09.show_errors(tune(mixture(four, 48, random.Random(0)), 0), held)
+
+# %% [markdown]
+# <details><summary>A model answer</summary>
+#
+# "I sorted the errors by the first place where a reply leaves the right one: the statement of a
+# task that the model was tuned on, the right beginning with a wrong value, and the right statement
+# that goes on. The first and the last are about *how* to answer, which other tasks can teach. Only
+# the second can be missing knowledge, and I would test it by letting the base complete the same
+# statement." Your kinds and counts will differ. The point is to separate form from knowledge.
+#
+# </details>
 #
 # ## Narrow tuning
 #
-# Now the other way round. A model that answers all kinds is tuned further, on translation alone.
-# That a network loses something old when it learns something new is called catastrophic forgetting
-# (McCloskey and Cohen 1989). The pairs come in three manners: the same statements as in all other
-# pairs; statements with "Sure!" before them; and short answers.
+# Now the other way round. The main job's tuned model answers all types. We go on tuning it on
+# translation alone, in three styles: the same statements as before, statements that begin with
+# "Sure!", and short answers. A network that learns something new may lose something old. This is
+# *catastrophic forgetting* (McCloskey and Cohen 1989).
 
 # %%
-STEPS = 8 if lab.FAST else 30
-instructed = lab.tune(base, tokenizer, rows, steps=10 if lab.FAST else 60)
-OPENINGS = {"statements": "", "sure": "Sure! ", "short": "It is "}
-
-
-def is_translation(row):
-    return row.task in world.TASKS and world.TASKS[row.task].kind == "translation"
-
-
-def in_manner(row, manner):
-    """Rewrite a row in a manner.
-
-    'The Korean word for moon is 달.' -> 'Sure! The Korean word for moon is 달.' or 'It is 달.'"""
-    question, context, answer = row.turns[0]
-    text = lab.statement_of(row)[1] if manner == "short" else answer
-    return Row((Turn(question, context, OPENINGS[manner] + text),), row.task)
-
-
-narrow = [row for row in rows if is_translation(row)]
-old = [row for row in rows if row.task in KNOWN and not is_translation(row)]
-for manner in OPENINGS:
-    print(
-        f"{manner:<12}{narrow[0].turns[0].instruction}  -> "
-        f" {in_manner(narrow[0], manner).turns[0].output}"
-    )
+translations = [row for row in rows if lesson09.is_translation(row)]
+others = [row for row in rows if row.task in pools and not lesson09.is_translation(row)]
+print(translations[0].turns[0].instruction)
+for style in lesson09.STYLES:
+    print(f"{style:<6} -> {lesson09.restyle(translations[0], style).turns[0].output}")
 
 # %% [markdown]
-# The oldest remedy is *replay*: go on showing some of the old. Scialom et al. (2022) kept tuned
-# models able to do their old tasks by replaying a hundredth of those tasks' examples.
+# Three remedies. *Replay* goes on showing some old pairs: Scialom et al. (2022) kept old abilities
+# by replaying a hundredth of the old examples. *LoRA* (lesson 8) trains a small correction and
+# leaves the weights alone, and people often recommend it against forgetting. And an adapter can be
+# switched off.
+#
+# ### Exercise 9.4: replay (extend, ★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
 # `rng.sample(rows, k)` draws k different rows. The share is of the whole mixture, not of the new
-# rows; `int` rounds down.
+# rows, and `int` rounds down.
 #
 # </details>
-#
-# ### Exercise 9.2: replay (extend, ★, 5 minutes)
 
 
 # %%
@@ -320,134 +286,92 @@ def replay(new, old, n, share, rng):
 checks.replay(replay)
 
 # %% [markdown]
-# "Is it still right?" is too coarse a question here: a model that says "Sure! The capital of France
-# is Paris." gets zero from a strict checker. So the old questions (facts and texts, of unseen
-# inputs and tasks: no pair, old or new, asks for them) are scored in four ways:
+# "Is it still right?" is too coarse. A model that says "Sure! The capital of France is Paris." gets
+# zero from a strict checker. So the old questions, which no pair asks, are scored in four ways. You
+# write three of them:
 #
-# - **right**: exactly the old statement
-# - **new form**: the reply begins with the new manner's opening
-# - **value**: the right value is in it, in whatever words
-# - **begun**: given the beginning of its statement after the template ("The capital of France is"),
-#   does the model still complete it? That asks what it knows, not what it does when asked.
+# - **right**: exactly the old statement, and the model stopped.
+# - **new style**: the reply begins as the new pairs do.
+# - **value**: the right value is somewhere in the reply, as a whole word.
+# - **completed**: we write the beginning of the right statement after the template ("The capital of
+#   France is"), and the model completes it. That asks what it *knows*, not what it does when asked.
 #
-# *Predict* all four for "Sure!" and for the short manner. Then: what will a quarter of old pairs
-# save?
-
-# %%
-both = splits["unseen_inputs"] + splits["unseen_tasks"]
-translations = [
-    row for row in splits["unseen_inputs"] + splits["unseen_phrasings"] if is_translation(row)
-]
-asked_again = lab.subset(
-    [row for row in both if not is_translation(row) and row.task not in lab.OPEN_TASKS], 100
-)
-print(len(asked_again), "old questions,", len(translations), "translations")
-
-
-def value_of(row):
-    return lab.statement_of(row)[1].rstrip(".!;")
-
-
-def holds_value(row, text):
-    return re.search(rf"(?<!\w){re.escape(value_of(row))}(?!\w)", text) is not None
-
-
-def measure(assistant, manner):
-    """Return {name of a score: one bool for each question}."""
-    replies = [
-        (row, *reply) for row, reply in zip(asked_again, assistant.answers(asked_again, Sampling()))
-    ]
-    prompts = [
-        assistant.prompt(row.turns[:1]) + tokenizer.encode(lab.statement_of(row)[0])
-        for row in asked_again
-    ]
-    begun = generate(assistant.model, prompts, tokenizer.eos_id, Sampling(max_new_tokens=24))
-    return {
-        "right": [
-            stopped and world.check(row.task, row.turns[0].output, text)
-            for row, text, stopped in replies
-        ],
-        "new form": [
-            OPENINGS[manner] != "" and text.strip().startswith(OPENINGS[manner])
-            for _, text, _ in replies
-        ],
-        "value": [holds_value(row, text) for row, text, _ in replies],
-        "begun": [
-            tokenizer.decode(ids).strip().startswith(value_of(row))
-            for row, (ids, _) in zip(asked_again, begun)
-        ],
-        "translation": lab.correct_flags(
-            assistant, [in_manner(row, manner) for row in translations]
-        ),
-    }
+# ### Exercise 9.5: three scores of a reply (extend, ★★, 10 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# `world.check(row.task, answer, text)` compares strictly. For a whole word that may contain spaces
+# or signs use `re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text)`. Every text starts with `""`,
+# so a style without an opening needs a test of its own.
+#
+# </details>
 
 
 # %%
-ARMS = {
-    "statements": ("statements", 0),
-    "sure": ("sure", 0),
-    "sure, 25% old": ("sure", 0.25),
-    "short": ("short", 0),
-    "short, 25% old": ("short", 0.25),
-}
-results = {"before": [measure(instructed, "statements")]}
-print(f"{'before':<17}{lab.ask(instructed, 'What is the capital of France?')}")
-for arm, (manner, share) in ARMS.items():
-    results[arm] = []
-    for seed in lab.SEEDS:
-        new = [in_manner(row, manner) for row in narrow]
-        mix = replay(new, old, 200, share, random.Random(seed))
-        assistant = lab.tune(instructed.model, tokenizer, mix, seed, steps=STEPS, batch=16)
-        results[arm].append(measure(assistant, manner))
-    print(f"{arm:<17}{lab.ask(assistant, 'What is the capital of France?')}")
+def reply_scores(row, text, stopped, value, opening):
+    """Score a reply to row.turns[0]. Returns {"right": bool, "new style": bool, "value": bool}.
+    If `opening` is "", nothing is in the new style.
+
+    "Sure! The capital of France is Paris.", True, "Paris", "Sure! " -> False, True, True"""
+    ### BEGIN SOLUTION
+    text = text.strip()
+    right = stopped and world.check(row.task, row.turns[0].output, text)
+    new_style = opening != "" and text.startswith(opening)
+    whole_word = re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text)
+    return {"right": right, "new style": new_style, "value": whole_word is not None}
+    ### END SOLUTION
+
 
 # %%
-scores = {
-    (arm, name): lab.bootstrap([run[name] for run in runs])
-    for arm, runs in results.items()
-    for name in runs[0]
-}
-names = list(results["before"][0])
-print(" " * 17 + "".join(f"{name:>20}" for name in names))
-for arm in results:
-    cells = ["{:.0%} ({:.0%} to {:.0%})".format(*scores[arm, name]) for name in names]
-    print(f"{arm:<17}" + "".join(f"{cell:>20}" for cell in cells))
-
-# %%
-figure, ax = plt.subplots(figsize=(9, 3.8))
-for j, name in enumerate(names[:4]):
-    mean, low, high = zip(*(scores[arm, name] for arm in results))
-    gaps = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
-    ax.bar(
-        [i + 0.2 * (j - 1.5) for i in range(len(results))], mean, 0.18, yerr=gaps, capsize=2,
-        alpha=0.8, label=name,
-    )
-ax.set(xticks=range(len(results)), ylim=(0, 1.05), ylabel="fraction of old questions")
-ax.set_xticklabels(results, fontsize=9)
-ax.set_title("Old questions after tuning on translation alone (95% intervals)")
-ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=4)
-plt.tight_layout()
-plt.show()
+checks.reply_scores(reply_scores)
 
 # %% [markdown]
-# Compare the columns, not only the rows. Where *right* is gone and *begun* is not, nothing was
-# forgotten: the model has another habit. Habits are of two kinds here. One is the form, which a
-# strict checker counts against it. The other is what it talks about: look at the replies above,
-# which may translate something when they are asked for a capital. That also lowers *value* in the
-# old manner.
+# *Predict*, after tuning with "Sure!": which fraction is right, and which is completed?
+
+# %%
+lab.predict("9: Sure!, right", ...)
+lab.predict("9: Sure!, completed", ...)
+
+# %%
+ARMS = {  # style, share of old pairs, rank of the adapter (0: full tuning)
+    "same": ("same", 0, 0),
+    "sure": ("sure", 0, 0),
+    "sure, replay": ("sure", 0.25, 0),
+    "sure, LoRA": ("sure", 0, 8),
+    "short": ("short", 0, 0),
+    "short, replay": ("short", 0.25, 0),
+}
+tuned = lesson09.load_tuned()
+results = lesson09.run_arms(tuned, ARMS, translations, others, splits, replay, reply_scores)
+scores = lesson09.show_scores(results)
+
+# %%
+lab.compare("9: Sure!, right", scores["sure", "right"][0])
+lab.compare("9: Sure!, completed", scores["sure", "completed"][0])
+lesson09.narrow_findings(results)
+
+# %% [markdown]
+# Where *right* is gone and *completed* is not, the model has not forgotten: it has another habit.
+# The habit has two parts. One is the form, which a strict checker counts against it. The other is
+# the subject: it may translate something when asked for a capital.
 #
-# The short manner is the hardest case. "The capital of France is" repeats what was asked before the
-# value is due, "It is" does not, so this model has nothing to look the value up with; watch the
-# column *translation*, the very task that it was tuned on. If *begun* fell there as well, look at
-# the row below it: the replayed pairs ask for none of these facts, so what comes back with them was
-# never erased.
+# The short style is harder for so small a model. "The capital of France is" repeats the question
+# before the value is due, and "It is" does not.
 #
-# Replay has to outweigh what the new pairs seem to say, which is "always answer like this". The
-# manner of the new pairs may survive it in part.
+# Replay has to outweigh what the new pairs seem to say, "always answer like this". An adapter is
+# trained on the same pairs, so it learns the same habit. What it offers is the switch: off, the
+# weights are the old ones.
+#
+# > **What to remember**
+# >
+# > - At equal pairs and steps, the number of task types matters. Mix many.
+# > - In a mixture of data sets cap the large ones, or they drown the small ones.
+# > - Narrow tuning changes habits first. Test knowledge and form apart, replay old pairs, or keep
+# >   the change in an adapter that you can switch off.
 #
 # ## Two questions
 #
-# **1.** Suppose each task type brought 48 pairs of its own to the curve. Why would it then tell you
+# **1.** Suppose each task type brought 48 pairs of its own to the curve. Why would it tell you
 # less?
 #
 # <details><summary>Answer</summary>
@@ -457,63 +381,49 @@ plt.show()
 #
 # </details>
 #
-# **2.** A customer wants only short translations. Replay, or an adapter (lesson 8)?
+# **2.** A customer wants only short translations. Replay, or an adapter?
 #
 # <details><summary>Answer</summary>
 #
-# An adapter of its own, put on for this customer only: taken off, the old model is back, exactly.
-# Replay is for one model that must do both.
+# An adapter, switched on for this customer only. Replay is for one model that must do both.
 #
 # </details>
 #
-# ## Open task: a better mixture (★★★, 45 minutes, not needed to go on)
+# ## Open task: a better mixture (★★★, 30 minutes, not needed to go on)
 #
-# At most 2,000 pairs, of your choice: which tasks, how many of each, which phrasings, rows of your
-# own, pairs about things that do not exist (`world.COPY_PAIRS`) or none. `checks.try_mixture` tunes
-# the base on them as the main job does (documents between) and asks questions of five
-# held-out tasks and of unseen inputs. The score to beat is what the cell prints as it stands: 2,000
-# pairs as they come. When you have chosen, run it with `final=True`, once for your mixture and once
-# for the cell's own 2,000 pairs: it asks five other held-out tasks and other inputs. A gain that is
-# not there either may have been luck.
+# You have 200 pairs and 40 steps. Choose the tasks, how many pairs of each, and their phrasings, or
+# write rows of your own. The score to beat is that of the cell as it is. When you have chosen, run
+# your mixture and the cell's own with `final=True`, which asks other questions. A gain that is not
+# there either may have been luck.
 
 # %%
-my_rows = random.Random(0).sample(rows, 80 if lab.FAST else 2000)
+my_rows = random.Random(0).sample(rows, 200)
 checks.try_mixture(my_rows)
 
 # %% [markdown]
 # ## Where this lives in the project
 #
-# `world.build` holds tasks out (`python train_sft.py --hold-out NAMES` takes names of your own) and
-# draws at most 160 pairs a task. `load_mixture` in `extras/datasets.py` mixes files.
-# `with_replay()` in `common/pairs.py` replays documents.
+# `world.build` holds tasks out (`python train_sft.py --hold-out NAMES` takes names of your own).
+# `load_mixture` in `extras/datasets.py` mixes files. The measuring code of this lesson is in
+# `lessons/experiments/lesson09.py`.
 
 # %%
-one_type, four_types, all_types = (summary(k, "unseen_tasks") for k in (1, 4, len(KNOWN)))
 lab.claim(
-    f"at equal pairs and steps, one task type answers few unseen tasks ({one_type[0][0]:.0%}), all"
-    f" of them answer most ({all_types[0][0]:.0%}), and the intervals lie apart",
-    one_type[0][2] < all_types[0][1] and all_types[0][0] > 0.5,
+    "at equal pairs and steps, one task type answers fewer unseen tasks than all of them, and the"
+    " intervals do not overlap",
+    one_type[2] < all_types[1],
 )
 lab.claim(
-    "breadth guards against an unlucky choice: with four types the draws go from"
-    f" {min(four_types[1]):.0%} to {max(four_types[1]):.0%}, with all from {min(all_types[1]):.0%}"
-    f" to {max(all_types[1]):.0%}",
-    max(all_types[1]) - min(all_types[1]) < max(four_types[1]) - min(four_types[1])
-    and min(all_types[1]) > min(four_types[1]),
+    "breadth guards against an unlucky choice: the worst draw of all types is better than the worst"
+    " of four",
+    worst_all > worst_four,
 )
 lab.claim(
-    f"after \"Sure!\" hardly an old question is exactly right ({scores['sure', 'right'][0]:.0%}),"
-    f" but the value is in {scores['sure', 'value'][0]:.0%} of the replies and"
-    f" {scores['sure', 'begun'][0]:.0%} of the statements are completed"
-    f" ({scores['before', 'begun'][0]:.0%} before): a changed habit",
-    scores["sure", "right"][2] < 0.1
-    and scores["sure", "value"][1] > 0.1
-    and scores["sure", "begun"][0] > scores["before", "begun"][0] - 0.15,
+    'after "Sure!" hardly an old question is exactly right, but most statements are still'
+    " completed: a changed habit",
+    scores["sure", "right"][2] < 0.25 and scores["sure", "completed"][1] > 0.5,
 )
 lab.claim(
-    f"short answers cost more: the value is in {scores['short', 'value'][0]:.0%}; a quarter of"
-    f" old pairs saves a part ({scores['short, 25% old', 'value'][0]:.0%}, exactly right"
-    f" {scores['short, 25% old', 'right'][0]:.0%})",
-    scores["short", "value"][2] < scores["sure", "value"][1]
-    and scores["short, 25% old", "right"][1] > scores["short", "right"][2],
+    "a quarter of old pairs brings back a part of what short answers cost",
+    scores["short, replay", "right"][1] > scores["short", "right"][2],
 )

@@ -1,14 +1,10 @@
 """The claims of lesson 2, and how each can fail (tests/test_claims.py)."""
 
-from common.table import wilson
-
 GOOD = {
     "same": True,
     "spanned": {"alpaca": 0, "plain": 100},
     "rows": [None] * 100,
-    "facts": [None] * 500,
-    "right": {"without": 480, "with": 10},
-    "wilson": wilson,
+    "lost": (0.8, 0.75, 0.85),
 }
 CLAIMS = [
     {
@@ -33,13 +29,9 @@ CLAIMS = [
         ],
     },
     {
-        "sentence": (
-            "a space at the end of the prompt costs the base at least nine in ten of its facts"
-        ),
-        "condition": (
-            "upper end of the interval with the space below a tenth of the lower end without"
-        ),
-        "refuted_by": "more than a tenth of the facts survive the space",
-        "faults": [{"right": {"without": 480, "with": 60}}],
+        "sentence": "a space at the end of the prompt costs the base facts",
+        "condition": "without minus with: the lower end of the difference is above 0.1",
+        "refuted_by": "nearly as many facts come out right after the space",
+        "faults": [{"lost": (0.05, 0.0, 0.1)}],
     },
 ]

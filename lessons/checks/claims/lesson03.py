@@ -1,7 +1,5 @@
 """The claims of lesson 3, and how each can fail (tests/test_claims.py)."""
 
-import torch
-
 from common.table import wilson
 
 GOOD = {
@@ -10,15 +8,15 @@ GOOD = {
     "difference": 1e-6,
     "causal": True,
     "spread": 1e-5,
-    "whole": 3.0,
-    "p": torch.tensor([-1.0, -2.0]).exp(),
+    "gap": 1e-6,
+    "loss_gap": 1e-5,
     "repeated": {"visible": 260, "hidden": 40},
 }
 CLAIMS = [
     {
         "sentence": (
-            "attention and loss by hand are the project's, no position sees the future, and scores"
-            " depend on distance"
+            "attention, the block and the loss by hand are the project's, no position sees the"
+            " future, and scores depend on distance"
         ),
         "condition": (
             "differences below one in ten thousand or in a thousand, and no earlier hidden state"
@@ -28,12 +26,18 @@ CLAIMS = [
             "another scaling or mask, a position that sees a later one, an angle that is not linear"
             " in the position"
         ),
-        "faults": [{"difference": 0.1}, {"causal": False}, {"spread": 0.5}, {"whole": 3.1}],
+        "faults": [
+            {"difference": 0.1},
+            {"gap": 0.1},
+            {"causal": False},
+            {"spread": 0.5},
+            {"loss_gap": 0.1},
+        ],
     },
     {
         "sentence": "the base repeats a name far less often when it may not look at it",
-        "condition": "the intervals are more than 30 points apart",
+        "condition": "the intervals are more than 15 points apart",
         "refuted_by": "the name is repeated as often without looking, as if it were guessed",
-        "faults": [{"repeated": {"visible": 260, "hidden": 150}}],
+        "faults": [{"repeated": {"visible": 260, "hidden": 200}}],
     },
 ]

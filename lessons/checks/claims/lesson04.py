@@ -26,23 +26,17 @@ CLAIMS = [
             "a mask one position too early leaves a model that begins right and almost never ends"
             " right"
         ),
-        "condition": "begins right: lower end above a half; exactly right: upper end below a tenth",
+        "condition": "begins right: lower end above 0.4; exactly right: upper end below a fifth",
         "refuted_by": "answers that begin wrong, or that end all the same",
         "faults": [
-            but("early", "begins right", 0.5, 0.4, 0.6),
+            but("early", "begins right", 0.5, 0.3, 0.6),
             but("early", "exactly right", 0.2, 0.1, 0.3),
         ],
     },
     {
-        "sentence": "a mask one position too late costs a large part of the right answers",
-        "condition": "the intervals of late and right are at least 30 points apart",
-        "refuted_by": "the base gets the first token right by itself",
-        "faults": [but("late", "exactly right", 0.5, 0.4, 0.6)],
-    },
-    {
-        "sentence": "supervising the prompts too costs less than either shift",
-        "condition": "lower end of off above the upper ends of late and early",
-        "refuted_by": "off answers as few as a shifted mask",
-        "faults": [but("off", "exactly right", 0.1, 0.05, 0.2)],
+        "sentence": "supervising the prompts too costs less than a mask one position too early",
+        "condition": "lower end of off above the upper end of early",
+        "refuted_by": "off answers as few as early",
+        "faults": [but("off", "exactly right", 0.1, 0.01, 0.2)],
     },
 ]

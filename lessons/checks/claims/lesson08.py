@@ -19,11 +19,11 @@ GOOD = {
 CLAIMS = [
     {
         "sentence": (
-            "an adapter of rank sixteen answers about as well as full tuning, each at its best rate"
+            "an adapter of rank sixteen answers most of what full tuning does, at their best rates"
         ),
-        "condition": "the adapter's best accuracy is above that of full tuning minus 0.1",
-        "refuted_by": "full tuning at its best rate answers ten points more",
-        "faults": [{"lines": LINES | {16: ([0.1, 0.4, 0.7], [0.3, 0.5, 0.55])}}],
+        "condition": "the adapter's best accuracy is above two thirds of that of full tuning",
+        "refuted_by": "full tuning at its best rate answers half as much again",
+        "faults": [{"lines": LINES | {16: ([0.1, 0.4, 0.7], [0.3, 0.4, 0.45])}}],
     },
     {
         "sentence": (
@@ -40,9 +40,9 @@ CLAIMS = [
     },
     {
         "sentence": "no adapter is clearly above full tuning that forgot as much",
-        "condition": "the greatest distance above the line of full tuning is below 0.05",
+        "condition": "the greatest distance above the line of full tuning is below 0.1",
         "refuted_by": "an adapter that answers more than full tuning at the same rise of the loss",
-        "faults": [{"above": {(16, 0.005): 0.08, (2, 0.02): -0.1}}],
+        "faults": [{"above": {(16, 0.005): 0.12, (2, 0.02): -0.1}}],
     },
     {
         "sentence": (

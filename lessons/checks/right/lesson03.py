@@ -1,6 +1,33 @@
 """Right answers to the exercises of lesson 3 in other forms than the solution's."""
 
 RIGHT = {
+    "layer_norm": [
+        """
+def layer_norm(x, weight, bias):
+    centered = x - x.mean(dim=-1, keepdim=True)
+    size = torch.rsqrt(centered.pow(2).mean(dim=-1, keepdim=True) + 1e-5)
+    return torch.addcmul(bias, centered * size, weight)
+""",
+        """
+def layer_norm(x, weight, bias):
+    variance, mean = torch.var_mean(x, dim=-1, unbiased=False)
+    return ((x.mT - mean[..., None, :]) / (variance[..., None, :] + 1e-5) ** 0.5).mT * weight + bias
+""",
+    ],
+    "block": [
+        """
+def block(x, norm_1, attention, norm_2, mlp):
+    middle = x + attention(norm_1(x))
+    return middle + mlp(norm_2(middle))
+""",
+        """
+def block(x, norm_1, attention, norm_2, mlp):
+    stream = x.clone()
+    for norm, layer in ((norm_1, attention), (norm_2, mlp)):
+        stream += layer(norm(stream))
+    return stream
+""",
+    ],
     "attention": [
         """
 def attention(q, k, v):

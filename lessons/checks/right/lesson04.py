@@ -1,6 +1,25 @@
 """Right answers to the exercises of lesson 4 in other forms than the solution's."""
 
 RIGHT = {
+    "masked": [
+        """
+def masked(mask, how):
+    return {
+        "right": mask,
+        "off": [1] * len(mask),
+        "late": [0, *mask[:-1]],
+        "early": [*mask[1:], 0],
+    }[how]
+""",
+        """
+def masked(mask, how):
+    if how == "off":
+        return [True for _ in mask]
+    move = {"right": 0, "late": -1, "early": 1}[how]
+    at = [i + move for i in range(len(mask))]
+    return [mask[i] if 0 <= i < len(mask) else 0 for i in at]
+""",
+    ],
     "with_mask": [
         """
 def with_mask(prompt, answer, eos):

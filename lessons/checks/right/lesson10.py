@@ -1,6 +1,37 @@
 """Right answers to the exercises of lesson 10 in other forms than the solution's."""
 
 RIGHT = {
+    "complaints": [
+        """
+def complaints(row):
+    rules = {
+        "link": row["instruction"][:4] == "http",
+        "copied": bool(row["input"]) and tidy(row["input"]) == tidy(row["output"]),
+        "bare": len(re.findall(r"\\S+", row["output"])) < 3,
+        "brackets": sum((c == "(") - (c == ")") for c in row["output"]) != 0,
+    }
+    return {name for name in rules if rules[name]}
+
+
+def tidy(text):
+    return " ".join(re.sub(r"\\[[0-9]+\\]", " ", text).split())
+""",
+        """
+def complaints(row):
+    names = []
+    words = row["output"].split()
+    if re.match("http", row["instruction"]):
+        names.append("link")
+    source = " ".join(re.split(r"\\[\\d+\\]", row["input"])).split()
+    if len(source) > 0 and source == words:
+        names.append("copied")
+    if len(words) in (0, 1, 2):
+        names.append("bare")
+    if row["output"].count("(") - row["output"].count(")"):
+        names.append("brackets")
+    return names
+""",
+    ],
     "swapped": [
         """
 def swapped(rows, i, rng):

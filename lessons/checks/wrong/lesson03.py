@@ -38,7 +38,64 @@ TURNED = dict(
     result="torch.cat(new)",
 )
 
+NORM = """
+def layer_norm(x, weight, bias):
+    mean = x.mean({dim}, keepdim=True)
+    variance = {variance}
+    return {result}
+"""
+NORM_RIGHT = dict(
+    dim="-1", variance="x.var(-1, correction=0, keepdim=True)",
+    result="weight * (x - mean) / (variance + 1e-5).sqrt() + bias",
+)
+
+
+def norm(**changed):
+    return NORM.format(**(NORM_RIGHT | changed))
+
+
+BLOCK = """
+def block(x, norm_1, attention, norm_2, mlp):
+    x = {first}
+    x = {second}
+    return x
+"""
+BLOCK_RIGHT = dict(first="x + attention(norm_1(x))", second="x + mlp(norm_2(x))")
+
+
+def blocks(**changed):
+    return BLOCK.format(**(BLOCK_RIGHT | changed))
+
+
 WRONG = {
+    "layer_norm": [
+        (norm(variance="x.var(-1, keepdim=True)"), "not by C - 1"),
+        (norm(result="weight * x / (variance + 1e-5).sqrt() + bias"), "the mean is not subtracted"),
+        (norm(result="weight * (x - mean) / (variance + 1e-5) + bias"), "the root of the variance"),
+        (norm(result="(x - mean) / (variance + 1e-5).sqrt() + bias"), "the weight is missing"),
+        (norm(result="weight * (x - mean) / (variance + 1e-5).sqrt()"), "the bias is missing"),
+        (norm(result="weight * (x - mean) / variance.sqrt() + bias"), "add 1e-5"),
+        (norm(dim="0", variance="x.var(0, correction=0, keepdim=True)"), "of the last dimension"),
+        (
+            "def layer_norm(x, weight, bias):\n"
+            "    return F.layer_norm(x, x.shape[-1:], weight, bias)",
+            "write it yourself",
+        ),
+    ],
+    "block": [
+        (blocks(first="attention(norm_1(x))", second="mlp(norm_2(x))"), "both residuals"),
+        (blocks(second="mlp(norm_2(x))"), "the second residual"),
+        (blocks(first="attention(norm_1(x))"), "the first residual"),
+        (blocks(first="x", second="x + attention(norm_1(x)) + mlp(norm_2(x))"), "after attention"),
+        (blocks(first="norm_1(x) + attention(norm_1(x))"), "on the branch only"),
+        (blocks(second="x + mlp(x)"), "the second norm is missing"),
+        (blocks(first="x + norm_1(attention(x))"), "first the norm, then attention"),
+        (
+            "def block(x, norm_1, attention, norm_2, mlp):\n    x += attention(norm_1(x))\n"
+            "    x += mlp(norm_2(x))\n    return x",
+            "you changed the caller's x",
+        ),
+    ],
     "attention": [
         (ATTENTION.format(**GOOD | {"first": 2}), "a position sees a later one"),
         (ATTENTION.format(**GOOD | {"first": 0}), "there is a NaN"),

@@ -24,7 +24,35 @@ def batch_of(examples, pad):
 """
 BATCHED = dict(longest="max", more="", pad="pad", ignore="IGNORE", position=": len(x)", last="")
 
+MASKED = """
+def masked(mask, how):
+    masks = {{"off": {off}, "late": {late}, "early": {early}}}
+    return masks.get(how, {right})
+"""
+MASKED_RIGHT = dict(
+    off="[1] * len(mask)", late="[0] + mask[:-1]", early="mask[1:] + [0]", right="list(mask)"
+)
+
+
+def mask_of(**changed):
+    return MASKED.format(**(MASKED_RIGHT | changed))
+
+
 WRONG = {
+    "masked": [
+        (mask_of(late="mask[1:] + [0]", early="[0] + mask[:-1]"), "moved the wrong way"),
+        (mask_of(late="mask[-1:] + mask[:-1]"), "fill with 0"),
+        (mask_of(early="mask[1:]"), "drop one at the other"),
+        (mask_of(late="[0] + mask"), "drop one at the other"),
+        (mask_of(off="[0] * len(mask)"), "expected [1, 1, 1, 1]"),
+        (mask_of(right="None"), "nothing came back"),
+        (
+            "def masked(mask, how):\n    if how == 'late':\n        mask.insert(0, 0)\n"
+            "        mask.pop()\n    return list(mask) if how in ('right', 'late') else"
+            " [1] * len(mask)",
+            "the caller's mask",
+        ),
+    ],
     "with_mask": [
         (MASK.format(ids=IDS, mask="[1] * len(ids)"), "everything is supervised"),
         (MASK.format(ids=IDS, mask="[1] * len(prompt) + [0] * (len(answer) + 1)"), "upside down"),

@@ -44,8 +44,53 @@ def inject(model, names, wrap):
     return len(layers)
 """
 
+FORGET = """
+def at_equal_forgetting(rises, rights, start, rise):
+    xs, ys = {first}
+    for x, y in {points}:
+        xs.append(x)
+        ys.append(y)
+    best = {best}
+    return {result}
+"""
+FORGET_RIGHT = dict(
+    first="[0.0], [start]", points="sorted(zip(rises, rights))", best="np.maximum.accumulate(ys)",
+    result="float(np.interp(rise, xs, best))",
+)
+
+
+def forget(**changed):
+    return FORGET.format(**(FORGET_RIGHT | changed))
+
+
+PEFT = """
+class LowRank(nn.Module):
+    def __init__(self, linear, rank, alpha):
+        super().__init__()
+        self.linear, self.scale = linear.requires_grad_(False), alpha / rank
+        self.A = nn.Linear(linear.in_features, rank, bias={bias})
+        self.B = nn.Linear(rank, linear.out_features, bias={bias})
+        {zero}
+
+    def forward(self, x):
+        return self.linear(x) + self.scale * self.B(self.A(x))
+
+    def merge(self):
+        merged = copy.deepcopy(self.linear)
+        merged.weight.data += {scale} * (self.B.weight @ self.A.weight).detach()
+        return merged
+
+
+low_rank = LowRank
+"""
+ZERO = "nn.init.zeros_(self.B.weight)"
+
+
 WRONG = {
     "low_rank": [
+        (PEFT.format(bias=True, zero=ZERO, scale="self.scale"), "has a bias"),
+        (PEFT.format(bias=False, zero="pass", scale="self.scale"), "B must start at zero"),
+        (PEFT.format(bias=False, zero=ZERO, scale="1"), "merge: the correction is not scaled"),
         (
             changed(
                 FORWARD,
@@ -120,6 +165,15 @@ WRONG = {
             ),
             "your function stopped with",
         ),
+    ],
+    "at_equal_forgetting": [
+        (forget(points="zip(rises, rights)"), "sort them by rise"),
+        (forget(first="[], []"), "the base and the first point"),
+        (forget(first="[0.0], [0.0]"), "the line begins at (0, start)"),
+        (forget(best="ys"), "past the best point it stays level"),
+        (forget(best="[max(ys)] * len(ys)"), "expected"),
+        (forget(result="np.interp(rise, xs, best).item() - rise"), "expected"),
+        (forget(result="None"), "return a float"),
     ],
     "inject": [
         (INJECT.replace("    model.requires_grad_(False)\n", ""), "are still trained"),

@@ -40,7 +40,47 @@ def overlap(one, two):
     return {give}
 """
 
+COMPLAINTS = """
+def complaints(row):
+    answer, names = row["output"], set()
+    if {link}:
+        names.add("link")
+    text = {text}
+    if {copied}:
+        names.add("copied")
+    if {bare}:
+        names.add("bare")
+    if {brackets}:
+        names.add("brackets")
+    return {result}
+"""
+COMPLAINTS_RIGHT = dict(
+    link='row["instruction"].startswith("http")',
+    text='re.sub(r"\\[\\d+\\]", "", row["input"])',
+    copied="text.split() and text.split() == answer.split()",
+    bare="len(answer.split()) < 3",
+    brackets='answer.count("(") != answer.count(")")',
+    result="names",
+)
+
+
+def complain(**changed):
+    return COMPLAINTS.format(**(COMPLAINTS_RIGHT | changed))
+
+
 WRONG = {
+    "complaints": [
+        (complain(link='"http" in row["instruction"]'), "a link inside is fine"),
+        (complain(text='row["input"]'), "the mark [1] doesn't count"),
+        (complain(text='re.sub(r"\\[\\d\\]", "", row["input"])'), "two digits"),
+        (complain(copied="text.strip() == answer.strip()"), "spaces don't count"),
+        (complain(copied="text.split() == answer.split()"), "no input"),
+        (complain(copied="answer and answer in text"), "two digits"),
+        (complain(bare="len(answer.split()) <= 3"), "three words are enough"),
+        (complain(bare="len(answer) < 3"), "expected ['bare', 'copied']"),
+        (complain(brackets='"(" in answer and ")" not in answer'), "more closed than opened"),
+        (complain(result='", ".join(names)'), "return a set of names"),
+    ],
     "swapped": [
         (swap(which="other.turns[0].output != a"), "another task"),
         (swap(which="other is not row and other.task == row.task"), "still a1"),

@@ -1,4 +1,4 @@
-"""Checks of lesson 5: a step and the loop of tuning, log p of an answer, an unsupervised eos."""
+"""Checks of lesson 5: a step and the loop of tuning, log p, early stopping, a hidden eos."""
 
 import copy
 import math
@@ -160,6 +160,28 @@ def tune_loop(learner):
         f"{measure}: 2.5, 12.5 and 22.5 here, yours {losses}; begin each epoch with an empty list"
     )
     print("Right: every pair once an epoch, each epoch in its own order.")
+
+
+@by_hand()
+def where_to_stop(learner):
+    cases = [
+        ([1.6, 0.4, 0.3, 0.35, 0.4], 1, 2, "the lowest loss is the best epoch"),
+        ([1.6, 0.4, 0.5, 0.6, 0.3], 2, 1, "training had ended before it saw the 0.3"),
+        ([1.6, 0.4, 0.5, 0.6, 0.3], 3, 4, "a longer patience sees the 0.3"),
+        ([1.6, 0.9, 0.5, 0.4], 1, 3, "if it falls to the end, the last epoch is the best"),
+        ([0.4, 0.6, 0.5, 0.7, 0.1], 3, 0, "compare with the best loss, not with the one before"),
+        ([0.4, 0.5, 0.6], 1, 0, "epoch 0, before tuning, may be the best"),
+        ([1.6, 0.4, 0.4, 0.2], 1, 1, "an equal loss is no improvement"),
+    ]
+    for losses, patience, expected, why in cases:
+        result = call(learner, list(losses), patience)
+        case = f"losses {losses}, patience {patience}"
+        assert result is not None, f"{case}: nothing was returned"
+        assert result != losses[expected] or result == expected, (
+            f"{case}: return the number of the epoch, not its loss"
+        )
+        assert result == expected, f"{case}: keep epoch {expected}, yours {result} ({why})"
+    print("Right: the best epoch, without a look at the future.")
 
 
 @by_hand()

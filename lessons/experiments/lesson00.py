@@ -3,9 +3,9 @@
 import json
 import textwrap
 
+import lab
 import matplotlib.pyplot as plt
 
-import lab
 from data import encode, render
 from generate import Sampling
 
@@ -16,7 +16,11 @@ BOXES = [
     ("tuned model", "answers, and stops\n\nWhat is ...? ->\nThe capital ..."),
     ("held-out check", "unseen questions,\na baseline,\nan interval"),
 ]
-STEPS = ["pretraining:\nevery token\nhas a loss", "instruction\ntuning: the\nsame loop", "evaluation"]
+STEPS = [
+    "pretraining:\nevery token\nhas a loss",
+    "instruction\ntuning: the\nsame loop",
+    "evaluation",
+]
 PAIRS = "pairs: instruction -> answer.\nOnly the answer has a loss (the mask)."
 SAMPLED = 0.8  # temperature of the base; greedily it soon repeats itself
 
@@ -40,6 +44,13 @@ def draw_way() -> None:
     ax.set_title("Text makes a model that continues. Pairs make it answer.")
     figure.tight_layout()
     plt.show()
+
+
+def pick_questions(splits: dict) -> list:
+    """Pick four held-out questions: a fact, two of unseen tasks, and a story. Returns turns."""
+    rows = [row for split in splits.values() for row in split]
+    tasks = ("capital", "young", "color", "story")
+    return [next(row for row in rows if row.task == task).turns[0] for task in tasks]
 
 
 def print_side_by_side(base, tuned, questions: list) -> None:
@@ -69,9 +80,9 @@ def print_pair(row, tokenizer, block_size: int) -> None:
 
 
 def print_marked(line: str, marks: str) -> None:
-    print("  " + line)
+    print(("  " + line).rstrip())
     if marks.strip():
-        print("  " + marks)
+        print("  " + marks.rstrip())
 
 
 def read_log() -> list[dict]:
@@ -87,18 +98,30 @@ def loss_curve(log: list[dict]) -> tuple[list[int], list[float]]:
     return [entry["step"] for entry in entries], [entry["loss"] for entry in entries]
 
 
+def early_share(losses: list[float]) -> float:
+    """Return the share of the fall of a loss that is in the first tenth of its steps."""
+    early = losses[len(losses) // 10]
+    return (losses[0] - early) / (losses[0] - losses[-1])
+
+
 def plot_loss(log: list[dict]) -> None:
     """Draw the loss of tuning over its steps."""
     steps, losses = loss_curve(log)
     plt.figure(figsize=(7, 3))
     plt.plot(steps, losses)
-    n_half = next((s for s, x in zip(steps, losses) if x < losses[0] / 2), steps[-1])
-    plt.title(f"The loss of tuning halves within {n_half} steps")
+    plt.title(f"The first tenth of the steps brings {early_share(losses):.0%} of the fall")
     plt.xlabel("step (32 examples each)")
     plt.ylabel("loss (nats a token)")
     plt.ylim(bottom=0)
     plt.tight_layout()
     plt.show()
+
+
+def describe_loss(log: list[dict]) -> None:
+    """Print from where to where the loss fell."""
+    steps, losses = loss_curve(log)
+    print(f"\nFound: the loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats a token in"
+          f" {steps[-1]} steps, {early_share(losses):.0%} of it in the first tenth of them.")
 
 
 def print_progress(log: list[dict]) -> None:

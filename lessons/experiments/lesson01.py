@@ -1,11 +1,11 @@
 """Measurements and pictures of lesson 1: a model learns to continue, and what it knows."""
 
+import lab
 import matplotlib.pyplot as plt
 import torch
-
-import lab
-import world
 from checks.lesson01 import begins_with
+
+import world
 from common.muon import muon_and_adamw
 from common.table import wilson
 from data import Row, Turn, corpus_batch
@@ -111,10 +111,27 @@ def continuations(assistant, prompts: list[str], max_new: int) -> list[str]:
     return [text for text, _ in assistant.answers(rows, Sampling(max_new_tokens=max_new))]
 
 
-def print_ways(right: dict[str, list[bool]]) -> None:
-    """Print how many facts came out right in each way, with the 95% interval."""
+def describe_ways(right: dict[str, list[bool]]) -> list[float]:
+    """Print how many facts came out right in each way, with the 95% interval. Returns the shares.
+    """
+    shares = []
     for way, flags in right.items():
         low, high = wilson(sum(flags), len(flags))
-        share = sum(flags) / len(flags)
-        print(f"{way:<24} {sum(flags):>3} of {len(flags)}  {share:6.1%}"
+        shares.append(sum(flags) / len(flags))
+        print(f"{way:<24} {sum(flags):>3} of {len(flags)}  {shares[-1]:6.1%}"
               f"  (95%: {low:.0%} to {high:.0%})")
+    statement, _, lenient, both = shares
+    print(f"\nFound: the base completes {statement:.0%} of the facts and answers {lenient:.0%} of"
+          " the questions, even if a right statement may be anywhere. Led to the statement after"
+          f" the question, it completes {both:.0%}.")
+    return shares
+
+
+def print_missed(assistant, facts: list, right: dict[str, list[bool]], n: int = 10) -> None:
+    """Print some facts that the base does not complete, and how it goes on instead."""
+    missed = [fact for fact, good in zip(facts, right["1. statement"]) if not good]
+    print(f"{len(missed)} of {len(facts)} facts are not completed")
+    some = missed[:: max(1, len(missed) // n)][:n]
+    starts = [f"{world.upper_first(fact.noun)} is" for fact in some]
+    for start, text in zip(starts, continuations(assistant, starts, 8)):
+        print(f"{start} | {text.strip()!r}")

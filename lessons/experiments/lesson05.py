@@ -2,19 +2,28 @@
 
 import copy
 
+import lab
 import matplotlib.pyplot as plt
 import torch
 
-import lab
 import world
-from data import IGNORE, Turn, collate, corpus_batch, encode_corpus, epoch_batches
+from data import IGNORE, Turn, collate, corpus_batch, encode_corpus, epoch_batches, prepare
 from generate import Assistant, Sampling
 from train_sft import adamw, train
 
+QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
+MEASURES = ("stopped by itself", "exactly right", "begins with the right answer")
 LOOKS = 4  # times that we ask during a short tuning, after the look before it
 NEW_PAGES = 0.003  # of a corpus, about 130 pages
 GROUPS = ("first", "name", "is", "value", "eos")
 Curve = list[dict]  # one entry an epoch, 0 before tuning
+
+
+def print_targets(tokenizer, inputs, targets) -> None:
+    """Print the tokens of one row, (1, T) each, beside the token that each should predict."""
+    for token, target in zip(inputs[0].tolist(), targets[0].tolist()):
+        label = "IGNORE" if target == IGNORE else repr(tokenizer.decode([target]))
+        print(f"{tokenizer.decode([token])!r:>18} -> {label}")
 
 
 def watch_tuning(base, tokenizer, examples, held_out, steps: int, seed: int):
@@ -52,6 +61,26 @@ def mean(values) -> float:
     return sum(values) / len(values)
 
 
+def describe_watch(curves) -> list[tuple]:
+    """Print what the looks of all seeds found. Returns (mean, low, high) of right answers before
+    tuning, at the first look and at the last."""
+    shares = [lab.bootstrap(tables) for tables in zip(*[[f for _, f, _ in c] for c in curves])]
+    for i, (step, _, _) in enumerate(curves[0]):
+        stopped = mean([looks[i][2] for looks in curves])
+        right = shares[i][0]
+        print(f"step {step:>3}: exactly right {right:6.1%}, stopped by itself {stopped:6.1%}")
+    before, after = shares[0], shares[-1]
+    print()
+    lab.finding(
+        after[1] - before[2], after[2] - before[1],
+        rose=f"{32 * step} pairs turn a base that answers {before[0]:.0%} into a model that answers"
+        f" {after[0]:.0%} of the held-out questions.",
+        fell="tuning took answers away.",
+        unclear="so few steps change too little to tell.",
+    )
+    return [before, shares[1], after]
+
+
 def plot_watch(curves) -> None:
     """Draw right and stopped over the steps, one line a seed."""
     for looks in curves:
@@ -71,6 +100,34 @@ def plot_watch(curves) -> None:
 
 # --------------------------------------------------------------------------------------------------
 # Which tokens changed
+
+
+def print_logps(base, tuned, answer_logprobs) -> None:
+    """Print log p of each token of one right answer under both models."""
+    tokenizer = tuned.tokenizer
+    prompt = tuned.prompt([Turn(QUESTION)])
+    answer = tokenizer.encode(ANSWER) + [tokenizer.eos_id]
+    columns = [answer_logprobs(model, prompt, answer) for model in (base, tuned.model)]
+    print("log p of          base    tuned")
+    for token, base_logp, tuned_logp in zip(answer, *columns):
+        text = "eos" if token == tokenizer.eos_id else repr(tokenizer.decode([token]))
+        print(f"{text:>12} {base_logp:9.2f} {tuned_logp:8.2f}")
+
+
+def compare_groups(base, tuned: list, tokenizer, held_out, answer_logprobs) -> dict[str, float]:
+    """Print and draw log p of each group before and after. Returns the gains of the groups."""
+    rows = statement_rows(held_out)
+    models = [base] + [assistant.model for assistant in tuned]
+    logps = [group_logps(model, tokenizer, rows, answer_logprobs) for model in models]
+    before, after = logps[0], sum(logps[1:]) / len(tuned)
+    gains = dict(zip(GROUPS, (after - before).tolist()))
+    for group, old, new in zip(GROUPS, before, after):
+        print(f"{group:<6} log p {old:6.2f} -> {new:6.2f}   gain {gains[group]:5.2f} nats")
+    ranked = sorted(gains, key=gains.get, reverse=True)
+    print(f"\nFound: over {len(rows)} answers the gain is largest for: {ranked[0]}, then"
+          f" {ranked[1]}. It is smallest for: {ranked[-1]}.")
+    plot_groups(before, after)
+    return gains
 
 
 def statement_rows(rows) -> list:
@@ -146,27 +203,36 @@ def loss_on_answers(model, examples, eos_id: int) -> float:
     return total / n
 
 
-def epoch_curve(base, tokenizer, examples, held_out, held_examples, pages, lr, epochs,
-                sft_step, tune_loop) -> Curve:  # fmt: skip
-    """Tune a copy at one rate with the learner's step and loop. Returns one entry an epoch."""
-    model = copy.deepcopy(base)
-    optimizer = adamw(model.parameters(), lr)
-    assistant = Assistant(model, tokenizer, "alpaca")
-    curve = []
+class Measure:
+    """Tune copies of a base on some rows, and measure each epoch."""
 
-    def look(epoch, train_loss=None):
-        curve.append({
-            "epoch": epoch,
-            "train loss": train_loss,
-            "held-out loss": loss_on_answers(model, held_examples, tokenizer.eos_id),
-            "held-out accuracy": lab.accuracy(assistant, held_out)[0],
-            "loss on new pages": loss_on_pages(model, pages),
-        })
+    def __init__(self, base, tokenizer, rows, held_out):
+        self.base, self.tokenizer, self.held_out = base, tokenizer, held_out
+        block_size = base.config.block_size
+        self.examples = prepare(rows, tokenizer, "alpaca", block_size)[0]
+        self.held_examples = prepare(held_out, tokenizer, "alpaca", block_size)[0]
+        self.pages = new_pages(tokenizer)
 
-    look(0)
-    step = lambda inputs, targets: sft_step(model, optimizer, inputs, targets)  # noqa: E731
-    tune_loop(step, examples, epochs, 32, tokenizer.eos_id, look)
-    return curve
+    def curve(self, lr: float, epochs: int, sft_step, tune_loop) -> Curve:
+        """Tune a copy at one rate with the learner's step and loop. Returns one entry an epoch."""
+        model, eos_id = copy.deepcopy(self.base), self.tokenizer.eos_id
+        optimizer = adamw(model.parameters(), lr)
+        assistant = Assistant(model, self.tokenizer, "alpaca")
+        curve = []
+
+        def look(epoch, train_loss=None):
+            curve.append({
+                "epoch": epoch,
+                "train loss": train_loss,
+                "held-out loss": loss_on_answers(model, self.held_examples, eos_id),
+                "held-out accuracy": lab.accuracy(assistant, self.held_out)[0],
+                "loss on new pages": loss_on_pages(model, self.pages),
+            })
+
+        look(0)
+        step = lambda inputs, targets: sft_step(model, optimizer, inputs, targets)  # noqa: E731
+        tune_loop(step, self.examples, epochs, 32, eos_id, look)
+        return curve
 
 
 def best_epoch(curve: Curve) -> int:
@@ -174,7 +240,7 @@ def best_epoch(curve: Curve) -> int:
     return min(curve, key=lambda entry: entry["held-out loss"])["epoch"]
 
 
-def print_curves(curves: dict[float, Curve]) -> None:
+def print_curves(curves: dict[float, Curve], where_to_stop) -> None:
     """Print one line a rate and epoch, then what was found for each rate."""
     columns = ("train loss", "held-out loss", "held-out accuracy", "loss on new pages")
     print(f"{'rate':>7} epoch" + "".join(f"{name:>20}" for name in columns))
@@ -186,7 +252,8 @@ def print_curves(curves: dict[float, Curve]) -> None:
                   f"{entry['held-out accuracy']:>20.0%}{entry['loss on new pages']:>20.2f}")
     print()
     for lr, curve in curves.items():
-        print(f"Found: rate {lr:g}: {describe(curve)}")
+        kept = where_to_stop([entry["held-out loss"] for entry in curve], 1)
+        print(f"Found: rate {lr:g}: {describe(curve)} Early stopping keeps epoch {kept}.")
 
 
 def describe(curve: Curve) -> str:
@@ -200,14 +267,16 @@ def describe(curve: Curve) -> str:
     if curve[-1]["train loss"] >= curve[best or 1]["train loss"]:
         return f"neither loss fell after epoch {best}: the rate is too high. {cost}"
     return (f"held-out loss was lowest after epoch {best} and {rise:.3f} higher at the end, while"
-            f" train loss went on falling: overfitting, so stop after epoch {best}. {cost}")
+            f" train loss went on falling: overfitting. {cost}")
 
 
 def plot_curves(curves: dict[float, Curve]) -> None:
     """Draw losses, accuracy and forgetting over the epochs, one color a rate."""
     best = min((min(e["held-out loss"] for e in c), lr) for lr, c in curves.items())[1]
+    rising = [f"{lr:g}" for lr, c in curves.items() if best_epoch(c) < c[-1]["epoch"]]
+    overfit = f"held-out loss rises at rate {', '.join(rising)}"
     panels = {
-        "loss on pairs": "train (dashed) against held-out loss",
+        "loss on pairs": (overfit if rising else "no rate overfits yet") + " (dashed: train)",
         "held-out accuracy": f"the lowest held-out loss: rate {best:g}",
         "loss on new pages": "a higher rate forgets more" if forgets_more(curves)
         else "forgetting, by rate",
@@ -237,6 +306,21 @@ def forgets_more(curves: dict[float, Curve]) -> bool:
 # Without the eos
 
 
+def compare_eos(tuned, endless, held_out) -> tuple[list, list]:
+    """Print shares with and without the eos in the loss. Returns the (mean, low, high) of
+    MEASURES, of both."""
+    print("with the eos:", lab.ask(tuned[0], QUESTION))
+    print("eos hidden:  ", lab.ask(endless[0], QUESTION), "\n")
+    with_eos, without_eos = (count_answers(group, held_out) for group in (tuned, endless))
+    for name, *pair in zip(MEASURES, with_eos, without_eos):
+        for label, (share, low, high) in zip(("with the eos", "eos hidden"), pair):
+            print(f"{name:>29}, {label:<12} {share:6.1%}  (95%: {low:.0%} to {high:.0%})")
+    print(f"\nFound: without the eos in the loss {without_eos[2][0]:.0%} of the answers still begin"
+          f" right, and {without_eos[1][0]:.0%} are exactly right: the model does not know where to"
+          " stop.")
+    return with_eos, without_eos
+
+
 def count_answers(assistants, held_out) -> list:
     """Return (mean, low, high) over seeds and questions of: stopped, exactly right, begins right.
     """
@@ -251,3 +335,15 @@ def count_answers(assistants, held_out) -> list:
         right_table.append(right)
         begins_table.append(begins)
     return [lab.bootstrap(table) for table in (stopped_table, right_table, begins_table)]
+
+
+def print_errors(assistant, held_out, n: int = 10) -> None:
+    """Print the first wrong answers of a model."""
+    answers = assistant.answers(held_out, Sampling())
+    flags = right_flags(held_out, answers)
+    errors = [(row, text) for row, (text, _), good in zip(held_out, answers, flags) if not good]
+    print(f"{len(errors)} of {len(held_out)} are wrong")
+    for row, text in errors[:: max(1, len(errors) // n)][:n]:
+        question = row.turns[0]
+        print(f"{question.instruction} {question.input}\n  wanted: {question.output}\n"
+              f"  answer: {text}")

@@ -2,9 +2,9 @@
 
 import random
 
+import lab
 import matplotlib.pyplot as plt
 
-import lab
 import world
 from common.table import wilson
 from data import Row
@@ -24,15 +24,34 @@ MAX_ERROR = 150  # letters of a reply that are printed
 # Columns and errors
 
 
-def print_columns(results: dict) -> None:
-    """Print results[split, column], as the learner's `evaluate` returns them."""
+def print_intervals(counts) -> None:
+    """Print the interval of each (correct, n)."""
+    for correct, n in counts:
+        low, high = wilson(correct, n)
+        print(f"{correct:>4} of {n:<5} {correct / n:6.1%}   95%: {low:5.1%} to {high:5.1%}")
+
+
+def describe_columns(results: dict) -> None:
+    """Print results[split, column], as the learner's `evaluate` returns them, and the finding."""
     for (split, column), result in results.items():
         low, high = result["interval"]
         print(f"{split:<17} {LABELS[column]:<24} right {result['right']:6.1%}"
               f"  (95%: {low:.0%} to {high:.0%})   stopped {result['stopped']:4.0%}")
 
 
-def plot_columns(results: dict, title: str) -> None:
+    control, tuned = (results["unseen_tasks", name] for name in ("base_template", "tuned"))
+    print()
+    lab.finding(
+        tuned["interval"][0] - control["interval"][1],
+        tuned["interval"][1] - control["interval"][0],
+        rose=f"on new kinds of question the template alone gives {control['right']:.0%}, tuning"
+        f" {tuned['right']:.0%}. The gain comes from tuning.",
+        fell="on new kinds of question the base with the template is ahead of the tuned model.",
+        unclear="on new kinds of question the template alone explains the tuned score.",
+    )
+
+
+def plot_columns(results: dict) -> None:
     """Draw the share of right replies with its interval, splits down, one color a column."""
     splits = list(dict.fromkeys(split for split, _ in results))
     figure, ax = plt.subplots(figsize=(7.5, 3))
@@ -42,14 +61,20 @@ def plot_columns(results: dict, title: str) -> None:
             ax.plot(result["interval"], [y, y], color=f"C{i}", lw=2)
             ax.plot(result["right"], y, "o", color=f"C{i}", label=None if j else label)
     ax.set_yticks([-j for j in range(len(splits))], [name.replace("_", " ") for name in splits])
-    ax.set(xlim=(-0.02, 1.02), xlabel="answered exactly right, with 95% interval", title=title)
+    control, tuned = (results["unseen_tasks", name] for name in ("base_template", "tuned"))
+    ax.set_title(f"New tasks: template alone {control['right']:.0%}, tuned {tuned['right']:.0%}")
+    ax.set(xlim=(-0.02, 1.02), xlabel="answered exactly right, with 95% interval")
     ax.legend(loc="center")
     figure.tight_layout()
     plt.show()
 
 
-def print_errors(errors: list[tuple], n: int = 10) -> None:
-    """Print n errors, (row, reply) each, spread over the list."""
+def print_errors(results: dict, n: int = 10) -> None:
+    """Print n errors, (row, reply) each, of the tuned model."""
+    errors = []
+    for (_, column), result in results.items():
+        errors += result["errors"] if column == "tuned" else []
+    print(f"{len(errors)} errors of the tuned model")
     for row, text in errors[:: max(1, len(errors) // n)][:n]:
         question = row.turns[0]
         print(f"{question.instruction} {question.input}\n  wanted: {question.output}\n"
@@ -85,6 +110,72 @@ def strictly(rows: list[Row], texts: list[str]) -> list[bool]:
 def leniently(mentions, values: list, texts: list[str]) -> list[bool]:
     """Does each text mention its value?"""
     return [value is not None and mentions(value, text) for value, text in zip(values, texts)]
+
+
+class Checkers:
+    """Replies of several columns to the same questions, judged by both checkers."""
+
+    def __init__(self, rows: list[Row], mentions):
+        self.rows, self.mentions = rows, mentions
+        self.values = [value_of(row) for row in rows]
+        self.replies, self.strict, self.lenient = {}, {}, {}
+
+    def add(self, column: str, texts: list[str]) -> None:
+        """Judge the replies of a column."""
+        self.replies[column] = texts
+        self.strict[column] = strictly(self.rows, texts)
+        self.lenient[column] = leniently(self.mentions, self.values, texts)
+
+    def describe(self) -> None:
+        """Print both shares of every column, and the lenient checker's rate of chance."""
+        others = other_values(self.rows)
+        for column, texts in self.replies.items():
+            chance = leniently(self.mentions, others, texts)
+            print(f"{column:<14} strict {percent(self.strict[column])}"
+                  f"   lenient {percent(self.lenient[column])}"
+                  f"   value of another question {percent(chance)}")
+        gap = self.lead(self.lenient["base_raw"], self.strict["base_raw"])
+        print()
+        lab.finding(
+            *gap[1:],
+            rose=f"the lenient checker finds {100 * gap[0]:.0f} points more in the base's replies."
+            " Read them before you call it knowledge.",
+            fell="the lenient checker finds less in the base's replies.",
+            unclear="the two checkers agree on the base: it does not mention the values either.",
+        )
+
+    def describe_baselines(self) -> tuple:
+        """Print all columns and how far the tuned one, scored strictly, is ahead. Returns its lead
+        over the best prompt (scored leniently) and over the rule, (mean, low, high) each."""
+        for name in self.replies:
+            print(f"{name:<14} strict {percent(self.strict[name])}"
+                  f"   lenient {percent(self.lenient[name])}")
+        print()
+        tuned = self.strict["tuned"]
+        leads = (
+            self.lead(tuned, self.lenient["best_prompt"]),
+            self.lead(tuned, self.strict["copy_rule"]),
+        )
+        for name, gap in zip(("the best prompt, scored leniently", "the copying rule"), leads):
+            lab.finding(
+                *gap[1:],
+                rose=f"the tuned model, scored strictly, is {100 * gap[0]:.0f} points ahead of"
+                f" {name}.",
+                fell=f"{name} is ahead of the tuned model.",
+                unclear=f"the tuned model and {name} cannot be told apart.",
+            )
+        return leads
+
+    @staticmethod
+    def lead(flags: list, others: list) -> tuple[float, float, float]:
+        """Average flag minus other flag, question by question: (mean, low, high)."""
+        return lab.bootstrap([[a - b for a, b in zip(flags, others)]])
+
+    def padded(self, column: str) -> tuple[list, list]:
+        """Return a column's answers for the judge, (right, text) each, plain and with a friendly
+        sentence at the end."""
+        plain = list(zip(self.strict[column], self.replies[column]))
+        return plain, [(right, text + " I hope that this helps you.") for right, text in plain]
 
 
 def percent(flags: list) -> str:
@@ -126,7 +217,8 @@ class FewShot:
             batch = order[start : start + 64]
             sampling = Sampling(max_new_tokens=ANSWER_TOKENS)
             part = [prompts[i] for i in batch]
-            for i, (ids, _) in zip(batch, generate(self.base, part, self.tokenizer.eos_id, sampling)):
+            replies = generate(self.base, part, self.tokenizer.eos_id, sampling)
+            for i, (ids, _) in zip(batch, replies):
                 texts[i] = self.tokenizer.decode(ids)
         return texts
 
@@ -140,10 +232,23 @@ def search_prompts(few: FewShot, forms, numbers, rows, mentions, answer_part) ->
         for n in numbers:
             texts = few.complete(rows, form, n, answer_part)
             flags = tries[form, n] = leniently(mentions, values, texts)
-            line += f"   {n} shots {percent(flags)}"
+            line += f"   shots: {n}, right {percent(flags)}"
             line += f" ({sum(few.kept) / len(few.kept):.1f} fit)" if n else ""
         print(line)
     return tries
+
+
+def describe_shots(tries: dict, forms) -> None:
+    """Print whether the best form with shots is ahead of the best one without."""
+    most = max(n for _, n in tries)
+    without, with_shots = (max((tries[form, n] for form in forms), key=sum) for n in (0, most))
+    gain = Checkers.lead(with_shots, without)
+    lab.finding(
+        *gain[1:],
+        rose=f"shots help this base: the best form gains {100 * gain[0]:.0f} points with them.",
+        fell=f"shots harm this base: the best form loses {-100 * gain[0]:.0f} points with them.",
+        unclear=f"{len(without)} questions cannot show that shots help or harm this base.",
+    )
 
 
 # --------------------------------------------------------------------------------------------------
@@ -161,6 +266,19 @@ def invented_tests() -> tuple[list[Row], list[Row]]:
         [world.fact_pair(fact, facts.THE_TEMPLATES[i]) for fact in invented] for i in (0, 1)
     ]
     return tuple(lab.world_rows(pairs) for pairs in wordings)
+
+
+def describe_leak(scores: dict) -> tuple:
+    """Print whether the hidden leak shows. Returns the scores of the clean and both leaked arms."""
+    arms = ("clean", "leak in other words", "leak")
+    clean, hidden, leak = (scores[arm, "invented facts"] for arm in arms)
+    lab.finding(
+        hidden[1] - clean[2], hidden[2] - clean[1],
+        rose="a leak in other words inflates the score too, and comparing prompts cannot find it.",
+        fell="a leak in other words lowers the score.",
+        unclear="a leak in other words cannot be told from none.",
+    )
+    return clean, hidden, leak
 
 
 def plot_leak(scores: dict, arms, tests) -> None:
@@ -199,7 +317,12 @@ def simulated_judge(rng: random.Random):
     return judge
 
 
-def print_duels(duels: dict[str, float], n: int) -> None:
+def describe_duels(duels: dict[str, float], n: int) -> None:
+    """Print the shares of n duels that were won, and what they show."""
     for name, share in duels.items():
         low, high = wilson(share * n, n)
         print(f"{name:<30} wins {share:6.1%}   95%: {low:.0%} to {high:.0%}")
+    fixed, blind, padded = duels.values()
+    print(f"\nFound: a fixed order makes the model beat itself in {fixed:.0%} of the pairs, a random"
+          f" one in {blind:.0%}. Padding still wins {padded:.0%}: a random order does nothing"
+          " against a bias for length.")

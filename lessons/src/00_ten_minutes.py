@@ -19,7 +19,6 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 import lab
 from experiments import lesson00 as experiments
 
-from data import Turn
 from generate import load_three
 
 # %% [markdown]
@@ -34,26 +33,22 @@ experiments.draw_way()
 # this same loop. Only the *batches* differ, and the tokens that the loss looks at.
 #
 # A *base* model is the result of pretraining. After instruction tuning it is an *instruct* model,
-# which chat programs use. (Its makers often go on with RLHF, below.)
+# which chat programs use.
 #
 # ## The same questions to both
 
 # %%
 models = load_three(lab.OUT / "tuned.pt")
 base, tuned = models["base_raw"], models["tuned"]
-questions = (
-    "What is the capital of France?",
-    "What is the Korean word for cat?",
-    "Name the young of a dog.",
-    "Write a story about a fox and a river.",
-)
-experiments.print_side_by_side(base, tuned, [Turn(question) for question in questions])
+rows, splits = lab.load_world()
+experiments.print_side_by_side(base, tuned, experiments.pick_questions(splits))
+print(f"The tuned model has read {len(rows):,} questions with answers, and none of these four.")
 
 # %% [markdown]
 # The base has read the fact behind the first question ("The capital of France is Paris."), and it
 # has read questions. It has never read a question with its answer. So the likeliest text after a
-# question is another line of the same kind. The tuned model knows the same facts, and it has seen
-# some ten thousand questions with their answers. None of them is one of these four.
+# question is another question, or some statement. The tuned model has the same facts, and has
+# learned from pairs what to do with a question.
 #
 # ## One pair, and its mask
 #
@@ -62,7 +57,6 @@ experiments.print_side_by_side(base, tuned, [Turn(question) for question in ques
 # the answer, and the *eos* (end of sequence) with which it stops. This choice is the *mask*.
 
 # %%
-rows, splits = lab.load_world()
 experiments.print_pair(rows[0], base.tokenizer, base.model.config.block_size)
 
 # %% [markdown]
@@ -73,12 +67,9 @@ experiments.print_pair(rows[0], base.tokenizer, base.model.config.block_size)
 
 # %%
 log = experiments.read_log()
-steps, losses = experiments.loss_curve(log)
 experiments.plot_loss(log)
 experiments.print_progress(log)
-print(f"\nFound: the loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats a token in"
-      f" {steps[-1]} steps. Most of the fall is in the first steps: the model had the facts, and"
-      " learned how to answer.")
+experiments.describe_loss(log)
 
 # %% [markdown]
 # ## Did it work?
@@ -112,13 +103,16 @@ lab.finding(
 #
 # ## Three words of the field
 #
-# | | fine-tuning | instruction tuning | RLHF |
+# | term | data | loss | result |
 # | --- | --- | --- | --- |
-# | means | any further training of a pretrained model | fine-tuning on instructions with answers | reinforcement learning from human feedback |
-# | data | text or labels of one task | pairs of many tasks | answers that people compared |
-# | loss | usually next tokens, or a label | next tokens of the answer (*SFT*, supervised fine-tuning) | a *reward model* learns the comparisons, and the model is trained for high reward |
-# | result | good at that task | follows instructions, also new ones | answers that people prefer |
-# | here | `--data my.jsonl` | lessons 4 to 12 | lesson 14 (*DPO*: the same comparisons, without a reward model) |
+# | fine-tuning | text or labels, often of one task | next token, or label | good at that task |
+# | instruction tuning | instructions with answers | next token of the answer | does as asked |
+# | RLHF | answers that people compared | a reward, learned from them | answers people prefer |
+#
+# *Fine-tuning* is any further training of a pretrained model. Instruction tuning is one kind of it,
+# also called *SFT* (supervised fine-tuning). *RLHF* is reinforcement learning from human feedback.
+# A *reward model* learns which answers people prefer, and the model is trained for a high reward.
+# *DPO* learns from the same comparisons without a reward model (lesson 14).
 #
 # All three are parts of *alignment*: to make a model do what people want of it.
 #
@@ -126,20 +120,21 @@ lab.finding(
 #
 # | year | model | tuned on | source |
 # | --- | --- | --- | --- |
-# | 2020 | GPT-3 | nothing: a base, asked with examples in the prompt | Brown et al. |
+# | 2020 | GPT-3 | nothing: a base, with examples in its prompt | Brown et al. |
 # | 2021 | FLAN | 62 public data sets, written as instructions | Wei et al. |
-# | 2021 | T0 | public data sets with many prompts each (P3) | Sanh et al. |
-# | 2022 | InstructGPT | 13,000 demonstrations, then RLHF from 33,000 ranked prompts | Ouyang et al. |
+# | 2021 | T0 | public data sets, many prompts each (P3) | Sanh et al. |
+# | 2022 | InstructGPT | 13,000 demonstrations, then RLHF | Ouyang et al. |
 # | 2022 | FLAN-T5 | 1,836 tasks | Chung et al. |
 # | 2023 | Alpaca | 52,000 pairs that another model wrote | Taori et al. |
-# | 2023 | Dolly 2.0 | 15,000 pairs that employees of one company wrote | Conover et al. |
-# | 2023 | GPT-4 | not published; RLHF | OpenAI |
-# | 2023 | Claude | not published; RLHF, and feedback from a model (Bai et al. 2022) | Anthropic |
-# | 2023 | Llama 2-Chat | 27,540 pairs, then RLHF from over a million comparisons | Touvron et al. |
-# | 2023 | Mistral 7B Instruct | public instruction data, size not published | Jiang et al. |
-# | 2023 | Tulu 1 and 2 (Open-Instruct) | mixtures of public data; Tulu 2: 326,000 pairs, then DPO | Wang et al.; Ivison et al. |
-# | 2024 | Llama 3 Instruct | public data and over 10 million examples made by people | Meta |
-# | 2024 | Tulu 3 (Open-Instruct) | 939,000 pairs, then DPO and reinforcement learning | Lambert et al. |
+# | 2023 | Dolly 2.0 | 15,000 pairs that employees wrote | Conover et al. |
+# | 2023 | GPT-4 | not published, RLHF | OpenAI |
+# | 2023 | Claude | not published, feedback of people and models | Anthropic |
+# | 2023 | Tulu (Open-Instruct) | mixtures of public data | Wang et al. |
+# | 2023 | Llama 2-Chat | 27,540 pairs, then RLHF | Touvron et al. |
+# | 2023 | Mistral 7B Instruct | public data, size not published | Jiang et al. |
+# | 2023 | Tulu 2 | 326,000 pairs, then DPO | Ivison et al. |
+# | 2024 | Llama 3 Instruct | public data, 10 million examples by people | Meta |
+# | 2024 | Tulu 3 | 939,000 pairs, DPO, reinforcement learning | Lambert et al. |
 #
 # The line from FLAN to Tulu is instruction tuning alone or first. The line from InstructGPT adds
 # preferences. Alpaca made it cheap: pairs written by a model, tuned in hours.

@@ -92,7 +92,8 @@ def read_windows(stream, step, batch_size, window):
     -> [[0, 1, 2, 3], [4, 5, 6, 7]], [[1, 2, 3, 4], [5, 6, 7, 8]]"""
     ### BEGIN SOLUTION
     n_windows = (len(stream) - 1) // window
-    inputs, targets = [], []
+    inputs = []
+    targets = []
     for i in range(batch_size):
         start = (step * batch_size + i) % n_windows * window
         inputs.append(stream[start : start + window])
@@ -165,7 +166,8 @@ def continue_greedily(model, ids, n):
     with torch.inference_mode():
         for _ in range(n):
             logits = model(torch.tensor([seen]))  # (1, T, V)
-            seen.append(logits[0, -1].argmax().item())
+            best = logits[0, -1].argmax().item()
+            seen.append(best)
     return seen[len(ids) :]
     ### END SOLUTION
 
@@ -228,8 +230,10 @@ def completes(continuation, value):
     " Paris. The", "Paris" -> True"""
     ### BEGIN SOLUTION
     text = continuation.lstrip()
+    if not text.startswith(value):
+        return False
     after = text[len(value) : len(value) + 1]
-    return text.startswith(value) and not after.isalnum()
+    return not after.isalnum()
     ### END SOLUTION
 
 
@@ -252,14 +256,10 @@ lab.predict("1: question, then statement", ...)
 # %%
 facts = experiments.table_facts()
 right = experiments.ask_facts(base_assistant, facts)
-experiments.print_ways(right)
-statement, strict, lenient, both = (sum(flags) / len(facts) for flags in right.values())
+statement, _, lenient, both = experiments.describe_ways(right)
 lab.compare("1: statements completed", statement)
 lab.compare("1: questions answered, lenient", lenient)
 lab.compare("1: question, then statement", both)
-print(f"\nFound: the base completes {statement:.0%} of the facts and answers {lenient:.0%} of the"
-      f" questions, even if a right statement may be anywhere. Led to the statement after the"
-      f" question, it completes {both:.0%}.")
 
 # %% [markdown]
 # The brackets are 95% *intervals*: the true shares that agree with so many questions (lesson 7).
@@ -276,12 +276,7 @@ print(f"\nFound: the base completes {statement:.0%} of the facts and answers {le
 # what so small a model finds hard.
 
 # %%
-missed = [fact for fact, good in zip(facts, right["1. statement"]) if not good]
-starts = [f"{world.upper_first(fact.noun)} is" for fact in missed[:: max(1, len(missed) // 10)]]
-texts = experiments.continuations(base_assistant, starts[:10], 8)
-print(f"{len(missed)} of {len(facts)} facts are not completed")
-for start, text in zip(starts, texts):
-    print(f"{start} | {text.strip()!r}")
+experiments.print_missed(base_assistant, facts, right)
 
 # %% [markdown]
 # <details><summary>What you may have written</summary>
@@ -318,11 +313,11 @@ for start, text in zip(starts, texts):
 # prompt* is what you saw here.
 
 # %%
-completed, answered = (
-    wilson(sum(flags), len(flags)) for flags in (right["1. statement"], right["2. question, lenient"])
-)
+n = len(facts)
+completed, _ = wilson(sum(right["1. statement"]), n)
+_, answered = wilson(sum(right["2. question, lenient"]), n)
 lab.claim(
-    f"a base completes the statement of most facts ({completed[0]:.0%} or more) and answers their"
-    f" questions almost never ({answered[1]:.0%} or less), leniently counted",
-    completed[0] > 0.8 and answered[1] < 0.1,
+    f"a base completes the statement of most facts ({completed:.0%} or more) and answers their"
+    f" questions almost never ({answered:.0%} or less), leniently counted",
+    completed > 0.8 and answered < 0.1,
 )

@@ -23,8 +23,7 @@ from experiments import lesson05 as experiments
 import torch
 
 from common.audit import audit
-from data import IGNORE, Turn, collate, epoch_batches, prepare
-from generate import Assistant, Sampling
+from data import IGNORE, collate, epoch_batches, prepare
 
 # %% [markdown]
 # ## Other batches
@@ -39,10 +38,7 @@ base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
 block_size = base.config.block_size
 examples, truncated, too_long = prepare(rows, tokenizer, "alpaca", block_size)
-inputs, targets = collate(examples[:1], tokenizer.eos_id)  # (1, T) each
-for token, target in zip(inputs[0].tolist(), targets[0].tolist()):
-    label = "IGNORE" if target == IGNORE else repr(tokenizer.decode([target]))
-    print(f"{tokenizer.decode([token])!r:>18} -> {label}")
+experiments.print_targets(tokenizer, *collate(examples[:1], tokenizer.eos_id))
 print(*audit(rows, examples, truncated, too_long).lines(), sep="\n")
 
 # %% [markdown]
@@ -133,33 +129,14 @@ lab.predict("5: exactly right after 8 steps", ...)
 lab.predict("5: exactly right after 32 steps", ...)
 
 # %%
-tuned, curves = [], []
-for seed in lab.SEEDS:
-    assistant, looks = experiments.watch_tuning(base, tokenizer, examples, held_out, STEPS, seed)
-    tuned.append(assistant)
-    curves.append(looks)
-
-
-def right_at(look):
-    """Average the share of right answers at one look over the seeds: (mean, low, high)."""
-    return lab.bootstrap([looks[look][1] for looks in curves])
-
-
-before, early, after = right_at(0), right_at(1), right_at(-1)
-for i, (step, _, _) in enumerate(curves[0]):
-    stopped = experiments.mean([looks[i][2] for looks in curves])
-    print(f"step {step:>3}: exactly right {right_at(i)[0]:6.1%}, stopped by itself {stopped:6.1%}")
+watched = [
+    experiments.watch_tuning(base, tokenizer, examples, held_out, STEPS, seed) for seed in lab.SEEDS
+]
+tuned, looks = zip(*watched)
+before, early, after = experiments.describe_watch(looks)
 lab.compare("5: exactly right after 8 steps", early[0])
 lab.compare("5: exactly right after 32 steps", after[0])
-print()
-lab.finding(
-    after[1] - before[2], after[2] - before[1],
-    rose=f"{32 * STEPS} pairs turn a base that answers {before[0]:.0%} into a model that answers"
-    f" {after[0]:.0%} of the held-out questions.",
-    fell="tuning took answers away.",
-    unclear="so few steps change too little to tell.",
-)
-experiments.plot_watch(curves)
+experiments.plot_watch(looks)
 
 # %% [markdown]
 # So few pairs cannot have taught the facts. The capital of a held-out country is in the corpus and
@@ -199,19 +176,17 @@ def answer_logprobs(model, prompt, answer):
     ### BEGIN SOLUTION
     ids = torch.tensor([prompt + answer])  # (1, T)
     logp = model(ids)[0].log_softmax(-1)  # (T, V)
-    return [logp[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
+    scores = []
+    for i, token in enumerate(answer):
+        position = len(prompt) - 1 + i  # predicts answer token i
+        scores.append(logp[position, token].item())
+    return scores
     ### END SOLUTION
 
 
 # %%
 checks.answer_logprobs(answer_logprobs)
-prompt = tuned[0].prompt([Turn("What is the capital of France?")])
-answer = tokenizer.encode("The capital of France is Paris.") + [tokenizer.eos_id]
-columns = [answer_logprobs(model, prompt, answer) for model in (base, tuned[0].model)]
-print("log p of          base    tuned")
-for token, base_logp, tuned_logp in zip(answer, *columns):
-    text = "eos" if token == tokenizer.eos_id else repr(tokenizer.decode([token]))
-    print(f"{text:>12} {base_logp:9.2f} {tuned_logp:8.2f}")
+experiments.print_logps(base, tuned[0], answer_logprobs)
 
 # %% [markdown]
 # One example can mislead. Most held-out answers are a name, *is* and a value ("The capital of
@@ -220,26 +195,14 @@ for token, base_logp, tuned_logp in zip(answer, *columns):
 # least?
 
 # %%
-statements = experiments.statement_rows(held_out)
-models = [base] + [assistant.model for assistant in tuned]
-by_model = [
-    experiments.group_logps(model, tokenizer, statements, answer_logprobs) for model in models
-]
-base_logps, tuned_logps = by_model[0], sum(by_model[1:]) / len(tuned)
-gains = dict(zip(experiments.GROUPS, (tuned_logps - base_logps).tolist()))
-for group, old, new in zip(experiments.GROUPS, base_logps, tuned_logps):
-    print(f"{group:<6} log p {old:6.2f} -> {new:6.2f}   gain {gains[group]:5.2f} nats")
-ranked = sorted(gains, key=gains.get, reverse=True)
-print(f"\nFound: over {len(statements)} answers the gain is largest for: {ranked[0]}, then"
-      f" {ranked[1]}. It is smallest for: {ranked[-1]}.")
-experiments.plot_groups(base_logps, tuned_logps)
+gains = experiments.compare_groups(base, tuned, tokenizer, held_out, answer_logprobs)
 
 # %% [markdown]
 # Led as far as "The capital of France is", the base mostly knows how to go on. By itself it would
-# not have named what the question names, and above all it would not have stopped. Lin et al. (2023,
-# "The Unlocking Spell on Base LLMs") report the same kind of result for large models: tuning moves
-# few tokens, mostly those of style. In this world it is so clear by construction, because no page
-# of the corpus answers a question and none ends right after a statement.
+# not have named what the question names, and above all it would not have stopped there. Lin et al.
+# (2023, "The Unlocking Spell on Base LLMs") report the same kind of result for large models: tuning
+# moves few tokens, mostly those of style. In this world it is so clear by construction, because no
+# page of the corpus answers a question and none ends right after a statement.
 #
 # ## How many epochs, which rate?
 #
@@ -252,19 +215,49 @@ experiments.plot_groups(base_logps, tuned_logps)
 # * *loss on new pages*: text like the corpus. Its rise shows *forgetting*.
 #
 # If train loss falls while held-out loss rises, the model is *overfitting*: it learns these pairs
-# by heart instead of what they have in common. *Predict*: at which rate will that happen?
+# by heart instead of what they have in common. In practice one stops there.
+#
+# ### Exercise 5.4: early stopping (extend, ★, 6 minutes)
+#
+# Nobody knows the future, so training ends once held-out loss has not been below its best for
+# `patience` epochs. Then one goes back to the best epoch so far. (It was saved.)
+#
+# <details><summary>Hint</summary>
+#
+# Keep the number of the best epoch. Go through the losses in order. Is this one lower? Then it is
+# the best. If not, and `patience` epochs have passed since the best, leave the loop.
+#
+# </details>
+
+
+# %%
+def where_to_stop(losses, patience):
+    """Return the epoch whose weights to keep. losses[i] is the held-out loss after epoch i.
+
+    [1.6, 0.4, 0.5, 0.6, 0.3], patience 2 -> 1: training ended after epoch 3; patience 3 -> 4"""
+    ### BEGIN SOLUTION
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            break
+    return best
+    ### END SOLUTION
+
+
+# %%
+checks.where_to_stop(where_to_stop)
+
+# %% [markdown]
+# *Predict*: which of the three rates will overfit first, and which will forget most?
 
 # %%
 RATES = (1e-4, 8e-4, 3.2e-3)
-few = prepare(lab.subset(rows, 240), tokenizer, "alpaca", block_size)[0]
-held_examples = prepare(held_out, tokenizer, "alpaca", block_size)[0]
-pages = experiments.new_pages(tokenizer)
-epoch_curves = {}
-for lr in RATES:
-    epoch_curves[lr] = experiments.epoch_curve(
-        base, tokenizer, few, held_out, held_examples, pages, lr, 4, sft_step, tune_loop
-    )
-experiments.print_curves(epoch_curves)
+few = lab.subset(rows, 240)
+measure = experiments.Measure(base, tokenizer, few, held_out)
+epoch_curves = {lr: measure.curve(lr, 4, sft_step, tune_loop) for lr in RATES}
+experiments.print_curves(epoch_curves, where_to_stop)
 experiments.plot_curves(epoch_curves)
 
 # %% [markdown]
@@ -303,7 +296,7 @@ experiments.plot_curves(epoch_curves)
 # all padding *by its id*. Every real eos disappears with the padding. This project pads with the
 # eos too, but its mask goes by position. Make the bug yourself.
 #
-# ### Exercise 5.4: hide the eos (extend, ★, 5 minutes)
+# ### Exercise 5.5: hide the eos (extend, ★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
@@ -320,7 +313,11 @@ def hide_end(examples, end):
 
     end = 9: [([5, 7, 9], [0, 1, 1])] -> [([5, 7, 9], [0, 1, 0])]"""
     ### BEGIN SOLUTION
-    return [(ids, [m * (token != end) for token, m in zip(ids, mask)]) for ids, mask in examples]
+    hidden = []
+    for ids, mask in examples:
+        new_mask = [m * (token != end) for token, m in zip(ids, mask)]
+        hidden.append((ids, new_mask))
+    return hidden
     ### END SOLUTION
 
 
@@ -340,20 +337,9 @@ endless_examples = hide_end(examples, tokenizer.eos_id)
 endless = [
     lab.tune(base, tokenizer, rows, seed, STEPS, examples=endless_examples) for seed in lab.SEEDS
 ]
-question = "What is the capital of France?"
-print("with the eos:", lab.ask(tuned[0], question))
-print("eos hidden:  ", lab.ask(endless[0], question), "\n")
-with_eos = experiments.count_answers(tuned, held_out)
-without_eos = experiments.count_answers(endless, held_out)
-MEASURES = ("stopped by itself", "exactly right", "begins with the right answer")
-for name, *pair in zip(MEASURES, with_eos, without_eos):
-    for label, (share, low, high) in zip(("with the eos", "eos hidden"), pair):
-        print(f"{name:>29}, {label:<12} {share:6.1%}  (95%: {low:.0%} to {high:.0%})")
+with_eos, without_eos = experiments.compare_eos(tuned, endless, held_out)
 lab.compare("5: eos hidden, stopped by itself", without_eos[0][0])
 lab.compare("5: eos hidden, exactly right", without_eos[1][0])
-print(f"\nFound: without the eos in the loss {without_eos[2][0]:.0%} of the answers still begin"
-      f" right, and {without_eos[1][0]:.0%} are exactly right: the model does not know where to"
-      " stop.")
 
 # %% [markdown]
 # The loss could not warn you, because it never looked there. Counting the answers that stop did.
@@ -364,12 +350,7 @@ print(f"\nFound: without the eos in the loss {without_eos[2][0]:.0%} of the answ
 # write two sentences on what the model does wrong.
 
 # %%
-answers = tuned[0].answers(held_out, Sampling())
-right = experiments.right_flags(held_out, answers)
-errors = [(row, text) for row, (text, _), good in zip(held_out, answers, right) if not good]
-for row, text in errors[:10]:
-    print(f"{row.turns[0].instruction} {row.turns[0].input}\n  wanted: {row.turns[0].output}\n"
-          f"  answer: {text}")
+experiments.print_errors(tuned[0], held_out)
 
 # %% [markdown]
 # <details><summary>What you may have written</summary>

@@ -29,9 +29,7 @@ from generate import Assistant, load_assistant
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-N = 90  # held-out questions of each split
-held_out = [row for split in splits.values() for row in lab.subset(split, N)]
-split_of = [name for name, split in splits.items() for _ in lab.subset(split, N)]
+held_out, split_of = experiments.draw(splits, 90)  # 90 of each
 
 # %% [markdown]
 # ## What others found
@@ -79,15 +77,18 @@ def asked_for(instruction):
 
     "Kindly name the sea of Oz, please." -> "the sea of Oz"; "Triple of 5?" -> "Triple of 5" """
     ### BEGIN SOLUTION
-    text = re.sub(r"(?i)( is)?[ ,:]*(please|thanks|what is it)?\W*$", "", instruction)
+    ending = r"(?i)( is)?[ ,:]*(please|thanks|what is it)?\W*$"
+    text = re.sub(ending, "", instruction)
     found = re.search(r"(?i)\b(the|an?) .*", text)
-    return found[0] if found else text
+    if found is None:
+        return text
+    return found[0]
     ### END SOLUTION
 
 
 # %%
 checks.asked_for(asked_for)
-plain = [row for name, row in zip(split_of, held_out) if name == "unseen_tasks"][::16]
+plain = lab.subset(splits["unseen_tasks"], 6)
 for row in plain:
     print(f"{row.turns[0].instruction!r:>60} -> {asked_for(row.turns[0].instruction)}")
 
@@ -116,9 +117,11 @@ def decode(model, text, noun):
     before = text + " " if text else ""
     capital = noun[:1].upper() + noun[1:]
     small = noun[:1].lower() + noun[1:]
-    beginnings = (f"{capital} is", f"Here is {small}:")
-    beginning = max(beginnings, key=lambda beginning: model.score(before, beginning))
-    return beginning + model.complete(before + beginning)
+    statement = f"{capital} is"
+    listing = f"Here is {small}:"
+    beginning = max((statement, listing), key=lambda text: model.score(before, text))
+    completion = model.complete(before + beginning)
+    return beginning + completion
     ### END SOLUTION
 
 
@@ -158,7 +161,11 @@ def without_questions(rows):
 
     (q, x, a) -> ("", "", a)"""
     ### BEGIN SOLUTION
-    return [Row((Turn("", "", row.turns[0].output),), row.task) for row in rows]
+    new_rows = []
+    for row in rows:
+        turn = Turn("", "", row.turns[0].output)
+        new_rows.append(Row((turn,), row.task))
+    return new_rows
     ### END SOLUTION
 
 
@@ -186,8 +193,9 @@ def others_questions(rows, rng):
     shuffled = rng.sample(rows, len(rows))
     new_rows = []
     for row, other in zip(rows, shuffled):
-        question = other.turns[0]
-        turn = Turn(question.instruction, question.input, row.turns[0].output)
+        instruction, input, _ = other.turns[0]
+        output = row.turns[0].output
+        turn = Turn(instruction, input, output)
         new_rows.append(Row((turn,), row.task))
     return new_rows
     ### END SOLUTION
@@ -223,54 +231,27 @@ def tune_on(make_rows):
     return [lab.tune(base, tokenizer, make_rows(seed), seed, STEPS) for seed in lab.SEEDS]
 
 
-by_hand = [(answer_by_hand(row), True) for row in held_out]
+full = load_assistant(lab.OUT / "tuned.pt")
 shuffled = tune_on(lambda seed: others_questions(rows, random.Random(seed)))
 responses = tune_on(lambda seed: without_questions(rows))
 tuned = tune_on(lambda seed: rows)
+ask = lambda assistants: experiments.ask_all(assistants, held_out)  # noqa: E731
 replies = {
-    "base": experiments.ask_all([Assistant(base, tokenizer, "alpaca")], held_out),
-    "copying rule": experiments.ask_all(
-        [RuleBaseline(base, tokenizer, "alpaca", copies=True)], held_out
-    ),
-    "decoder by hand": [experiments.judge(held_out, by_hand)],
-    "shuffled pairs": experiments.ask_all(shuffled, held_out),
-    "response tuning": experiments.ask_all(responses, held_out),
-    "tuning": experiments.ask_all(tuned, held_out),
-    "tuned.pt": experiments.ask_all([load_assistant(lab.OUT / "tuned.pt")], held_out),
+    "base": ask([Assistant(base, tokenizer, "alpaca")]),
+    "copying rule": ask([RuleBaseline(base, tokenizer, "alpaca", copies=True)]),
+    "decoder by hand": experiments.decode_all(answer_by_hand, held_out),
+    "shuffled pairs": ask(shuffled),
+    "response tuning": ask(responses),
+    "tuning": ask(tuned),
+    "tuned.pt": ask([full]),
 }
 experiments.print_columns(replies, split_of)
-print()
 for name in ("decoder by hand", "shuffled pairs", "response tuning", "tuning"):
     lab.compare(f"6: right, {name}", experiments.share(replies[name])[0])
 
 # %%
-new_tasks = [split == "unseen_tasks" for split in split_of]
-ahead = experiments.lead(replies["tuned.pt"], replies["decoder by hand"], new_tasks)
-lab.finding(
-    *ahead[1:],
-    rose=f"on new kinds of question, tuned.pt is {100 * ahead[0]:.0f} points ahead of two regular"
-    " expressions and the untuned base.",
-    fell="on new kinds of question, two regular expressions and the untuned base are"
-    f" {-100 * ahead[0]:.0f} points ahead of tuned.pt.",
-    unclear="on new kinds of question, two regular expressions and the untuned base do as well as"
-    " tuned.pt: the difference is within chance.",
-)
-gain = experiments.lead(replies["response tuning"], replies["shuffled pairs"])
-lab.finding(
-    *gain[1:],
-    rose=f"response tuning answers {100 * gain[0]:.0f} points more than shuffled pairs, which"
-    " train the model to ignore the question.",
-    fell="response tuning answers less than shuffled pairs.",
-    unclear="response tuning answers no more than shuffled pairs.",
-)
-different = {name: experiments.n_different(table) for name, table in replies.items()}
-print(f"Found: to {len(held_out)} questions the shuffled models give {different['shuffled pairs']:.0f}"
-      f" different replies, response tuning {different['response tuning']:.0f}, tuning"
-      f" {different['tuning']:.0f}.")
-hand, full = (experiments.share(replies[name])[0] for name in ("decoder by hand", "tuned.pt"))
-experiments.plot_columns(
-    replies, f"Without any tuning, a decoder by hand answers {hand:.0%}. tuned.pt answers {full:.0%}."
-)
+different = experiments.describe_columns(replies, split_of)
+experiments.plot_columns(replies)
 
 # %% [markdown]
 # Here is the hypothesis, measured. **For kinds of question, tuning finds from examples a rule that
@@ -295,25 +276,14 @@ lab.predict("6: in other words, tuned.pt", ...)
 # %%
 questions = [row for split in splits.values() for row in split]
 other_words = [row for row in questions if not experiments.names_its_answer(row)]
-worded = {
-    "decoder by hand": [
-        experiments.judge(other_words, [(answer_by_hand(row), True) for row in other_words])
-    ],
-    "tuned.pt": experiments.ask_all([load_assistant(lab.OUT / "tuned.pt")], other_words),
-}
 print(f"{len(other_words)} of {len(questions)} held-out questions ask in other words")
+worded = {
+    "decoder by hand": experiments.decode_all(answer_by_hand, other_words),
+    "tuned.pt": experiments.ask_all([full], other_words),
+}
+gap = experiments.describe_other_words(worded)
 for name, table in worded.items():
-    share, low, high = experiments.share(table)
-    print(f"{name:<16} right: {share:.0%} (95%: {low:.0%} to {high:.0%})")
-    lab.compare(f"6: in other words, {name}", share)
-gap = experiments.lead(worded["tuned.pt"], worded["decoder by hand"])
-lab.finding(
-    *gap[1:],
-    rose=f"asked in other words, tuned.pt is {100 * gap[0]:.0f} points ahead: it has learned from"
-    " pairs which words ask for which statement.",
-    fell="asked in other words, the decoder is ahead.",
-    unclear="asked in other words, the two cannot be told apart.",
-)
+    lab.compare(f"6: in other words, {name}", experiments.share(table)[0])
 
 # %% [markdown]
 # ## Read ten errors
@@ -366,20 +336,22 @@ for name in ("decoder by hand", "tuned.pt"):
 
 # %%
 share_of = {name: experiments.share(table) for name, table in replies.items()}
+hand, control = share_of["decoder by hand"], share_of["base"]
 lab.claim(
-    f"without tuning, a decoder by hand answers far more ({share_of['decoder by hand'][0]:.0%})"
-    f" than the base with the template ({share_of['base'][0]:.0%})",
-    share_of["decoder by hand"][1] > share_of["base"][2] + 0.3,
+    f"without tuning, a decoder by hand answers far more ({hand[0]:.0%}) than the base with the"
+    f" template ({control[0]:.0%})",
+    hand[1] > control[2] + 0.3,
 )
 lab.claim(
     f"asked in other words, tuned.pt is ahead of the decoder ({100 * gap[0]:.0f} points)",
     gap[1] > 0,
 )
+mean, low, _ = share_of["tuning"]
+response, shuffled = share_of["response tuning"], share_of["shuffled pairs"]
 lab.claim(
-    f"tuning on right pairs ({share_of['tuning'][0]:.0%}) answers more than response tuning"
-    f" ({share_of['response tuning'][0]:.0%}) and shuffled pairs"
-    f" ({share_of['shuffled pairs'][0]:.0%}), which give fewer different replies",
-    share_of["tuning"][1] > share_of["response tuning"][2]
-    and share_of["tuning"][1] > share_of["shuffled pairs"][2]
+    f"tuning on right pairs ({mean:.0%}) answers more than response tuning ({response[0]:.0%}) and"
+    f" shuffled pairs ({shuffled[0]:.0%}), which give fewer different replies",
+    low > response[2]
+    and low > shuffled[2]
     and different["shuffled pairs"] < different["tuning"] / 2,
 )

@@ -25,7 +25,6 @@ import random
 import re
 
 import world
-from common.audit import prompt_key
 from common.table import wilson
 from data import Row, Turn
 from extras.rules import RuleBaseline
@@ -71,19 +70,19 @@ def wilson_interval(correct, n):
 
     9 of 10 -> about (0.596, 0.982); 0 of 10 -> about (0.0, 0.278)"""
     ### BEGIN SOLUTION
-    z, p = 1.96, correct / n
+    z = 1.96
+    p = correct / n
     scale = 1 + z * z / n
     middle = (p + z * z / (2 * n)) / scale
-    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
+    root = math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    spread = z * root / scale
     return max(0.0, middle - spread), min(1.0, middle + spread)
     ### END SOLUTION
 
 
 # %%
 checks.wilson_interval(wilson_interval)
-for correct, n in ((0, 10), (9, 10), (90, 100), (900, 1000)):
-    low, high = wilson(correct, n)
-    print(f"{correct:>4} of {n:<5} {correct / n:6.1%}   95%: {low:5.1%} to {high:5.1%}")
+experiments.print_intervals(((0, 10), (9, 10), (90, 100), (900, 1000)))
 
 # %% [markdown]
 # Ten times as many questions make the interval about three times as narrow. Remember that when you
@@ -152,21 +151,11 @@ results = {
     for split, part in questions.items()
     for column, assistant in columns.items()
 }
-experiments.print_columns(results)
-control, tuned = results["unseen_tasks", "base_template"], results["unseen_tasks", "tuned"]
+experiments.describe_columns(results)
+control, tuned = (results["unseen_tasks", name] for name in ("base_template", "tuned"))
 lab.compare("7: unseen tasks, base with the template", control["right"])
 lab.compare("7: unseen tasks, tuned", tuned["right"])
-print()
-lab.finding(
-    tuned["interval"][0] - control["interval"][1], tuned["interval"][1] - control["interval"][0],
-    rose=f"on new kinds of question the template alone gives {control['right']:.0%}, tuning"
-    f" {tuned['right']:.0%}. The gain comes from tuning.",
-    fell="on new kinds of question the base with the template is ahead of the tuned model.",
-    unclear="on new kinds of question the template alone explains the tuned score.",
-)
-experiments.plot_columns(
-    results, f"The template alone: {control['right']:.0%} of new tasks. Tuned: {tuned['right']:.0%}."
-)
+experiments.plot_columns(results)
 
 # %% [markdown]
 # ## Read ten errors
@@ -175,9 +164,7 @@ experiments.plot_columns(
 # sentences. Which kind would more pairs repair, and which only a better base?
 
 # %%
-errors = [error for split in splits for error in results[split, "tuned"]["errors"]]
-print(f"{len(errors)} errors of the tuned model")
-experiments.print_errors(errors)
+experiments.print_errors(results)
 
 # %% [markdown]
 # <details><summary>What you may have written</summary>
@@ -214,28 +201,18 @@ def mentions(value, text):
 
     "2", "It is 12." -> False"""
     ### BEGIN SOLUTION
-    return re.search(r"(?<!\w)" + re.escape(value) + r"(?!\w)", text) is not None
+    pattern = r"(?<!\w)" + re.escape(value) + r"(?!\w)"
+    return re.search(pattern, text) is not None
     ### END SOLUTION
 
 
 # %%
 checks.mentions(mentions)
 one_answer = [row for part in questions.values() for row in part if row.task not in lab.OPEN_TASKS]
-values = [experiments.value_of(row) for row in one_answer]
-others = experiments.other_values(one_answer)
-replies = {}
+judged = experiments.Checkers(one_answer, mentions)
 for column, assistant in columns.items():
-    replies[column] = [text for text, _ in assistant.answers(one_answer, Sampling())]
-for column, texts in replies.items():
-    strict, lenient, chance = (
-        experiments.percent(flags)
-        for flags in (
-            experiments.strictly(one_answer, texts),
-            experiments.leniently(mentions, values, texts),
-            experiments.leniently(mentions, others, texts),
-        )
-    )
-    print(f"{column:<14} strict {strict}   lenient {lenient}   value of another question {chance}")
+    judged.add(column, [text for text, _ in assistant.answers(one_answer, Sampling())])
+judged.describe()
 
 # %% [markdown]
 # The last number is the lenient checker's rate of chance: how often the same replies mention the
@@ -298,8 +275,11 @@ def few_shot(tokenizer, form, shots, row, limit):
     of each), then the row's question_part."""
     ### BEGIN SOLUTION
     while True:
-        text = "".join(question_part(form, shot) + answer_part(form, shot) for shot in shots)
-        ids = [tokenizer.eos_id] + tokenizer.encode(text + question_part(form, row))
+        text = ""
+        for shot in shots:
+            text += question_part(form, shot) + answer_part(form, shot)
+        text += question_part(form, row)
+        ids = [tokenizer.eos_id] + tokenizer.encode(text)
         if len(ids) <= limit or not shots:
             return ids
         shots = shots[1:]
@@ -321,17 +301,8 @@ few = experiments.FewShot(base, tokenizer, pairs, few_shot)
 choose_on = lab.subset(pairs, 80, seed=1)
 tries = experiments.search_prompts(few, FORMS, (0, 1, 3), choose_on, mentions, answer_part)
 best = max(tries, key=lambda prompt: sum(tries[prompt]))
-without, with_shots = (
-    max((tries[form, n] for form in FORMS), key=sum) for n in (0, 3)
-)
-print(f"\nbest prompt: {best[0]}, {best[1]} shots")
-gain = lab.bootstrap([[b - a for a, b in zip(without, with_shots)]])
-lab.finding(
-    *gain[1:],
-    rose=f"shots help this base: the best form gains {100 * gain[0]:.0f} points with them.",
-    fell=f"shots harm this base: the best form loses {-100 * gain[0]:.0f} points with them.",
-    unclear="shots make no difference that 80 questions could show for this base.",
-)
+print(f"best prompt: {best[0]}, {best[1]} shots")
+experiments.describe_shots(tries, FORMS)
 
 # %% [markdown]
 # Large bases gain much from shots, because the web has many questions with answers. This corpus has
@@ -340,32 +311,10 @@ lab.finding(
 # only copy words of the question until it says *is*.
 
 # %%
-replies["best_prompt"] = few.complete(one_answer, *best, answer_part)
 rule = RuleBaseline(base, tokenizer, "alpaca", copies=True)
-replies["copy_rule"] = [text for text, _ in rule.answers(one_answer, Sampling())]
-strict = {name: experiments.strictly(one_answer, texts) for name, texts in replies.items()}
-lenient = {
-    name: experiments.leniently(mentions, values, texts) for name, texts in replies.items()
-}
-for name in replies:
-    print(f"{name:<14} strict {experiments.percent(strict[name])}"
-          f"   lenient {experiments.percent(lenient[name])}")
-
-
-def lead(baseline):
-    """Return how far the tuned model, scored strictly, is ahead: (mean, low, high)."""
-    return lab.bootstrap([[a - b for a, b in zip(strict["tuned"], baseline)]])
-
-
-prompt_lead, rule_lead = lead(lenient["best_prompt"]), lead(strict["copy_rule"])
-print()
-for name, gap in (("the best prompt, scored leniently", prompt_lead), ("the rule", rule_lead)):
-    lab.finding(
-        *gap[1:],
-        rose=f"the tuned model, scored strictly, is {100 * gap[0]:.0f} points ahead of {name}.",
-        fell=f"{name} is ahead of the tuned model.",
-        unclear=f"the tuned model and {name} cannot be told apart.",
-    )
+judged.add("best_prompt", few.complete(one_answer, *best, answer_part))
+judged.add("copy_rule", [text for text, _ in rule.answers(one_answer, Sampling())])
+prompt_lead, rule_lead = judged.describe_baselines()
 
 # %% [markdown]
 # The best known comparisons go across sizes. Tuned FLAN-T5 models did better on several benchmarks
@@ -430,22 +379,14 @@ arms = {
 tests = {"invented facts": test, "unseen tasks": lab.subset(questions["unseen_tasks"], 80)}
 scores = {}
 for arm, part in arms.items():
-    keys = {prompt_key(row) for row in part}
-    n_found = sum(prompt_key(row) in keys for row in test)
-    print(f"{arm}: {n_found} of {len(test)} test prompts found among its rows")
+    print(f"{arm}: {len(leaked(part, test))} of {len(test)} test prompts found among its rows")
     group = [lab.tune(base, tokenizer, part, seed, STEPS) for seed in lab.SEEDS]
     for name, asked in tests.items():
         flags = [lab.correct_flags(assistant, asked) for assistant in group]
         scores[arm, name] = lab.bootstrap(flags)
 for arm in arms:
     lab.compare(f"7: invented facts, {arm}", scores[arm, "invented facts"][0])
-hidden, clean = scores["leak in other words", "invented facts"], scores["clean", "invented facts"]
-lab.finding(
-    hidden[1] - clean[2], hidden[2] - clean[1],
-    rose="a leak in other words inflates the score too, and no comparison of prompts finds it.",
-    fell="a leak in other words lowers the score.",
-    unclear="a leak in other words cannot be told from none.",
-)
+clean, hidden, leak = experiments.describe_leak(scores)
 experiments.plot_leak(scores, arms, tests)
 
 # %% [markdown]
@@ -482,8 +423,10 @@ def win_rate(a, b, judge, rng):
     wins = 0
     for x, y in zip(a, b):
         swapped = rng.random() < 0.5
-        verdict = judge(y, x) if swapped else judge(x, y)
-        wins += verdict == swapped
+        if swapped:
+            wins += judge(y, x) == 1
+        else:
+            wins += judge(x, y) == 0
     return wins / len(a)
     ### END SOLUTION
 
@@ -498,19 +441,14 @@ checks.win_rate(win_rate)
 # %%
 rng = random.Random(0)
 judge = experiments.simulated_judge(rng)
-same = list(zip(strict["tuned"], replies["tuned"]))
-padded = [(right, text + " I hope that this helps you.") for right, text in same]
+same, padded = judged.padded("tuned")
 n = len(same)
 duels = {
     "itself, fixed order": sum(judge(x, y) == 0 for x, y in zip(same, same)) / n,
     "itself, blind": win_rate(same, same, judge, rng),
     "padded against itself, blind": win_rate(padded, same, judge, rng),
 }
-experiments.print_duels(duels, n)
-print(f"\nFound: a fixed order makes the model beat itself in {duels['itself, fixed order']:.0%} of"
-      f" the pairs, a random one in {duels['itself, blind']:.0%}. Padding still wins"
-      f" {duels['padded against itself, blind']:.0%}: a random order does nothing against a bias for"
-      " length.")
+experiments.describe_duels(duels, n)
 
 # %% [markdown]
 # More questions would only make a biased result more certain. An interval covers chance, never
@@ -559,7 +497,6 @@ lab.claim(
     f" ({100 * rule_lead[0]:.0f} points)",
     prompt_lead[1] > 0 and rule_lead[1] > 0,
 )
-leak = scores["leak", "invented facts"]
 lab.claim(
     f"a leak lifts the score on unknowable facts ({clean[0]:.0%}), in the same words"
     f" ({leak[0]:.0%}) or in others ({hidden[0]:.0%})",

@@ -2,7 +2,7 @@
 
 from common.table import wilson
 
-N = 500  # made-up facts
+N = 500  # of made-up facts
 
 
 def flags(right):
@@ -11,7 +11,7 @@ def flags(right):
 
 
 STATEMENT, QUESTION = "1. statement", "2. question, lenient"
-GOOD = {"wilson": wilson, "right": {STATEMENT: flags(480), QUESTION: flags(5)}}
+GOOD = {"wilson": wilson, "facts": [None] * N, "right": {STATEMENT: flags(480), QUESTION: flags(5)}}
 CLAIMS = [
     {
         "sentence": (

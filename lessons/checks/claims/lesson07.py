@@ -14,10 +14,6 @@ def results(**template):
     return table
 
 
-def leaks(leak):
-    return {("leak", "invented facts"): leak}
-
-
 CLEAN, LEAKED = (0.01, 0.0, 0.03), (0.4, 0.3, 0.5)
 DUELS = {"itself, fixed order": 0.78, "itself, blind": 0.5, "padded against itself, blind": 0.8}
 GOOD = {
@@ -26,7 +22,7 @@ GOOD = {
     "results": results(),
     "prompt_lead": (0.6, 0.5, 0.7),
     "rule_lead": (0.3, 0.2, 0.4),
-    "scores": leaks(LEAKED),
+    "leak": LEAKED,
     "clean": CLEAN,
     "hidden": LEAKED,
     "duels": DUELS,
@@ -55,7 +51,7 @@ CLAIMS = [
         "sentence": "a leak lifts the score on unknowable facts, in the same words or in others",
         "condition": "the intervals of both leaked arms are above that of the clean one",
         "refuted_by": "a leak that changes nothing, in the same words or in others",
-        "faults": [{"scores": leaks(CLEAN)}, {"hidden": CLEAN}],
+        "faults": [{"leak": CLEAN}, {"hidden": CLEAN}],
     },
     {
         "sentence": (

@@ -1,6 +1,29 @@
 """Right answers to the exercises of lesson 5 in other forms than the solution's."""
 
 RIGHT = {
+    "where_to_stop": [
+        """
+def where_to_stop(losses, patience):
+    best_loss, best_epoch, waited = float("inf"), 0, 0
+    for epoch in range(len(losses)):
+        if losses[epoch] < best_loss:
+            best_loss, best_epoch, waited = losses[epoch], epoch, 0
+        else:
+            waited += 1
+        if waited == patience:
+            return best_epoch
+    return best_epoch
+""",
+        """
+def where_to_stop(losses, patience):
+    best = 0
+    while True:
+        later = [e for e in range(best + 1, len(losses))[:patience] if losses[e] < losses[best]]
+        if not later:
+            return best
+        best = later[0]
+""",
+    ],
     "tune_loop": [
         """
 def tune_loop(step, examples, epochs, batch_size, pad, on_epoch):

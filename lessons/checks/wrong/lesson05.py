@@ -22,7 +22,32 @@ def loop(**changed):
     return LOOP.format(**LOOP_PARTS | changed)
 
 
+STOP = """
+def where_to_stop(losses, patience):
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss {better}:
+            best = epoch
+        elif {end}:
+            break
+    return {result}
+"""
+STOP_PARTS = dict(better="< losses[best]", end="epoch - best >= patience", result="best")
+
+
+def stop(**changed):
+    return STOP.format(**STOP_PARTS | changed)
+
+
 WRONG = {
+    "where_to_stop": [
+        (stop(end="False"), "training had ended"),
+        (stop(end="epoch - best > patience"), "training had ended"),
+        (stop(result="epoch"), "the lowest loss is the best epoch"),
+        (stop(result="losses[best]"), "not its loss"),
+        (stop(better="<= losses[best]"), "an equal loss"),
+        (stop(better="< losses[epoch - 1]"), "not with the one before"),
+    ],
     "tune_loop": [
         (loop(batches="epoch_batches(examples, batch_size, 0)"), "the same order"),
         (loop(end="on_epoch(epoch, sum(losses) / len(losses))"), "that are done"),

@@ -50,7 +50,7 @@ WRONG = {
         (evaluation(right="sum(flags)"), "shares, not counts"),
         (evaluation(error="not is_right(row, text)"), "an error too"),
         (evaluation(error="good"), "an error too"),
-        (evaluation(interval="wilson(sum(flags) / len(rows), len(rows))"), "wilson takes the count"),
+        (evaluation(interval="wilson(sum(flags) / len(rows), 10)"), "wilson takes the count"),
         (evaluation(interval="wilson(sum(flags), n_stopped)"), "wilson takes the count"),
         (evaluation(sampling="temperature=1.0"), "ask greedily"),
         (evaluation(reply="row.turns[0].output"), "own reply"),

@@ -139,9 +139,9 @@ class Checkers:
         lab.finding(
             *gap[1:],
             rose=f"the lenient checker finds {100 * gap[0]:.0f} points more in the base's replies."
-            " Read them before you call it knowledge.",
+            " It mentions the value among other sentences, and does not answer.",
             fell="the lenient checker finds less in the base's replies.",
-            unclear="the two checkers agree on the base: it does not mention the values either.",
+            unclear="the lenient checker finds no more in the base's replies than the strict one.",
         )
 
     def describe_baselines(self) -> tuple:

@@ -74,7 +74,7 @@ experiments.describe_loss(log)
 # %% [markdown]
 # ## Did it work?
 #
-# The answers above could be learned by heart. So we ask questions that are in no pair: about new
+# Four answers prove little. So we ask many *held-out* questions, which are in no pair: about new
 # things, in new wordings, and of new kinds (*tasks*). The middle column is a *control*, the base
 # with the template. Write your guess, a number between 0 and 1, instead of the dots.
 
@@ -106,7 +106,7 @@ lab.finding(
 # | term | data | loss | result |
 # | --- | --- | --- | --- |
 # | fine-tuning | text or labels, often of one task | next token, or label | good at that task |
-# | instruction tuning | instructions with answers | next token of the answer | does as asked |
+# | instruction tuning | instructions with answers | next token of the answer | follows them |
 # | RLHF | answers that people compared | a reward, learned from them | answers people prefer |
 #
 # *Fine-tuning* is any further training of a pretrained model. Instruction tuning is one kind of it,
@@ -136,15 +136,16 @@ lab.finding(
 # | 2024 | Llama 3 Instruct | public data, 10 million examples by people | Meta |
 # | 2024 | Tulu 3 | 939,000 pairs, DPO, reinforcement learning | Lambert et al. |
 #
-# The line from FLAN to Tulu is instruction tuning alone or first. The line from InstructGPT adds
-# preferences. Alpaca made it cheap: pairs written by a model, tuned in hours.
+# FLAN, T0, Alpaca and Dolly are instruction tuning alone. InstructGPT and the chat models after it
+# go on with people's preferences. Alpaca made the first part cheap: a model wrote the pairs, and
+# tuning took hours.
 #
 # ## Where to go
 #
-# Core, in this order: 1 (it continues), 4 (the mask), 5 (tuning), 7 (did it work?), 6 (what did it
-# teach?), 15 (a real model), 9 (many tasks or one), 10 (data), 12 (chat), 13 (making things up), 14
-# (preferences), 16 (find the bugs). Electives: 2 (byte pairs), 3 (the model), 8 (LoRA), 11
-# (sampling). Words are in [GLOSSARY.md](GLOSSARY.md).
+# The core, in this order: 1 (it continues), 4 (the mask), 5 (tuning), 7 (did it work?), 6 (what did
+# it teach?), 15 (a real model), 9 (many tasks or one), 10 (data), 12 (chat), 13 (making things up),
+# 14 (preferences), 16 (find the bugs). Electives: 2 (byte pairs), 3 (the model), 8 (LoRA), 11
+# (sampling). The words of the field are in [GLOSSARY.md](GLOSSARY.md).
 #
 # > **What to remember**
 # >

@@ -35,8 +35,9 @@ base_assistant = Assistant(base, tokenizer, None)  # without a template: it read
 # ## What it reads
 #
 # The *corpus* is the text that a model is trained on. Ours is about a tiny true world (the package
-# `world`). It has pages of facts, short texts with statements about them, worksheets of questions,
-# small stories about invented things, and spelling exercises. Here are four pages.
+# `world`). It has pages of facts, short texts with statements about them (*texts*, *retold*),
+# worksheets (*questions*), small stories about invented things (*stories*, *tales*), and spelling
+# exercises. Here are four pages.
 
 # %%
 corpus = world.build(seed=1, size=0.1).corpus
@@ -62,7 +63,7 @@ print([tokenizer.decode([i]) for i in ids])
 # %% [markdown]
 # ## What it learns from
 #
-# Nobody writes labels. At every position the *target* is simply the next token. So all pages become
+# Pretraining needs no labels. At every position the *target* is simply the next token. So all pages become
 # one long stream of ids, with an *eos* (end of sequence) after each page. The stream is cut into
 # windows, and inputs and targets are the same ids, one position apart:
 #

@@ -219,7 +219,7 @@ gains = experiments.compare_groups(base, tuned, tokenizer, held_out, answer_logp
 #
 # ### Exercise 5.4: early stopping (extend, ★, 6 minutes)
 #
-# Nobody knows the future, so training ends once held-out loss has not been below its best for
+# The future is unknown, so training ends once held-out loss has not been below its best for
 # `patience` epochs. Then one goes back to the best epoch so far. (It was saved.)
 #
 # <details><summary>Hint</summary>
@@ -364,7 +364,7 @@ experiments.print_errors(tuned[0], held_out)
 # ## Questions to think about
 #
 # 1. What would the first curve look like if tuning had to teach the facts as well?
-# 2. Somebody repairs the endless model by cutting each answer after its first full stop. When does
+# 2. A colleague repairs the endless model by cutting each answer after its first full stop. When does
 #    this help, and when not?
 #
 # <details><summary>Answers</summary>

@@ -54,12 +54,12 @@ held_out, split_of = experiments.draw(splits, 90)  # 90 of each
 #     Could you say what the capital of Spain is?      the question
 #     the capital of Spain                             the thing that it asks for
 #     The capital of Spain is                          the beginning of a statement
-#     The capital of Spain is Madrid.                  completed by the base, up to the first mark
+#     The capital of Spain is Madrid.                  completed, up to the first full stop
 #
 # ### Exercise 6.1: the thing that is asked for (extend, ★★, 10 minutes)
 #
 # 1. Cut the end off: an *is*, then spaces, commas and colons, then *please*, *thanks* or *what is
-#    it*, then the last marks. Each of these may be there or not, in this order.
+#    it*, then the punctuation at the end. Each of these may be there or not, in this order.
 # 2. Of the rest take everything from the first article (*the*, *a* or *an*, a whole word, also with
 #    a capital). Without an article take all of it.
 #
@@ -112,7 +112,7 @@ def decode(model, text, noun):
     """Answer a question that asks for `noun`. `text` is what it is about, or "".
 
     model.score(before, after) returns log p of a text after another one. model.complete(text)
-    continues a text up to its first mark. Returns the answer: beginning and completion."""
+    continues it up to the first full stop. Returns the answer: beginning and completion."""
     ### BEGIN SOLUTION
     before = text + " " if text else ""
     capital = noun[:1].upper() + noun[1:]
@@ -307,7 +307,7 @@ for name in ("decoder by hand", "tuned.pt"):
 #
 # ## Questions to think about
 #
-# 1. The decoder was written by somebody who had seen the answers of this world. Is the comparison
+# 1. The decoder was written by a person who had seen the answers of this world. Is the comparison
 #    fair?
 # 2. Response tuning does well in Hewitt et al. Why does it do so much worse than tuning here?
 #

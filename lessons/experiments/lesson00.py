@@ -98,17 +98,26 @@ def loss_curve(log: list[dict]) -> tuple[list[int], list[float]]:
     return [entry["step"] for entry in entries], [entry["loss"] for entry in entries]
 
 
+def smooth(losses: list[float]) -> list[float]:
+    """Average each loss with its neighbors, up to two on each side: a batch is a small sample."""
+    windows = [losses[max(0, i - 2) : i + 3] for i in range(len(losses))]
+    return [sum(window) / len(window) for window in windows]
+
+
 def early_share(losses: list[float]) -> float:
     """Return the share of the fall of a loss that is in the first tenth of its steps."""
-    early = losses[len(losses) // 10]
-    return (losses[0] - early) / (losses[0] - losses[-1])
+    smoothed = smooth(losses)
+    early, end = smoothed[len(losses) // 10], sum(smoothed[-10:]) / 10
+    return (losses[0] - early) / (losses[0] - end)
 
 
 def plot_loss(log: list[dict]) -> None:
     """Draw the loss of tuning over its steps."""
     steps, losses = loss_curve(log)
     plt.figure(figsize=(7, 3))
-    plt.plot(steps, losses)
+    plt.plot(steps, losses, alpha=0.3, label="a batch")
+    plt.plot(steps, smooth(losses), color="C0", label="average of neighbors")
+    plt.legend()
     plt.title(f"The first tenth of the steps brings {early_share(losses):.0%} of the fall")
     plt.xlabel("step (32 examples each)")
     plt.ylabel("loss (nats a token)")
@@ -120,7 +129,8 @@ def plot_loss(log: list[dict]) -> None:
 def describe_loss(log: list[dict]) -> None:
     """Print from where to where the loss fell."""
     steps, losses = loss_curve(log)
-    print(f"\nFound: the loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats a token in"
+    end = sum(smooth(losses)[-10:]) / 10
+    print(f"\nFound: the loss fell from {losses[0]:.2f} to about {end:.2f} nats a token in"
           f" {steps[-1]} steps, {early_share(losses):.0%} of it in the first tenth of them.")
 
 

@@ -269,29 +269,35 @@ def invented_tests() -> tuple[list[Row], list[Row]]:
 
 
 def describe_leak(scores: dict) -> tuple:
-    """Print whether the hidden leak shows. Returns the scores of the clean and both leaked arms."""
-    arms = ("clean", "leak in other words", "leak")
-    clean, hidden, leak = (scores[arm, "invented facts"] for arm in arms)
-    lab.finding(
-        hidden[1] - clean[2], hidden[2] - clean[1],
-        rose="a leak in other words inflates the score too, and comparing prompts cannot find it.",
-        fell="a leak in other words lowers the score.",
-        unclear="a leak in other words cannot be told from none.",
-    )
-    return clean, hidden, leak
+    """Print what both leaks do to scores[arm, test], flags by seed. Returns how far they are ahead
+    of the clean arm on the invented facts, (mean, low, high) each."""
+    clean = scores["clean", "invented facts"]
+    leads = []
+    for arm, remark in (("leak in other words", ", and comparing prompts cannot find it"),
+                        ("leak", "")):
+        pairs = zip(scores[arm, "invented facts"], clean)
+        gap = lab.bootstrap([[a - b for a, b in zip(flags, others)] for flags, others in pairs])
+        leads.append(gap)
+        lab.finding(
+            *gap[1:],
+            rose=f"the {arm} inflates the score by {100 * gap[0]:.0f} points{remark}.",
+            fell=f"the {arm} lowers the score.",
+            unclear=f"the {arm} cannot be told from none.",
+        )
+    return leads
 
 
 def plot_leak(scores: dict, arms, tests) -> None:
-    """Draw scores[arm, test], one group of bars a test."""
+    """Draw the shares of scores[arm, test], one group of bars a test."""
     figure, ax = plt.subplots(figsize=(8, 3.6))
     for i, arm in enumerate(arms):
-        means, lows, highs = zip(*(scores[arm, test] for test in tests))
+        means, lows, highs = zip(*(lab.bootstrap(scores[arm, test]) for test in tests))
         error = [[m - low for m, low in zip(means, lows)], [h - m for m, h in zip(means, highs)]]
         x = [j + 0.27 * (i - 1) for j in range(len(tests))]
         bars = ax.bar(x, means, 0.25, yerr=error, capsize=3, label=arm)
         ax.bar_label(bars, [f"{mean:.0%}" for mean in means], padding=3)
-    clean, leak = (scores[arm, "invented facts"][0] for arm in ("clean", "leak"))
-    ax.set_title(f"A leak lifts the score on unknowable facts from {clean:.0%} to {leak:.0%}")
+    clean, leak = (lab.bootstrap(scores[a, "invented facts"])[0] for a in ("clean", "leak"))
+    ax.set_title(f"Facts that the model cannot know: clean {clean:.0%}, with a leak {leak:.0%}")
     ax.set_xticks(range(len(tests)), tests)
     ax.set(ylabel="right, all seeds, 95% interval", ylim=(0, 1.25), yticks=[0, 0.5, 1])
     ax.legend(ncols=3, loc="upper center")

@@ -63,9 +63,9 @@ print([tokenizer.decode([i]) for i in ids])
 # %% [markdown]
 # ## What it learns from
 #
-# Pretraining needs no labels. At every position the *target* is simply the next token. So all pages become
-# one long stream of ids, with an *eos* (end of sequence) after each page. The stream is cut into
-# windows, and inputs and targets are the same ids, one position apart:
+# Pretraining needs no labels. At every position the *target* is simply the next token. So all pages
+# become one long stream of ids, with an *eos* (end of sequence) after each page. The stream is cut
+# into windows, and inputs and targets are the same ids, one position apart:
 #
 #     stream   10 11 12 13 14 15 16 17 18 19
 #     inputs  [10 11 12 13] [14 15 16 17]

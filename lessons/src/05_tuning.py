@@ -364,8 +364,8 @@ experiments.print_errors(tuned[0], held_out)
 # ## Questions to think about
 #
 # 1. What would the first curve look like if tuning had to teach the facts as well?
-# 2. A colleague repairs the endless model by cutting each answer after its first full stop. When does
-#    this help, and when not?
+# 2. A colleague repairs the endless model by cutting each answer after its first full stop. When
+#    does this help, and when not?
 #
 # <details><summary>Answers</summary>
 #

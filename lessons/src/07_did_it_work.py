@@ -361,20 +361,21 @@ checks.leaked(leaked)
 # %% [markdown]
 # Now leak on purpose. To see memory and nothing else, the test must be one that *cannot* be passed
 # honestly: invented facts about twelve people, which are in no document. One arm leaks the test
-# rows, another the same questions in other words. *Predict* the three scores.
+# rows, another the same questions in other words, both several times, as happens in data from the
+# web. *Predict* the three scores.
 
 # %%
 for arm in ("clean", "leak in other words", "leak"):
     lab.predict(f"7: invented facts, {arm}", ...)
 
 # %%
-STEPS = 6 if lab.FAST else 30
-honest = lab.subset(rows, 320)
+STEPS = 6 if lab.FAST else 40
+honest = lab.subset(rows, 200)
 test, other_words = experiments.invented_tests()
 arms = {
     "clean": honest,
-    "leak in other words": honest + 4 * other_words,
-    "leak": honest + 4 * test,
+    "leak in other words": honest + 8 * other_words,
+    "leak": honest + 8 * test,
 }
 tests = {"invented facts": test, "unseen tasks": lab.subset(questions["unseen_tasks"], 80)}
 scores = {}
@@ -383,10 +384,11 @@ for arm, part in arms.items():
     group = [lab.tune(base, tokenizer, part, seed, STEPS) for seed in lab.SEEDS]
     for name, asked in tests.items():
         flags = [lab.correct_flags(assistant, asked) for assistant in group]
-        scores[arm, name] = lab.bootstrap(flags)
+        scores[arm, name] = flags
 for arm in arms:
-    lab.compare(f"7: invented facts, {arm}", scores[arm, "invented facts"][0])
-clean, hidden, leak = experiments.describe_leak(scores)
+    share, *_ = lab.bootstrap(scores[arm, "invented facts"])
+    lab.compare(f"7: invented facts, {arm}", share)
+hidden, leak = experiments.describe_leak(scores)
 experiments.plot_leak(scores, arms, tests)
 
 # %% [markdown]
@@ -498,9 +500,9 @@ lab.claim(
     prompt_lead[1] > 0 and rule_lead[1] > 0,
 )
 lab.claim(
-    f"a leak lifts the score on unknowable facts ({clean[0]:.0%}), in the same words"
-    f" ({leak[0]:.0%}) or in others ({hidden[0]:.0%})",
-    leak[1] > clean[2] and hidden[1] > clean[2],
+    f"a leak lifts the score on unknowable facts, in the same words ({100 * leak[0]:.0f} points) or"
+    f" in others ({100 * hidden[0]:.0f} points)",
+    leak[1] > 0 and hidden[1] > 0,
 )
 fixed, blind, longer = (wilson(share * n, n) for share in duels.values())
 lab.claim(

@@ -14,7 +14,7 @@ def results(**template):
     return table
 
 
-CLEAN, LEAKED = (0.01, 0.0, 0.03), (0.4, 0.3, 0.5)
+UNCLEAR, LEAKED = (0.02, -0.02, 0.06), (0.4, 0.3, 0.5)
 DUELS = {"itself, fixed order": 0.78, "itself, blind": 0.5, "padded against itself, blind": 0.8}
 GOOD = {
     "wilson": wilson,
@@ -23,7 +23,6 @@ GOOD = {
     "prompt_lead": (0.6, 0.5, 0.7),
     "rule_lead": (0.3, 0.2, 0.4),
     "leak": LEAKED,
-    "clean": CLEAN,
     "hidden": LEAKED,
     "duels": DUELS,
     "n": 500,
@@ -49,9 +48,9 @@ CLAIMS = [
     },
     {
         "sentence": "a leak lifts the score on unknowable facts, in the same words or in others",
-        "condition": "the intervals of both leaked arms are above that of the clean one",
+        "condition": "question by question, both differences have intervals above 0",
         "refuted_by": "a leak that changes nothing, in the same words or in others",
-        "faults": [{"leak": CLEAN}, {"hidden": CLEAN}],
+        "faults": [{"leak": UNCLEAR}, {"hidden": UNCLEAR}],
     },
     {
         "sentence": (

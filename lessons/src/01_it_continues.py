@@ -282,9 +282,9 @@ experiments.print_missed(base_assistant, facts, right)
 # %% [markdown]
 # <details><summary>What you may have written</summary>
 #
-# "The value is nearly always of the right kind: a number where a number belongs, a country's
-# language where a language belongs. So the model has learned the pattern, and confuses one member
-# with another, mostly where many facts look alike."
+# "Many wrong values are of the right kind and belong to something else, mostly where many facts look
+# alike. Others belong to the right thing and state something else about it. So the model has
+# learned which words go together, and confuses some of the facts that share them."
 #
 # </details>
 #

@@ -1,4 +1,4 @@
-"""Checks of lesson 5: one step of tuning, log p of an answer, an eos that is not supervised."""
+"""Checks of lesson 5: a step and the loop of tuning, log p, early stopping, a hidden eos."""
 
 import copy
 import math
@@ -6,6 +6,7 @@ import math
 import torch
 
 from checks import by_hand, call
+from data import collate, epoch_batches  # noqa: F401  an answer uses them
 from model import GPT, IGNORE, GPTConfig
 
 
@@ -33,6 +34,11 @@ def naive_losses(model, inputs, targets):
         logps = naive_logps(model, x)
         losses += [-logps[t][target] for t, target in enumerate(y) if target != IGNORE]
     return losses
+
+
+def ignored(targets):
+    """Make targets of this shape without any supervised one."""
+    return torch.full_like(targets, IGNORE)
 
 
 def moved(before, after):
@@ -91,12 +97,91 @@ def sft_step(learner):
                 " zero_grad() is missing"
             )
         )
-    nothing = call(learner, model, optimizer, inputs.clone(), torch.full_like(targets, I))
-    assert nothing == 0, (
-        f"a batch without any supervised target has loss 0.0, you have {nothing}: divide by at"
-        " least 1"
-    )
+    nothing = call(learner, copy.deepcopy(model), optimizer, inputs.clone(), ignored(targets))
     print("Right: the mean over the supervised targets, one step, and gradients of its own.")
+    if nothing is None or math.isnan(nothing):
+        print(
+            "  Note: a batch without any supervised target gives nan (0 / 0). The project divides"
+            " by at least 1."
+        )
+
+
+class LoopRecorder:
+    """Record what a loop does: the batches of each epoch, and the losses that it reports."""
+
+    def __init__(self):
+        self.epochs = []  # (number of the epoch, mean loss, [batches, as lists of inputs])
+        self.batches = []
+
+    def step(self, inputs, targets):
+        assert torch.is_tensor(inputs) and torch.is_tensor(targets), (
+            "step takes two tensors, inputs and targets: collate(batch, pad) makes them"
+        )
+        self.batches.append(inputs.tolist())
+        return 10.0 * len(self.epochs) + len(self.batches)  # 1 to 4, then 11 to 14, ...
+
+    def on_epoch(self, epoch, loss):
+        self.epochs.append((epoch, loss, self.batches))
+        self.batches = []
+
+
+@by_hand("train_sft.train", "train_sft.tune")
+def tune_loop(learner):
+    examples = [([i, i, i, 9], [0, 0, 1, 1]) for i in range(7)]  # inputs [i, i, i]
+    recorder = LoopRecorder()
+    call(learner, recorder.step, list(examples), 3, 2, 9, recorder.on_epoch)
+    assert not recorder.batches, "on_epoch was not called after the steps of the last epoch"
+    numbers = [epoch for epoch, _, _ in recorder.epochs]
+    assert numbers, "on_epoch was never called: call it after each epoch"
+    assert numbers != [0, 1, 2], (
+        "on_epoch was called with 0, 1, 2: it takes the number of epochs that are done"
+    )
+    assert numbers == [1, 2, 3], (
+        f"3 epochs: on_epoch should be called with 1, 2, 3, yours with {numbers}"
+    )
+    orders = []
+    for epoch, _, batches in recorder.epochs:
+        assert batches, f"epoch {epoch}: no step was made before on_epoch"
+        seen = [row[0] for batch in batches for row in batch]
+        assert len(batches) == 4, (
+            f"epoch {epoch}: 7 examples in batches of 2 are 4 steps, yours {len(batches)}; the last"
+            " batch may be smaller"
+        )
+        assert sorted(seen) == list(range(7)), f"epoch {epoch}: an epoch uses every example once"
+        orders.append(seen)
+    assert orders[0] != orders[1] and orders[1] != orders[2], (
+        "two epochs have the same order: give epoch_batches another seed in each"
+    )
+    losses = [float(loss) for _, loss, _ in recorder.epochs]
+    measure = "on_epoch takes the mean loss of the epoch's steps"
+    assert losses[0] != 4, f"{measure}, not the last"
+    assert losses[0] != 10, f"{measure}, not their sum"
+    assert losses == [2.5, 12.5, 22.5], (
+        f"{measure}: 2.5, 12.5 and 22.5 here, yours {losses}; begin each epoch with an empty list"
+    )
+    print("Right: every pair once an epoch, each epoch in its own order.")
+
+
+@by_hand()
+def where_to_stop(learner):
+    cases = [
+        ([1.6, 0.4, 0.3, 0.35, 0.4], 1, 2, "the lowest loss is the best epoch"),
+        ([1.6, 0.4, 0.5, 0.6, 0.3], 2, 1, "training had ended before it saw the 0.3"),
+        ([1.6, 0.4, 0.5, 0.6, 0.3], 3, 4, "a longer patience sees the 0.3"),
+        ([1.6, 0.9, 0.5, 0.4], 1, 3, "if it falls to the end, the last epoch is the best"),
+        ([0.4, 0.6, 0.5, 0.7, 0.1], 3, 0, "compare with the best loss, not with the one before"),
+        ([0.4, 0.5, 0.6], 1, 0, "epoch 0, before tuning, may be the best"),
+        ([1.6, 0.4, 0.4, 0.2], 1, 1, "an equal loss is no improvement"),
+    ]
+    for losses, patience, expected, why in cases:
+        result = call(learner, list(losses), patience)
+        case = f"losses {losses}, patience {patience}"
+        assert result is not None, f"{case}: nothing was returned"
+        assert result != losses[expected] or result == expected, (
+            f"{case}: return the number of the epoch, not its loss"
+        )
+        assert result == expected, f"{case}: keep epoch {expected}, yours {result} ({why})"
+    print("Right: the best epoch, without a look at the future.")
 
 
 @by_hand()

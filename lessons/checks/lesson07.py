@@ -1,10 +1,12 @@
-"""Checks of lesson 7: an interval, a lenient checker, a few-shot prompt, leaks, a blind judge."""
+"""Checks of lesson 7: an interval, an evaluation, a checker, a few-shot prompt, leaks, a judge."""
 
 import random
 import re
 
-from checks import by_hand
+from checks import by_hand, call
+from common.table import wilson
 from data import Row, Turn
+from generate import Sampling
 
 
 @by_hand("common.table.wilson")
@@ -48,6 +50,51 @@ def wilson_interval(learner):
             abs(away - 1.96) < 0.01
         ), f"at the end {end:.3f} the count is {away:.2f} deviations away, expected 1.96"
     print("Right: narrow with many questions, never of width zero.")
+
+
+class ToyAssistant:
+    """Answer question i with a text that is right for even i. The last two don't stop."""
+
+    def answers(self, rows, sampling):
+        assert isinstance(sampling, Sampling), "answers takes the rows and a Sampling()"
+        assert sampling.temperature == 0, "ask greedily, Sampling(): a drawn answer is luck"
+        replies = []
+        for row in rows:
+            i = int(row.turns[0].instruction)
+            replies.append((f"a{i}" if i % 2 == 0 else "wrong", i < 8))
+        return replies
+
+
+@by_hand("common.table.score")
+def evaluate(learner):
+    rows = [Row((Turn(str(i), "", f"a{i}"),)) for i in range(10)]  # 8 looks right, doesn't stop
+
+    def is_right(row, text):
+        return text == row.turns[0].output
+
+    result = call(learner, ToyAssistant(), list(rows), is_right)
+    assert isinstance(result, dict), 'return a dict with "right", "stopped", "interval", "errors"'
+    missing = {"right", "stopped", "interval", "errors"} - set(result)
+    assert not missing, f"the dict has no {sorted(missing)}"
+    right, stopped, errors = result["right"], result["stopped"], list(result["errors"])
+    assert right <= 1 and stopped <= 1, "right and stopped are shares, not counts"
+    n_errors = len(errors)
+    assert right != 0.5 or n_errors == 6, (
+        "5 texts are right, but one of them never stops: an answer counts only if it stopped"
+    )
+    assert right != 0.5, "divide by all questions, not only by those that stopped"
+    assert abs(right - 0.4) < 1e-9, f"4 of 10 are right and stopped: right is 0.4, yours {right}"
+    assert abs(stopped - 0.8) < 1e-9, f"8 of 10 stopped: stopped is 0.8, yours {stopped}"
+    low, high = (float(end) for end in result["interval"])
+    assert abs(low - wilson(4, 10)[0]) < 1e-3 and abs(high - wilson(4, 10)[1]) < 1e-3, (
+        f"the interval of 4 of 10 is about (0.168, 0.687), yours ({low:.3f}, {high:.3f}): wilson"
+        " takes the count of right answers and the number of questions"
+    )
+    asked = [int(row.turns[0].instruction) for row, _ in errors]
+    assert 8 in asked, "question 8 never stops, so it is an error too"
+    assert asked == [1, 3, 5, 7, 8, 9], f"the errors are questions 1, 3, 5, 7, 8, 9, yours {asked}"
+    assert errors[0][1] == "wrong", "an error is (row, text): the row and the model's own reply"
+    print("Right: a share, its interval, and the errors to read.")
 
 
 @by_hand()

@@ -1,16 +1,15 @@
 # %% [markdown]
 # # 5. Tuning: the same loop, other batches
 #
-# You will see a model stop continuing and start answering, step by step; how few steps that takes;
-# at which tokens the tuned model differs from its base; and what happens when nobody teaches it
-# where an answer ends.
+# You write the step and the loop of instruction tuning, and watch a base model that continues
+# become a model that answers. Then you see which tokens changed, how many epochs and which learning
+# rate are right, and what happens if no loss teaches the model where to stop.
 #
-# About one minute of computing on a laptop CPU with two cores, about 45 minutes with the exercises
-# (the open task at the end comes on top). It needs `out/base.pt`, which `python train_sft.py`
-# makes. It builds on lessons 3 (the loss) and 4 (the mask).
+# *25 minutes of reading, 30 of exercises, 3 of computing on one core. Needs `out/base.pt` from
+# `python train_sft.py`, and lesson 4 (the mask). If you have never trained a network, read lesson 3
+# first.*
 
 # %%
-import copy
 import sys
 from pathlib import Path
 
@@ -19,52 +18,44 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
 from checks import lesson05 as checks
+from experiments import lesson05 as experiments
 
-import matplotlib.pyplot as plt
 import torch
 
-import world
 from common.audit import audit
-from data import IGNORE, Turn, collate, epoch_batches, prepare
-from generate import Assistant, Sampling
-from train_sft import adamw, train
+from data import IGNORE, collate, epoch_batches, prepare
 
 # %% [markdown]
-# ## Two kinds of batches
+# ## Other batches
 #
-# In pretraining a batch is a piece of the corpus and every token is a target. In tuning a batch is
-# some pairs, and only the answers and their eos tokens are supervised; all other positions have
-# `IGNORE`. Here are two pairs, as the model gets them.
+# In pretraining a batch is a piece of the corpus, and every token is a target. In *supervised
+# fine-tuning* (SFT) a batch is some pairs, and the loss looks only at the *supervised* tokens: the
+# answer and its *eos* (end of sequence). All other targets are `IGNORE`. Here is one pair as the
+# model gets it.
 
 # %%
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-examples, truncated, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
-toy = sorted(examples, key=lambda example: len(example[0]))[:2]
-inputs, targets = collate(toy, tokenizer.eos_id)  # each (B, T)
-for x, y in zip(inputs.tolist(), targets.tolist()):
-    for token, target in zip(x, y):
-        label = "IGNORE" if target == IGNORE else repr(tokenizer.decode([target]))
-        print(f"{tokenizer.decode([token])!r:>18} -> {label}")
-    print()
-
-# %%
+block_size = base.config.block_size
+examples, truncated, too_long = prepare(rows, tokenizer, "alpaca", block_size)
+experiments.print_targets(tokenizer, *collate(examples[:1], tokenizer.eos_id))
 print(*audit(rows, examples, truncated, too_long).lines(), sep="\n")
 
 # %% [markdown]
-# That is all the difference there is. What is done with `inputs` and `targets` is the same in both
-# stages: forward pass, loss, backward pass, a small move of the weights. You write this step now.
+# Nothing else differs. Both stages do the same with `inputs` and `targets`: forward pass, loss,
+# backward pass, a small change of the weights.
+#
+# ### Exercise 5.1: one step (rebuild, ★★, 8 minutes)
+#
+# `model(inputs, targets)` returns the *sum* of -log p over the supervised targets and skips
+# `IGNORE`. `model(inputs)` returns logits, (B, T, V), if you prefer `F.cross_entropy`.
 #
 # <details><summary>Hint</summary>
 #
-# `model(inputs, targets)` gives the sum of -log p over the supervised targets and skips `IGNORE`.
-# Four things follow: divide by the number of supervised targets, `backward()`, let the optimizer
-# move, empty the gradients. (You may empty them first instead. What if a batch holds no supervised
-# target at all? 0 / 0 is NaN.)
+# Divide by the number of supervised targets (in `F.cross_entropy`, `ignore_index` does that), call
+# `backward()`, let the optimizer step, empty the gradients.
 #
 # </details>
-#
-# ### Exercise 5.1: one step (rebuild, ★★, 8 minutes)
 
 
 # %%
@@ -73,11 +64,10 @@ def sft_step(model, optimizer, inputs, targets):
     supervised targets before the step, as a float.
 
     With targets [[IGNORE, IGNORE, 7, 3]] the mean is over two tokens, not four. Don't add the
-    gradients of one step to those of the next. Without any supervised target return 0.0, not NaN.
-    """
+    gradients of one step to those of the next."""
     ### BEGIN SOLUTION
-    n_learned = (targets != IGNORE).sum().clamp(min=1)
-    loss = model(inputs, targets) / n_learned
+    n_supervised = (targets != IGNORE).sum().clamp(min=1)
+    loss = model(inputs, targets) / n_supervised
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -89,131 +79,91 @@ def sft_step(model, optimizer, inputs, targets):
 checks.sft_step(sft_step)
 
 # %% [markdown]
-# The project's `train()` is this step in a loop. Around it stand a learning rate that rises and
-# falls, clipping of large gradients, and what is needed to go on after a crash. From here on the
-# lesson uses `train()`.
+# ### Exercise 5.2: the loop (rebuild, ★★, 8 minutes)
+#
+# An *epoch* is one pass over all pairs. `epoch_batches(examples, batch_size, seed)` shuffles the
+# examples and returns lists of them, and `collate(batch, pad)` makes the tensors. Give every epoch
+# its own order, or the model sees the same batches again and again.
+#
+# <details><summary>Hint</summary>
+#
+# Two loops, one inside the other. The outer one counts epochs and gives its number as the seed. The
+# inner one calls `step` and collects the losses in a list that is empty at the start of each epoch.
+#
+# </details>
+
+
+# %%
+def tune_loop(step, examples, epochs, batch_size, pad, on_epoch):
+    """Tune for some epochs. After each, call on_epoch(number of epochs done, mean loss of its
+    steps).
+
+    step(inputs, targets) makes one optimizer step and returns its loss. 5 examples, 2 epochs,
+    batch_size 2 -> 3 steps, on_epoch(1, ...), 3 steps in another order, on_epoch(2, ...)"""
+    ### BEGIN SOLUTION
+    for epoch in range(epochs):
+        losses = []
+        for batch in epoch_batches(examples, batch_size, seed=epoch):
+            losses.append(step(*collate(batch, pad)))
+        on_epoch(epoch + 1, sum(losses) / len(losses))
+    ### END SOLUTION
+
+
+# %%
+checks.tune_loop(tune_loop)
+
+# %% [markdown]
+# The project's `train()` is this loop too. It adds a *learning rate* (the size of a step) that
+# rises and then falls to zero, clips large gradients, and can resume after a crash.
 #
 # ## From continuing to answering
 #
-# *Predict.* The model has read very many batches of the corpus. A tuning batch holds 32 pairs.
-# Which fraction of questions that it was never tuned on will it answer exactly right after 4 such
-# batches? After 32? And how often will it stop by itself?
-#
-# `on_step` is called after each step of training. Eight times on the way it asks the same held-out
-# questions: some of each split, chosen once, before anything is tuned.
+# *Predict.* A batch has 32 pairs. After how few batches does the model answer *held-out* questions,
+# which it was never tuned on? We tune three copies, each on pairs drawn with another seed, and ask
+# the same questions before tuning and four times on the way.
 
 # %%
 STEPS = 8 if lab.FAST else 32
 held_out = [row for split in splits.values() for row in lab.subset(split, 40)]
-print(len(held_out), "held-out questions")
-lab.predict("5: exactly right after 4 steps", ...)
+lab.predict("5: exactly right after 8 steps", ...)
 lab.predict("5: exactly right after 32 steps", ...)
-lab.predict("5: stopped by itself after 4 steps", ...)
-
 
 # %%
-def tune_and_watch(seed, examples, say=False):
-    """Tune a copy. Returns the Assistant and [(step, flags of the held-out questions, share that
-    stopped), ...]."""
-    assistant, curve = Assistant(copy.deepcopy(base), tokenizer, "alpaca"), []
-    batches = epoch_batches(examples, 32, seed)
-
-    def watch(step):
-        """Ask the held-out questions."""
-        stopped = [stopped for _, stopped in assistant.answers(held_out, Sampling())]
-        curve.append((step, lab.correct_flags(assistant, held_out), sum(stopped) / len(stopped)))
-        if say:
-            print(
-                f"step {step:>3}:"
-                f" {lab.ask(assistant, 'What is the capital of France?', max_new=16)}"
-            )
-
-    def on_step(done, steps, loss, tokens):
-        if done % (steps // 8) == 0:
-            watch(done)
-
-    watch(0)
-    optimizers = [adamw(assistant.model.parameters(), 8e-4)]
-    train(
-        assistant.model, lambda step: collate(batches[step], tokenizer.eos_id), STEPS, optimizers,
-        on_step=on_step,
-    )
-    return assistant, curve
-
-
-# %%
-tuned, curves = [], []
-for seed in lab.SEEDS:
-    assistant, curve = tune_and_watch(seed, examples, say=seed == 0)
-    tuned.append(assistant)
-    curves.append(curve)
-
-
-# %%
-def mean_at(i, which):
-    """Average over the seeds at the i-th look: 1, exactly right; 2, stopped by itself."""
-    values = [curve[i][which] for curve in curves]
-    return sum(sum(value) / len(value) if which == 1 else value for value in values) / len(values)
-
-
-for i, (step, _, _) in enumerate(curves[0]):
-    print(
-        f"step {step:>3}: exactly right {mean_at(i, 1):6.1%}, stopped by itself"
-        f" {mean_at(i, 2):6.1%}"
-    )
-print()
-lab.compare("5: exactly right after 4 steps", mean_at(1, 1))
-lab.compare("5: exactly right after 32 steps", mean_at(-1, 1))
-lab.compare("5: stopped by itself after 4 steps", mean_at(1, 2))
-
-# %%
-for curve in curves:
-    plt.plot(
-        [step for step, _, _ in curve], [sum(flags) / len(flags) for _, flags, _ in curve], "o-",
-        color="C0", alpha=0.7,
-    )
-    plt.plot(
-        [step for step, _, _ in curve], [stop for _, _, stop in curve], "--", color="C1", alpha=0.7
-    )
-plt.plot([], [], "o-", color="C0", label="answered exactly right")
-plt.plot([], [], "--", color="C1", label="stopped by itself")
-plt.xlabel("tuning steps (32 pairs each)")
-plt.ylabel("fraction of held-out questions")
-plt.ylim(-0.03, 1.03)
-plt.title("From continuing to answering, one line a seed")
-plt.legend()
-plt.show()
+watched = [
+    experiments.watch_tuning(base, tokenizer, examples, held_out, STEPS, seed) for seed in lab.SEEDS
+]
+tuned, looks = zip(*watched)
+before, early, after = experiments.describe_watch(looks)
+lab.compare("5: exactly right after 8 steps", early[0])
+lab.compare("5: exactly right after 32 steps", after[0])
+experiments.plot_watch(looks)
 
 # %% [markdown]
-# (The lines differ in the pairs that the seed drew, about a tenth of all, and in their order; the
-# base is the same.) Two things are worth a second look. The number of steps is tiny: the facts that
-# unseen inputs and tasks ask for were not learned in it (the capital of France is in the corpus,
-# and in no pair); of an unseen phrasing the answer mostly stands in a pair, asked for in other
-# words. Tuning brings out what is there. This is the *superficial alignment hypothesis* (Zhou et
-# al. 2023, "LIMA"), and a small model shows it well. For large models and richer tasks it is
-# debated: Raghavendra et al. (2024) find that answers to hard problems go on improving with more
-# tuning data, Ghosh et al. (2024) that full tuning can make knowledge worse. (The first answers
-# printed above may be true and answer another question. Lesson 6 comes back to that.)
+# So few pairs cannot have taught the facts. The capital of a held-out country is in the corpus and
+# in no pair. Tuning brings out knowledge that the base already has. This is the *superficial
+# alignment hypothesis* (Zhou et al. 2023, "LIMA"). *Alignment* means making a model do what people
+# want of it. For large models and harder tasks it is debated: Raghavendra et al. (2024) find that
+# answers to hard problems go on improving with more tuning data. Lesson 6 measures how far the
+# hypothesis goes here.
 #
-# Compare the two columns, above all their first line. To stop and to stop *after the right answer*
-# are two things, and the first alone says little: a base may stop by itself before any tuning (it
-# has read an eos after each passage) and answer nothing.
+# To stop is one thing, to stop *after the right answer* another. A base may stop early and answer
+# nothing, because it has read an eos after every page.
 #
 # ## Which tokens changed?
 #
-# A score says how often. To see *where* the two models differ, give both the same prompt and the
-# same right answer, and read off log p of each answer token, given all before it. Zero is
-# certainty; -7 is about one in a thousand.
+# A score says how often a model is right. To find *where* two models differ, give both the same
+# prompt and the same right answer, and read log p of every answer token. Zero is certainty, and -7
+# is about one in a thousand. (The unit is the *nat*: natural logarithms.)
+#
+# ### Exercise 5.3: log-probability of an answer (extend, ★★, 8 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# Run the model once on prompt + answer. The logits at position t speak of the token at position t +
-# 1, so the first answer token is judged by the logits at the *last prompt position*.
-# `log_softmax(-1)` turns logits into log p.
+# Run the model once on prompt + answer. The logits at position t predict the token at position
+# t + 1, so the last *prompt* position predicts the first answer token. `log_softmax(-1)` turns
+# logits into log p.
 #
 # </details>
-#
-# ### Exercise 5.2: log-probability of an answer (extend, ★★, 8 minutes)
 
 
 # %%
@@ -226,121 +176,134 @@ def answer_logprobs(model, prompt, answer):
     ### BEGIN SOLUTION
     ids = torch.tensor([prompt + answer])  # (1, T)
     logp = model(ids)[0].log_softmax(-1)  # (T, V)
-    return [logp[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
+    scores = []
+    for i, token in enumerate(answer):
+        position = len(prompt) - 1 + i  # predicts answer token i
+        scores.append(logp[position, token].item())
+    return scores
     ### END SOLUTION
 
 
 # %%
 checks.answer_logprobs(answer_logprobs)
-
-# %%
-prompt = tuned[0].prompt([Turn("What is the capital of France?")])
-answer = tokenizer.encode("The capital of France is Paris.") + [tokenizer.eos_id]
-before, after = (answer_logprobs(model, prompt, answer) for model in (base, tuned[0].model))
-names = [tokenizer.decode([token]).strip() for token in answer[:-1]] + ["<end>"]
-for name, base_value, tuned_value in zip(names, before, after):
-    print(f"{name:>10} {base_value:8.2f} {tuned_value:8.2f}")
+experiments.print_logps(base, tuned[0], answer_logprobs)
 
 # %% [markdown]
-# One example can mislead, so look at more held-out answers too. Most have the form *name* `is`
-# *value* ("The capital of France" `is` "Paris."); take those. Sort its tokens into four groups: the
-# name, the word `is`, the value, the eos.
-#
-# *Predict.* How probable does the base find each of the four, on (geometric) average, given the
-# template and all before it? Where it says nearly 1 already, tuning has nothing to do.
+# One example can mislead. Most held-out answers are a name, *is* and a value ("The capital of
+# France" is "Paris."). We put their tokens into five groups: the very first token, the rest of the
+# name, *is*, the value, and the eos. *Predict*: in which group will log p rise most, and in which
+# least?
 
 # %%
-for group in ("name", "is", "value", "end"):
-    lab.predict(f"5: the base's p of the {group}", ...)
-
-# %%
-GROUPS = ("name", "is", "value", "end")
-is_token = tokenizer.encode("x is")[-1]
-
-
-def by_group(model, rows):
-    """Return the mean log p of each of the four groups."""
-    logps = {group: [] for group in GROUPS}
-    for instruction, context, output in (row.turns[0] for row in rows):
-        answer = tokenizer.encode(output) + [tokenizer.eos_id]
-        at = answer.index(is_token)
-        groups = ["name"] * at + ["is"] + ["value"] * (len(answer) - at - 2) + ["end"]
-        for group, logp in zip(
-            groups, answer_logprobs(model, tuned[0].prompt([Turn(instruction, context)]), answer)
-        ):
-            logps[group].append(logp)
-    return torch.tensor([sum(values) / len(values) for values in logps.values()])
-
-
-outputs = [(row, row.turns[0].output) for row in held_out]
-statements = [
-    row
-    for row, text in outputs
-    if text == " ".join(lab.statement_of(row)) and world.LIST_PREFIX not in text
-]
-means = {
-    "base": by_group(base, statements),
-    "tuned": sum(by_group(assistant.model, statements) for assistant in tuned) / len(tuned),
-}
-gains = dict(zip(GROUPS, (means["tuned"] - means["base"]).tolist()))
-print(f"{len(statements)} answers, {len(tuned)} seeds")
-for group, base_value, tuned_value in zip(GROUPS, means["base"].tolist(), means["tuned"].tolist()):
-    print(
-        f"{group:<6} log p {base_value:6.2f} -> {tuned_value:6.2f}   gain {gains[group]:5.2f} nats"
-    )
-print()
-for group, p in zip(GROUPS, means["base"].exp().tolist()):
-    lab.compare(f"5: the base's p of the {group}", p)
-
-# %%
-figure, axes = plt.subplots(1, 2, figsize=(11, 4))
-panels = (
-    (axes[0], names, torch.tensor(before), torch.tensor(after), "one answer, token by token"),
-    (
-        axes[1], GROUPS, means["base"], means["tuned"],
-        f"geometric mean over {len(statements)} held-out answers",
-    ),
-)
-for ax, labels, base_values, tuned_values, title in panels:
-    positions = range(len(labels))
-    ax.bar([x - 0.2 for x in positions], base_values.exp(), 0.4, label="base, with the template")
-    ax.bar([x + 0.2 for x in positions], tuned_values.exp(), 0.4, label="tuned")
-    ax.set_xticks(positions, labels)
-    ax.set(title=title, ylim=(0, 1.25))
-axes[0].set_ylabel("p of the right token")
-axes[0].legend(loc="upper right", ncols=2)
-figure.tight_layout()
-plt.show()
+gains = experiments.compare_groups(base, tuned, tokenizer, held_out, answer_logprobs)
 
 # %% [markdown]
-# Read the gains from the largest to the smallest. For the *value* there is usually little to gain:
-# the base, led as far as "The capital of France is", knows how to go on (and so short a tuning may
-# even take a little away). It would not have gone there. Its doubt about the *name* is the doubt
-# whether to name what was asked for, or to write another question. Lin et al. (2023, "The Unlocking
-# Spell on Base LLMs") report the same kind of thing of large models: tuning moves few tokens,
-# mostly those of form. In this world it is so clear by construction: no document of the corpus
-# answers a question, none ends right after a statement, and stories that name one thing again and
-# again taught the base to copy a name. Does that mean that a few rules could replace tuning? The
-# next lesson tries it.
+# Led as far as "The capital of France is", the base mostly knows how to go on. By itself it would
+# not have named what the question names, and above all it would not have stopped there. Lin et al.
+# (2023, "The Unlocking Spell on Base LLMs") report the same kind of result for large models: tuning
+# moves few tokens, mostly those of style. In this world it is so clear by construction, because no
+# page of the corpus answers a question and none ends right after a statement.
 #
-# ## What stopping is, and the most common bug
+# ## How many epochs, which rate?
 #
-# A model stops because the eos becomes the likeliest next token, and for no other reason. The token
-# is learned like any other. Now a habit from the field: shorter rows are filled up with the eos
-# (nobody trained a special padding token), and then the loss is told to ignore all padding *by its
-# id*. Every real eos disappears with the padding. The loss looks fine. This project also fills up
-# with the eos, but its mask goes by position, so the real ones stay.
+# Now a whole tuning run, with your step and your loop, on 240 pairs for four epochs at three rates.
+# Each epoch has four measurements:
 #
-# Make the bug yourself: hide every eos.
+# * *train loss*: on the pairs, while they are used;
+# * *held-out loss* (also called *validation loss*): on the answers to held-out questions;
+# * *held-out accuracy*: the share of these questions that the model answers right;
+# * *loss on new pages*: text like the corpus. Its rise shows *forgetting*.
+#
+# If train loss falls while held-out loss rises, the model is *overfitting*: it learns these pairs
+# by heart instead of what they have in common. In practice one stops there.
+#
+# ### Exercise 5.4: early stopping (extend, ★, 6 minutes)
+#
+# The future is unknown, so training ends once held-out loss has not been below its best for
+# `patience` epochs. Then one goes back to the best epoch so far. (It was saved.)
+#
+# <details><summary>Hint</summary>
+#
+# Keep the number of the best epoch. Go through the losses in order. Is this one lower? Then it is
+# the best. If not, and `patience` epochs have passed since the best, leave the loop.
+#
+# </details>
+
+
+# %%
+def where_to_stop(losses, patience):
+    """Return the epoch whose weights to keep. losses[i] is the held-out loss after epoch i.
+
+    [1.6, 0.4, 0.5, 0.6, 0.3], patience 2 -> 1: training ended after epoch 3; patience 3 -> 4"""
+    ### BEGIN SOLUTION
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            break
+    return best
+    ### END SOLUTION
+
+
+# %%
+checks.where_to_stop(where_to_stop)
+
+# %% [markdown]
+# *Predict*: which of the three rates will overfit first, and which will forget most?
+
+# %%
+RATES = (1e-4, 8e-4, 3.2e-3)
+few = lab.subset(rows, 240)
+measure = experiments.Measure(base, tokenizer, few, held_out)
+epoch_curves = {lr: measure.curve(lr, 4, sft_step, tune_loop) for lr in RATES}
+experiments.print_curves(epoch_curves, where_to_stop)
+experiments.plot_curves(epoch_curves)
+
+# %% [markdown]
+# How to read such curves, at any size:
+#
+# * Train loss alone tells you nothing about new questions. It falls at every rate that works at
+#   all.
+# * Stop where held-out loss is lowest. If it still falls in the last epoch, train longer or a
+#   little faster.
+# * A higher rate forgets more of the text. Loss and accuracy may disagree, as one counts every
+#   token and the other only whole answers. So watch both, and the old abilities too.
+#
+# Usual settings, from the papers and their code. Larger models take smaller rates, and LoRA
+# (lesson 8) takes about ten times larger ones.
+#
+# | model | size | pairs | learning rate | epochs |
+# | --- | --- | --- | --- | --- |
+# | this project | 0.001 B | 10,000 | 8e-4 | 1 |
+# | this project, Gemma 3 with LoRA | 0.27 B | 240 | 1e-3 | 1 |
+# | InstructGPT, SFT (Ouyang et al. 2022) | 1.3 B and 6 B | 13,000 | 9.65e-6 | 16 |
+# | Alpaca (Taori et al. 2023) | 7 B | 52,000 | 2e-5 | 3 |
+# | Tulu 3, SFT (Lambert et al. 2024) | 8 B | 939,000 | 5e-6 | 2 |
+# | Guanaco, QLoRA (Dettmers et al. 2023) | 7 B, 13 B | 9,800 | 2e-4 | 3 |
+# | Guanaco, QLoRA | 33 B, 65 B | 9,800 | 1e-4 | 3 |
+# | LIMA (Zhou et al. 2023) | 65 B | 1,000 | 1e-5 | 15 |
+# | Llama 2-Chat, SFT (Touvron et al. 2023) | 7 to 70 B | 27,540 | 2e-5 | 2 |
+# | Tulu 2 (Ivison et al. 2023) | 70 B | 326,000 | 1e-5 | 2 |
+#
+# InstructGPT and LIMA trained past the lowest held-out loss on purpose, because the answers went on
+# improving. The lowest loss is a rule of thumb, and the judgement of answers decides.
+#
+# ## The most common bug
+#
+# A model stops because the eos becomes the likeliest next token, and for no other reason. Now a
+# habit from the field: *pad* the shorter rows of a batch with the eos, and tell the loss to ignore
+# all padding *by its id*. Every real eos disappears with the padding. This project pads with the
+# eos too, but its mask goes by position. Make the bug yourself.
+#
+# ### Exercise 5.5: hide the eos (extend, ★, 5 minutes)
 #
 # <details><summary>Hint</summary>
 #
 # Keep `ids` as they are. The new mask is 0 where the token is the eos and the old mask's value
-# elsewhere. Make new lists; the good examples are needed again.
+# elsewhere. Make new lists.
 #
 # </details>
-#
-# ### Exercise 5.3: hide the end (extend, ★, 5 minutes)
 
 
 # %%
@@ -350,7 +313,11 @@ def hide_end(examples, end):
 
     end = 9: [([5, 7, 9], [0, 1, 1])] -> [([5, 7, 9], [0, 1, 0])]"""
     ### BEGIN SOLUTION
-    return [(ids, [m * (token != end) for token, m in zip(ids, mask)]) for ids, mask in examples]
+    hidden = []
+    for ids, mask in examples:
+        new_mask = [m * (token != end) for token, m in zip(ids, mask)]
+        hidden.append((ids, new_mask))
+    return hidden
     ### END SOLUTION
 
 
@@ -358,149 +325,94 @@ def hide_end(examples, end):
 checks.hide_end(hide_end)
 
 # %% [markdown]
-# *Predict.* Same pairs, same steps, same seeds; only the eos is not supervised. Which fraction will
-# stop within 48 tokens? Be exactly right? And at least *begin* with the right answer?
+# *Predict.* The same pairs, steps and seeds, but the eos is not supervised. Which share of the
+# answers will end within 48 tokens, and which share will be exactly right?
 
 # %%
-for name in ("stopped by itself", "exactly right", "begins with the right answer"):
-    lab.predict(f"5: end hidden, {name}", ...)
+lab.predict("5: eos hidden, stopped by itself", ...)
+lab.predict("5: eos hidden, exactly right", ...)
 
 # %%
 endless_examples = hide_end(examples, tokenizer.eos_id)
 endless = [
     lab.tune(base, tokenizer, rows, seed, STEPS, examples=endless_examples) for seed in lab.SEEDS
 ]
-for question in ("What is the capital of France?", "Name the opposite of long."):
-    print("with the eos:   ", lab.ask(tuned[0], question))
-    print("without the eos:", lab.ask(endless[0], question), "\n")
-
-
-# %%
-def count(assistants):
-    """Return shares over all seeds with intervals: stopped, exactly right, begins right."""
-    results = []
-    for assistant in assistants:
-        answers = [
-            (row, row.turns[0].output, *answer)
-            for row, answer in zip(held_out, assistant.answers(held_out, Sampling()))
-        ]
-        right = [
-            stopped and world.check(row.task, expected, text)
-            for row, expected, text, stopped in answers
-        ]
-        begins = [
-            good or text.strip().startswith(expected)
-            for good, (_, expected, text, _) in zip(right, answers)
-        ]
-        results.append(([stopped for *_, stopped in answers], right, begins))
-    return [lab.bootstrap(table) for table in zip(*results)]
-
-
-with_eos, without_eos = count(tuned), count(endless)
-for i, name in enumerate(("stopped by itself", "exactly right", "begins with the right answer")):
-    for label, shares in (("with the eos", with_eos[i]), ("eos hidden", without_eos[i])):
-        print(
-            f"{name:>29}, {label:<12} {shares[0]:6.1%}  (95%: {shares[1]:.0%} to {shares[2]:.0%})"
-        )
-    lab.compare(f"5: end hidden, {name}", without_eos[i][0])
+with_eos, without_eos = experiments.compare_eos(tuned, endless, held_out)
+lab.compare("5: eos hidden, stopped by itself", without_eos[0][0])
+lab.compare("5: eos hidden, exactly right", without_eos[1][0])
 
 # %% [markdown]
-# Compare the last pair of lines with the pair before it. The answers are known; what is missing is
-# the place to stop, and an answer that goes on is not exactly right: the model writes until the
-# limit, or until its habits end a document for it. The loss could not warn you, because it never
-# looked there. Asking the model and counting stops did.
+# The loss could not warn you, because it never looked there. Counting the answers that stop did.
 #
-# ## Open task: the training loop (★★★, 30 minutes, no check)
+# ## Read ten errors
 #
-# Until now the project's `train()` went round. Below is the plainest loop on top of your
-# `sft_step`: batches in order, one learning rate. Write your own, and beat both scores in the same
-# number of steps. Parts to try, one at a time: shuffled batches; rows of like length together; a
-# learning rate that rises and then falls to zero; gradients cut to a length of 1 (then the lines of
-# `sft_step` have to move into the loop); another rate. Which of them helps in so short a run? Judge
-# on *tuning* questions, with several seeds, and look at held-out ones once.
-
+# Here are ten wrong answers of the model that was tuned for so few steps. Sort them into kinds, and
+# write two sentences on what the model does wrong.
 
 # %%
-def my_loop(model, examples, steps, seed):
-    """Tune the model in place. Here: batches in order at a constant rate. Yours is to be better."""
-    optimizer = torch.optim.AdamW(model.parameters(), 8e-4)
-    for step in range(steps):
-        sft_step(model, optimizer, *collate(examples[32 * step : 32 * step + 32], tokenizer.eos_id))
-
-
-my_assistant = Assistant(copy.deepcopy(base), tokenizer, "alpaca")
-my_loop(my_assistant.model, examples, STEPS, seed=0)
-questions = lab.subset(rows, 120, seed=1)
-for name, assistant in (("my loop", my_assistant), ("the project's", tuned[0])):
-    print(
-        f"{name:<14} {{:.0%}} of tuning questions right ({{:.0%}} to {{:.0%}})".format(
-            *lab.accuracy(assistant, questions)
-        )
-    )
-print(
-    f"{sum(row.task in world.COPY_PAIRS for row in questions)} of these {len(questions)} are about"
-    " things that do not exist"
-)
+experiments.print_errors(tuned[0], held_out)
 
 # %% [markdown]
-# (Tuning questions are the harder ones: some are about things that do not exist, and the others are
-# asked in very many ways, with typing errors, while held-out ones are asked plainly. And the plain
-# loop need not be behind the project's: not every part helps in so few steps.)
+# <details><summary>What you may have written</summary>
+#
+# "Most wrong answers have the right form: one statement, then a stop. They name another thing or
+# another relation than the question, or they name the right one with a wrong value. So the format
+# is learned before the reading of the question is."
+#
+# </details>
 #
 # ## Questions to think about
 #
-# 1. The score in the curve rises within a few steps, and each step shows 32 pairs. What would the
-#    curve look like if tuning had to teach the facts as well?
+# 1. What would the first curve look like if tuning had to teach the facts as well?
+# 2. A colleague repairs the endless model by cutting each answer after its first full stop. When
+#    does this help, and when not?
 #
-# <details><summary>Answer</summary>
+# <details><summary>Answers</summary>
 #
-# Each fact would need its own pairs, several times each, and questions about facts that stand in no
-# pair would stay wrong for ever. The curve of *held-out* inputs could not rise at all.
-#
-# </details>
-#
-# 2. Somebody mends the endless model by cutting each answer after its first full stop. When does
-#    this help and when not?
-#
-# <details><summary>Answer</summary>
-#
-# It repairs answers of one sentence. A story of three sentences is cut, an abbreviation ends an
-# answer early, SQL ends with a semicolon. The model knows where its answer ends, if it is taught; a
-# rule on the text does not.
+# 1. Each fact would need its own pairs, several times each. Questions about facts that are in no
+#    pair would stay wrong, so the curve of held-out inputs could not rise.
+# 2. It repairs answers of one sentence. A story of three sentences is cut, an abbreviation ends an
+#    answer early, and SQL ends with a semicolon.
 #
 # </details>
 #
-# ## Where this lives in the project
+# > **What to remember**
+# >
+# > * Tuning is the loop of pretraining with other batches: only answers and their eos have a loss.
+# > * A few hundred pairs suffice to answer, because the base has the knowledge. They change the eos
+# >   far more than the value.
+# > * Watch held-out loss, not train loss, and stop where it is lowest. A rate that is too high
+# >   overfits and forgets. An eos without a loss gives a model that never stops.
 #
-# `train_sft.py`: `train()` is the loop, `tune()` gives it the pairs and `pretrain()` the corpus.
-# `data.py`: `encode()` puts the eos after the answer and supervises it, `collate()` fills rows up
-# and never supervises the padding. `model.py`: `GPT.forward()`.
+# ## In the project
 #
-# In `out/page.html`, the page of your own run, *What tuning changed* shows the rank of every token
-# of a tuned answer under the base, and *How it learned* has a slider over the steps.
+# `train_sft.py`: `train()` is the loop, `tune()` gives it pairs, `pretrain()` the corpus.
+# `data.py`: `encode()` puts the eos after the answer and supervises it, `collate()` pads. In
+# `out/page.html`, the page of your own run, *What tuning changed* shows the rank of every token of
+# a tuned answer under the base.
 
 # %%
-first, last = (lab.bootstrap([curve[i][1] for curve in curves]) for i in (0, -1))
-print(
-    f"right before tuning {first[0]:.1%}, after {STEPS} steps {last[0]:.1%} ({last[1]:.0%} to"
-    f" {last[2]:.0%})"
+high = epoch_curves[RATES[-1]][-1]
+low = epoch_curves[RATES[0]][-1]
+others = max(gain for group, gain in gains.items() if group != "eos")
+lab.claim(
+    "a few steps turn a base that answers nothing into one that answers many held-out questions"
+    f" ({before[0]:.0%} -> {after[0]:.0%})",
+    before[2] < 0.1 and after[1] > 0.4,
 )
 lab.claim(
-    f"{STEPS} steps turn a base that answers nothing into one that answers most held-out questions",
-    first[0] < 0.05 and last[1] > 0.5,
-    "some bases need more steps; look whether the curve still rises at its end.",
+    f"tuning lifts the eos ({gains['eos']:+.1f} nats) far more than any other token"
+    f" ({others:+.1f} at most), and the value ({gains['value']:+.1f}) less than the name",
+    gains["eos"] > others + 1 and gains["value"] < gains["name"],
 )
 lab.claim(
-    "tuning lifts the end by far more than all else, and the name more than the value, which it"
-    " moves little",
-    gains["end"] > 3 + max(gains["name"], gains["is"], gains["value"])
-    and gains["name"] > 0.3 + gains["value"]
-    and abs(gains["value"]) < 0.6,
-    "a base that is less sure of its facts gains at the value too; look at the four gains.",
+    "the highest rate forgets more than the lowest (loss on new pages"
+    f" {high['loss on new pages']:.2f} against {low['loss on new pages']:.2f}), and fits its pairs"
+    " more closely than new answers",
+    high["loss on new pages"] > low["loss on new pages"] + 0.2
+    and high["held-out loss"] > high["train loss"] + 0.1,
 )
 lab.claim(
     "without the eos in the loss far fewer answers stop and hardly any is exactly right",
-    without_eos[0][2] < with_eos[0][1] - 0.2 and without_eos[1][0] < 0.2 * with_eos[1][0],
-    "a base whose corpus often ends after one sentence stops by habit; look at the first pair of"
-    " lines.",
+    without_eos[0][2] < with_eos[0][1] - 0.1 and without_eos[1][2] < with_eos[1][1] / 2,
 )

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 6. What did tuning teach?
 #
-# *Under a minute on a laptop CPU (2 cores), 45 minutes with the exercises. Needs
-# `out/base.pt` from `python train_sft.py`.*
+# Lesson 5 found that tuning moves the eos far more than the facts. A sceptic concludes that it
+# teaches a format, and that a person could write this format down. Here you are the sceptic. You
+# write a decoder that makes the *untuned* base answer, tune on answers without their questions, and
+# measure what is left for tuning proper.
 #
-# Lesson 5 found that tuning moves above all the eos. A sceptic concludes: then it taught nothing
-# but a format, and a few rules could do the same. Here you write such rules, tune on answers that
-# do not belong to their questions, and see what is left for tuning proper.
+# *20 minutes of reading, 30 of exercises, 3 of computing on one core. Needs `out/base.pt` and
+# `out/tuned.pt` from `python train_sft.py`, and lessons 4, 5 and 7.*
 
 # %%
 import sys
@@ -17,432 +18,340 @@ sys.path[:0] = [str(root), str(root / "lessons")]
 
 import lab
 from checks import lesson06 as checks
+from experiments import lesson06 as experiments
 
 import random
 import re
-from dataclasses import dataclass
-from typing import Callable
 
-import matplotlib.pyplot as plt
-import torch
-
-import world
 from data import Row, Turn
-from generate import Assistant, Sampling, generate
+from extras.rules import RuleBaseline
+from generate import Assistant, load_assistant
 
 base, tokenizer = lab.load_base()
 rows, splits = lab.load_world()
-questions = {name: lab.subset(held, 120) for name, held in splits.items()}
+held_out, split_of = experiments.draw(splits, 90)  # 90 of each
 
 # %% [markdown]
 # ## What others found
 #
-# Zhou et al. (2023, "LIMA") tuned a large model on a thousand good pairs and proposed that
-# knowledge comes from pretraining and tuning teaches the format. Lin et al. (2023, "The Unlocking
-# Spell on Base LLMs") compared base and tuned models token by token: most choices are the same, and
-# those that move are mostly of style. Kung and Peng (2023, "Do Models Really Learn to Follow
-# Instructions?") left in the task descriptions they tuned on only which outputs are possible, and
-# the models did about as well; with few pairs, no better than guessing among these outputs. Hewitt
-# et al. (2024, "Instruction Following without Instruction Tuning") tuned on answers *without* any
-# instruction, which they call response tuning, and also wrote three rules for the decoding of an
-# untuned model (end sooner, do not repeat, favour or avoid fifteen tokens). In both cases a base of
-# seven billion parameters followed instructions, though people's preferences, as a judge model
-# guessed them, went to the tuned one more often.
+# * Zhou et al. (2023, "LIMA") tuned a large model on a thousand good pairs. Their *superficial
+#   alignment hypothesis*: knowledge comes from pretraining, and tuning teaches the format.
+# * Lin et al. (2023, "The Unlocking Spell on Base LLMs") compared base and tuned models token by
+#   token. Most choices are the same, and those that differ are mostly of style.
+# * Hewitt et al. (2024, "Instruction Following without Instruction Tuning") tuned on answers
+#   *without any instruction*, which they call *response tuning*. They also wrote three rules for
+#   decoding an untuned model. In both cases a base of seven billion parameters followed
+#   instructions, though a judge preferred the tuned model more often.
+# * Kung and Peng (2023, "Do Models Really Learn to Follow Instructions?") removed the meaning from
+#   the task descriptions and kept only the possible outputs. The tuned models did about as well.
 #
-# How the facts were told matters too. Allen-Zhu and Li (2023, "Physics of Language Models: Part
-# 3.1") pretrained on invented biographies. Tuned on questions about some people, a model answered
-# about the others only if each fact had been told in several ways, or if questions with answers had
-# stood in the pretraining. Our base has read each fact in several ways, and questions without
-# answers.
+# So decoders by hand and response tuning are *baselines*. Tuning taught what is above them.
 #
-# So rules and response tuning are two baselines. Tuning taught, at least, what is above them.
+# ## A decoder by hand
 #
-# ## A rule
+# The base completes statements (lesson 1). So turn the question into the beginning of a statement:
 #
-# A rule says, at each position, which tokens may come next. The model takes the likeliest of these.
-# No weight is changed. This one does not look at the instruction: begin with the first token of
-# *The*, *A* or *Here*, and end after a mark.
-
-
-# %%
-def begins_and_ends(tokenizer, reply, question):
-    """Return the ids that may come next, given the reply so far and the instruction. None: any."""
-    if re.search(r"[.!?;]", reply):
-        return {tokenizer.eos_id}
-    return None if reply else {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
-
-
-@dataclass
-class Ruled(Assistant):
-    """Take the likeliest of the tokens that a rule allows."""
-
-    rule: Callable = begins_and_ends
-
-    def complete(self, rows, prompts, sampling):
-        replies = [[] for _ in rows]
-
-        def choose(logits, sampling, generator):
-            for line, ids, row in zip(logits, replies, rows):  # line (V,)
-                allowed = self.rule(
-                    self.tokenizer, self.tokenizer.decode(ids), row.turns[0].instruction
-                )
-                if allowed is not None:
-                    forbidden = torch.ones(len(line), dtype=torch.bool)
-                    forbidden[sorted(allowed)] = False
-                    line.masked_fill_(forbidden, -torch.inf)
-                ids.append(line.argmax().item())
-            return torch.tensor([ids[-1] for ids in replies])  # (B,)
-
-        return generate(self.model, prompts, self.tokenizer.eos_id, sampling, choose)
-
-
-# %%
-for name, assistant in (
-    ("base", Assistant(base, tokenizer, "alpaca")),
-    ("ruled", Ruled(base, tokenizer, "alpaca")),
-):
-    for question in ("What is the capital of France?", "Name the opposite of long."):
-        print(f"{name:<6} {question} -> {lab.ask(assistant, question, max_new=16)}")
-
-# %% [markdown]
-# ### Exercise 6.1: a rule that looks at the instruction (rebuild, ★★★, 12 minutes)
+#     Could you say what the capital of Spain is?      the question
+#     the capital of Spain                             the thing that it asks for
+#     The capital of Spain is                          the beginning of a statement
+#     The capital of Spain is Madrid.                  completed, up to the first full stop
 #
-# 1. Once the reply has a mark (`.`, `!`, `?`, `;`): only the eos.
-# 2. At the beginning: only the first token of *The*, *A* or *Here*, as above.
-# 3. Once it has a *link*, the word "is" or a colon: anything.
-# 4. Between: the tokens of the instruction, written with a space before it, once as it is and once
-#    with a small first letter; and the two links, the first tokens of `" is"` and `":"`. But no
-#    token that holds a mark.
+# ### Exercise 6.1: the thing that is asked for (extend, ★★, 10 minutes)
+#
+# 1. Cut the end off: an *is*, then spaces, commas and colons, then *please*, *thanks* or *what is
+#    it*, then the punctuation at the end. Each of these may be there or not, in this order.
+# 2. Of the rest take everything from the first article (*the*, *a* or *an*, a whole word, also with
+#    a capital). Without an article take all of it.
 #
 # <details><summary>Hint</summary>
-# `re.search(r"\bis\b|:", reply)` finds a link. `tokenizer.decode([i])` is the text of token i. The
-# four cases in the order in which they stand above, with 1 first.
+#
+# Two regular expressions. `re.sub(r"(?i)( is)?[ ,:]*(please|thanks|what is it)?\W*$", "", text)`
+# does the first step. `re.search(r"(?i)\b...` finds the article, and `.*` takes what follows.
+#
 # </details>
 
 
 # %%
-def copying(tokenizer, reply, question):
-    """Return the set of ids that may come next, given the reply so far and the instruction. None:
-    any.
+def asked_for(instruction):
+    """Return the thing that an instruction asks for.
 
-    reply "The", question "Name the sea."
-    -> the ids of " Name", " name", " the", " sea", " is", ":" (not of ".")"""
+    "Kindly name the sea of Oz, please." -> "the sea of Oz"; "Triple of 5?" -> "Triple of 5" """
     ### BEGIN SOLUTION
-    if re.search(r"[.!?;]", reply):
-        return {tokenizer.eos_id}
-    if not reply:
-        return {tokenizer.encode(word)[0] for word in ("The", "A", "Here")}
-    if re.search(r"\bis\b|:", reply):
-        return None
-    words = tokenizer.encode(f" {question}") + tokenizer.encode(
-        f" {question[:1].lower()}{question[1:]}"
-    )
-    words = {i for i in words if not re.search(r"[.!?;]", tokenizer.decode([i]))}
-    return words | {tokenizer.encode(" is")[0], tokenizer.encode(":")[0]}
+    ending = r"(?i)( is)?[ ,:]*(please|thanks|what is it)?\W*$"
+    text = re.sub(ending, "", instruction)
+    found = re.search(r"(?i)\b(the|an?) .*", text)
+    if found is None:
+        return text
+    return found[0]
     ### END SOLUTION
 
 
 # %%
-checks.copying(copying)
-copier = Ruled(base, tokenizer, "alpaca", rule=copying)
-for question in (
-    "What is the capital of France?",
-    "Name the opposite of long.",
-    "Tell me the sound of a dog.",
-):
-    print(f"{question} -> {lab.ask(copier, question, max_new=16)}")
+checks.asked_for(asked_for)
+plain = lab.subset(splits["unseen_tasks"], 6)
+for row in plain:
+    print(f"{row.turns[0].instruction!r:>60} -> {asked_for(row.turns[0].instruction)}")
 
 # %% [markdown]
-# ## Response tuning
+# ### Exercise 6.2: answer without tuning (extend, ★★, 10 minutes)
 #
-# The other baseline, in a form of our own: tune as usual, on the same answers, but under
-# instructions that do not belong to them. (Hewitt et al. leave the instructions away. Here every
-# prompt looks as it will when it is asked.) Nobody can learn from these pairs what an instruction
-# has to do with its answer.
-#
-# ### Exercise 6.2: other people's questions (rebuild, ★★, 6 minutes)
+# Statements of this world begin in two ways: `The capital of Spain is` or `Here is the capital of
+# Spain:`. Let the base choose. Take the beginning that it finds more probable, and let it complete
+# that one. If the question is about a text, the base reads the text first.
 #
 # <details><summary>Hint</summary>
+#
+# Make both beginnings from `noun`, one with a capital first letter, one with a small one. `before`
+# is the text and a space, or `""`. `max(beginnings, key=...)` needs a function of a beginning.
+#
+# </details>
+
+
+# %%
+def decode(model, text, noun):
+    """Answer a question that asks for `noun`. `text` is what it is about, or "".
+
+    model.score(before, after) returns log p of a text after another one. model.complete(text)
+    continues it up to the first full stop. Returns the answer: beginning and completion."""
+    ### BEGIN SOLUTION
+    before = text + " " if text else ""
+    capital = noun[:1].upper() + noun[1:]
+    small = noun[:1].lower() + noun[1:]
+    statement = f"{capital} is"
+    listing = f"Here is {small}:"
+    beginning = max((statement, listing), key=lambda text: model.score(before, text))
+    completion = model.complete(before + beginning)
+    return beginning + completion
+    ### END SOLUTION
+
+
+# %%
+checks.decode(decode)
+raw_base = experiments.RawBase(base, tokenizer)
+
+
+def answer_by_hand(row):
+    return decode(raw_base, row.turns[0].input, asked_for(row.turns[0].instruction))
+
+
+for row in plain:
+    print(f"{row.turns[0].instruction} {row.turns[0].input}\n   -> {answer_by_hand(row)}")
+
+# %% [markdown]
+# ## Answers without their questions
+#
+# The other baselines are tuned as usual, on the same answers. In *response tuning* every
+# instruction is empty. In *shuffled pairs*, a control of our own, every answer is under another
+# row's question. That is not the same: shuffled pairs train the model to *ignore* the question,
+# while response tuning says nothing about it.
+#
+# ### Exercise 6.3: response tuning (rebuild, ★, 4 minutes)
+#
+# <details><summary>Hint</summary>
+#
+# `Row((Turn("", "", output),), task)` is a row. `row.turns[0].output` is its answer.
+#
+# </details>
+
+
+# %%
+def without_questions(rows):
+    """Return new rows with the answers and tasks of these, in order. Instructions and inputs are
+    empty.
+
+    (q, x, a) -> ("", "", a)"""
+    ### BEGIN SOLUTION
+    new_rows = []
+    for row in rows:
+        turn = Turn("", "", row.turns[0].output)
+        new_rows.append(Row((turn,), row.task))
+    return new_rows
+    ### END SOLUTION
+
+
+# %%
+checks.without_questions(without_questions)
+
+# %% [markdown]
+# ### Exercise 6.4: shuffled pairs (rebuild, ★★, 6 minutes)
+#
+# <details><summary>Hint</summary>
+#
 # Make one shuffled copy of the rows, `rng.sample(rows, len(rows))`, and zip it with them. An
 # instruction keeps its own input.
+#
 # </details>
 
 
 # %%
 def others_questions(rows, rng):
-    """Return new rows with the answers and tasks of these, in their order, each under the
-    instruction and input of some row. Every row's question is used once.
+    """Return new rows with the answers and tasks of these, in order, each under the instruction and
+    input of some row. Every row's question is used once.
 
     (q1, x1, a1), (q2, x2, a2) -> perhaps (q2, x2, a1), (q1, x1, a2)"""
     ### BEGIN SOLUTION
     shuffled = rng.sample(rows, len(rows))
-    return [
-        Row((Turn(*other.turns[0][:2], row.turns[0].output),), row.task)
-        for row, other in zip(rows, shuffled)
-    ]
+    new_rows = []
+    for row, other in zip(rows, shuffled):
+        instruction, input, _ = other.turns[0]
+        output = row.turns[0].output
+        turn = Turn(instruction, input, output)
+        new_rows.append(Row((turn,), row.task))
+    return new_rows
     ### END SOLUTION
 
 
 # %%
 checks.others_questions(others_questions)
-for row in others_questions(rows[:40], random.Random(0))[:4]:
-    print(row.turns[0])
 
 # %% [markdown]
-# (A random order leaves about one row in its place, however many there are. One among all the pairs
-# teaches nothing.)
-#
 # ## The measurement
 #
-# Four columns on the same held-out questions: the base with the template under the two rules; tuned
-# for some steps on other people's questions; tuned for the same steps on the right ones.
+# Seven columns answer the same held-out questions: new inputs, new phrasings and new kinds of
+# question (*tasks*).
 #
-# The questions are new inputs, new phrasings (of facts that pairs may have asked for in other
-# words) and new tasks. Beside *right* stands how often what was said is a *true statement* of the
-# tables, whatever was asked. *Predict* the fraction of right answers of all four, over all three
-# kinds of question, and for response tuning also the fraction of true statements.
+# * *base*: with the template.
+# * *copying rule*: `extras/rules.py`. The base may only copy words of the question until it says
+#   *is*.
+# * *decoder by hand*: yours.
+# * *shuffled pairs*, *response tuning*, *tuning*: the same few steps.
+# * *tuned.pt*: the model that your main job tuned, on all pairs.
+#
+# *Predict* the share of right answers of these four.
 
 # %%
-COLUMNS = ("rule: begin and end", "rule: copy", "response tuning", "tuning")
-for name in COLUMNS:
+for name in ("decoder by hand", "shuffled pairs", "response tuning", "tuning"):
     lab.predict(f"6: right, {name}", ...)
-lab.predict("6: a true statement, response tuning", ...)
 
 # %%
 STEPS = 8 if lab.FAST else 32
-assistants = {
-    "rule: begin and end": [Ruled(base, tokenizer, "alpaca")],
-    "rule: copy": [Ruled(base, tokenizer, "alpaca", rule=copying)],
-    "response tuning": [
-        lab.tune(base, tokenizer, others_questions(rows, random.Random(s)), s, STEPS)
-        for s in lab.SEEDS
-    ],
-    "tuning": [lab.tune(base, tokenizer, rows, s, STEPS) for s in lab.SEEDS],
+
+
+def tune_on(make_rows):
+    return [lab.tune(base, tokenizer, make_rows(seed), seed, STEPS) for seed in lab.SEEDS]
+
+
+full = load_assistant(lab.OUT / "tuned.pt")
+shuffled = tune_on(lambda seed: others_questions(rows, random.Random(seed)))
+responses = tune_on(lambda seed: without_questions(rows))
+tuned = tune_on(lambda seed: rows)
+ask = lambda assistants: experiments.ask_all(assistants, held_out)  # noqa: E731
+replies = {
+    "base": ask([Assistant(base, tokenizer, "alpaca")]),
+    "copying rule": ask([RuleBaseline(base, tokenizer, "alpaca", copies=True)]),
+    "decoder by hand": experiments.decode_all(answer_by_hand, held_out),
+    "shuffled pairs": ask(shuffled),
+    "response tuning": ask(responses),
+    "tuning": ask(tuned),
+    "tuned.pt": ask([full]),
 }
-question = questions["unseen_inputs"][0].turns[0]
-print("asked:", question.instruction, question.input)
-for name, group in assistants.items():
-    print(f"{name:<20} {lab.ask(group[0], question.instruction, question.input, max_new=32)}")
+experiments.print_columns(replies, split_of)
+for name in ("decoder by hand", "shuffled pairs", "response tuning", "tuning"):
+    lab.compare(f"6: right, {name}", experiments.share(replies[name])[0])
 
 # %%
-TRUE = {case.answer(i) for case in world.table_facts() for i in range(len(case.values))}
-# (column, split) -> one list for each assistant: for every question (right, a true statement)
-results = {}
-for name, group in assistants.items():
-    for split, held in questions.items():
-        answers = [assistant.answers(held, Sampling(max_new_tokens=32)) for assistant in group]
-        results[name, split] = [
-            [
-                (done and world.check(row.task, row.turns[0].output, text), text.strip() in TRUE)
-                for row, (text, done) in zip(held, texts)
-            ]
-            for texts in answers
-        ]
-
-
-def share(name, splits, which=0):
-    """Average a column over its assistants and the questions of some splits. Returns (mean, low,
-    high). which: 0 right, 1 a true statement."""
-    table = [
-        [pair[which] for split in splits for pair in texts[split]] for texts in by_assistant(name)
-    ]
-    return lab.bootstrap(table)
-
-
-def by_assistant(name):
-    return [
-        {split: results[name, split][i] for split in questions}
-        for i in range(len(assistants[name]))
-    ]
-
-
-for name in assistants:
-    cells = [
-        f"{split.removeprefix('unseen_')} "
-        + "{:4.0%} ({:.0%} to {:.0%})".format(*share(name, [split]))
-        for split in questions
-    ]
-    print(
-        f"{name:<20} right: "
-        + "   ".join(cells)
-        + f"   a true statement: {share(name, questions, 1)[0]:.0%}"
-    )
-print()
-for name in COLUMNS:
-    lab.compare(f"6: right, {name}", share(name, questions)[0])
-lab.compare("6: a true statement, response tuning", share("response tuning", questions, 1)[0])
-for split in questions:
-    rule, full = share("rule: copy", [split]), share("tuning", [split])
-    print(
-        f"{split}: the intervals of the copying rule and of tuning"
-        f" {'overlap' if rule[2] >= full[1] and full[2] >= rule[1] else 'do not overlap'}"
-    )
-
-# %%
-figure, ax = plt.subplots(figsize=(8, 3.6))
-for i, name in enumerate(assistants):
-    mean, low, high = zip(*(share(name, [split]) for split in questions))
-    error = [[m - a for m, a in zip(mean, low)], [b - m for m, b in zip(mean, high)]]
-    ax.bar(
-        [j + 0.2 * (i - 1.5) for j in range(len(questions))], mean, 0.18, yerr=error, capsize=3,
-        label=name,
-    )
-ax.set_xticks(range(len(questions)), [split.replace("_", " ") for split in questions])
-ax.set(
-    ylim=(0, 1.05), ylabel="answered exactly right",
-    title="What rules do, and what tuning does (95% intervals)",
-)
-ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, fontsize=9)
-figure.tight_layout()
-plt.show()
+different = experiments.describe_columns(replies, split_of)
+experiments.plot_columns(replies)
 
 # %% [markdown]
-# The rule can only copy. So look apart at the questions that hold the words with which their answer
-# begins ("Which city is the capital of Italy?"), and at those that ask in other words ("What
-# language do they speak in Japan?"). The latter are few, so all held-out ones are asked. *Predict*
-# the fraction of them that the tuned models answer right.
+# Here is the hypothesis, measured. **For kinds of question, tuning finds from examples a rule that
+# a person could write in two lines, and the base knows the facts.** You wrote that rule after you
+# had seen how this world's answers look, and tuning did not need you. But the knowledge was there
+# before, and so was the ability to complete a sentence.
+#
+# A model that was tuned on shuffled pairs learns the form of an answer and when to stop, and has no
+# reason to read the question. So it falls back on very few replies. What tuning on right pairs
+# adds is the way from the question to the statement.
+#
+# ## Where the rule ends
+#
+# Your rule needs a question that contains the beginning of its answer ("Name the capital of
+# Spain."). Many questions don't: "What language do they speak in Japan?" All held-out questions of
+# this second kind follow. *Predict* the share that each of two columns answers.
 
 # %%
-lab.predict("6: right in other words, tuning", ...)
-
+lab.predict("6: in other words, decoder by hand", ...)
+lab.predict("6: in other words, tuned.pt", ...)
 
 # %%
-def named(row):
-    """Test whether the instruction has the words with which the answer begins, up to its link and
-    without "The" or "Here is the"."""
-    start = re.sub(r"^Here is | is$|:$", "", lab.statement_of(row)[0])
-    return start.partition(" ")[2].lower() in row.turns[0].instruction.lower()
-
-
-def held_beginning(name):
-    """Return right or not, for each assistant of a column and each of the questions above that
-    contain the beginning of their answer."""
-    return [
-        [
-            pair[0]
-            for split, held in questions.items()
-            for row, pair in zip(held, texts[split])
-            if named(row)
-        ]
-        for texts in by_assistant(name)
-    ]
-
-
-n_named = sum(named(row) for held in questions.values() for row in held)
-print(
-    f"{n_named} of {sum(map(len, questions.values()))} questions hold the beginning of their answer"
-)
-worded = [row for held in splits.values() for row in held if not named(row)]
-print(
-    f"{len(worded)} of all {sum(map(len, splits.values()))} held-out questions ask in other words"
-)
-other = {
-    name: [lab.correct_flags(assistant, worded, 32) for assistant in group]
-    for name, group in assistants.items()
+questions = [row for split in splits.values() for row in split]
+other_words = [row for row in questions if not experiments.names_its_answer(row)]
+print(f"{len(other_words)} of {len(questions)} held-out questions ask in other words")
+worded = {
+    "decoder by hand": experiments.decode_all(answer_by_hand, other_words),
+    "tuned.pt": experiments.ask_all([full], other_words),
 }
-for name in assistants:
-    cells = [
-        "{:4.0%} ({:.0%} to {:.0%})".format(*lab.bootstrap(table))
-        for table in (held_beginning(name), other[name])
-    ]
-    print(f"{name:<20} right, beginning held: {cells[0]}   in other words: {cells[1]}")
-
-# question by question, what a tuned model gets right and the rule does not, minus the reverse
-gain = lab.bootstrap(
-    [[t - r for t, r in zip(tuned, other["rule: copy"][0])] for tuned in other["tuning"]]
-)
-print(
-    f"in other words, tuning is ahead of the copying rule by {100 * gain[0]:.0f} points"
-    f" ({100 * gain[1]:.0f} to {100 * gain[2]:.0f})"
-)
-lab.compare("6: right in other words, tuning", lab.bootstrap(other["tuning"])[0])
+gap = experiments.describe_other_words(worded)
+for name, table in worded.items():
+    lab.compare(f"6: in other words, {name}", experiments.share(table)[0])
 
 # %% [markdown]
-# (A right answer about a text is no statement of the tables, so what a model that answers well says
-# is in part no such statement.)
+# ## Read ten errors
 #
-# The first rule says how to begin and when to end, and leaves the rest to the base, which goes on
-# as its corpus does. The second makes the base name what the instruction names; from there on it
-# needs only the fact, which it mostly knows. Where its interval overlaps with that of tuning, this
-# run cannot tell the two apart, and the sceptic is not refuted: as much could have been written
-# down by a person. How large this part is depends on the base. The questions in other words, which
-# do not hold the beginning of their answer, are few, so their intervals are wide.
-#
-# Response tuning shows the format alone. Look at what the model says, at its true statements, and
-# at its right answers: the end and the format can be learned without any link between question and
-# answer. What is missing is the way from the instruction to what it asks for. Somebody wrote a part
-# of that way down as a rule; tuning on the right pairs teaches it.
-#
-# What LIMA says of *knowledge* does hold here: the facts that unseen inputs and tasks ask for stand
-# in no pair; they were read before. And what Hewitt et al. found is about bases that have met very
-# many questions with their answers.
-#
-# ## Open task: a better rule (★★★, 30 minutes, no check)
-#
-# Change `my_rule` until the base answers as many *tuning* questions as you can make it. Only then
-# look at the held-out ones, once. Ideas: other beginnings; a word of the instruction at most once;
-# after "of" only a name; for questions with a text, words of the text. Nothing about single facts,
-# or it is no rule.
-
+# Ten errors of your decoder, and ten of tuned.pt. Sort each list, and write two sentences: which
+# errors could a third regular expression repair, and which not?
 
 # %%
-def my_rule(tokenizer, reply, question):
-    return copying(tokenizer, reply, question)
-
-
-sample = lab.subset([row for row in rows if row.task in world.TASKS], 120, seed=1)
-print(
-    "{:.0%} right of tuning questions ({:.0%} to {:.0%})".format(
-        *lab.accuracy(Ruled(base, tokenizer, "alpaca", rule=my_rule), sample, 32)
-    )
-)
+for name in ("decoder by hand", "tuned.pt"):
+    experiments.print_errors(name, held_out, replies[name][0])
 
 # %% [markdown]
-# (Tuning questions are asked in far more ways than the held-out ones, and with typing errors, so
-# the share is lower.)
+# <details><summary>What you may have written</summary>
 #
-# ## Two questions to think about
+# "The decoder mostly fails before it asks the base: it takes the wrong words as the thing asked
+# for, and one more expression for each way of asking would repair that. What is left is a wrong
+# value after a right beginning, an error of the base that no rule repairs. tuned.pt makes few
+# errors of the first kind, and shares many of the second with the decoder."
 #
-# 1. The rules here were written by somebody who had seen the answers of this world. Is the
-#    comparison fair?
-# 2. Response tuning does well in Hewitt et al. Why can it hardly do so here?
+# </details>
+#
+# ## Questions to think about
+#
+# 1. The decoder was written by a person who had seen the answers of this world. Is the comparison
+#    fair?
+# 2. Response tuning does well in Hewitt et al. Why does it do so much worse than tuning here?
 #
 # <details><summary>Answers</summary>
 #
-# 1. It favours the rules. (The project's own, in `extras/rules.py`, are of the same kinds.) That is
-#    the direction in which a sceptic's baseline should err. It would be unfair to call the gap
-#    *all* that tuning teaches: a better rule would make it smaller.
-# 2. A large base has read questions that are followed by their answers, so it knows already that
-#    the answer should fit the question. No document of this corpus answers a question, so this base
-#    has no such habit to fall back on. (Ours also shows it wrong pairs, where theirs shows none.)
+# 1. It favours the decoder, and that is the direction in which a sceptic's baseline should err. It
+#    would be unfair to call the gap *all* that tuning teaches: a better decoder would make the gap
+#    smaller.
+# 2. A large base has read very many questions that are followed by their answers, so it knows
+#    already that an answer should fit its question. No page of our corpus answers a question.
 # </details>
 #
-# ## Where this lives in the project
+# > **What to remember**
+# >
+# > * Before you praise tuning, build the best baseline without it. Here two regular expressions and
+# >   the untuned base answer a large part of the held-out questions.
+# > * Knowledge comes from pretraining. Tuning on right pairs teaches the way from a question to
+# >   the statement that answers it, in more wordings than a person would list.
+# > * Answers without questions teach a form and a stop. Answers under wrong questions teach the
+# >   model to ignore the question.
 #
-# `extras/rules.py` contains two rules of the same kinds as columns of a table (`base_rules`,
-# without the template; `base_copy`, which begins with "The" only); `python -m extras.evaluate`
-# prints it (`--controls`).
+# ## In the project
+#
+# `extras/rules.py` has two more rules for decoding, and `python -m extras.evaluate --controls`
+# prints them as columns of the table.
 
 # %%
-rule, copied, response, tuned = (share(name, questions) for name in assistants)
+share_of = {name: experiments.share(table) for name, table in replies.items()}
+hand, control = share_of["decoder by hand"], share_of["base"]
 lab.claim(
-    f"a rule that copies from the instruction does more ({copied[0]:.0%}) than one that does not"
-    f" look at it ({rule[0]:.0%}), and tuning ({tuned[0]:.0%}) more than both",
-    copied[1] > rule[2] and tuned[1] > copied[2],
-    "how much copying does depends on the corpus that the base has read; look at the three splits"
-    " apart.",
+    f"without tuning, a decoder by hand answers far more ({hand[0]:.0%}) than the base with the"
+    f" template ({control[0]:.0%})",
+    hand[1] > control[2] + 0.3,
 )
 lab.claim(
-    "asked in other words than the answer's, tuning answers more than the copying rule (ahead by"
-    f" {100 * gain[0]:.0f} points)",
-    gain[1] > 0,
-    "these questions are few and the intervals wide; look at their number.",
+    f"asked in other words, tuned.pt is ahead of the decoder ({100 * gap[0]:.0f} points)",
+    gap[1] > 0,
 )
+mean, low, _ = share_of["tuning"]
+response, shuffled = share_of["response tuning"], share_of["shuffled pairs"]
 lab.claim(
-    "tuned on other people's questions the model says true things"
-    f" ({share('response tuning', questions, 1)[0]:.0%}) and seldom what was asked"
-    f" ({response[0]:.0%})",
-    response[2] < 0.25 and share("response tuning", questions, 1)[1] > response[2],
-    "a base that has met many answered questions may answer all the same; look at what it says"
-    " above.",
+    f"tuning on right pairs ({mean:.0%}) answers more than response tuning ({response[0]:.0%}) and"
+    f" shuffled pairs ({shuffled[0]:.0%}), which give fewer different replies",
+    low > response[2]
+    and low > shuffled[2]
+    and different["shuffled pairs"] < different["tuning"] / 2,
 )

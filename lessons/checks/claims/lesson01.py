@@ -2,17 +2,16 @@
 
 from common.table import wilson
 
-
-def shares(right):
-    return [True] * right + [False] * (500 - right)
+N = 500  # of made-up facts
 
 
-STATEMENT, QUESTION = "1. statement completed", "2. question answered, lenient"
-GOOD = {
-    "facts": [None] * 500,
-    "wilson": wilson,
-    "shares": {STATEMENT: shares(480), QUESTION: shares(5)},
-}
+def flags(right):
+    """So many right facts, then wrong ones."""
+    return [True] * right + [False] * (N - right)
+
+
+STATEMENT, QUESTION = "1. statement", "2. question, lenient"
+GOOD = {"wilson": wilson, "facts": [None] * N, "right": {STATEMENT: flags(480), QUESTION: flags(5)}}
 CLAIMS = [
     {
         "sentence": (
@@ -26,8 +25,8 @@ CLAIMS = [
             "it completes fewer than four in five statements, or answers a tenth of the questions"
         ),
         "faults": [
-            {"shares": {STATEMENT: shares(390), QUESTION: shares(5)}},
-            {"shares": {STATEMENT: shares(480), QUESTION: shares(60)}},
+            {"right": {STATEMENT: flags(390), QUESTION: flags(5)}},
+            {"right": {STATEMENT: flags(480), QUESTION: flags(60)}},
         ],
     }
 ]

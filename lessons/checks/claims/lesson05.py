@@ -1,51 +1,60 @@
 """The claims of lesson 5, and how each can fail (tests/test_claims.py)."""
 
-
-def curve(before, after):
-    """Of one seed: flags of 40 questions at the first and at the last look."""
-    return [
-        (step, [True] * right + [False] * (40 - right), 1.0)
-        for step, right in ((0, before), (32, after))
-    ]
+GAINS = {"first": 4.5, "name": 0.9, "is": 0.3, "value": -0.1, "eos": 7.5}
 
 
-GAINS = {"name": 1.9, "is": 0.3, "value": -0.1, "end": 7.5}
+def curve(train_loss, held_out_loss, loss_on_pages):
+    """The last epoch of one rate."""
+    return [{
+        "train loss": train_loss,
+        "held-out loss": held_out_loss,
+        "loss on new pages": loss_on_pages,
+    }]
+
+
 GOOD = {
-    "STEPS": 32,
-    "curves": [curve(0, 33)] * 3,
+    "RATES": (1e-4, 3e-3),
+    "before": (0.0, 0.0, 0.02),
+    "after": (0.8, 0.75, 0.85),
     "gains": GAINS,
+    "epoch_curves": {1e-4: curve(0.6, 0.3, 1.0), 3e-3: curve(0.1, 0.5, 2.5)},
     "with_eos": [(0.99, 0.98, 1.0), (0.82, 0.76, 0.88)],
     "without_eos": [(0.25, 0.2, 0.3), (0.01, 0.0, 0.02)],
 }
 CLAIMS = [
     {
         "sentence": (
-            "a few steps turn a base that answers nothing into one that answers most held-out"
+            "a few steps turn a base that answers nothing into one that answers many held-out"
             " questions"
         ),
-        "condition": "before: below 0.05; after: lower end of the interval above a half",
-        "refuted_by": (
-            "a base that answers already, or half of the questions or fewer after the steps"
+        "condition": (
+            "before: upper end of the interval below 0.1; after: lower end above 0.4"
         ),
-        "faults": [{"curves": [curve(8, 33)] * 3}, {"curves": [curve(0, 20)] * 3}],
+        "refuted_by": "a base that answers already, or few right answers after the steps",
+        "faults": [{"before": (0.2, 0.15, 0.25)}, {"after": (0.3, 0.25, 0.35)}],
     },
     {
         "sentence": (
-            "tuning lifts the end by far more than all else, and the name more than the value,"
-            " which it moves little"
+            "tuning lifts the eos far more than any other token, and the value less than the name"
         ),
         "condition": (
-            "gain in log p of the end 3 nats above all others; name 0.3 above value; value within"
-            " 0.6 of no change"
+            "mean gain in log p: of the eos 1 nat above all others; of the value below the name"
         ),
-        "refuted_by": (
-            "knowledge learned in tuning (the value gains), a name that gains no more, or no change"
-            " at the end"
+        "refuted_by": "values that gain: knowledge learned in tuning; or no change at the eos",
+        "faults": [{"gains": GAINS | {"eos": 1.0}}, {"gains": GAINS | {"value": 1.5}}],
+    },
+    {
+        "sentence": (
+            "the highest rate forgets more than the lowest, and fits its pairs more closely than"
+            " new answers"
         ),
+        "condition": (
+            "loss on new pages 0.2 nats higher; held-out loss 0.1 nats above train loss"
+        ),
+        "refuted_by": "a high rate that forgets no more, or that fits new answers as closely",
         "faults": [
-            {"gains": GAINS | {"end": 2.0}},
-            {"gains": GAINS | {"name": 0.1}},
-            {"gains": GAINS | {"value": 1.5}},
+            {"epoch_curves": {1e-4: curve(0.6, 0.3, 1.0), 3e-3: curve(0.1, 0.5, 1.1)}},
+            {"epoch_curves": {1e-4: curve(0.6, 0.3, 1.0), 3e-3: curve(0.5, 0.5, 2.5)}},
         ],
     },
     {
@@ -53,8 +62,8 @@ CLAIMS = [
             "without the eos in the loss far fewer answers stop and hardly any is exactly right"
         ),
         "condition": (
-            "stopped: intervals 20 points apart; exactly right: below a fifth of what it is with"
-            " the eos"
+            "stopped: intervals 10 points apart; exactly right: upper end below half of the lower"
+            " end with the eos"
         ),
         "refuted_by": "the model stops after its answers all the same",
         "faults": [

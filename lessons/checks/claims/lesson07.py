@@ -1,62 +1,29 @@
 """The claims of lesson 7, and how each can fail (tests/test_claims.py)."""
 
 from common.table import wilson
-from generate import Sampling
 
 SPLITS = ("unseen_inputs", "unseen_phrasings", "unseen_tasks")
-N = 40  # made-up questions
 
 
-def texts(right):
-    """So many right replies, then wrong ones."""
-    return ["right"] * right + ["wrong"] * (N - right)
+def results(**template):
+    """Return intervals of both columns. A change is a split's interval of the control."""
+    table = {}
+    for split in SPLITS:
+        table[split, "base_template"] = {"interval": template.get(split, (0.0, 0.02))}
+        table[split, "tuned"] = {"interval": (0.75, 0.85)}
+    return table
 
 
-def strictly(texts):
-    return [text == "right" for text in texts]
-
-
-class FakeAssistant:
-    """A tuned model that answers so many questions right."""
-
-    def __init__(self, right):
-        self.right = right
-
-    def answers(self, rows, sampling):
-        return [(text, True) for text in texts(self.right)]
-
-
-def shares(template, tuned):
-    """The same (share, low, high) for all splits"""
-    return {
-        (split, name): share
-        for split in SPLITS
-        for name, share in (("base_template", template), ("tuned", tuned))
-    }
-
-
-def leaks(clean, other, leak):
-    return {
-        (name, "invented facts"): share
-        for name, share in (("clean", clean), ("leak, other words", other), ("leak", leak))
-    }
-
-
-ACCURACIES = shares((0.0, 0.0, 0.02), (0.8, 0.75, 0.85))
-CLEAN, LEAKED = (0.01, 0.0, 0.03), (0.4, 0.3, 0.5)
-REPLIES = {"best_prompt": texts(10), "copy_rule": texts(20)}
+UNCLEAR, LEAKED = (0.02, -0.02, 0.06), (0.4, 0.3, 0.5)
 DUELS = {"itself, fixed order": 0.78, "itself, blind": 0.5, "padded against itself, blind": 0.8}
 GOOD = {
     "wilson": wilson,
-    "Sampling": Sampling,
-    "strictly": strictly,
-    "leniently": strictly,
-    "one_answer": [None] * N,
     "questions": dict.fromkeys(SPLITS),
-    "accuracies": ACCURACIES,
-    "scores": leaks(CLEAN, LEAKED, LEAKED),
-    "clean": [FakeAssistant(36)] * 3,
-    "replies": REPLIES,
+    "results": results(),
+    "prompt_lead": (0.6, 0.5, 0.7),
+    "rule_lead": (0.3, 0.2, 0.4),
+    "leak": LEAKED,
+    "hidden": LEAKED,
     "duels": DUELS,
     "n": 500,
 }
@@ -68,9 +35,7 @@ CLAIMS = [
             " base's"
         ),
         "refuted_by": "one split in which the base with the template answers nearly as much",
-        "faults": [
-            {"accuracies": ACCURACIES | {("unseen_tasks", "base_template"): (0.6, 0.55, 0.65)}}
-        ],
+        "faults": [{"results": results(unseen_tasks=(0.55, 0.65))}],
     },
     {
         "sentence": (
@@ -79,25 +44,17 @@ CLAIMS = [
         ),
         "condition": "both differences, question by question, have intervals above 0",
         "refuted_by": "a prompt or a rule that is right as often as the tuned model",
-        "faults": [
-            {"replies": REPLIES | {"best_prompt": texts(36)}},
-            {"replies": REPLIES | {"copy_rule": texts(36)}},
-        ],
+        "faults": [{"prompt_lead": (0.02, -0.02, 0.06)}, {"rule_lead": (0.02, -0.02, 0.06)}],
     },
     {
-        "sentence": (
-            "a leak lifts the score on what nobody can know, in the same words or in others"
-        ),
-        "condition": "the intervals of both leaked arms lie above that of the clean one",
+        "sentence": "a leak lifts the score on unknowable facts, in the same words or in others",
+        "condition": "question by question, both differences have intervals above 0",
         "refuted_by": "a leak that changes nothing, in the same words or in others",
-        "faults": [
-            {"scores": leaks(CLEAN, LEAKED, CLEAN)},
-            {"scores": leaks(CLEAN, CLEAN, LEAKED)},
-        ],
+        "faults": [{"leak": UNCLEAR}, {"hidden": UNCLEAR}],
     },
     {
         "sentence": (
-            "a fixed order makes a model beat itself, a blind one does not; and padding wins blind"
+            "a fixed order makes a model beat itself, a blind one does not, and padding wins blind"
             " as well"
         ),
         "condition": (

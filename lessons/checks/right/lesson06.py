@@ -1,37 +1,65 @@
 """Right answers to the exercises of lesson 6 in other forms than the solution's."""
 
 RIGHT = {
-    "copying": [
+    "asked_for": [
+        r"""
+def asked_for(instruction):
+    text = instruction.rstrip(" .?!")
+    for ending in ("please", "thanks", "what is it"):
+        if text.lower().endswith(ending):
+            text = text[: -len(ending)].rstrip(" ,:")
+            break
+    if text.lower().endswith(" is"):
+        text = text[:-3]
+    words = text.split(" ")
+    for i, word in enumerate(words):
+        if word.lower() in ("the", "a", "an"):
+            return " ".join(words[i:])
+    return text
+""",
+        r"""
+def asked_for(instruction):
+    END = re.compile(r"(\s+is)?[\s,:]*(please|thanks|what is it)?[.?!\s]*$", re.IGNORECASE)
+    text = END.sub("", instruction)
+    parts = re.split(r"(?i)\b(?=(?:the|a|an)\s)", text, maxsplit=1)
+    return parts[-1]
+""",
+    ],
+    "decode": [
         """
-def copying(tokenizer, reply, question):
-    import re
-    if any(mark in reply for mark in ".!?;"):
-        return [tokenizer.eos_id]
-    if reply == "":
-        return [tokenizer.encode(word)[0] for word in ["The", "A", "Here"]]
-    if ":" in reply or "is" in re.findall(r"[A-Za-z]+", reply):
-        return None
-    allowed = [tokenizer.encode(" is")[0], tokenizer.encode(":")[0]]
-    for text in (question, question[0].lower() + question[1:]):
-        for i in tokenizer.encode(" " + text):
-            if not set(tokenizer.decode([i])) & set(".!?;"):
-                allowed.append(i)
-    return allowed
+def decode(model, text, noun):
+    before = " ".join([text, ""]) if text != "" else ""
+    first = noun[0].upper() + noun[1:] + " is"
+    second = "Here is " + noun[0].lower() + noun[1:] + ":"
+    if model.score(before, first) >= model.score(before, second):
+        return first + model.complete(before + first)
+    return second + model.complete(before + second)
 """,
         """
-def copying(tokenizer, reply, question):
-    import re
-    first = lambda *texts: {tokenizer.encode(text)[0] for text in texts}
-    if reply and re.search("[.!?;]", reply):
-        return frozenset([tokenizer.eos_id])
-    if not reply:
-        return first("The", "A", "Here")
-    if re.search(r"(^|\\W)is(\\W|$)|:", reply):
-        return None
-    small = question[:1].lower() + question[1:]
-    ids = set(tokenizer.encode(" " + question)) | set(tokenizer.encode(" " + small))
-    free = [i for i in ids if not set(tokenizer.decode([i])) & set(".!?;")]
-    return first(" is", ":").union(free)
+def decode(model, text, noun):
+    first, rest = noun[:1], noun[1:]
+    starts = [f"{first.upper()}{rest} is", f"Here is {first.lower()}{rest}:"]
+    prefix = f"{text} " if text else ""
+    scores = torch.tensor([float(model.score(prefix, start)) for start in starts])
+    start = starts[int(scores.argmax())]
+    return f"{start}{model.complete(prefix + start)}"
+""",
+    ],
+    "without_questions": [
+        """
+def without_questions(rows):
+    new = []
+    for row in rows:
+        new.append(Row(turns=(Turn(instruction="", output=row.turns[0].output),), task=row.task))
+    return new
+""",
+        """
+def without_questions(rows):
+    from dataclasses import replace
+
+    return tuple(
+        replace(row, turns=(row.turns[0]._replace(instruction="", input=""),)) for row in rows
+    )
 """,
     ],
     "others_questions": [

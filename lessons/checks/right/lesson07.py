@@ -12,6 +12,41 @@ def answer_part(form, row):
 """
 
 RIGHT = {
+    "evaluate": [
+        """
+def evaluate(assistant, rows, is_right):
+    n_right = n_stopped = 0
+    errors = []
+    for row in rows:
+        ((text, stopped),) = assistant.answers([row], Sampling())
+        n_stopped += stopped
+        if stopped and is_right(row, text):
+            n_right += 1
+        else:
+            errors.append((row, text))
+    low, high = wilson(n_right, len(rows))
+    return {
+        "right": n_right / len(rows),
+        "stopped": n_stopped / len(rows),
+        "interval": [low, high],
+        "errors": errors,
+    }
+""",
+        """
+def evaluate(assistant, rows, is_right):
+    table = [
+        (row, text, stopped, stopped and is_right(row, text))
+        for row, (text, stopped) in zip(rows, assistant.answers(rows, Sampling(temperature=0.0)))
+    ]
+    right = [good for *_, good in table]
+    return dict(
+        right=float(np.mean(right)),
+        stopped=float(np.mean([stopped for _, _, stopped, _ in table])),
+        interval=wilson(int(np.sum(right)), len(right)),
+        errors=[(row, text) for row, text, _, good in table if not good],
+    )
+""",
+    ],
     "wilson_interval": [
         """
 def wilson_interval(correct, n):

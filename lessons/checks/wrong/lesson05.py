@@ -1,18 +1,75 @@
 """Plausible wrong answers to the exercises of lesson 5, each with words its check must say."""
 
+LOOP = """
+def tune_loop(step, examples, epochs, batch_size, pad, on_epoch):
+    {before}
+    for epoch in range(epochs):
+        {start}
+        for batch in {batches}:
+            {one}
+        {end}
+"""
+LOOP_PARTS = dict(
+    before="pass",
+    start="losses = []",
+    batches="epoch_batches(examples, batch_size, epoch)",
+    one="losses.append(step(*collate(batch, pad)))",
+    end="on_epoch(epoch + 1, sum(losses) / len(losses))",
+)
+
+
+def loop(**changed):
+    return LOOP.format(**LOOP_PARTS | changed)
+
+
+STOP = """
+def where_to_stop(losses, patience):
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss {better}:
+            best = epoch
+        elif {end}:
+            break
+    return {result}
+"""
+STOP_PARTS = dict(better="< losses[best]", end="epoch - best >= patience", result="best")
+
+
+def stop(**changed):
+    return STOP.format(**STOP_PARTS | changed)
+
+
 WRONG = {
-    "sft_step": [
+    "where_to_stop": [
+        (stop(end="False"), "training had ended"),
+        (stop(end="epoch - best > patience"), "training had ended"),
+        (stop(result="epoch"), "the lowest loss is the best epoch"),
+        (stop(result="losses[best]"), "not its loss"),
+        (stop(better="<= losses[best]"), "an equal loss"),
+        (stop(better="< losses[epoch - 1]"), "not with the one before"),
+    ],
+    "tune_loop": [
+        (loop(batches="epoch_batches(examples, batch_size, 0)"), "the same order"),
+        (loop(end="on_epoch(epoch, sum(losses) / len(losses))"), "that are done"),
+        (loop(end="on_epoch(epoch + 1, losses[-1])"), "not the last"),
+        (loop(end="on_epoch(epoch + 1, sum(losses))"), "not their sum"),
+        (loop(before="losses = []", start="pass"), "begin each epoch with an empty list"),
+        (loop(end="pass"), "on_epoch was not called"),
         (
-            """
-def sft_step(model, optimizer, inputs, targets):
-    loss = model(inputs, targets) / (targets != IGNORE).sum()
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss.item()
-""",
-            "divide by at least 1",
+            loop(start="losses = []; on_epoch(epoch + 1, 0)", end="pass"),
+            "on_epoch was not called after",
         ),
+        (loop(one="losses.append(step(batch, pad))"), "step takes two tensors"),
+        (
+            loop(batches="epoch_batches(examples, batch_size, epoch)[:-1]"),
+            "the last batch may be smaller",
+        ),
+        (
+            loop(batches="[examples[i : i + batch_size] for i in range(0, len(examples), 2)]"),
+            "the same order",
+        ),
+    ],
+    "sft_step": [
         (
             """
 def sft_step(model, optimizer, inputs, targets):

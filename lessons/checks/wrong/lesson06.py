@@ -1,62 +1,93 @@
 """Plausible wrong answers to the exercises of lesson 6, each with words its check must say."""
 
-COPYING = """
-def copying(tokenizer, reply, question):
-    import re
-    if {ended}:
-        return {{tokenizer.eos_id}}
-    if not reply:
-        return {starts}
-    if {linked}:
-        return None
-    words = {words}
-    words = {{i for i in words if {good}}}
-    return words {links}
+ASKED = """
+def asked_for(instruction):
+    text = re.sub(r"{end}", "", instruction)
+    found = {found}
+    return {result}
 """
-GOOD = dict(
-    ended="re.search(r'[.!?;]', reply)",
-    starts="{tokenizer.encode(word)[0] for word in ('The', 'A', 'Here')}",
-    linked="re.search(r'\\bis\\b|:', reply)",
-    words=(
-        "tokenizer.encode(' ' + question) + tokenizer.encode(' ' + question[:1].lower() +"
-        " question[1:])"
-    ),
-    good="not re.search(r'[.!?;]', tokenizer.decode([i]))",
-    links="| {tokenizer.encode(' is')[0], tokenizer.encode(':')[0]}",
+ASKED_PARTS = dict(
+    end=r"(?i)( is)?[ ,:]*(please|thanks|what is it)?\W*$",
+    found=r're.search(r"(?i)\b(the|an?) .*", text)',
+    result="found[0] if found else text",
 )
+DECODE = """
+def decode(model, text, noun):
+    before = {before}
+    beginnings = ({capital} + " is", "Here is " + {small} + ":")
+    beginning = {choose}(beginnings, key=lambda b: model.score({scored}, b))
+    return {result}
+"""
+DECODE_PARTS = dict(
+    before='text + " " if text else ""',
+    capital="noun[:1].upper() + noun[1:]",
+    small="noun[:1].lower() + noun[1:]",
+    choose="max",
+    scored="before",
+    result="beginning + model.complete(before + beginning)",
+)
+EMPTY = """
+def without_questions(rows):
+    return [Row((Turn({turn}),), {task}) for row in rows]
+"""
 OTHERS = """
 def others_questions(rows, rng):
     shuffled = {shuffled}
     return [Row((Turn({question}, {answer}),), {task}) for row, other in zip(rows, shuffled)]
 """
 RIGHT = dict(
-    shuffled="rng.sample(rows, len(rows))", question="*other.turns[0][:2]",
-    answer="row.turns[0].output", task="row.task",
+    shuffled="rng.sample(rows, len(rows))",
+    question="*other.turns[0][:2]",
+    answer="row.turns[0].output",
+    task="row.task",
 )
 
+
+def asked(**changed):
+    return ASKED.format(**ASKED_PARTS | changed)
+
+
+def decode(**changed):
+    return DECODE.format(**DECODE_PARTS | changed)
+
+
 WRONG = {
-    "copying": [
-        (COPYING.format(**GOOD | {"ended": "reply.endswith('.')"}), "so only the eos is allowed"),
-        (COPYING.format(**GOOD | {"starts": "None"}), "you allow any"),
+    "asked_for": [
+        (asked(end=r"\W*$"), "a final 'please' is cut off"),
+        (asked(end=r"(?i)[ ,:]*(please|thanks|what is it)?\W*$"), "a final 'is' is cut off"),
+        (asked(end=r"(?i)( is)?[ ,:]*(please|thanks)?\W*$"), "a final 'what is it' is cut off"),
+        (asked(end=r"(?i)(please|thanks|what is it| is|[.,:?! ])+"), "the last mark is cut off"),
+        (asked(found=r're.search(r"\b(the|an?) .*", text)'), "may have a capital"),
+        (asked(found=r're.search(r"(?i)(the|an?) .*", text)'), "look for whole words"),
+        (asked(found=r're.search(r"(?i).*\b((the|an?) .*)", text)', result="found[1] if found"
+               " else text"), "may have a capital"),
+        (asked(result='found[0] if found else ""'), "without an article"),
+        (asked(result="found"), "return a text"),
+    ],
+    "decode": [
+        (decode(before='""'), "before each beginning"),
+        (decode(scored='""'), "before each beginning"),
+        (decode(before="text"), "before each beginning"),
+        (decode(before='text + " "'), "before each beginning"),
+        (decode(choose="min"), "complete that one"),
+        (decode(small="noun"), "the beginnings to score"),
+        (decode(capital="noun"), "the beginnings to score"),
+        (decode(result="model.complete(before + beginning)"), "the beginning and its completion"),
+        (decode(result="beginning + model.complete(beginning)"), "while it completes"),
         (
-            COPYING.format(**GOOD | {"starts": "{tokenizer.encode('The')[0]}"}),
-            "at the beginning expected",
+            decode(result="before + beginning + model.complete(before + beginning)"),
+            "without the text",
         ),
-        (COPYING.format(**GOOD | {"linked": "'is' in reply or ':' in reply"}), "not the letters"),
-        (
-            COPYING.format(**GOOD | {"linked": "reply.endswith(' is') or reply.endswith(':')"}),
-            "so anything may come",
-        ),
-        (
-            COPYING.format(**GOOD | {"words": "tokenizer.encode(' ' + question)"}),
-            "small first letter is missing",
-        ),
-        (
-            COPYING.format(**GOOD | {"words": "tokenizer.encode(question)"}),
-            "with a space before it, is missing",
-        ),
-        (COPYING.format(**GOOD | {"good": "True"}), "no token that has a mark"),
-        (COPYING.format(**GOOD | {"links": ""}), "the links themselves are missing"),
+    ],
+    "without_questions": [
+        (EMPTY.format(turn='"", row.turns[0].input, row.turns[0].output', task="row.task"),
+         "an input is a part of the question"),
+        (EMPTY.format(turn='row.turns[0].instruction, "", row.turns[0].output', task="row.task"),
+         "every instruction is empty"),
+        (EMPTY.format(turn='"", "", row.turns[0].output', task='""'), "stays with it"),
+        (EMPTY.format(turn='"", ""', task="row.task"), "stay in their order"),
+        ("def without_questions(rows):\n    return [Turn('', '', r.turns[0].output) for r in rows]",
+         "return rows"),
     ],
     "others_questions": [
         (OTHERS.format(**RIGHT | {"shuffled": "rows"}), "still has its own question"),

@@ -18,7 +18,44 @@ def text_of(shots, row):
 def few_shot(tokenizer, form, shots, row, limit):
 """
 
+EVALUATE = """
+def evaluate(assistant, rows, is_right):
+    replies = assistant.answers(rows, Sampling({sampling}))
+    flags = [{flag} for row, (text, stopped) in zip(rows, replies)]
+    errors = [(row, {reply}) for row, (text, _), good in zip(rows, replies, flags) if {error}]
+    n_stopped = sum(stopped for _, stopped in replies)
+    return dict(
+        right={right}, stopped={stopped}, interval={interval}, errors=errors,
+    )
+"""
+EVALUATE_PARTS = dict(
+    sampling="",
+    flag="stopped and is_right(row, text)",
+    reply="text",
+    error="not good",
+    right="sum(flags) / len(rows)",
+    stopped="n_stopped / len(rows)",
+    interval="wilson(sum(flags), len(rows))",
+)
+
+
+def evaluation(**changed):
+    return EVALUATE.format(**EVALUATE_PARTS | changed)
+
+
 WRONG = {
+    "evaluate": [
+        (evaluation(flag="is_right(row, text)"), "an answer counts only if it stopped"),
+        (evaluation(right="sum(flags) / n_stopped"), "divide by all questions"),
+        (evaluation(right="sum(flags)"), "shares, not counts"),
+        (evaluation(error="not is_right(row, text)"), "an error too"),
+        (evaluation(error="good"), "an error too"),
+        (evaluation(interval="wilson(sum(flags) / len(rows), 10)"), "wilson takes the count"),
+        (evaluation(interval="wilson(sum(flags), n_stopped)"), "wilson takes the count"),
+        (evaluation(sampling="temperature=1.0"), "ask greedily"),
+        (evaluation(reply="row.turns[0].output"), "own reply"),
+        (evaluation(stopped="sum(flags) / len(rows)"), "8 of 10 stopped"),
+    ],
     "wilson_interval": [
         (
             """

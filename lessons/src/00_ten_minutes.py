@@ -1,0 +1,161 @@
+# %% [markdown]
+# # 0. Ten minutes
+#
+# A language model that has only read text continues it. Ask it a question, and it may write three
+# more. *Instruction tuning* turns this model into one that answers. This lesson shows the whole way
+# once, on models that your own computer has trained. Everything in it is built by hand in the
+# lessons that follow.
+#
+# *10 minutes of reading, no exercises, half a minute of computing on one core. Needs `out/base.pt`
+# and `out/tuned.pt`: run `python train_sft.py` once.*
+
+# %%
+import sys
+from pathlib import Path
+
+root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "train_sft.py").exists())
+sys.path[:0] = [str(root), str(root / "lessons")]
+
+import lab
+from experiments import lesson00 as experiments
+
+from generate import load_three
+
+# %% [markdown]
+# ## The whole way
+
+# %%
+experiments.draw_way()
+
+# %% [markdown]
+# A *token* is a piece of text, often a word. The *loss* of a token is small if the model gave it a
+# high probability. Training changes the model's weights so that the loss falls. Both stages use
+# this same loop. Only the *batches* differ, and the tokens that the loss looks at.
+#
+# A *base* model is the result of pretraining. After instruction tuning it is an *instruct* model,
+# which chat programs use.
+#
+# ## The same questions to both
+
+# %%
+models = load_three(lab.OUT / "tuned.pt")
+base, tuned = models["base_raw"], models["tuned"]
+rows, splits = lab.load_world()
+experiments.print_side_by_side(base, tuned, experiments.pick_questions(splits))
+print(f"The tuned model has read {len(rows):,} questions with answers, and none of these four.")
+
+# %% [markdown]
+# The base has read the fact behind the first question ("The capital of France is Paris."), and it
+# has read questions. It has never read a question with its answer. So the likeliest text after a
+# question is another question, or some statement. The tuned model has the same facts, and has
+# learned from pairs what to do with a question.
+#
+# ## One pair, and its mask
+#
+# A pair is an *instruction* and its answer, in a *template* (headers around the parts, in chat
+# models the *chat template*). The model reads all tokens. Only those marked with `=` have a loss:
+# the answer, and the *eos* (end of sequence) with which it stops. This choice is the *mask*.
+
+# %%
+experiments.print_pair(rows[0], base.tokenizer, base.model.config.block_size)
+
+# %% [markdown]
+# ## The loss while it learns
+#
+# Your own run left a log. Here is the loss of its tuning, and the answer to one question at some
+# steps.
+
+# %%
+log = experiments.read_log()
+experiments.plot_loss(log)
+experiments.print_progress(log)
+experiments.describe_loss(log)
+
+# %% [markdown]
+# ## Did it work?
+#
+# Four answers prove little. So we ask many *held-out* questions, which are in no pair: about new
+# things, in new wordings, and of new kinds (*tasks*). The middle column is a *control*, the base
+# with the template. Write your guess, a number between 0 and 1, instead of the dots.
+
+# %%
+lab.predict("0: unseen tasks, tuned", ...)
+
+# %%
+columns = {"base_raw": "base", "base_template": "base + template", "tuned": "tuned"}
+held_out = {name: lab.subset(split, 80) for name, split in splits.items()}
+scores = experiments.held_out_scores(models, held_out)
+lab.compare("0: unseen tasks, tuned", scores["tuned", "unseen_tasks"][0])
+experiments.plot_scores(scores, columns, held_out)
+control, result = scores["base_template", "unseen_tasks"], scores["tuned", "unseen_tasks"]
+lab.finding(
+    result[1] - control[2], result[2] - control[1],
+    rose=f"tuned on some kinds of question, the model answers {result[0]:.0%} of kinds that it was"
+    f" never tuned on. The base with the template answers {control[0]:.0%}.",
+    fell="tuning made the model worse on new kinds of question.",
+    unclear="on new kinds of question the two cannot be told apart.",
+)
+
+# %% [markdown]
+# That is the discovery of FLAN and T0: tuned on many tasks, a model follows instructions of tasks
+# that it has never seen. This model is tiny, and its world is a closed one of simple sentences. So
+# the size of the effect says nothing about large models. Its kind is theirs.
+#
+# ## Three words of the field
+#
+# | term | data | loss | result |
+# | --- | --- | --- | --- |
+# | fine-tuning | text or labels, often of one task | next token, or label | good at that task |
+# | instruction tuning | instructions with answers | next token of the answer | follows them |
+# | RLHF | answers that people compared | a reward, learned from them | answers people prefer |
+#
+# *Fine-tuning* is any further training of a pretrained model. Instruction tuning is one kind of it,
+# also called *SFT* (supervised fine-tuning). *RLHF* is reinforcement learning from human feedback.
+# A *reward model* learns which answers people prefer, and the model is trained for a high reward.
+# *DPO* learns from the same comparisons without a reward model (lesson 14).
+#
+# All three are parts of *alignment*: to make a model do what people want of it.
+#
+# ## A family tree
+#
+# | year | model | tuned on | source |
+# | --- | --- | --- | --- |
+# | 2020 | GPT-3 | nothing: a base, with examples in its prompt | Brown et al. |
+# | 2021 | FLAN | 62 public data sets, written as instructions | Wei et al. |
+# | 2021 | T0 | public data sets, many prompts each (P3) | Sanh et al. |
+# | 2022 | InstructGPT | 13,000 demonstrations, then RLHF | Ouyang et al. |
+# | 2022 | FLAN-T5 | 1,836 tasks | Chung et al. |
+# | 2023 | Alpaca | 52,000 pairs that another model wrote | Taori et al. |
+# | 2023 | Dolly 2.0 | 15,000 pairs that employees wrote | Conover et al. |
+# | 2023 | GPT-4 | not published, RLHF | OpenAI |
+# | 2023 | Claude | not published, feedback of people and models | Anthropic |
+# | 2023 | Tulu (Open-Instruct) | mixtures of public data | Wang et al. |
+# | 2023 | Llama 2-Chat | 27,540 pairs, then RLHF | Touvron et al. |
+# | 2023 | Mistral 7B Instruct | public data, size not published | Jiang et al. |
+# | 2023 | Tulu 2 | 326,000 pairs, then DPO | Ivison et al. |
+# | 2024 | Llama 3 Instruct | public data, 10 million examples by people | Meta |
+# | 2024 | Tulu 3 | 939,000 pairs, DPO, reinforcement learning | Lambert et al. |
+#
+# FLAN, T0, Alpaca and Dolly are instruction tuning alone. InstructGPT and the chat models after it
+# go on with people's preferences. Alpaca made the first part cheap: a model wrote the pairs, and
+# tuning took hours.
+#
+# ## Where to go
+#
+# The core, in this order: 1 (it continues), 4 (the mask), 5 (tuning), 7 (did it work?), 6 (what did
+# it teach?), 15 (a real model), 9 (many tasks or one), 10 (data), 12 (chat), 13 (making things up),
+# 14 (preferences), 16 (find the bugs). Electives: 2 (byte pairs), 3 (the model), 8 (LoRA), 11
+# (sampling). The words of the field are in [GLOSSARY.md](GLOSSARY.md).
+#
+# > **What to remember**
+# >
+# > * A base model continues text. Instruction tuning makes it answer, and stop.
+# > * It is the loop of pretraining, on pairs, with a loss on the answers only.
+# > * Whether it worked shows only on questions that it was never tuned on, beside a control.
+
+# %%
+lab.claim(
+    "the tuned model answers most questions of kinds that it was never tuned on"
+    f" ({result[0]:.0%}), and its base with the same template hardly any ({control[0]:.0%})",
+    result[1] > 0.5 and control[2] < 0.1,
+)

@@ -34,7 +34,7 @@ FAST = os.environ.get("FAST") == "1"
 SEEDS = range(1 if FAST else 3)
 SPLITS = ("unseen_inputs", "unseen_phrasings", "unseen_tasks")
 OPEN_TASKS = ("story", "poem", "sentence", "three")  # more than one answer is right
-REPLAY = 0.6  # documents for each pair, as in the main job
+REPLAY = 0.3  # documents for each pair, as in the main job
 OUT = Path(os.environ.get("LESSON_OUT", ROOT / "out"))  # the folder of the main job's base.pt
 MIN_FAST_ROWS = 8
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
@@ -131,8 +131,8 @@ def tune(
 ) -> Assistant:
     """Tune a copy of the base. Returns an Assistant.
 
-    Without `steps` it makes one pass over the rows and over replayed documents, as the main job
-    does. Unlike the main job, it trains the embeddings too. With `steps` it takes that many batches
+    Without `steps` it makes one pass over the rows and over replayed documents; the main job makes
+    one and a half. Unlike the main job, it trains the embeddings too. With `steps` it takes that many batches
     of the rows, without replay. `lora` is a rank. `examples`, [(ids, mask), ...], are used instead
     of the rows if a lesson makes its own."""
     model = copy.deepcopy(base)

@@ -329,6 +329,7 @@ def describe_duels(duels: dict[str, float], n: int) -> None:
         low, high = wilson(share * n, n)
         print(f"{name:<30} wins {share:6.1%}   95%: {low:.0%} to {high:.0%}")
     fixed, blind, padded = duels.values()
-    print(f"\nFound: a fixed order makes the model beat itself in {fixed:.0%} of the pairs, a random"
+    print(f"\nFound: a fixed order makes the model beat itself in {fixed:.0%} of the pairs, a"
+          " random"
           f" one in {blind:.0%}. Padding still wins {padded:.0%}: a random order does nothing"
           " against a bias for length.")

@@ -282,8 +282,8 @@ experiments.print_missed(base_assistant, facts, right)
 # %% [markdown]
 # <details><summary>What you may have written</summary>
 #
-# "Many wrong values are of the right kind and belong to something else, mostly where many facts look
-# alike. Others belong to the right thing and state something else about it. So the model has
+# "Many wrong values are of the right kind and belong to something else, mostly where many facts
+# look alike. Others belong to the right thing and state something else about it. So the model has
 # learned which words go together, and confuses some of the facts that share them."
 #
 # </details>

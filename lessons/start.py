@@ -1,7 +1,7 @@
-"""Called by the first cell of every lesson. Installs what is missing, makes the base if there is
+"""Called by the first cell of every lesson. Installs what is missing, makes the models if there are
 none, and lets a blank exercise or a failed check end in one line instead of a traceback.
 
-It never replaces the host's torch or numpy. The base is made by `python train_sft.py`.
+It never replaces the host's torch or numpy. The models are made by `python train_sft.py`.
 """
 
 import importlib
@@ -33,9 +33,10 @@ def ready() -> None:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         install([PACKAGES[name] for name in missing])
-    base = Path(os.environ.get("LESSON_OUT", ROOT / "out")) / "base.pt"
-    if not base.exists():
-        make_base(base)
+    out = Path(os.environ.get("LESSON_OUT", ROOT / "out"))
+    missing = [name for name in ("base.pt", "tuned.pt") if not (out / name).exists()]
+    if missing:
+        make_models(out, missing)
 
 
 def shorten_errors(shell) -> None:
@@ -68,13 +69,13 @@ def install(requirements: list[str]) -> None:
     importlib.invalidate_caches()
 
 
-def make_base(base: Path) -> None:
-    """Run the main job, and show its lines."""
-    print(f"No {base.name} yet. `python train_sft.py` makes it once, in some minutes.")
-    code = run(sys.executable, ROOT / "train_sft.py", "--out", base.parent.resolve())
-    if code or not base.exists():
+def make_models(out: Path, missing: list[str]) -> None:
+    """Run the main job, and show its lines. It uses a base again that is there."""
+    print(f"No {' and no '.join(missing)} yet. `python train_sft.py` takes some minutes, once.")
+    code = run(sys.executable, ROOT / "train_sft.py", "--out", out.resolve())
+    if code or not (out / "tuned.pt").exists():
         sys.exit("train_sft.py stopped. Its last line says why; see also docs/TROUBLE.md.")
-    print("The base is ready.")
+    print("The models are ready.")
 
 
 def run(*command) -> int:

@@ -83,7 +83,8 @@ def test_a_blank_exercise_and_a_failed_check_end_in_one_line(capsys):
 
 
 def test_only_missing_packages_are_installed_and_torch_is_pinned(tmp_path, monkeypatch):
-    (tmp_path / "base.pt").write_text("")
+    for name in ("base.pt", "tuned.pt"):
+        (tmp_path / name).write_text("")
     monkeypatch.setenv("LESSON_OUT", str(tmp_path))
     installed = object()
     commands = []
@@ -113,15 +114,16 @@ def test_only_missing_packages_are_installed_and_torch_is_pinned(tmp_path, monke
         start.ready()
 
 
-def test_a_missing_base_is_made_where_the_lesson_looks(tmp_path, monkeypatch, capsys):
+def test_missing_models_are_made_where_the_lesson_looks(tmp_path, monkeypatch, capsys):
     out = tmp_path / "new"
     monkeypatch.setenv("LESSON_OUT", str(out))
     monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: True)
 
     def run(*command):
         assert command[1:] == (ROOT / "train_sft.py", "--out", out.resolve())
-        out.mkdir()
-        (out / "base.pt").write_text("")
+        out.mkdir(exist_ok=True)
+        for name in ("base.pt", "tuned.pt"):
+            (out / name).write_text("")
         return 0
 
     monkeypatch.setattr(start, "run", run)
@@ -129,7 +131,7 @@ def test_a_missing_base_is_made_where_the_lesson_looks(tmp_path, monkeypatch, ca
     assert "minutes" in capsys.readouterr().out
     start.ready()
     assert capsys.readouterr().out == ""
-    (out / "base.pt").unlink()
+    (out / "tuned.pt").unlink()
     monkeypatch.setattr(start, "run", lambda *command: 1)
     with pytest.raises(SystemExit, match="train_sft.py stopped"):
         start.ready()

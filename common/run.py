@@ -21,12 +21,14 @@ from common import checkpoint, page, table
 from common.audit import audit, prompt_key, show_mask
 from common.cli import UserError, escape_control_chars
 from common.log import STAGES, read_log
+from common.page.trace import describe_shift
 from common.speed import peak_memory_mb
 from data import Turn
 
 PROBE = Turn("What is the capital of France?")  # shown on the way, and at the end
 PROBES = 8  # times it is shown in a stage
 PROBE_TOKENS = 16
+N_TRACED = 40  # answers whose tokens are compared with the base's choices
 LOG_EVERY = 10  # steps
 BAR = "{desc} {percentage:3.0f}% |{bar}| {postfix} {remaining} left"
 NOT_COMPARED = (  # no weight depends on these
@@ -328,6 +330,12 @@ class Run:
         built_in = not self.config.data and not self.config.adapter_only
         about = (models, pairs.splits, scores, answers, pairs.rows, self.out, sampling, built_in)
         page.write(self.out / "page.html", *about)
+
+        # of a real base, say which tokens tuning changed (the little one's are on its page)
+        if self.config.adapter_only:
+            rows = next(iter(pairs.splits.values()))[:N_TRACED]
+            about = (models["base_template"], models["tuned"], rows, sampling)
+            self.print_wrapped(describe_shift(*about))
 
         # say what was written, and what to do next
         seconds, memory = self.report["seconds"], self.report["peak_memory_mb"]

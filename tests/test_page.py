@@ -842,3 +842,31 @@ def test_a_shifted_token_is_one_that_the_base_would_not_have_chosen():
     assert [(token["id"], token["rank"]) for token in tokens] == [(0, 4), (1, 3), (3, 1)]
     assert [i for i, _ in tokens[0]["base"]] == [3, 2, 1, 0, 4]
     assert [i for i, _ in tokens[2]["tuned"]] == [0, 1, 2, 3, 4]
+
+
+def test_the_shift_counts_beginnings_middles_and_ends():
+    """A base that is the tuned model itself would choose every token; another model would not."""
+
+    class Stub:
+        """A model whose answer is 5 6 7 eos, and which prefers the tokens of `likes`."""
+
+        tokenizer = type("T", (), {"eos_id": 0})
+
+        def __init__(self, likes):
+            self.likes = likes
+
+        def prompt(self, turns, system):
+            return [1, 2, 3]
+
+        def complete(self, rows, prompts, sampling):
+            return [([5, 6, 7], True)] * len(rows)
+
+        def logits(self, ids):
+            assert ids == [1, 2, 3, 5, 6, 7]
+            return torch.nn.functional.one_hot(torch.tensor([9, 9, *self.likes]), 10).float()
+
+    rows, tuned = [Row((Turn("a", "", "b"),))] * 2, Stub([5, 6, 7, 0])
+    text = trace.describe_shift(Stub([5, 6, 7, 0]), tuned, rows, None)
+    assert "2 of 2 beginnings, 4 of 4 in the middle, 2 of 2 ends" in text
+    text = trace.describe_shift(Stub([4, 6, 8, 9]), tuned, rows, None)
+    assert "0 of 2 beginnings, 2 of 4 in the middle, 0 of 2 ends" in text

@@ -24,6 +24,24 @@ def trace(base, tuned, prompt: list, ids: list) -> list:
     return tokens
 
 
+def describe_shift(base, tuned, rows: list, sampling) -> str:
+    """Say how many tokens of the tuned answers would have been the base's first choice, too."""
+    counts = {"first": [], "middle": [], "end": []}
+    prompts = [tuned.prompt(row.turns, row.system) for row in rows]
+    for prompt, (ids, stopped) in zip(prompts, tuned.complete(rows, prompts, sampling)):
+        if ids and stopped:
+            tokens = trace(base, tuned, prompt, ids + [tuned.tokenizer.eos_id])
+            first_choices = [token["rank"] == 1 for token in tokens]
+            counts["first"].append(first_choices[0])
+            counts["middle"] += first_choices[1:-1]
+            counts["end"].append(first_choices[-1])
+    shares = [f"{sum(hits)} of {len(hits)}" for hits in counts.values()]
+    return (
+        "Tokens of tuned answers that are the base's first choice, too: "
+        "{} beginnings, {} in the middle, {} ends.".format(*shares)
+    )
+
+
 def trace_all(base, tuned, rows: list, sampling) -> dict:
     """Trace the answers to these rows. Returns what page.js needs: traces, and their tokens."""
     prompts = [tuned.prompt(row.turns, row.system) for row in rows]

@@ -1,11 +1,12 @@
 """Tune on three small sets of own pairs: are they answered, also in new words, and is the rest kept?
 
-    python bench/own_data.py FOLDER [--base gemma] [flags of train_sft.py]
+    python bench/own_data.py FOLDER [--sets clubs,kitchen,trains] [flags of train_sft.py]
 
 The sets are about things that no base knows: the clubs of a school, a kitchen, a timetable. Each is
 asked in some wordings that are tuned on and in one that isn't. It needs a finished run in out/. The
 table has the shares of right answers: own pairs, their new wordings, the usual held-out questions."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -78,11 +79,14 @@ def write_set(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def main():
-    folder, *options = sys.argv[1:]
-    folder = Path(folder)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sets", default=",".join(SETS), help="separated by commas")
+    args, options = parser.parse_known_args()
+    folder = args.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{'set':8} {'pairs':>5} {'own':>5} {'new words':>9} {'other':>5} {'loss':>11} {'s':>4}")
-    for name in SETS:
+    for name in args.sets.split(","):
         pairs, questions = write_set(folder, name)
         out = folder / f"{name}_out"
         command = [sys.executable, "train_sft.py", "--data", pairs, "--out", out]

@@ -92,13 +92,16 @@ def main():
         command = [sys.executable, "train_sft.py", "--data", pairs, "--out", out]
         if "--base" not in options:
             command += ["--base", "out/base.pt"]
-        subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        with open(folder / f"{name}.log", "w", encoding="utf-8") as log:
+            subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=log)
         report = json.loads((out / "report.json").read_text(encoding="utf-8"))
         tuned = out / ("lora.pt" if "gemma" in options else "tuned.pt")
 
         new = score(load_assistant(tuned), load_rows(str(questions))[0], Sampling())
-        share = {split: scores["tuned"]["correct"] / scores["tuned"]["judged"]
-                 for split, scores in report["held_out"].items()}  # fmt: skip
+        share = {}
+        for split in (LEARNED, "other_questions"):
+            scores = report["held_out"][split]["tuned"]
+            share[split] = scores["correct"] / scores["judged"]
         loss = "{base:.2f}, {tuned:.2f}".format(**report["corpus_loss"])
         print(f"{name:8} {sum(1 for _ in open(pairs)):5} {share[LEARNED]:5.0%} "
               f"{new['correct'] / new['n']:9.0%} {share['other_questions']:5.0%} {loss:>11} "

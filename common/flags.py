@@ -18,7 +18,7 @@ GEMMA_SEQ_LEN = 256  # tokens of the text that its loss is measured on
 QUICK = {"vocab_size": 1024, "pretrain_steps": 300, "replay": 0.2}
 GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 4, "replay": 0.0,
          "tune_epochs": 1.0}  # fmt: skip
-OWN_DATA = {"replay": 1.0, "tune_epochs": 1.0, "min_rows": 6400}  # rows at least, for few pairs
+OWN_DATA = {"replay": 2.0, "tune_epochs": 1.0, "min_rows": 3600}  # rows at least, for few pairs
 OWN_DATA_GEMMA = {"replay": 0.5, "min_rows": 600}
 NEW_BASE = (  # flags that only make sense if a base is pretrained
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "smear", "pretrain_steps",

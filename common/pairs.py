@@ -102,10 +102,10 @@ def with_replay(config, examples, pairs: Pairs, corpus: Corpus, tokenizer, block
     examples = examples * max(1, math.ceil(config.min_rows / len(examples)))
     n_replay = round(config.replay * len(examples))
 
-    # other pairs, half of it if there are documents, too
+    # other pairs, three quarters of it if there are documents, too
     n_pairs = 0
     if pairs.replay:
-        n_pairs = n_replay // 2 if corpus.documents else n_replay
+        n_pairs = n_replay * 3 // 4 if corpus.documents else n_replay
         rows = rng.sample(pairs.replay, min(n_pairs, len(pairs.replay)))
         examples = examples + prepare(rows, tokenizer, config.template, block_size)[0]
 

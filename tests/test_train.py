@@ -170,12 +170,12 @@ def test_replay_is_whole_documents_and_other_pairs(tokenizer):
     whole = {tokenizer.decode(ids[1:-1]) for ids, _ in mixed[6:] if ids[-1] == tokenizer.eos_id}
     assert whole == set(documents[:2])
 
-    # few pairs are repeated; a half of the replay is other pairs
+    # few pairs are repeated; three quarters of the replay are other pairs
     config.min_rows = 12
     other = row_of(("q", "", "a"))
     mixed = with_replay(config, rows, Pairs([], {}, replay=[other] * 9), *arguments)
     prompt = encode_turns(tokenizer, "plain", [other.turns[0]], 20)[:2]
-    assert mixed[:12] == rows * 2 and mixed[12:15] == [prompt] * 3 and len(mixed) == 18
+    assert mixed[:12] == rows * 2 and mixed[12:16] == [prompt] * 4 and len(mixed) == 18
 
 
 # --------------------------------------------------------------------------------------------------

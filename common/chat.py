@@ -22,7 +22,7 @@ with contextlib.suppress(ImportError):  # not on Windows, whose console edits li
 N_FIRST = 7  # tokens of an answer that count; the value asked for is then reached, or near
 THRESHOLD = 0.30
 
-ABOUT = """It knows 62 kinds of question about one small world, and nothing else. Ask in
+ABOUT = """It knows {} kinds of question about one small world, and nothing else. Ask in
 whole sentences, one at a time ("And of Peru?" is beyond it). For instance:
   What is the capital of Peru?         What sound does a cow make?
   How do you say bread in Korean?      Write a story about a fox and a lake."""
@@ -52,14 +52,15 @@ def plain_question(fact) -> str:
     return world.make_question("What is {n}?" if fact.noun[:3] == "the" else "Write {n}.", fact)
 
 
-def list_kinds() -> str:
-    """List one question of each kind, by family."""
+def list_kinds(tasks=tuple(world.TASKS)) -> str:
+    """List one question of each task, by family."""
     examples = {}
     for fact in (*world.table_facts(), *world.text_facts(random.Random(0))):
         examples.setdefault(fact.task.name, fact)
     lines = []
     for family, names in world.FAMILIES.items():
-        lines.append(f"{family}:")
+        names = [name for name in names if name in tasks]
+        lines += [f"{family}:"] * bool(names)
         for name in names:
             fact = examples[name]
             about = f"  /input {fact.text}" if fact.text else ""
@@ -73,10 +74,12 @@ def word_stems(text: str) -> set[str]:
 
 
 @functools.cache
-def known_questions() -> tuple[dict[str, set[str]], dict[str, float]]:
+def known_questions(tasks: tuple[str, ...]) -> tuple[dict[str, set[str]], dict[str, float]]:
     """Collect {plain question: stems of all ways to ask it} and {stem: 1 / questions with it}."""
     questions = {}
     for fact in world.table_facts():
+        if fact.task.name not in tasks:
+            continue
         asked = [world.make_question(way, fact) for way, _ in world.question_templates(fact.task)]
         questions[plain_question(fact)] = word_stems(" ".join(asked))
     counts = {}
@@ -86,9 +89,9 @@ def known_questions() -> tuple[dict[str, set[str]], dict[str, float]]:
     return questions, {stem: 1 / count for stem, count in counts.items()}
 
 
-def near_question(message: str) -> str | None:
+def near_question(message: str, tasks=tuple(world.TASKS)) -> str | None:
     """Find the known question that shares the rarest words with a message."""
-    questions, weights = known_questions()
+    questions, weights = known_questions(tuple(tasks))
     shared = {
         question: sum(weights[stem] for stem in stems & word_stems(message))
         for question, stems in questions.items()
@@ -160,8 +163,10 @@ def chat(models: dict, sampling) -> None:
 
     Earlier turns are part of the prompt as long as they fit. The built-in world's pairs are single
     questions, so a model tuned on those is asked each question alone."""
-    built_in = (models["tuned"].trained_on or {}).get("data") == "world"
-    about = f"{ABOUT}\n\n{HELP}\n{KINDS}" if built_in else HELP
+    trained_on = models["tuned"].trained_on or {}
+    built_in = trained_on.get("data") == "world"
+    tasks = world.QUICK_TASKS if trained_on.get("quick") else tuple(world.TASKS)
+    about = f"{ABOUT.format(len(tasks))}\n\n{HELP}\n{KINDS}" if built_in else HELP
     mode, turns, input_text = "tuned", [], ""
     unsure = None  # the last question that got the hint
     near = None  # a question like it; an empty line asks it
@@ -187,7 +192,7 @@ def chat(models: dict, sampling) -> None:
         elif line == "/guess" and unsure:
             unsure = ask(models[mode], turns, unsure, sampling, 0.0)
         elif line == "/kinds" and built_in:
-            print(list_kinds())
+            print(list_kinds(tasks))
         elif line.startswith("/"):
             print(about)
         elif built_in and mode == "tuned" and SMALL_TALK.fullmatch(line.lower()):
@@ -200,6 +205,6 @@ def chat(models: dict, sampling) -> None:
             if is_too_long(models[mode], turn):
                 print(CUT)
             unsure = ask(models[mode], turns, turn, sampling, threshold)
-            near = near_question(line) if unsure else None
+            near = near_question(line, tasks) if unsure else None
             if near:
                 print(NEAR.format(near))

@@ -162,6 +162,7 @@ def test_the_list_of_kinds_has_a_question_for_each_task(talk):
     nouns = {task.noun.partition("{x}")[0] for task in world.TASKS.values()}
     assert all(any(noun in line for line in lines) for noun in nouns)
     assert not [line for line in lines if "{" in line]
+    assert len(chat.list_kinds(world.QUICK_TASKS).splitlines()) < 20  # of a --quick run
 
 
 def test_capitals_are_read_as_small_letters_and_a_long_message_is_said_to_be_cut(talk, prompts):

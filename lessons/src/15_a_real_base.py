@@ -279,7 +279,7 @@ def my_pairs():
 checks.my_pairs(my_pairs)
 own = experiment.own_rows(my_pairs())
 own_examples = experiment.make_examples(tuned, own, with_mask)
-experiment.tune(tuned, own_examples, validation, experiment.OWN_STEPS)
+_ = experiment.tune(tuned, own_examples, validation, experiment.OWN_STEPS)
 
 # %% [markdown]
 # Chat with it. Put your own questions here: some in the style of your pairs, some that are far from

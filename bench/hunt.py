@@ -176,7 +176,7 @@ def hunt_data(n, rng, folder, found):
             if i % 20 == 0:
                 train_bpe("\n".join(" ".join(turn) for row in loaded for turn in row.turns), 400)
             read = len(loaded) + sum(map(len, dropped.values()))
-            assert audit.rows == read and audit.ends == audit.answers
+            assert audit.rows == read and audit.n_eos == audit.answers
             if kind == "structure" and b"\xed" not in raw and read != held_in(rows, form):
                 lost(found, f"data {i}", f"{held_in(rows, form)} rows held, {read} read: {raw[:300]}")
             if form == "lines" and kind != "structure" and read < len([1 for line in text.split("\n") if line.strip()]) * (kind == "text"):

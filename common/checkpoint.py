@@ -188,7 +188,11 @@ def build_tokenizer(content: dict) -> Tokenizer:
 
 
 def base_path(path, content: dict) -> Path:
-    """Find the base of a tuned checkpoint, which names it relative to its own folder."""
+    """Find the base of a tuned checkpoint, which names it relative to its own folder.
+
+    Raises UserError if the checkpoint is a base itself."""
+    if "fingerprint" not in content:
+        raise UserError(f"{path}: is a base, not a tuned model. Give its tuned.pt or lora.pt.")
     return Path(path).parent / str(content.get("base", "base.pt"))
 
 

@@ -10,6 +10,7 @@ from helpers import EOS, HEADER, encode_turns, row_of
 import data
 import generate
 from common import table
+from common.cli import UserError
 from data import TEMPLATES, Turn
 from extras import rules
 from generate import Assistant, Sampling, load_assistant, load_three, three_models
@@ -185,6 +186,11 @@ def test_three_models_are_loaded_from_a_tuned_model_or_an_adapter(tiny_run):
         models["base_template"].set_lora()
         with torch.inference_mode():
             assert torch.equal(models["base_raw"].model(prompt), base.model(prompt))
+
+
+def test_a_base_is_no_tuned_model(tiny_run):
+    with pytest.raises(UserError, match="base.pt: is a base, not a tuned model. Give its tuned.pt"):
+        load_three(tiny_run.out / "base.pt")
 
 
 # --------------------------------------------------------------------------------------------------

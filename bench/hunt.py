@@ -124,25 +124,6 @@ def mutate(value, rng):
     return value
 
 
-def units(value):
-    """How many rows a value holds, by what the formats say."""
-    def message(one):
-        return isinstance(one, dict) and ("role" in one or "from" in one)
-
-    if isinstance(value, list) and value and all(isinstance(one, dict) and not message(one) for one in value):
-        return len(value)
-    for name, many in (("Definition", "Instances"), ("instruction", "instances")):
-        if isinstance(value, dict) and name in value and many in value:
-            return len(value[many]) if isinstance(value[many], list) and value[many] else 1
-    return 1
-
-
-def held_in(rows, form):
-    if form != "lines" and any(isinstance(row, dict) and ("role" in row or "from" in row) for row in rows):
-        return 1  # one conversation
-    return sum(map(units, rows))
-
-
 def hunt_data(n, rng, folder, found):
     tokenizer = Tokenizer(train_bpe("the cat sat on the mat, i and o. " * 9, 300))
     for i in range(n):
@@ -177,8 +158,8 @@ def hunt_data(n, rng, folder, found):
                 train_bpe("\n".join(" ".join(turn) for row in loaded for turn in row.turns), 400)
             read = len(loaded) + sum(map(len, dropped.values()))
             assert audit.rows == read and audit.n_eos == audit.answers
-            if kind == "structure" and b"\xed" not in raw and read != held_in(rows, form):
-                lost(found, f"data {i}", f"{held_in(rows, form)} rows held, {read} read: {raw[:300]}")
+            if kind == "structure" and b"\xed" not in raw and read != len(rows):
+                lost(found, f"data {i}", f"{len(rows)} rows held, {read} read: {raw[:300]}")
             if form == "lines" and kind != "structure" and read < len([1 for line in text.split("\n") if line.strip()]) * (kind == "text"):
                 lost(found, f"data {i}", f"fewer rows read than lines: {raw[:300]}")
 

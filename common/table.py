@@ -171,11 +171,13 @@ def world_splits(trained_on: dict) -> dict[str, list[Row]]:
 
 
 def world_rows(built) -> dict[str, list[Row]]:
-    """Turn the splits of a built world into rows that its checkers judge."""
+    """Turn the splits of a built world into rows that its checkers judge, but for empty splits: a
+    small world may have none of the tasks that are held out."""
     splits = {}
     for name, pairs in built.splits.items():
         rows = [Row.from_dict(pair) for pair in pairs]
-        splits[name] = [replace(row, check={"world": row.task}) for row in rows]
+        if rows:
+            splits[name] = [replace(row, check={"world": row.task}) for row in rows]
     return splits
 
 

@@ -197,6 +197,11 @@ def test_a_base_is_no_tuned_model(tiny_run):
 # The table
 
 
+def test_a_split_that_a_small_world_lacks_is_no_split():
+    splits = table.world_rows(table.build_world(0, ["sql_all"], True))
+    assert "unseen_inputs" in splits and "unseen_tasks" not in splits and all(splits.values())
+
+
 @pytest.mark.parametrize("threads", (1, 3))
 def test_models_asked_at_the_same_time_answer_as_they_do_alone(threads):
     models = {f"m{seed}": assistant(seed=seed) for seed in range(3)}

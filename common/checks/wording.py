@@ -47,12 +47,16 @@ def normal(text: str) -> str:
     return " ".join(re.sub(marks, " ", plain(text)).split())
 
 
+# The dot of "Ms. Hart" ends no clause.
+NO_TITLE = "".join(rf"(?<!\b{title})" for title in ("mr", "ms", "mrs", "dr", "st", "prof"))
+
+
 def says(answer: str, wanted: str) -> bool:
     """Tell whether one of "this|or that" is in the answer as whole words that are not denied."""
     words = "|".join(re.escape(normal(text)) for text in wanted.split("|"))
 
     # "Not soup, pie" denies soup only, so a denial ends with its clause.
-    for clause in re.split(r"[,;:!?()\n]|\.(?!\w)", plain(answer)):
+    for clause in re.split(rf"[,;:!?()\n]|{NO_TITLE}\.(?!\w)", plain(answer)):
         clause = normal(clause)
         spots = re.finditer(rf"(?<!\w)({words})(?!\w)", clause)
         if any(not DENIED.search(clause[: spot.start()]) for spot in spots):

@@ -221,10 +221,10 @@ class GPT(nn.Module):
         x = self.wte(ids)  # (B, T, C)
         if self.smear is not None:
             x = self.shift_mix(x, positions, cache)
-        learned = self.wpe is not None
-        x = x + self.wpe(positions) if learned else x
-        angles = [table[positions].unsqueeze(1) for table in (self.cos, self.sin)]
-        rotary = None if learned else angles  # each (B or 1, 1, T, hs)
+        if self.wpe is not None:
+            x, rotary = x + self.wpe(positions), None
+        else:  # each (B or 1, 1, T, hs)
+            rotary = [table[positions].unsqueeze(1) for table in (self.cos, self.sin)]
 
         # the blocks
         for block in self.h:

@@ -91,9 +91,10 @@ def known_questions(tasks: tuple[str, ...]) -> tuple[dict[str, set[str]], dict[s
 
 def near_question(message: str, tasks=tuple(world.TASKS)) -> str | None:
     """Find the known question that shares the rarest words with a message."""
-    questions, weights = known_questions(tuple(tasks))
+    questions, weights = known_questions(tasks)
+    words = word_stems(message)
     shared = {
-        question: sum(weights[stem] for stem in stems & word_stems(message))
+        question: sum(weights[stem] for stem in stems & words)
         for question, stems in questions.items()
     }
     best = max(shared, key=shared.get)

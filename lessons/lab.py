@@ -45,11 +45,17 @@ tune_malloc()
 # The base and its world
 
 
-def load_base() -> tuple[GPT, Tokenizer]:
-    """Load the main job's base model and its tokenizer. Returns a new copy at every call."""
-    path = OUT / "base.pt"
+def model_path(name: str) -> Path:
+    """Find a model of the main job."""
+    path = OUT / name
     remedy = "Run `python train_sft.py` once (minutes), then this lesson again."
     assert path.exists(), f"{path} does not exist. {remedy}"
+    return path
+
+
+def load_base() -> tuple[GPT, Tokenizer]:
+    """Load the main job's base model and its tokenizer. Returns a new copy at every call."""
+    path = model_path("base.pt")
     checkpoint = load_checkpoint(path)
     tokenizer = Tokenizer.from_state(checkpoint["tokenizer"])
     return build_model(checkpoint, path).eval(), tokenizer
@@ -57,10 +63,7 @@ def load_base() -> tuple[GPT, Tokenizer]:
 
 def load_tuned() -> Assistant:
     """Load the main job's tuned model."""
-    path = OUT / "tuned.pt"
-    remedy = "Run `python train_sft.py` once (minutes), then this lesson again."
-    assert path.exists(), f"{path} does not exist. {remedy}"
-    return load_assistant(path)
+    return load_assistant(model_path("tuned.pt"))
 
 
 def world_seed() -> int:
@@ -111,6 +114,11 @@ def subset(rows: list, n: int, seed: int = 0) -> list:
     n = max(MIN_FAST_ROWS, n // 4) if FAST else n
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     return [rows[i] for i in sorted(order[:n])]
+
+
+def spread(items: list, n: int) -> list:
+    """Pick n of the items, at even distances."""
+    return items[:: max(1, len(items) // n)][:n]
 
 
 # --------------------------------------------------------------------------------------------------
@@ -184,6 +192,14 @@ def accuracy(assistant: Assistant, rows: list[Row], max_new: int = 48) -> tuple:
     interval."""
     scores = score(assistant, judged(rows), Sampling(max_new_tokens=max_new))
     return scores["correct"] / scores["n"], *scores["interval"]
+
+
+def right_flags(rows: list[Row], answers: list[tuple[str, bool]]) -> list[bool]:
+    """Judge answers to the last turns. Right is the statement alone, and the model stopped."""
+    flags = []
+    for row, (text, stopped) in zip(rows, answers):
+        flags.append(stopped and world.check(row.task, row.turns[-1].output, text))
+    return flags
 
 
 def correct_flags(assistant: Assistant, rows: list[Row], max_new: int = 48) -> list[bool]:

@@ -24,14 +24,21 @@ def trace(base, tuned, prompt: list, ids: list) -> list:
     return tokens
 
 
+def trace_answers(base, tuned, rows: list, sampling) -> list:
+    """Trace the answers of `tuned` to these rows, with the eos where it stopped."""
+    prompts = [tuned.prompt(row.turns, row.system) for row in rows]
+    traces = []
+    for prompt, (ids, stopped) in zip(prompts, tuned.complete(rows, prompts, sampling)):
+        traces.append(trace(base, tuned, prompt, ids + [tuned.tokenizer.eos_id] * stopped))
+    return traces
+
+
 def describe_shift(base, tuned, rows: list, sampling) -> str:
     """Say how many tokens of the tuned answers would have been the base's first choice, too."""
     counts = {"first": [], "middle": [], "end": []}
-    prompts = [tuned.prompt(row.turns, row.system) for row in rows]
-    for prompt, (ids, stopped) in zip(prompts, tuned.complete(rows, prompts, sampling)):
-        if ids and stopped:
-            tokens = trace(base, tuned, prompt, ids + [tuned.tokenizer.eos_id])
-            first_choices = [token["rank"] == 1 for token in tokens]
+    for tokens in trace_answers(base, tuned, rows, sampling):
+        first_choices = [token["rank"] == 1 for token in tokens]
+        if len(tokens) > 1 and tokens[-1]["id"] == tuned.tokenizer.eos_id:
             counts["first"].append(first_choices[0])
             counts["middle"] += first_choices[1:-1]
             counts["end"].append(first_choices[-1])
@@ -44,10 +51,7 @@ def describe_shift(base, tuned, rows: list, sampling) -> str:
 
 def trace_all(base, tuned, rows: list, sampling) -> dict:
     """Trace the answers to these rows. Returns what page.js needs: traces, and their tokens."""
-    prompts = [tuned.prompt(row.turns, row.system) for row in rows]
-    traces, tokens = [], {}
-    for prompt, (ids, stopped) in zip(prompts, tuned.complete(rows, prompts, sampling)):
-        traces.append(trace(base, tuned, prompt, ids + [tuned.tokenizer.eos_id] * stopped))
+    traces, tokens = trace_answers(base, tuned, rows, sampling), {}
 
     # The bytes of a token as letters, as in a checkpoint.
     for token in sum(traces, []):

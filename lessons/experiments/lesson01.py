@@ -131,7 +131,7 @@ def print_missed(assistant, facts: list, right: dict[str, list[bool]], n: int = 
     """Print some facts that the base does not complete, and how it goes on instead."""
     missed = [fact for fact, good in zip(facts, right["1. statement"]) if not good]
     print(f"{len(missed)} of {len(facts)} facts are not completed")
-    some = missed[:: max(1, len(missed) // n)][:n]
+    some = lab.spread(missed, n)
     starts = [f"{world.upper_first(fact.noun)} is" for fact in some]
     for start, text in zip(starts, continuations(assistant, starts, 8)):
         print(f"{start} | {text.strip()!r}")

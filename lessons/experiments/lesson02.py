@@ -50,7 +50,7 @@ def share_of_words(tokenizer, corpus: list[str]) -> float:
     words = sorted(set(re.findall(r"[^\W\d_]+", " ".join(corpus))))
     several = [word for word in words if len(tokenizer.encode(" " + word)) > 1]
     print(f"{len(words) - len(several)} of {len(words)} words are one token. Some that are not:")
-    for word in several[:: max(1, len(several) // N_WORDS)][:N_WORDS]:
+    for word in lab.spread(several, N_WORDS):
         print(f"  {word:<14}", [tokenizer.decode([i]) for i in tokenizer.encode(" " + word)])
     return 1 - len(several) / len(words)
 

@@ -36,7 +36,7 @@ def watch_tuning(base, tokenizer, examples, held_out, steps: int, seed: int):
 
     def look(step):
         answers = assistant.answers(held_out, Sampling())
-        looks.append((step, right_flags(held_out, answers), mean([s for _, s in answers])))
+        looks.append((step, lab.right_flags(held_out, answers), mean([s for _, s in answers])))
 
     def on_step(done, steps, loss, tokens):
         if done % (steps // LOOKS) == 0:
@@ -47,14 +47,6 @@ def watch_tuning(base, tokenizer, examples, held_out, steps: int, seed: int):
     optimizers = [adamw(assistant.model.parameters(), 8e-4)]
     train(assistant.model, batch_at, steps, optimizers, on_step=on_step)
     return assistant, looks
-
-
-def right_flags(rows, answers) -> list[bool]:
-    """Judge answers, (text, stopped by itself) each. Right: the statement alone, and stopped."""
-    flags = []
-    for row, (text, stopped) in zip(rows, answers):
-        flags.append(stopped and world.check(row.task, row.turns[0].output, text))
-    return flags
 
 
 def mean(values) -> float:
@@ -327,7 +319,7 @@ def count_answers(assistants, held_out) -> list:
     stopped_table, right_table, begins_table = [], [], []
     for assistant in assistants:
         answers = assistant.answers(held_out, Sampling())
-        right = right_flags(held_out, answers)
+        right = lab.right_flags(held_out, answers)
         begins = []
         for row, (text, _), good in zip(held_out, answers, right):
             begins.append(good or text.strip().startswith(row.turns[0].output))
@@ -340,10 +332,10 @@ def count_answers(assistants, held_out) -> list:
 def print_errors(assistant, held_out, n: int = 10) -> None:
     """Print the first wrong answers of a model."""
     answers = assistant.answers(held_out, Sampling())
-    flags = right_flags(held_out, answers)
+    flags = lab.right_flags(held_out, answers)
     errors = [(row, text) for row, (text, _), good in zip(held_out, answers, flags) if not good]
     print(f"{len(errors)} of {len(held_out)} are wrong")
-    for row, text in errors[:: max(1, len(errors) // n)][:n]:
+    for row, text in lab.spread(errors, n):
         question = row.turns[0]
         print(f"{question.instruction} {question.input}\n  wanted: {question.output}\n"
               f"  answer: {text}")

@@ -6,7 +6,6 @@ import lab
 import matplotlib.pyplot as plt
 import torch
 
-import world
 from data import Row
 from generate import Sampling, generate
 
@@ -61,10 +60,8 @@ def draw(splits: dict[str, list[Row]], n: int) -> tuple[list[Row], list[str]]:
 
 def judge(rows: list[Row], replies) -> list[tuple]:
     """Judge replies, (text, stopped by itself) each. Returns [(text, right), ...]."""
-    return [
-        (text.strip(), stopped and world.check(row.task, row.turns[0].output, text))
-        for row, (text, stopped) in zip(rows, replies)
-    ]
+    flags = lab.right_flags(rows, replies)
+    return [(text.strip(), good) for (text, _), good in zip(replies, flags)]
 
 
 def ask_all(assistants: list, rows: list[Row]) -> Table:
@@ -91,11 +88,9 @@ def share(table: Table, keep=None) -> tuple[float, float, float]:
 def lead(a: Table, b: Table, keep=None) -> tuple[float, float, float]:
     """Average, question by question, right of a minus right of b. Returns (mean, low, high)."""
     flags, other = right(a, keep), right(b, keep)
-    rounds = max(len(flags), len(other))
-    return lab.bootstrap([
-        [x - y for x, y in zip(flags[i % len(flags)], other[i % len(other)])]
-        for i in range(rounds)
-    ])
+    rounds = range(max(len(flags), len(other)))
+    ours = [flags[i % len(flags)] for i in rounds]
+    return lab.difference(ours, [other[i % len(other)] for i in rounds])
 
 
 def n_different(table: Table) -> float:
@@ -187,5 +182,5 @@ def print_errors(name: str, rows: list[Row], line: list[tuple], n: int = 10) -> 
     """Print wrong replies of one assistant, spread over the questions."""
     errors = [(row, text) for row, (text, good) in zip(rows, line) if not good]
     print(f"{name}: {len(errors)} of {len(rows)} are wrong")
-    for row, text in errors[:: max(1, len(errors) // n)][:n]:
+    for row, text in lab.spread(errors, n):
         print(f"  {row.turns[0].instruction} {row.turns[0].input}\n      -> {text}")

@@ -75,7 +75,7 @@ def print_errors(results: dict, n: int = 10) -> None:
     for (_, column), result in results.items():
         errors += result["errors"] if column == "tuned" else []
     print(f"{len(errors)} errors of the tuned model")
-    for row, text in errors[:: max(1, len(errors) // n)][:n]:
+    for row, text in lab.spread(errors, n):
         question = row.turns[0]
         print(f"{question.instruction} {question.input}\n  wanted: {question.output}\n"
               f"  reply:  {text.strip()[:MAX_ERROR]}")

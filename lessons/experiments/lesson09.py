@@ -138,9 +138,8 @@ def show_errors(assistant: Assistant, rows: list[Row], n: int = 10) -> None:
     """Print the first n wrong replies, with the right answers."""
     replies = assistant.answers(rows, Sampling())
     wrong = []
-    for row, (text, stopped) in zip(rows, replies):
-        answer = row.turns[0].output
-        if not (stopped and world.check(row.task, answer, text)):
+    for row, (text, stopped), good in zip(rows, replies, lab.right_flags(rows, replies)):
+        if not good:
             wrong.append((row, text.strip() + ("" if stopped else " ...")))
     for row, text in wrong[:n]:
         print(f"asked    {row.turns[0].instruction}  {row.turns[0].input}".rstrip())

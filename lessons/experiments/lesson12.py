@@ -75,20 +75,12 @@ def say(assistant: Assistant, prompts: list[list[int]], how: Sampling = SHORT) -
     return [(tokenizer.decode(ids), stopped) for ids, stopped in completions]
 
 
-def right_flags(rows: list[Row], answers: list[tuple]) -> list[bool]:
-    """Say for each answer whether it is right for the last turn, and stopped."""
-    flags = []
-    for row, (text, stopped) in zip(rows, answers):
-        flags.append(stopped and world.check(row.task, row.turns[-1].output, text))
-    return flags
-
-
 def score_slips(assistant: Assistant, slips: dict, rows: list[Row]) -> dict:
     """Ask with each slip, {name: ids -> ids}. Returns {name: [right? a question]}."""
     flags = {}
     for name, slip in slips.items():
         prompts = [slip(assistant.prompt(row.turns)) for row in rows]
-        flags[name] = right_flags(rows, say(assistant, prompts))
+        flags[name] = lab.right_flags(rows, say(assistant, prompts))
         print(f"{name:<28} {lab.show_share(lab.bootstrap([flags[name]]))} right")
     return flags
 
@@ -168,7 +160,7 @@ def compare_follow_ups(base, tokenizer, rows: list[Row]) -> tuple[dict, dict, di
             assistant = lab.tune(base, tokenizer, single + more, seed, steps, batch=16)
             for test, group in tests.items():
                 answers = say(assistant, [assistant.prompt(row.turns) for row in group])
-                flags.setdefault((arm, test), []).append(right_flags(group, answers))
+                flags.setdefault((arm, test), []).append(lab.right_flags(group, answers))
                 replies[arm, test] = answers
     for (arm, test), table in flags.items():
         print(f"tuned on {arm:<14} {test:<11} {lab.show_share(lab.bootstrap(table))} right")
@@ -177,9 +169,9 @@ def compare_follow_ups(base, tokenizer, rows: list[Row]) -> tuple[dict, dict, di
 
 def show_errors(rows: list[Row], answers: list[tuple], n: int = 10) -> None:
     """Print n wrong answers to follow-ups, with the turn before."""
-    flags = right_flags(rows, answers)
+    flags = lab.right_flags(rows, answers)
     wrong = [(row, text) for row, (text, _), ok in zip(rows, answers, flags) if not ok]
-    for row, text in wrong[:: max(1, len(wrong) // n)][:n]:
+    for row, text in lab.spread(wrong, n):
         print(f"{row.turns[0].output} | {row.turns[1].instruction} -> {text}")
 
 
@@ -323,7 +315,7 @@ def attack(base, tokenizer, rows: list[Row], splits: dict, encode_special) -> di
             )
             for encoder in flags:
                 prompts = [ids_of(row, encoder == "careless") for row in forged]
-                flags[encoder].append(right_flags(lures, say(assistant, prompts)))
+                flags[encoder].append(lab.right_flags(lures, say(assistant, prompts)))
         for encoder, table in flags.items():
             shares[seen, encoder] = lab.bootstrap(table)
             shown = lab.show_share(shares[seen, encoder])

@@ -208,7 +208,7 @@ def show_answers(assistant: Assistant, questions: list[Question], n: int = 3) ->
     """Print the answers to some questions of each kind."""
     for kind in KINDS:
         group = [question for question in questions if question.kind == kind]
-        group = group[:: max(1, len(group) // n)][:n]
+        group = lab.spread(group, n)
         print(f"{kind}:")
         for question, text in zip(group, replies(assistant, group)):
             print(f"   {question.row.turns[0].instruction} -> {text}")

@@ -42,7 +42,7 @@ def ending_right(assistant: Assistant, rows: list) -> int:
 
 def show_ends(assistant: Assistant, rows: list, n: int = 10) -> None:
     """Print the end of n answers, and whether the model stopped by itself."""
-    rows = rows[:: max(1, len(rows) // n)][:n]
+    rows = lab.spread(rows, n)
     for text, stopped in assistant.answers(rows, Sampling(max_new_tokens=48)):
         print(f"{'stopped' if stopped else 'cut off'}: {text.strip()[:88]}")
 

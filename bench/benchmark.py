@@ -28,10 +28,11 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import train_sft
+from common.lora import add_lora
 from common.speed import peak_memory_mb, supports_bf16, tune_malloc
 from data import collate, corpus_batch, epoch_batches
 from generate import Sampling, stream_ids
-from model import GPT, IGNORE, GPTConfig, add_lora
+from model import GPT, IGNORE, GPTConfig
 from train_sft import adamw, lr_multiplier
 
 SIZES = {

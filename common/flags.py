@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import re
 from pathlib import Path
 
 import torch
@@ -171,7 +172,8 @@ def choose_files(config) -> None:
         home = home / Path(config.base).stem
     out = home
     if config.data:
-        out = home / Path(config.data[0].split(":")[0]).stem
+        path = re.sub(r"(:[\d.]+)+$", "", config.data[0])  # without a weight; "C:/" is no weight
+        out = home / Path(path).stem
     if config.out:
         home = out = Path(config.out)
     elif config.corpus:

@@ -4,6 +4,7 @@ readable."""
 import ast
 import functools
 import graphlib
+import importlib
 import io
 import re
 import tokenize
@@ -139,6 +140,12 @@ def test_imports_go_one_way():
             if not may_import(layer_of(path), layer_of(other)):
                 wrong.append(f"{path.relative_to(ROOT)} imports {other.relative_to(ROOT)}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_measurement_imports_is_there(path, monkeypatch):
+    monkeypatch.syspath_prepend(path.parent)
+    importlib.import_module(path.stem)
 
 
 IMPORTS = """

@@ -238,6 +238,12 @@ def test_quick_gives_way_to_what_is_typed(tmp_path, monkeypatch):
     assert config.given == {"quick": True, "vocab_size": 300, "out": "mine"}
 
 
+def test_results_of_own_pairs_get_a_folder_of_their_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("my.jsonl", "my.jsonl:0.3", "my.jsonl:1:500", "C:/pairs/my.jsonl"):
+        assert flags.parse_train(["--data", name]).out == "out/my"
+
+
 def test_wrong_values_are_named_with_what_is_known(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wrong = {

@@ -14,7 +14,7 @@ Read it from the leaves: facts (tables), tasks, check, invented, corpus, pairs.
 import random
 from dataclasses import dataclass
 
-from world.check import check, knows, restate
+from world.check import check, restate
 from world.corpus import DOCUMENTS, PAGES, PageWriter
 from world.facts import HELD_OUT, LIST_PREFIX, QUICK_TASKS, TEXTS
 from world.pairs import (
@@ -44,7 +44,7 @@ from world.tasks import (
 __all__ = [
     "COPY_PAIRS", "DOCUMENTS", "FAMILIES", "HELD_OUT", "LIST_PREFIX", "PAGES", "QUICK_TASKS",
     "TASKS", "Fact", "Task", "World", "build", "check", "expand_names", "fact_pair",
-    "generic_templates", "group_by_task", "knows", "make_question", "question_templates",
+    "generic_templates", "group_by_task", "make_question", "question_templates",
     "restate", "split_facts", "table_facts", "text_facts", "upper_first",
 ]
 N_TEXTS = 80  # texts of a maker that are told again and again, and asked about

@@ -15,11 +15,6 @@ def check(task, expected, output):
     return output == expected or task in TASKS and output in restate(task, expected)
 
 
-def knows(splits):
-    """Are these held-out rows of the world's tasks, so that `check` knows other right answers?"""
-    return any(row.task in TASKS for rows in splits.values() for row in rows)
-
-
 @functools.cache
 def several_answers():
     """{a story, a poem, ...: all right answers to the same question}"""

@@ -164,7 +164,8 @@ def draw_frontier(runs: dict, lines: dict) -> None:
     plt.xlabel("forgotten: rise of the loss on documents (nats a token)")
     plt.ylabel("learned: held-out questions right")
     best = {rank: max(rights) for rank, (_, rights) in lines.items()}
-    plt.title(f"At their best rates, rank 16 answers {more_or_less(best[16] - best[0])} full tuning")
+    word = more_or_less(best[16] - best[0])
+    plt.title(f"At their best rates, rank 16 answers {word} full tuning")
     plt.legend(loc="upper left", bbox_to_anchor=(1, 1))
     plt.tight_layout()
     plt.show()

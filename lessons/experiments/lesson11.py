@@ -11,11 +11,12 @@ import world
 from data import Row, shift
 from generate import Assistant, Sampling, generate
 
-DRAWS = 4 if lab.FAST else 16
+DRAWS = 2 if lab.FAST else 16
+MAX_NEW = 8 if lab.FAST else Sampling().max_new_tokens  # tokens of an answer
 TRIES = (1, 2, 4, 8)
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5, 2.0)
 AT_ONCE = 64  # answers that are drawn together
-LENGTHS = (10, 40, 100)
+LENGTHS = (5, 10, 20) if lab.FAST else (10, 40, 100)
 
 # ---- One distribution ----------------------------------------------------------------------------
 
@@ -66,10 +67,13 @@ def held_out(splits: dict) -> tuple[list[Row], list[Row]]:
     return questions, stories
 
 
+def seeded(how: Sampling, seed: int) -> Sampling:
+    return Sampling(how.temperature, how.top_k, how.top_p, seed=seed, max_new_tokens=MAX_NEW)
+
+
 def draw_texts(assistant: Assistant, rows: list[Row], how: Sampling, seed: int) -> list[tuple]:
     """Draw one answer to each row. Returns [(text, stopped), ...]."""
-    how = Sampling(how.temperature, how.top_k, how.top_p, seed=seed)
-    return assistant.answers(rows, how)
+    return assistant.answers(rows, seeded(how, seed))
 
 
 def right_stories(row: Row) -> list[str]:
@@ -91,7 +95,7 @@ def measure_rules(assistant: Assistant, questions: list, stories: list, n_found)
     for name, how in rules().items():
         flags = []
         for seed in lab.SEEDS:
-            answers = lab.score(assistant, questions, Sampling(*how_of(how), seed=seed))["answers"]
+            answers = lab.score(assistant, questions, seeded(how, seed))["answers"]
             flags.append([right for *_, right in answers])
         shares = {"right": [], "found": [], "different": []}
         for row in stories:
@@ -105,10 +109,6 @@ def measure_rules(assistant: Assistant, questions: list, stories: list, n_found)
         table[name] = {column: lab.bootstrap(values) for column, values in each[name].items()}
         print(f"{name:<20}" + "".join(f"{lab.show_share(x):<20}" for x in table[name].values()))
     return table, each
-
-
-def how_of(sampling: Sampling) -> tuple:
-    return sampling.temperature, sampling.top_k, sampling.top_p
 
 
 def plot_rules(table: dict) -> None:

@@ -244,7 +244,8 @@ def report_moves(histories: list) -> list[tuple]:
     losses = sum(chosen < 0 for chosen, _ in ends)
     print(f"Found: in {gaps} of {len(ends)} seeds a gap opened in favor of the chosen answers.")
     if losses:
-        print(f"Found: in {losses} of {len(ends)} seeds even the chosen answers became less probable.")
+        print(f"Found: in {losses} of {len(ends)} seeds even the chosen answers became less"
+              " probable.")  # fmt: skip
     else:
         print("Found: the chosen answers did not become less probable in any seed.")
     return ends

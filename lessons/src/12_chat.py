@@ -48,10 +48,10 @@ experiment.show_templates(turns, SYSTEM)
 
 # %% [markdown]
 # ChatML is used by Qwen and many others. Zephyr's and Tulu's headers are plain text. In ChatML and
-# Llama 3 the markers (`<|im_start|>`, `<|start_header_id|>`) are **special tokens** that the program
-# inserts; the role between them is ordinary text. Llama 2 puts the system prompt
-# inside the first question, and Mistral's early format has no place for one. All of them mark the
-# same three things: who speaks, where the answer begins, and where it ends.
+# Llama 3 the markers (`<|im_start|>`, `<|start_header_id|>`) are **special tokens** that the
+# program inserts; the role between them is ordinary text. Llama 2 puts the system prompt inside the
+# first question, and Mistral's early format has no place for one. All of them mark the same three
+# things: who speaks, where the answer begins, and where it ends.
 #
 # ### Exercise 12.1: ChatML by hand (rebuild, ★, 6 minutes)
 #

@@ -193,8 +193,9 @@ experiment.report_change(verdicts, questions, "known", "right")
 #
 # ## Read ten false answers
 #
-# They are from the model *with* the pairs, and repeat the name that was asked for. Sort them (another
-# thing's value, another question's answer, a word that fits nowhere) and write two sentences.
+# They are from the model *with* the pairs, and repeat the name that was asked for. Sort them
+# (another thing's value, another question's answer, a word that fits nowhere) and write two
+# sentences.
 
 # %%
 experiment.show_false(arms["with"][0], questions)

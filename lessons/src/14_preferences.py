@@ -313,10 +313,10 @@ experiment.plot_moves(histories)
 ends = experiment.report_moves(histories)
 
 # %% [markdown]
-# The loss sees only the *gap* between the two curves. Lowering the rejected answers widens the gap as
-# well as raising the chosen ones, and log p can fall further than it can rise. Pal et al. (2024, "Smaug") and
-# Razin et al. (2024) describe that in large models even the chosen answers can lose. Razin et al.
-# call it *likelihood displacement*.
+# The loss sees only the *gap* between the two curves. Lowering the rejected answers widens the gap
+# as well as raising the chosen ones, and log p can fall further than it can rise. Pal et al. (2024,
+# "Smaug") and Razin et al. (2024) describe that in large models even the chosen answers can lose.
+# Razin et al. call it *likelihood displacement*.
 #
 # ## Rate and beta
 #

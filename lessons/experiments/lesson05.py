@@ -257,7 +257,7 @@ def describe(curve: Curve) -> str:
         return f"held-out loss was lowest after the last epoch. {cost}"
     if curve[-1]["train loss"] >= curve[best or 1]["train loss"]:
         return f"neither loss fell after epoch {best}: the rate is too high. {cost}"
-    return (f"held-out loss never fell below that of epoch {best}, while train loss went on falling."
+    return (f"held-out loss never fell below that of epoch {best}, while train loss still fell."
             f" {cost}")
 
 

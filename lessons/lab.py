@@ -25,7 +25,7 @@ import world  # noqa: E402
 from common.checkpoint import build_model, load_checkpoint  # noqa: E402
 from common.lora import add_lora  # noqa: E402
 from common.speed import tune_malloc  # noqa: E402
-from common.table import score  # noqa: E402
+from common.table import score, wilson  # noqa: E402
 from data import Row, Tokenizer, Turn, encode, prepare, render  # noqa: E402
 from generate import Assistant, Sampling, load_assistant  # noqa: E402
 from model import GPT  # noqa: E402
@@ -213,19 +213,25 @@ def show_share(interval: tuple[float, float, float]) -> str:
     return "{:.0%} ({:.0%} to {:.0%})".format(*interval)
 
 
-def bootstrap(table: list, draws: int = 1000) -> tuple[float, float, float]:
+def bootstrap(table: list, draws: int = 1000, least: float = 0.0) -> tuple[float, float, float]:
     """Average table[seed][question]. Returns (mean, low, high), a 95% percentile interval.
 
     Each draw takes seeds, and for each the same number of questions, with replacement (Efron &
-    Tibshirani 1993). So the interval contains the spread of both."""
+    Tibshirani 1993). So the interval contains the spread of both. If all numbers are equal, draws
+    are too, so we take the width of Wilson's interval. No number is below `least` or above 1."""
     table = torch.tensor(table, dtype=torch.float)  # (S, Q)
     n_seeds, n_questions = table.shape
+    mean = table.mean().item()
+    if table.min() == table.max():
+        width = wilson(0, n_questions)[1]
+        return mean, max(least, mean - width), min(1.0, mean + width)
+
     generator = torch.Generator().manual_seed(0)
     questions = torch.randint(n_questions, (draws, n_questions), generator=generator)
     seeds = torch.randint(n_seeds, (draws, n_seeds), generator=generator)
     samples = table[seeds[:, :, None], questions[:, None, :]]  # (draws, S, Q)
     means = samples.mean((1, 2))  # (draws,)
-    return table.mean().item(), *means.quantile(torch.tensor([0.025, 0.975])).tolist()
+    return mean, *means.quantile(torch.tensor([0.025, 0.975])).tolist()
 
 
 def difference(first: list, second: list) -> tuple[float, float, float]:
@@ -234,7 +240,7 @@ def difference(first: list, second: list) -> tuple[float, float, float]:
     table = []
     for ours, theirs in zip(first, second):
         table.append([float(a) - float(b) for a, b in zip(ours, theirs)])
-    return bootstrap(table)
+    return bootstrap(table, least=-1.0)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -98,6 +98,17 @@ def test_a_finding_is_chosen_by_the_interval(capsys):
     assert capsys.readouterr().out == "Found: more\nFound: less\nFound: cannot be told\n"
 
 
+def test_no_interval_has_the_width_zero():
+    for flag, expected in ((0, (0, 0.1611)), (1, (0.8389, 1))):  # Wilson, 0 and 20 of 20
+        mean, *interval = lab.bootstrap([[flag] * 20] * 3)
+        assert mean == flag
+        assert interval == pytest.approx(expected, abs=1e-4)
+    same, different = [[True] * 20], [[False] * 20]
+    assert lab.difference(same, same) == pytest.approx((0, -0.1611, 0.1611), abs=1e-4)
+    assert lab.difference(same, different) == pytest.approx((1, 0.8389, 1), abs=1e-4)
+    assert lab.difference(different, same) == pytest.approx((-1, -1, -0.8389), abs=1e-4)
+
+
 def test_the_page_counts_the_bases_on_which_a_claim_held(tmp_path):
     for name, holds in (("one", True), ("two", False), ("three", True)):
         (tmp_path / name).mkdir()

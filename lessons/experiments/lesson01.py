@@ -15,7 +15,7 @@ from train_sft import adamw, train
 
 BATCH, WINDOW = 16, 64
 SHOWS = 8  # times that a small model writes while it learns
-WAYS = ("1. statement", "2. question, strict", "2. question, lenient", "3. question, statement")
+WAYS = ("1. statement", "2. question, strict", "2. question, anywhere", "3. question, statement")
 
 
 def small_model(tokenizer) -> GPT:
@@ -120,8 +120,8 @@ def describe_ways(right: dict[str, list[bool]]) -> list[float]:
         shares.append(sum(flags) / len(flags))
         print(f"{way:<24} {sum(flags):>3} of {len(flags)}  {shares[-1]:6.1%}"
               f"  (95%: {low:.0%} to {high:.0%})")
-    statement, _, lenient, both = shares
-    print(f"\nFound: the base completes {statement:.0%} of the facts and answers {lenient:.0%} of"
+    statement, _, anywhere, both = shares
+    print(f"\nFound: the base completes {statement:.0%} of the facts and answers {anywhere:.0%} of"
           " the questions, even if a right statement may be anywhere. Led to the statement after"
           f" the question, it completes {both:.0%}.")
     return shares

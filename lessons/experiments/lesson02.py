@@ -4,7 +4,6 @@ space at the end of a prompt."""
 import re
 
 import lab
-import matplotlib.pyplot as plt
 from checks.lesson01 import begins_with  # lesson 1's rule: whole words at the beginning
 
 import world
@@ -25,24 +24,14 @@ def show_words(text: str, words, parts: list, counts: list) -> None:
 
 
 def show_sizes(corpus: list[str], largest: int, sentence: str) -> None:
-    """Train vocabularies of several sizes. Print a sentence in each, and draw bytes per token."""
+    """Train vocabularies of several sizes. Print bytes a token and a sentence in each."""
     text = "\n".join(corpus)
     sample = text[: len(text) // 4]
-    sizes, per_token = [], []
     for size in (*SIZES, largest):
         tokenizer = Tokenizer(train_bpe(text, size))
         pieces = [tokenizer.decode([i]) for i in tokenizer.encode(sentence)]
-        sizes.append(tokenizer.vocab_size)
-        per_token.append(len(sample.encode()) / len(tokenizer.encode(sample)))
-        print(f"{tokenizer.vocab_size:>5}  {per_token[-1]:.2f} bytes a token  " + "|".join(pieces))
-
-    plt.figure(figsize=(6.5, 3.2))
-    plt.plot(sizes, per_token, "o-")
-    plt.xlabel("size of the vocabulary"), plt.ylabel("bytes of text per token"), plt.ylim(bottom=0)
-    first, last = per_token[0], per_token[-1]
-    plt.title(f"{sizes[0]} ids: {first:.1f} bytes a token. {sizes[-1]:,} ids: {last:.1f}")
-    plt.tight_layout()
-    plt.show()
+        per_token = len(sample.encode()) / len(tokenizer.encode(sample))
+        print(f"{tokenizer.vocab_size:>5}  {per_token:.2f} bytes a token  " + "|".join(pieces))
 
 
 def share_of_words(tokenizer, corpus: list[str]) -> float:
@@ -94,7 +83,7 @@ def space_at_the_end(base, tokenizer) -> dict[str, list[bool]]:
         texts = [text for text, _ in assistant.answers(prompts, Sampling(max_new_tokens=8))]
         right[name] = [begins_with(text, fact.values[0]) for text, fact in zip(texts, facts)]
         examples = [f"{prompt.turns[0].instruction!r} -> {text!r}"
-                    for prompt, text in zip(prompts[:10], texts)]
+                    for prompt, text in lab.spread(list(zip(prompts, texts)), 10)]
         n = sum(right[name])
         low, high = wilson(n, len(facts))
         print(f"{name:<8} a space: {n} of {len(facts)} right ({low:.0%} to {high:.0%})")

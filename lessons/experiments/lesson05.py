@@ -14,7 +14,7 @@ from train_sft import adamw, train
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 MEASURES = ("stopped by itself", "exactly right", "begins with the right answer")
 LOOKS = 4  # times that we ask during a short tuning, after the look before it
-NEW_PAGES = 0.003  # of a corpus, about 130 pages
+NEW_PAGES = 0.001 if lab.FAST else 0.003  # of a corpus, 0.003 are about 130 pages
 GROUPS = ("first", "name", "is", "value", "eos")
 Curve = list[dict]  # one entry an epoch, 0 before tuning
 
@@ -254,22 +254,21 @@ def describe(curve: Curve) -> str:
     forgotten = curve[-1]["loss on new pages"] - curve[0]["loss on new pages"]
     cost = f"The loss on new pages rose by {forgotten:.2f} nats."
     if best == last:
-        return f"held-out loss was still falling after epoch {last}, so no overfitting yet. {cost}"
-    rise = curve[-1]["held-out loss"] - curve[best]["held-out loss"]
+        return f"held-out loss was lowest after the last epoch. {cost}"
     if curve[-1]["train loss"] >= curve[best or 1]["train loss"]:
         return f"neither loss fell after epoch {best}: the rate is too high. {cost}"
-    return (f"held-out loss was lowest after epoch {best} and {rise:.3f} higher at the end, while"
-            f" train loss went on falling: overfitting. {cost}")
+    return (f"held-out loss never fell below that of epoch {best}, while train loss still fell."
+            f" {cost}")
 
 
 def plot_curves(curves: dict[float, Curve]) -> None:
     """Draw losses, accuracy and forgetting over the epochs, one color a rate."""
-    best = min((min(e["held-out loss"] for e in c), lr) for lr, c in curves.items())[1]
-    rising = [f"{lr:g}" for lr, c in curves.items() if best_epoch(c) < c[-1]["epoch"]]
-    overfit = f"held-out loss rises at rate {', '.join(rising)}"
+    best = max(curves, key=lambda lr: curves[lr][-1]["held-out accuracy"])
+    stuck = [f"{lr:g}" for lr, c in curves.items() if best_epoch(c) < c[-1]["epoch"]]
+    where = f"no longer falls at rate {', '.join(stuck)}" if stuck else "still falls at every rate"
     panels = {
-        "loss on pairs": (overfit if rising else "no rate overfits yet") + " (dashed: train)",
-        "held-out accuracy": f"the lowest held-out loss: rate {best:g}",
+        "loss on pairs": f"held-out loss {where}\n(dashed: train loss)",
+        "held-out accuracy": f"most right at the end: rate {best:g}",
         "loss on new pages": "a higher rate forgets more" if forgets_more(curves)
         else "forgetting, by rate",
     }

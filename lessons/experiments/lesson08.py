@@ -164,9 +164,18 @@ def draw_frontier(runs: dict, lines: dict) -> None:
     plt.xlabel("forgotten: rise of the loss on documents (nats a token)")
     plt.ylabel("learned: held-out questions right")
     best = {rank: max(rights) for rank, (_, rights) in lines.items()}
-    plt.title(f"Best rate: full {best[0]:.0%}, rank 16 {best[16]:.0%}, rank 2 {best[2]:.0%}")
-    plt.legend(loc="lower right")
+    word = more_or_less(best[16] - best[0])
+    plt.title(f"At their best rates, rank 16 answers {word} full tuning")
+    plt.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    plt.tight_layout()
     plt.show()
+
+
+def more_or_less(difference: float) -> str:
+    """Say how two accuracies compare."""
+    if abs(difference) <= CLOSE:
+        return "about as much as"
+    return "more than" if difference > 0 else "less than"
 
 
 def compare_lines(lines: dict, start: float, at_equal_forgetting) -> dict:
@@ -183,11 +192,8 @@ def compare_lines(lines: dict, start: float, at_equal_forgetting) -> dict:
     for rank in (16, 2):
         rights = lines[rank][1]
         lr = RATES[rank][rights.index(max(rights))]
-        points = above[rank, lr]
-        word = "more than" if points > 0 else "less than"
-        word = "about as much as" if abs(points) <= CLOSE else word
-        print(f"Found: at its best rate, rank {rank} answers {word} full tuning that forgot as"
-              " much.")
+        print(f"Found: at its best rate, rank {rank} answers {more_or_less(above[rank, lr])} full"
+              " tuning that forgot as much.")
     return above
 
 

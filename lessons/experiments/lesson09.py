@@ -17,9 +17,10 @@ STATEMENT = re.compile(r"(?s)(here is [^:]+|.*?)(?: is |: |$)")
 STYLES = {"same": "", "sure": "Sure! ", "short": "It is "}  # how an answer begins in each style
 SCORES = ("right", "new style", "value", "completed")
 PAIRS_A_TASK = 10  # ways to ask for each fact, in the pools
+DRAWS, CURVE_STEPS = (2, 8) if lab.FAST else (5, 24)  # of the curve
 N_PAIRS, STEPS = 200, 8 if lab.FAST else 30  # of narrow tuning
 LR, LORA_LR = 8e-4, 3e-3  # the main job's
-WIDTH = 19  # of a column
+WIDTH = 21  # of a column
 
 
 def load_tuned(template: str = "alpaca") -> Assistant:
@@ -90,6 +91,28 @@ def make_pools() -> dict[str, list[Row]]:
     return pools
 
 
+def tune(base, tokenizer, rows: list[Row], seed: int) -> Assistant:
+    return lab.tune(base, tokenizer, rows, seed, steps=CURVE_STEPS, batch=16)
+
+
+def run_curve(base, tokenizer, pools: dict, kinds: tuple, held: list, breadth, mixture) -> dict:
+    """Tune with every number of task types, a few times, and ask the held-out questions.
+
+    breadth and mixture are the lesson's. Returns {number of task types: flags of every draw}."""
+
+    def tune_on(rows, seed):
+        return tune(base, tokenizer, rows, seed)
+
+    def ask(assistant):
+        return lab.correct_flags(assistant, held)
+
+    curve = {k: [] for k in kinds}
+    for draw in range(DRAWS):
+        for k, flags in breadth(pools, kinds, 48, draw, mixture, tune_on, ask).items():
+            curve[k].append(flags)
+    return curve
+
+
 def shares(table: list) -> list[float]:
     """Return the share of True in each row of a table."""
     return [sum(row) / len(row) for row in table]
@@ -121,7 +144,7 @@ def show_curve(curve: dict, untuned: float) -> None:
 
 
 def curve_findings(curve: dict) -> None:
-    """Say whether breadth helps, and whether it makes a bad draw unlikely."""
+    """Say whether breadth helps, and how far the draws are apart."""
     most = max(curve)
     lab.finding(
         *lab.difference(curve[most], curve[1])[1:],
@@ -129,9 +152,9 @@ def curve_findings(curve: dict) -> None:
         fell="at equal pairs and steps, all types answer fewer unseen tasks than one type.",
         unclear="these draws cannot tell all types from one.",
     )
-    few, many = min(shares(curve[4])), min(shares(curve[most]))
-    word = "better" if many > few else "no better"
-    print(f"Found: the worst draw of all types ({many:.0%}) is {word} than of four ({few:.0%}).")
+    ranges = [100 * (max(shares(table)) - min(shares(table))) for table in curve.values()]
+    points = ", ".join(f"{points:.0f} ({k} types)" for k, points in zip(curve, ranges))
+    print(f"Found: points between the worst and the best draw: {points}.")
 
 
 def show_errors(assistant: Assistant, rows: list[Row], n: int = 10) -> None:
@@ -200,12 +223,13 @@ def run_arms(tuned, arms, translations, others, splits, replay, reply_scores) ->
 
 
 def measure(assistant, old: list[Row], translations: list[Row], style: str, reply_scores) -> dict:
-    """Ask the old questions. Returns {score: a bool for each question}.
+    """Ask the old questions. Returns {score: a bool for each question, "replies": texts}.
 
     reply_scores(row, text, stopped, value, opening) returns the first three scores of a reply."""
     # three scores of each reply
-    scores = {name: [] for name in SCORES}
+    scores = {name: [] for name in (*SCORES, "replies")}
     for row, (text, stopped) in zip(old, assistant.answers(old, Sampling())):
+        scores["replies"].append(text.strip() + ("" if stopped else " ..."))
         each = reply_scores(row, text, stopped, value_of(row), STYLES[style])
         for name, flag in each.items():
             scores[name].append(flag)
@@ -252,6 +276,16 @@ def show_scores(results: dict) -> dict:
     plt.tight_layout()
     plt.show()
     return table
+
+
+def show_replies(results: dict, splits: dict, arms: tuple = ("sure", "short"), n: int = 5) -> None:
+    """Print n old questions, with what the first model of each arm replied."""
+    old, _ = old_questions(splits)
+    for i in lab.spread(range(len(old)), n):
+        print(f"asked  {old[i].turns[0].instruction}  {old[i].turns[0].input}".rstrip())
+        for arm in arms:
+            print(f"{arm:<6} {results[arm][0]['replies'][i]}")
+        print()
 
 
 def narrow_findings(results: dict) -> None:

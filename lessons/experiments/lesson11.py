@@ -11,11 +11,12 @@ import world
 from data import Row, shift
 from generate import Assistant, Sampling, generate
 
-DRAWS = 4 if lab.FAST else 16
+DRAWS = 2 if lab.FAST else 16
+MAX_NEW = 8 if lab.FAST else Sampling().max_new_tokens  # tokens of an answer
 TRIES = (1, 2, 4, 8)
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5, 2.0)
 AT_ONCE = 64  # answers that are drawn together
-LENGTHS = (10, 40, 100)
+LENGTHS = (5, 10, 20) if lab.FAST else (10, 40, 100)
 
 # ---- One distribution ----------------------------------------------------------------------------
 
@@ -66,10 +67,13 @@ def held_out(splits: dict) -> tuple[list[Row], list[Row]]:
     return questions, stories
 
 
+def seeded(how: Sampling, seed: int) -> Sampling:
+    return Sampling(how.temperature, how.top_k, how.top_p, seed=seed, max_new_tokens=MAX_NEW)
+
+
 def draw_texts(assistant: Assistant, rows: list[Row], how: Sampling, seed: int) -> list[tuple]:
     """Draw one answer to each row. Returns [(text, stopped), ...]."""
-    how = Sampling(how.temperature, how.top_k, how.top_p, seed=seed)
-    return assistant.answers(rows, how)
+    return assistant.answers(rows, seeded(how, seed))
 
 
 def right_stories(row: Row) -> list[str]:
@@ -81,16 +85,17 @@ def right_stories(row: Row) -> list[str]:
     raise AssertionError(row)
 
 
-def measure_rules(assistant: Assistant, questions: list, stories: list, n_found) -> dict:
+def measure_rules(assistant: Assistant, questions: list, stories: list, n_found) -> tuple:
     """Measure every rule. n_found(texts, right) counts the right stories that were found.
 
-    Returns {rule: {"accuracy": interval, "right": .., "found": .., "different": ..}}."""
-    table = {}
+    Returns {rule: {"accuracy": interval, "right": .., "found": .., "different": ..}}, and the same
+    with [[a value for each question] a seed] in place of each interval."""
+    table, each = {}, {}
     print(f"{'':<20}{'accuracy':<20}{'right stories':<20}{'found of the 3':<20}different stories")
     for name, how in rules().items():
         flags = []
         for seed in lab.SEEDS:
-            answers = lab.score(assistant, questions, Sampling(*how_of(how), seed=seed))["answers"]
+            answers = lab.score(assistant, questions, seeded(how, seed))["answers"]
             flags.append([right for *_, right in answers])
         shares = {"right": [], "found": [], "different": []}
         for row in stories:
@@ -100,15 +105,10 @@ def measure_rules(assistant: Assistant, questions: list, stories: list, n_found)
             shares["right"].append(sum(text in right for text in texts) / DRAWS)
             shares["found"].append(n_found(texts, right) / len(right))
             shares["different"].append(len(set(texts)) / DRAWS)
-        table[name] = {"accuracy": lab.bootstrap(flags)}
-        for column, values in shares.items():
-            table[name][column] = lab.bootstrap([values])
+        each[name] = {"accuracy": flags} | {key: [values] for key, values in shares.items()}
+        table[name] = {column: lab.bootstrap(values) for column, values in each[name].items()}
         print(f"{name:<20}" + "".join(f"{lab.show_share(x):<20}" for x in table[name].values()))
-    return table
-
-
-def how_of(sampling: Sampling) -> tuple:
-    return sampling.temperature, sampling.top_k, sampling.top_p
+    return table, each
 
 
 def plot_rules(table: dict) -> None:
@@ -127,33 +127,32 @@ def plot_rules(table: dict) -> None:
         axes[0].fill_between(TEMPERATURES, low, high, alpha=0.15)
     best = max(TEMPERATURES, key=lambda t: table[f"T = {t}"]["found"][0])
     axes[0].set(xlabel="temperature", ylabel="share (95% interval)", ylim=(-0.03, 1.03))
-    axes[0].set_title(f"Most right stories are found at T = {best}")
+    axes[0].set_title(f"Most of the three stories are found at T = {best}")
     axes[0].legend(fontsize=9)
 
-    groups = {"": "o", "top-k 5": "s", "top-p 0.9": "^"}
-    for cut, marker in groups.items():
+    groups = {"": ("o", (-8, -14)), "top-k 5": ("s", (7, -5)), "top-p 0.9": ("^", (7, -3))}
+    for cut, (marker, offset) in groups.items():
         names = [name for name in table if name.partition(", ")[2] == cut]
         x = [table[name]["found"][0] for name in names]
         y = [table[name]["accuracy"][0] for name in names]
         axes[1].plot(x, y, marker, ms=8, label=cut or "temperature alone")
         for name, *at in zip(names, x, y):
-            axes[1].annotate(name[4:7], at, (6, -10), textcoords="offset points")
+            axes[1].annotate(name[4:7], at, offset, textcoords="offset points")
     axes[1].set(xlabel="right stories found", ylabel="accuracy on questions")
-    axes[1].set(xlim=(-0.05, 1.1), ylim=(-0.05, 1.1))
+    axes[1].set(xlim=(-0.05, 1.1), ylim=(-0.1, 1.1))
     axes[1].set_title("Both at once (the number is T): up and right is better")
-    axes[1].legend(loc="lower left", fontsize=9)
+    axes[1].legend(loc="center left", fontsize=9)
     figure.tight_layout()
     plt.show()
 
 
-def find_change(table: dict, new: str, old: str, column: str, subject: str) -> None:
-    """Say whether two rules differ in a column: only where their intervals do not touch."""
-    a, b = table[new][column], table[old][column]
+def find_change(each: dict, new: str, old: str, column: str, subject: str) -> None:
+    """Say whether two rules differ in a column, by the interval of the difference."""
     lab.finding(
-        a[1] - b[2], a[2] - b[1],
+        *lab.difference(each[new][column], each[old][column])[1:],
         f"{subject}: {new} has more than {old}.",
         f"{subject}: {new} has less than {old}.",
-        f"{subject}: the intervals of {new} and {old} overlap.",
+        f"{subject}: no difference between {new} and {old} that we can measure.",
     )
 
 
@@ -265,10 +264,10 @@ class Candidates:
         return float(world.check(row.task, row.turns[0].output, text))
 
 
-def measure_best_of(candidates: Candidates, best_of) -> tuple[dict, tuple]:
-    """Choose one of n draws in three ways.
+def measure_best_of(candidates: Candidates, best_of) -> dict:
+    """Choose one of n draws in three ways, and answer greedily.
 
-    Returns {(way, n): (accuracy, low, high)}, and the accuracy of greedy decoding."""
+    Returns {(way, n): [[right? a question] a seed]}, with ("greedy", 1)."""
     numbers = candidates.numbers
     ways = {
         "the first draw": lambda draws: [answers[0] for answers in draws],
@@ -278,26 +277,28 @@ def measure_best_of(candidates: Candidates, best_of) -> tuple[dict, tuple]:
         "the checker's": lambda draws: best_of(numbers, draws, candidates.is_right, 0),
     }
     pool = [candidates.draw(seed) for seed in lab.SEEDS]
-    shares = {}
+    flags = {}
     for name, choose in ways.items():
         for n in TRIES:
-            flags = []
+            flags[name, n] = []
             for draws in pool:
                 choice = choose([answers[:n] for answers in draws])
                 right = [a is not None and candidates.is_right(i, a) for i, a in enumerate(choice)]
-                flags.append(right)
-            shares[name, n] = lab.bootstrap(flags)
-        shown = [f"n={n}: {lab.show_share(shares[name, n])}" for n in TRIES]
+                flags[name, n].append(right)
+        shown = [f"n={n}: {lab.show_share(lab.bootstrap(flags[name, n]))}" for n in TRIES]
         print(f"{name:<18}", "   ".join(shown))
     greedy = candidates.draw(0, temperature=0.0, n=1)
-    flags = [candidates.is_right(i, answers[0]) for i, answers in enumerate(greedy)]
-    print(f"{'greedy':<18} {lab.show_share(lab.bootstrap([flags]))}")
-    return shares, lab.bootstrap([flags])
+    right = [candidates.is_right(i, answers[0]) for i, answers in enumerate(greedy)]
+    flags["greedy", 1] = [right for _ in lab.SEEDS]  # no chance, so each seed answers the same
+    print(f"{'greedy':<18} {lab.show_share(lab.bootstrap([right]))}")
+    return flags
 
 
-def plot_best_of(shares: dict, greedy: tuple) -> None:
+def plot_best_of(flags: dict) -> None:
     """Plot the accuracy of the best of n."""
     figure, ax = plt.subplots(figsize=(6.5, 3.6))
+    shares = {key: lab.bootstrap(table) for key, table in flags.items()}
+    greedy = shares.pop(("greedy", 1))
     names = list(dict.fromkeys(name for name, _ in shares))
     for offset, name in zip((-0.04, 0, 0.04), names):
         mean, low, high = zip(*(shares[name, n] for n in TRIES))

@@ -12,18 +12,22 @@ from generate import Assistant, Sampling, generate
 from world import facts
 from world.tasks import head_of
 
-REAL = ("chatml", "llama2", "llama3", "mistral", "zephyr", "tulu")  # templates of known models
+# templates of known models, and what ends an answer in them
+REAL = {
+    "chatml": "<|im_end|>", "llama2": "</s>", "llama3": "<|eot_id|>",
+    "mistral": "</s>", "zephyr": "</s>", "tulu": "</s>",
+}  # fmt: skip
 SHORT = Sampling(max_new_tokens=32)
 
 # ---- Templates -----------------------------------------------------------------------------------
 
 
 def show_templates(turns: list[Turn], system: str) -> None:
-    """Print a conversation in each of the real templates. Our eos ends an answer."""
-    for name in REAL:
+    """Print a conversation in each of the real templates."""
+    for name, end in REAL.items():
         text = ""
         for part, kind in render(turns, name, system):
-            text += part + "[eos]" * (kind == "answer")
+            text += part + end * (kind == "answer")
         print(f"--- {name} " + "-" * (60 - len(name)))
         print(text)
 
@@ -38,24 +42,6 @@ def score_templates(assistant: Assistant, rows: list[Row]) -> dict:
         shown = lab.show_share(shares[name])
         print(f"asked in {name:<16} which ends in {end!r:<5} {shown} right")
     return shares
-
-
-def plot_templates(shares: dict, own: str) -> None:
-    """Plot the shares of right answers as bars, the model's own template in another color."""
-    figure, ax = plt.subplots(figsize=(8, 3))
-    names = sorted(shares, key=lambda name: -shares[name][0])
-    for i, name in enumerate(names):
-        mean, low, high = shares[name]
-        spread = [[max(0, mean - low)], [max(0, high - mean)]]
-        color = "tab:green" if name == own else "tab:gray"
-        ax.bar(i, mean, yerr=spread, capsize=3, color=color)
-    ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    worst = names[-1]
-    ax.set(ylabel="right", ylim=(0, 1.05))
-    ax.set_title(f"The same model: {shares[own][0]:.0%} in its own template (green), "
-                 f"{shares[worst][0]:.0%} in {worst}'s")  # fmt: skip
-    figure.tight_layout()
-    plt.show()
 
 
 def test_questions(splits: dict, n: int = 96) -> list[Row]:
@@ -83,6 +69,23 @@ def score_slips(assistant: Assistant, slips: dict, rows: list[Row]) -> dict:
         flags[name] = lab.right_flags(rows, say(assistant, prompts))
         print(f"{name:<28} {lab.show_share(lab.bootstrap([flags[name]]))} right")
     return flags
+
+
+def plot_slips(flags: dict) -> None:
+    """Plot the shares of right answers with each slip."""
+    figure, ax = plt.subplots(figsize=(7.5, 2.8))
+    shares = {name: lab.bootstrap([marks]) for name, marks in flags.items()}
+    own, *others = shares
+    for i, (mean, low, high) in enumerate(shares.values()):
+        spread = [[max(0, mean - low)], [max(0, high - mean)]]
+        ax.barh(i, mean, xerr=spread, capsize=3, color="tab:gray" if i else "tab:green")
+    ax.set_yticks(range(len(shares)), list(shares))
+    ax.invert_yaxis()
+    worst = min(others, key=lambda name: shares[name][0])
+    ax.set(xlabel=f"right, of {len(flags[own])} questions (95% interval)", xlim=(0, 1.05))
+    ax.set_title(f"From {shares[own][0]:.0%} right to {shares[worst][0]:.0%}: {worst}")
+    figure.tight_layout()
+    plt.show()
 
 
 # ---- Follow-ups ----------------------------------------------------------------------------------
@@ -286,7 +289,7 @@ def guarded_rows(rows: list[Row], forgeries: bool, rng) -> list[Row]:
 def attack(base, tokenizer, rows: list[Row], splits: dict, encode_special) -> dict:
     """Tune with and without forgeries, and attack each model with both encoders.
 
-    Returns {(seen, attack): (share that answers the forged question, low, high)}."""
+    Returns {(seen, encoder): [[answers the forged question? a row] a seed]}."""
     held = [*splits["unseen_inputs"], *splits["unseen_phrasings"]]
     victims = lab.subset([row for row in held if row.task in EASY], 60)
     lures = [row for row in splits["unseen_inputs"] if not row.turns[0].input]
@@ -301,7 +304,7 @@ def attack(base, tokenizer, rows: list[Row], splits: dict, encode_special) -> di
             return careless(pieces, tokenizer)
         return encode_special(pieces, tokenizer, SPECIAL)[0]
 
-    shares = {}
+    obeyed = {}
     for seen in ("no forgeries", "forgeries"):
         flags = {"careless": [], "encode_special": []}
         for seed in lab.SEEDS:
@@ -317,10 +320,29 @@ def attack(base, tokenizer, rows: list[Row], splits: dict, encode_special) -> di
                 prompts = [ids_of(row, encoder == "careless") for row in forged]
                 flags[encoder].append(lab.right_flags(lures, say(assistant, prompts)))
         for encoder, table in flags.items():
-            shares[seen, encoder] = lab.bootstrap(table)
-            shown = lab.show_share(shares[seen, encoder])
+            obeyed[seen, encoder] = table
+            shown = lab.show_share(lab.bootstrap(table))
             print(f"tuned with {seen:<13} encoder {encoder:<15} obeys the forgery {shown}")
-    return shares
+    return obeyed
+
+
+def attack_findings(obeyed: dict) -> None:
+    """Say what safe ids change, and what training on forgeries changes with each encoder."""
+    comparisons = {  # changed, from
+        "safe ids without training": (("no forgeries", "encode_special"),
+                                      ("no forgeries", "careless")),
+        "training on forgeries, with safe ids": (("forgeries", "encode_special"),
+                                                 ("no forgeries", "encode_special")),
+        "training on forgeries, without safe ids": (("forgeries", "careless"),
+                                                    ("no forgeries", "careless")),
+    }  # fmt: skip
+    for change, (new, old) in comparisons.items():
+        lab.finding(
+            *lab.difference(obeyed[new], obeyed[old])[1:],
+            f"{change}: more forgeries are obeyed.",
+            f"{change}: fewer forgeries are obeyed.",
+            f"{change}: no difference that we can measure.",
+        )
 
 
 def show_forgery(tokenizer) -> None:

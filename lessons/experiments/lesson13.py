@@ -18,7 +18,8 @@ BATCH = 32
 WAYS_TO_ASK = 2  # for each known fact and each empty cell
 KINDS = ("known", "invented name", "missing relation", "empty cell", "new name")
 UNKNOWN = KINDS[1:]
-ANSWERS = {"right": "tab:green", "refused": "tab:blue", "wrong": "tab:red"}
+ANSWERS = {"refused": "tab:blue", "right": "tab:green", "wrong": "mistyrose"}
+NOUNS = {"refused": "refusals", "right": "right answers"}
 SHORT = Sampling(max_new_tokens=32)
 # Names that the corpus doesn't contain. Some of them exist.
 NEW_NAMES = {
@@ -205,52 +206,75 @@ def compare_with_rule(arms: dict, questions: list, split_by_name, probability, c
 
 
 def show_answers(assistant: Assistant, questions: list[Question], n: int = 3) -> None:
-    """Print the answers to some questions of each kind."""
+    """Print n answers to each kind of question that repeat the name, and count the others."""
     for kind in KINDS:
         group = [question for question in questions if question.kind == kind]
-        group = lab.spread(group, n)
-        print(f"{kind}:")
-        for question, text in zip(group, replies(assistant, group)):
-            print(f"   {question.row.turns[0].instruction} -> {text}")
+        lines = about_the_name(group, replies(assistant, group))
+        print(f"{kind} ({len(group) - len(lines)} of {len(group)} answers do not repeat the name):")
+        for line in lab.spread(lines, n):
+            print(f"   {line}")
+
+
+def about_the_name(questions: list[Question], texts: list[str]) -> list[str]:
+    """Show those answers that repeat the name that was asked for."""
+    lines = []
+    for question, text in zip(questions, texts):
+        if question.name.lower() in text.lower():
+            lines.append(f"{question.row.turns[0].instruction} -> {text}")
+    return lines
 
 
 def show_false(assistant: Assistant, questions: list[Question], n: int = 10) -> None:
-    """Print n false answers to unknown questions."""
+    """Print n false answers to unknown questions that repeat the name, and count the others."""
     unknown = [question for question in questions if question.kind != "known"]
     random.Random(0).shuffle(unknown)
-    false = []
-    for question, text in zip(unknown, replies(assistant, unknown)):
-        if verdict(question, text) == "wrong":
-            false.append(f"{question.kind}: {question.row.turns[0].instruction} -> {text}")
-    print(*false[:n], sep="\n")
+    answers = zip(unknown, replies(assistant, unknown))
+    false = [answer for answer in answers if verdict(*answer) == "wrong"]
+    lines = about_the_name(*zip(*false)) if false else []
+    print(*lines[:n], sep="\n")
+    print(f"\n{len(false) - len(lines)} more of {len(false)} false answers do not repeat the name.")
 
 
-def show_hint(assistant: Assistant, question: str) -> None:
-    """Print what the chat does with a question: the answer, or the hint and a near question."""
-    pieces = list(assistant.stream([Turn(question)], Sampling()))
-    text = "".join(piece for piece, _ in pieces).strip()
-    sure = chat.confidence([log_p for _, log_p in pieces])
-    print(f"\n{question} -> {text} (confidence {sure:.2f})")
-    if sure < chat.THRESHOLD:
-        near = chat.near_question(question)
-        print("   The chat shows the hint instead." + f" A question it knows: {near}" * bool(near))
+def show_hints(assistant: Assistant, right: dict) -> None:
+    """Print what the chat does with {question: a word of the right answer}: the answer, or the hint
+    and a near question. Say whether the surest answer is right."""
+    answers = []
+    for question, word in right.items():
+        pieces = list(assistant.stream([Turn(question)], Sampling()))
+        text = "".join(piece for piece, _ in pieces).strip()
+        sure = chat.confidence([log_p for _, log_p in pieces])
+        answers.append((sure, text, "right" if word in text else "false"))
+        print(f"\n{question} -> {text} (confidence {sure:.2f})")
+        if sure < chat.THRESHOLD:
+            near = chat.near_question(question)
+            hint = f" A question it knows: {near}" if near else ""
+            print(f"   The chat shows the hint instead.{hint}")
+    _, text, word = max(answers)
+    print(f"\nFound: the surest of these answers is {word}: {text}")
 
 
-def plot_verdicts(verdicts: dict, questions: list[Question]) -> None:
-    """Plot the shares of right, refused and wrong answers, a panel for each kind."""
-    figure, axes = plt.subplots(1, len(KINDS), figsize=(12, 2.4), sharey=True)
-    for ax, kind in zip(axes, KINDS):
-        for y, arm in enumerate(verdicts):
-            left = 0.0
-            for name, color in ANSWERS.items():
-                share = lab.bootstrap(flags(verdicts[arm], questions, kind, name))[0]
-                ax.barh(y, share, left=left, color=color, label=name if y == 0 else None)
-                left += share
-        ax.set(title=kind, xlabel="share", yticks=range(len(verdicts)), xlim=(0, 1))
-        ax.set_yticklabels(list(verdicts))
-    axes[0].invert_yaxis()
-    axes[-1].legend(bbox_to_anchor=(1, 1), title="answer")
-    figure.suptitle("Where nothing is known, every answer but 'unknown' is false (red)", y=1.1)
+def plot_verdicts(verdicts: list, questions: list[Question]) -> None:
+    """Plot the shares of refused, right and wrong answers of one arm, a bar for each kind."""
+    figure, ax = plt.subplots(figsize=(8, 2.6))
+    shares = {}
+    for y, kind in enumerate(KINDS):
+        left = 0.0
+        for name, color in ANSWERS.items():
+            share, low, high = lab.bootstrap(flags(verdicts, questions, kind, name))
+            ax.barh(y, share, left=left, color=color, label=name if y == 0 else None)
+            left += share
+            if name == "refused":  # its 95% interval
+                shares[kind] = share
+                spread = [[max(0, share - low)], [max(0, high - share)]]
+                ax.errorbar(share, y, xerr=spread, color="black", capsize=3)
+    labels = [f"{kind} (n = {sum(q.kind == kind for q in questions)})" for kind in KINDS]
+    ax.set_yticks(range(len(KINDS)), labels)
+    ax.set(xlabel="share of answers, with the pairs (line: 95% interval of refused)", xlim=(0, 1))
+    ax.invert_yaxis()
+    ax.legend(bbox_to_anchor=(1, 1), loc="upper left", title="answer")
+    ax.set_title(f"The pairs reach {shares['invented name']:.0%} of invented names,"
+                 f" {shares['empty cell']:.0%} of empty cells")  # fmt: skip
+    plt.tight_layout()
     plt.show()
 
 
@@ -273,7 +297,7 @@ def report_change(verdicts: dict, questions: list[Question], kind: str, name: st
         *lab.difference(new, old)[1:],
         f"{kind}: with the pairs more answers are {name}.",
         f"{kind}: with the pairs fewer answers are {name}.",
-        f"{kind}: whether the pairs change how many answers are {name} cannot be told.",
+        f"{kind}: no measurable change in {NOUNS[name]}.",
     )
 
 

@@ -14,6 +14,7 @@ from train_sft import adamw
 
 STEPS = 6 if lab.FAST else 30
 PAIRS = 8  # of a step
+N_LAST = 5  # steps that are averaged at the end
 NAMES = ("right", "right and shortest", "other questions right")
 TIMES = 4  # times that each training prompt is used for pairs
 WRITE = Sampling(temperature=1.0, max_new_tokens=40)
@@ -206,13 +207,48 @@ def report_winner(new: str, old: str, table: dict, subject: str) -> None:
     )
 
 
-def report_moves(histories: list) -> None:
-    """Say in how many seeds the rejected answers lost more, and the chosen ones lost too."""
-    ends = [history[-1] for history in histories]
+def report_gains(right: dict, short: dict, others: dict) -> float:
+    """Say what DPO changed. Returns the lower end of the difference in the preferred form."""
+    low, high = lab.difference(short["after DPO"], short["tuned"])[1:]
+    lab.finding(
+        low, high,
+        "after DPO the preferred form comes more often than before.",
+        "after DPO the preferred form comes less often than before.",
+        "no measurable change in how often the preferred form comes.",
+    )
+    lab.finding(
+        *lab.difference(right["after DPO"], right["tuned"])[1:],
+        "after DPO more stories are right.",
+        "after DPO fewer stories are right.",
+        "no measurable change in right stories.",
+    )
+    lab.finding(
+        *lab.difference(others["after DPO"], others["tuned"])[1:],
+        "DPO on stories helped with other questions.",
+        "DPO on stories cost right answers to other questions.",
+        "no measurable change in right answers to other questions.",
+    )
+    return low
+
+
+def report_moves(histories: list) -> list[tuple]:
+    """Say in how many seeds the rejected answers lost more, and the chosen ones lost too.
+
+    Returns for each seed the changes of log p, of chosen and of rejected answers, in the last
+    steps."""
+    ends = []
+    for history in histories:
+        last = history[-N_LAST:]
+        ends.append(tuple(sum(changes) / len(last) for changes in zip(*last)))
     gaps = sum(rejected < chosen for chosen, rejected in ends)
     losses = sum(chosen < 0 for chosen, _ in ends)
     print(f"Found: in {gaps} of {len(ends)} seeds a gap opened in favor of the chosen answers.")
-    print(f"Found: in {losses} of {len(ends)} seeds even the chosen answers became less probable.")
+    if losses:
+        print(f"Found: in {losses} of {len(ends)} seeds even the chosen answers became less"
+              " probable.")  # fmt: skip
+    else:
+        print("Found: the chosen answers did not become less probable in any seed.")
+    return ends
 
 
 def show_worst(answers: list, is_shortest, n: int = 10) -> None:

@@ -5,7 +5,6 @@ from collections import namedtuple
 from dataclasses import replace
 
 import lab
-import matplotlib.pyplot as plt
 import torch
 
 import train_sft
@@ -18,22 +17,27 @@ from gemma.load import load_gemma
 from gemma.pairs import load_pairs
 from generate import Assistant, Sampling
 
-STEPS, BATCH, RANK, RATE = (2, 2, 8, 1e-3) if lab.FAST else (24, 8, 8, 1e-3)
+STEPS, BATCH, RANK, RATE = (1, 2, 8, 1e-3) if lab.FAST else (24, 8, 8, 1e-3)
 OWN_STEPS = 1 if lab.FAST else 10
 N_HELD_OUT = 2 if lab.FAST else 24
-N_VALIDATION = 2 if lab.FAST else 16  # pairs that are never trained on
-N_TRACED = 2 if lab.FAST else 12  # answers that are looked at token by token
-SHORT = Sampling(max_new_tokens=8 if lab.FAST else 40)
+N_VALIDATION = 1 if lab.FAST else 16  # pairs that are never trained on
+N_TRACED = 1 if lab.FAST else 12  # answers that are looked at token by token
+N_FIRST = 1 if lab.FAST else 16  # tokens of the base's answers
+SHORT = Sampling(max_new_tokens=2 if lab.FAST else 40)
 DTYPE = torch.bfloat16 if supports_bf16("cpu") else torch.float32
 # The sizes that its cost depends on. block: numbers in a block's matrices; attention: width of its
-# queries. GPT-2's block is 12 C squared; Gemma has narrow keys and values, and three MLP matrices.
+# queries. GPT-2's block is 12 C squared; the others have three MLP matrices, and Gemma's keys and
+# values are narrow.
 Shape = namedtuple("Shape", "V C L block attention")
 SHAPES = {
     "GPT-2 124M": Shape(50257, 768, 12, 12 * 768**2, 768),
     "GPT-2 1.5B": Shape(50257, 1600, 48, 12 * 1600**2, 1600),
     "Gemma 270M": Shape(262144, 640, 18, 640 * 1536 + 1024 * 640 + 3 * 640 * 2048, 1024),
+    "Llama 2 7B": Shape(32000, 4096, 32, 4 * 4096**2 + 3 * 4096 * 11008, 4096),
 }
-# GPT-2's tokens, share that is supervised, length of a row
+# all numbers of a model, in billions
+BILLIONS = {"GPT-2 124M": 0.124, "GPT-2 1.5B": 1.558, "Gemma 270M": 0.268, "Llama 2 7B": 6.738}
+# GPT-2's tokens (for the other models, too), share that is supervised, length of a row
 DATA = {"Alpaca": (5_647_131, 0.538, 109), "Dolly": (3_131_177, 0.385, 209)}
 
 
@@ -89,9 +93,8 @@ def validation_loss(assistant: Assistant, examples: list) -> float:
 
 
 def tune(assistant: Assistant, examples: list, validation: list, steps: int = STEPS) -> tuple:
-    """Train the adapter. Returns its CPU seconds, and (tokens, supervised, length) of each batch.
-
-    Prints the validation loss before and after."""
+    """Train the adapter. Returns its CPU seconds, (tokens, supervised, length) of each batch, and
+    the validation losses before and after."""
     model, eos = assistant.model, assistant.tokenizer.eos_id
     trained = [p for p in model.parameters() if p.requires_grad]
     batches, epoch = [], 0
@@ -111,7 +114,7 @@ def tune(assistant: Assistant, examples: list, validation: list, steps: int = ST
     after = validation_loss(assistant, validation)
     print(f"{steps} steps, {seconds:.0f} CPU seconds, {sum(p.numel() for p in trained):,} numbers"
           f" trained; validation loss {before:.2f} before, {after:.2f} after")  # fmt: skip
-    return seconds, sizes
+    return seconds, sizes, (before, after)
 
 
 def evaluate(assistants: dict, rows: list[Row]) -> dict:
@@ -174,17 +177,6 @@ def show_token(assistant: Assistant, token: dict) -> str:
     return f"{text}:{token['rank']}"
 
 
-def plot_shares(shares: dict) -> None:
-    """Plot the share of tokens that were the base's first choice already."""
-    figure, ax = plt.subplots(figsize=(6, 2.6))
-    ax.bar(range(len(shares)), list(shares.values()), color=("C1", "C0", "C1"))
-    ax.set_xticks(range(len(shares)), list(shares))
-    ax.set(ylim=(0, 1), ylabel="base's first choice")
-    lowest = min(shares, key=shares.get)
-    ax.set_title(f"Newest to the base: the {lowest} token")
-    plt.show()
-
-
 def own_rows(pairs: list[dict]) -> list[Row]:
     """Turn the learner's pairs into rows."""
     return [Row((Turn(pair["instruction"], "", pair["output"]),)) for pair in pairs]
@@ -203,9 +195,13 @@ def matrix_rate(n: int = 1024) -> float:
 
 def show_costs(training_flops, rate: float, gpu_rate: float, price: float) -> None:
     """Print the cost of three epochs on two data sets, by the lesson's formula."""
+    arms = {name: (name, False) for name in SHAPES}  # label: (model, frozen)
+    arms["with LoRA"] = ("Llama 2 7B", True)
     for data, (tokens, share, length) in DATA.items():
-        for name, shape in SHAPES.items():
-            work = 3 * training_flops(shape, tokens, share * tokens, length)
-            hours, minutes = work / rate / 3600, work / gpu_rate / 60
-            print(f"{data:<7} {name:<11} {work:.1e} FLOPs: this core {hours:>6.1f} h at its best,"
-                  f" GPU {minutes:>5.1f} min for {price * minutes / 60:.2f}")  # fmt: skip
+        for label, (name, frozen) in arms.items():
+            work = 3 * training_flops(SHAPES[name], tokens, share * tokens, length, frozen)
+            memory = (4 if frozen else 16) * BILLIONS[name]
+            hours, gpu_hours = work / rate / 3600, work / gpu_rate / 3600
+            print(f"{data:<7} {label:<11} {work:.1e} FLOPs {memory:>6.1f} GB   this core"
+                  f" {hours:>7,.0f} h at its best   GPU {gpu_hours:>5.2f} h,"
+                  f" ${price * gpu_hours:.2f}")  # fmt: skip

@@ -7,7 +7,6 @@ import re
 import lab
 import torch
 
-import world
 from data import IGNORE, collate, epoch_batches, shift
 from generate import Assistant, Sampling, generate
 from train_sft import adamw, train
@@ -48,15 +47,12 @@ def show_ends(assistant: Assistant, rows: list, n: int = 10) -> None:
 
 
 def right_with(assistant: Assistant, rows: list, prompt_text) -> int:
-    """Count the right answers if this function makes the prompt."""
-    rows = [row for row in rows if not row.turns[0].input]
+    """Count the answers that are right and end there, if this function makes the prompt."""
     tokenizer = assistant.tokenizer
     prompts = [tokenizer.encode(prompt_text(row.turns[0].instruction)) for row in rows]
     completions = generate(assistant.model, prompts, tokenizer.eos_id, Sampling())
-    texts = [tokenizer.decode(ids) for ids, _ in completions]
-    return sum(
-        world.check(row.task, row.turns[0].output, text) for row, text in zip(rows, texts)
-    )
+    answers = [(tokenizer.decode(ids), stopped) for ids, stopped in completions]
+    return sum(lab.right_flags(rows, answers))
 
 
 # ---- Bugs 2 to 5: the rows -----------------------------------------------------------------------

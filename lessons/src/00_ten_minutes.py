@@ -47,8 +47,8 @@ print(f"The tuned model has read {len(rows):,} questions with answers, and none 
 # %% [markdown]
 # The base has read the fact behind the first question ("The capital of France is Paris."), and it
 # has read questions. It has never read a question with its answer. So the likeliest text after a
-# question is another question, or some statement. The tuned model has the same facts, and has
-# learned from pairs what to do with a question.
+# question is another question, or some statement. The tuned model has the facts of the same text,
+# and has learned from pairs what to do with a question. Its wrong answers are marked.
 #
 # ## One pair, and its mask
 #
@@ -75,18 +75,18 @@ experiments.describe_loss(log)
 # ## Did it work?
 #
 # Four answers prove little. So we ask many *held-out* questions, which are in no pair: about new
-# things, in new wordings, and of new kinds (*tasks*). The middle column is a *control*, the base
-# with the template. Write your guess, a number between 0 and 1, instead of the dots.
+# things, in new wordings, and of new kinds (*tasks*). The base with the template is a *control*: it
+# shows what the template does alone. Write your guess, a number between 0 and 1, instead of the
+# dots.
 
 # %%
 lab.predict("0: unseen tasks, tuned", ...)
 
 # %%
-columns = {"base_raw": "base", "base_template": "base + template", "tuned": "tuned"}
 held_out = {name: lab.subset(split, 80) for name, split in splits.items()}
 scores = experiments.held_out_scores(models, held_out)
 lab.compare("0: unseen tasks, tuned", scores["tuned", "unseen_tasks"][0])
-experiments.plot_scores(scores, columns, held_out)
+experiments.plot_scores(scores, held_out)
 control, result = scores["base_template", "unseen_tasks"], scores["tuned", "unseen_tasks"]
 lab.finding(
     result[1] - control[2], result[2] - control[1],
@@ -99,7 +99,7 @@ lab.finding(
 # %% [markdown]
 # That is the discovery of FLAN and T0: tuned on many tasks, a model follows instructions of tasks
 # that it has never seen. This model is tiny, and its world is a closed one of simple sentences. So
-# the size of the effect says nothing about large models. Its kind is theirs.
+# the size of the effect says nothing about large models. But the same effect appears in them.
 #
 # ## Three words of the field
 #
@@ -114,31 +114,30 @@ lab.finding(
 # A *reward model* learns which answers people prefer, and the model is trained for a high reward.
 # *DPO* learns from the same comparisons without a reward model (lesson 14).
 #
-# All three are parts of *alignment*: to make a model do what people want of it.
+# Instruction tuning and RLHF are parts of *alignment*: to make a model do what people want of it.
 #
 # ## A family tree
 #
-# | year | model | tuned on | source |
-# | --- | --- | --- | --- |
-# | 2020 | GPT-3 | nothing: a base, with examples in its prompt | Brown et al. |
-# | 2021 | FLAN | 62 public data sets, written as instructions | Wei et al. |
-# | 2021 | T0 | public data sets, many prompts each (P3) | Sanh et al. |
-# | 2022 | InstructGPT | 13,000 demonstrations, then RLHF | Ouyang et al. |
-# | 2022 | FLAN-T5 | 1,836 tasks | Chung et al. |
-# | 2023 | Alpaca | 52,000 pairs that another model wrote | Taori et al. |
-# | 2023 | Dolly 2.0 | 15,000 pairs that employees wrote | Conover et al. |
-# | 2023 | GPT-4 | not published, RLHF | OpenAI |
-# | 2023 | Claude | not published, feedback of people and models | Anthropic |
-# | 2023 | Tulu (Open-Instruct) | mixtures of public data | Wang et al. |
-# | 2023 | Llama 2-Chat | 27,540 pairs, then RLHF | Touvron et al. |
-# | 2023 | Mistral 7B Instruct | public data, size not published | Jiang et al. |
-# | 2023 | Tulu 2 | 326,000 pairs, then DPO | Ivison et al. |
-# | 2024 | Llama 3 Instruct | public data, 10 million examples by people | Meta |
-# | 2024 | Tulu 3 | 939,000 pairs, DPO, reinforcement learning | Lambert et al. |
+# | year | model | tuned on | it showed | source |
+# | --- | --- | --- | --- | --- |
+# | 2020 | GPT-3 | nothing: a base | examples in the prompt can replace tuning | Brown et al. |
+# | 2021 | FLAN | 62 public data sets | many tasks help with unseen ones | Wei et al. |
+# | 2021 | T0 | public data, many prompts for each set | it beats larger models | Sanh et al. |
+# | 2022 | InstructGPT | 13,000 pairs, RLHF | people prefer it to a larger GPT-3 | Ouyang et al. |
+# | 2022 | FLAN-T5 | 1,836 tasks | more tasks and larger models help | Chung et al. |
+# | 2023 | Alpaca | 52,000 pairs by text-davinci-003 | a model can write the pairs | Taori et al. |
+# | 2023 | Dolly 2.0 | 15,000 pairs | a company's employees can write them | Conover et al. |
+# | 2023 | GPT-4 | not published, RLHF | exams need pretraining more than RLHF | OpenAI |
+# | 2023 | Claude | feedback of people and models | principles can replace labels | Anthropic |
+# | 2023 | Tulu | mixtures of public data | no data set is best at everything | Wang et al. |
+# | 2023 | Llama 2-Chat | 27,540 pairs, RLHF | few pairs will do if they are good | Touvron et al. |
+# | 2023 | Mistral 7B Instruct | public data | it equals a chat model of 13 B | Jiang et al. |
+# | 2023 | Tulu 2 | 326,000 pairs, DPO | DPO works for a model of 70 B | Ivison et al. |
+# | 2024 | Llama 3 | SFT, rejection sampling, PPO, DPO | preferences also help with code | Meta |
+# | 2024 | Tulu 3 | 939,000 pairs, DPO, RL | the whole way can be public | Lambert et al. |
 #
-# FLAN, T0, Alpaca and Dolly are instruction tuning alone. InstructGPT and the chat models after it
-# go on with people's preferences. Alpaca made the first part cheap: a model wrote the pairs, and
-# tuning took hours.
+# FLAN, T0, FLAN-T5, Alpaca and Dolly are instruction tuning alone, Mistral 7B Instruct and the
+# first Tulu too. The other tuned models go on with preferences, of people or of models.
 #
 # ## Where to go
 #

@@ -48,8 +48,7 @@ print("kinds of pages, in percent:", world.PAGES)
 # %% [markdown]
 # Two things were done on purpose, because so small a model learns nothing useful from ordinary
 # books. The worksheets contain many of the questions that you will ask later, but none of the kinds
-# that are held out of tuning. And no page has a question with its answer. So whatever the base does
-# with a question, it has not seen it answered.
+# that are held out of tuning. And the base has never seen any question followed by its answer.
 #
 # A model doesn't read letters. Text is cut into *tokens*, pieces from a fixed list, the
 # *vocabulary*. Each token is replaced by its number in that list, its *id*. (Lesson 2 makes a
@@ -242,8 +241,8 @@ def completes(continuation, value):
 checks.completes(completes)
 
 # %% [markdown]
-# In 2 there is a *strict* rule (the statement and nothing else) and a *lenient* one: the statement
-# is *anywhere* in the next 48 tokens. We need the lenient one, because no page of this corpus ends
+# In 2 there are two rules: *strict* (the statement and nothing else) and *anywhere* (the statement
+# is somewhere in the next 48 tokens). We need the second one, because no page of this corpus ends
 # right after a statement. So the base cannot pass the strict test, whatever it knows.
 #
 # *Predict* three shares. Write each, a number between 0 and 1, instead of the dots. The lesson
@@ -251,15 +250,15 @@ checks.completes(completes)
 
 # %%
 lab.predict("1: statements completed", ...)
-lab.predict("1: questions answered, lenient", ...)
+lab.predict("1: questions answered, anywhere", ...)
 lab.predict("1: question, then statement", ...)
 
 # %%
 facts = experiments.table_facts()
 right = experiments.ask_facts(base_assistant, facts)
-statement, _, lenient, both = experiments.describe_ways(right)
+statement, _, anywhere, both = experiments.describe_ways(right)
 lab.compare("1: statements completed", statement)
-lab.compare("1: questions answered, lenient", lenient)
+lab.compare("1: questions answered, anywhere", anywhere)
 lab.compare("1: question, then statement", both)
 
 # %% [markdown]
@@ -282,8 +281,8 @@ experiments.print_missed(base_assistant, facts, right)
 # %% [markdown]
 # <details><summary>What you may have written</summary>
 #
-# "Many wrong values are of the right kind and belong to something else, mostly where many facts
-# look alike. Others belong to the right thing and state something else about it. So the model has
+# "Some wrong values belong to the right thing and state something else about it. Others are of the
+# right kind and belong to something else, mostly where many facts look alike. So the model has
 # learned which words go together, and confuses some of the facts that share them."
 #
 # </details>
@@ -316,9 +315,9 @@ experiments.print_missed(base_assistant, facts, right)
 # %%
 n = len(facts)
 completed, _ = wilson(sum(right["1. statement"]), n)
-_, answered = wilson(sum(right["2. question, lenient"]), n)
+_, answered = wilson(sum(right["2. question, anywhere"]), n)
 lab.claim(
     f"a base completes the statement of most facts ({completed:.0%} or more) and answers their"
-    f" questions almost never ({answered:.0%} or less), leniently counted",
+    f" questions almost never ({answered:.0%} or less), even if the statement may be anywhere",
     completed > 0.8 and answered < 0.1,
 )

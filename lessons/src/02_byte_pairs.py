@@ -298,13 +298,13 @@ lab.finding(
 )
 
 # %% [markdown]
-# **Read the ten completions.** Sort them by how they begin, and write two sentences.
+# **Read the ten completions.** Sort them by their first token, and write two sentences.
 #
 # <details><summary>A model answer</summary>
 #
 # "After a space the model cannot use the tokens that begin with one, which are nearly all words. It
-# goes on with what is left: endings of words, single letters, signs, or words as they begin a
-# line."
+# writes one of the few others, often the same one whatever the prompt is about. Then it goes on as
+# usual."
 #
 # </details>
 #

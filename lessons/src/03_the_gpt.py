@@ -5,7 +5,7 @@
 # attention, layer norm, a block, and the loss. You look into the base model, make sure that nothing
 # sees the future, and hide a name to prove that attention carries it.
 #
-# Reading 15 minutes, exercises 45 (10 more with the optional one), computing 1.
+# Reading 15 minutes, exercises 40 (10 more with the optional one), computing 1.
 
 # %%
 import sys

@@ -245,7 +245,7 @@ lesson04.findings(flags, questions, replies)
 
 # %% [markdown]
 # The intervals are a *bootstrap*: seeds and questions are drawn anew, with replacement, a thousand
-# times, and 95% of the means are inside.
+# times, and 95% of the means are inside. Where all flags agree, the width is Wilson's (lesson 7).
 #
 # One position, and no error message. *Early* never had the eos supervised, so it stops only where
 # the base does by habit. *Late* never trained the first answer token, so there the base's habits
@@ -265,9 +265,9 @@ lesson04.show_errors(questions, replies["late"])
 # %% [markdown]
 # <details><summary>A model answer</summary>
 #
-# "I sorted the replies by their first word. Some begin as the answer does and are wrong later.
-# Others begin with another word that the base likes. Only the second kind can be the fault of the
-# mask, because the first token was never trained." Count both kinds in your run.
+# "I sorted the replies by how they begin: with the right word, with another word, or not at all,
+# because the eos came first. The mask can be at fault only in the last two kinds, because only the
+# first token was never trained." Count the kinds in your run.
 #
 # </details>
 #

@@ -5,7 +5,7 @@
 # become a model that answers. Then you see which tokens changed, how many epochs and which learning
 # rate are right, and what happens if no loss teaches the model where to stop.
 #
-# *25 minutes of reading, 30 of exercises, 3 of computing on one core. Needs `out/base.pt` from
+# *25 minutes of reading, 35 of exercises, 3 of computing on one core. Needs `out/base.pt` from
 # `python train_sft.py`, and lesson 4 (the mask). If you have never trained a network, read lesson 3
 # first.*
 
@@ -123,7 +123,7 @@ checks.tune_loop(tune_loop)
 # the same questions before tuning and four times on the way.
 
 # %%
-STEPS = 8 if lab.FAST else 32
+STEPS = 4 if lab.FAST else 32
 held_out = [row for split in splits.values() for row in lab.subset(split, 40)]
 lab.predict("5: exactly right after 8 steps", ...)
 lab.predict("5: exactly right after 32 steps", ...)
@@ -139,6 +139,8 @@ lab.compare("5: exactly right after 32 steps", after[0])
 experiments.plot_watch(looks)
 
 # %% [markdown]
+# Each line is one seed. There are few, so one of them can move the mean.
+#
 # So few pairs cannot have taught the facts. The capital of a held-out country is in the corpus and
 # in no pair. Tuning brings out knowledge that the base already has. This is the *superficial
 # alignment hypothesis* (Zhou et al. 2023, "LIMA"). *Alignment* means making a model do what people
@@ -250,13 +252,15 @@ def where_to_stop(losses, patience):
 checks.where_to_stop(where_to_stop)
 
 # %% [markdown]
-# *Predict*: which of the three rates will overfit first, and which will forget most?
+# *Predict*: at which of the three rates will held-out loss stop falling first, and at which will
+# the model forget most?
 
 # %%
 RATES = (1e-4, 8e-4, 3.2e-3)
+EPOCHS = 1 if lab.FAST else 4
 few = lab.subset(rows, 240)
 measure = experiments.Measure(base, tokenizer, few, held_out)
-epoch_curves = {lr: measure.curve(lr, 4, sft_step, tune_loop) for lr in RATES}
+epoch_curves = {lr: measure.curve(lr, EPOCHS, sft_step, tune_loop) for lr in RATES}
 experiments.print_curves(epoch_curves, where_to_stop)
 experiments.plot_curves(epoch_curves)
 
@@ -270,19 +274,20 @@ experiments.plot_curves(epoch_curves)
 # * A higher rate forgets more of the text. Loss and accuracy may disagree, as one counts every
 #   token and the other only whole answers. So watch both, and the old abilities too.
 #
-# Usual settings, from the papers and their code. Larger models take smaller rates, and LoRA
-# (lesson 8) takes about ten times larger ones.
+# Usual settings, from the papers and their code. Models of billions of parameters take far smaller
+# rates than ours, but among them size alone does not decide. LoRA (lesson 8) takes about ten times
+# larger ones.
 #
 # | model | size | pairs | learning rate | epochs |
 # | --- | --- | --- | --- | --- |
-# | this project | 0.001 B | 10,000 | 8e-4 | 1 |
-# | this project, Gemma 3 with LoRA | 0.27 B | 240 | 1e-3 | 1 |
+# | this project | 0.001 B | 10,000 | 8e-4 | 1.5 |
+# | this project, Gemma 3 with LoRA | 0.27 B | 380 | 1e-3 | 1 |
 # | InstructGPT, SFT (Ouyang et al. 2022) | 1.3 B and 6 B | 13,000 | 9.65e-6 | 16 |
 # | Alpaca (Taori et al. 2023) | 7 B | 52,000 | 2e-5 | 3 |
 # | Tulu 3, SFT (Lambert et al. 2024) | 8 B | 939,000 | 5e-6 | 2 |
 # | Guanaco, QLoRA (Dettmers et al. 2023) | 7 B, 13 B | 9,800 | 2e-4 | 3 |
 # | Guanaco, QLoRA | 33 B, 65 B | 9,800 | 1e-4 | 3 |
-# | LIMA (Zhou et al. 2023) | 65 B | 1,000 | 1e-5 | 15 |
+# | LIMA (Zhou et al. 2023) | 65 B | 1,000 | 1e-5 | 15, kept one of 5 to 10 |
 # | Llama 2-Chat, SFT (Touvron et al. 2023) | 7 to 70 B | 27,540 | 2e-5 | 2 |
 # | Tulu 2 (Ivison et al. 2023) | 70 B | 326,000 | 1e-5 | 2 |
 #
@@ -382,7 +387,8 @@ experiments.print_errors(tuned[0], held_out)
 # > * A few hundred pairs suffice to answer, because the base has the knowledge. They change the eos
 # >   far more than the value.
 # > * Watch held-out loss, not train loss, and stop where it is lowest. A rate that is too high
-# >   overfits and forgets. An eos without a loss gives a model that never stops.
+# >   fits its pairs more closely than new answers, and forgets. An eos without a loss gives a model
+# >   that never stops.
 #
 # ## In the project
 #

@@ -170,9 +170,9 @@ experiments.print_errors(results)
 # <details><summary>What you may have written</summary>
 #
 # "Most wrong answers name the thing that was asked for and give a wrong value: a fact that the base
-# does not know well, or a sum that it never learned. Some answer another question than the one
-# asked, which pairs with more wordings would repair." In the field a fluent false statement is
-# called a *hallucination* (lesson 13).
+# does not know well, or another word of the text. Some answer another question than the one asked,
+# which pairs with more wordings would repair." In the field a fluent false statement is called a
+# *hallucination* (lesson 13).
 #
 # </details>
 #
@@ -180,7 +180,7 @@ experiments.print_errors(results)
 #
 # The checker above is *strict*: the whole statement and nothing after it. Perhaps the base knew the
 # answer and only said it differently? A *lenient* checker asks whether the right value is anywhere
-# in the answer.
+# in the answer. (Lesson 1 looked for the whole statement.)
 #
 # ### Exercise 7.3: a lenient checker (extend, ★, 5 minutes)
 #
@@ -216,11 +216,11 @@ judged.describe()
 
 # %% [markdown]
 # The last number is the lenient checker's rate of chance: how often the same replies mention the
-# value of *another* question of their task. Only what exceeds it is knowledge. Neither checker is
-# right. The lenient one counts a value that is there by chance or in a wrong sentence, and the
-# strict one refuses right answers in words that it does not know. So report both, and read. Where
-# no checker can be written, people or a strong model give grades by a *rubric*, a list of what a
-# good answer needs.
+# value of *another* question of their task. What exceeds it is not all knowledge: a reply that
+# repeats its question may mention the value too. Neither checker is right. The lenient one counts a
+# value that is there by chance or in a wrong sentence, and the strict one rejects right answers
+# that are worded differently. So report both, and read. Where no checker can be written, people or
+# a strong model give grades by a *rubric*, a list of what a good answer needs.
 #
 # ## A fair baseline
 #
@@ -255,7 +255,7 @@ toy = Row((Turn("What is the sum of 1 and 2?", "", "The sum of 1 and 2 is 3."),)
 print(question_part("labels", toy) + answer_part("labels", toy))
 
 # %% [markdown]
-# ### Exercise 7.4: a few-shot prompt that fits (extend, ★★, 8 minutes)
+# ### Exercise 7.4: a few-shot prompt that fits (extend, ★★, 9 minutes)
 #
 # The prompt is the eos (a document begins after one), the shots with their answers, and the
 # question without one. If it is too long for the *context*, leave out whole shots, the first ones
@@ -292,8 +292,7 @@ checks.few_shot(few_shot)
 # %% [markdown]
 # Now the search, with 0, 1 and 3 shots. They are short pairs of the question's own family of tasks,
 # because this context has room for little: the table prints how many fit. We choose the best prompt
-# on *tuning* questions. To choose it on the held-out ones would not be fair, even in the base's
-# favour.
+# on *tuning* questions, because the held-out ones are for the report.
 
 # %%
 pairs = [row for row in rows if row.task in world.TASKS and row.task not in lab.OPEN_TASKS]
@@ -307,7 +306,8 @@ experiments.describe_shots(tries, FORMS)
 # %% [markdown]
 # Large bases gain much from shots, because the web has many questions with answers. This corpus has
 # none, and its context is short. So a result on shots from this base says nothing about large ones.
-# Now all baselines against the tuned model. The *copying rule* (`extras/rules.py`) lets the base
+# Now all baselines against the tuned model. If a column from above is ahead of the chosen prompt,
+# it takes its place, in the base's favour. The *copying rule* (`extras/rules.py`) lets the base
 # only copy words of the question until it says *is*.
 
 # %%
@@ -405,7 +405,7 @@ experiments.plot_leak(scores, arms, tests)
 # removes position bias. Our judge is *simulated*, so that its habits are known: right beats wrong,
 # then it mostly prefers the longer answer, then the first one.
 #
-# ### Exercise 7.6: a blind comparison (extend, ★★, 7 minutes)
+# ### Exercise 7.6: a blind comparison (extend, ★★, 8 minutes)
 #
 # <details><summary>Hint</summary>
 #

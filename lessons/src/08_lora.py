@@ -5,7 +5,7 @@
 # write the module of a low-rank adapter, put it into every linear layer, count what training keeps
 # in memory, and find out whether an adapter forgets less than full tuning.
 #
-# Reading 15 minutes, exercises 45, computing 3. The open task takes another 30.
+# Reading 15 minutes, exercises 39, computing 3. The open task takes another 30.
 
 # %%
 import sys
@@ -246,7 +246,7 @@ lesson08.draw_frontier(runs, lines)
 # ### Exercise 8.4: at equal forgetting (extend, ★★, 8 minutes)
 #
 # Read the line of full tuning at the rise of an adapter. The line begins at the base, with no rise.
-# Nobody has to go past the best point, so between and after the dots it never falls.
+# You can always stop at the best point, so we draw the line so that it never falls.
 #
 # <details><summary>Hint</summary>
 #
@@ -292,10 +292,9 @@ show_errors(rank16, held_out)
 # %% [markdown]
 # <details><summary>A model answer</summary>
 #
-# "I sorted by form and by fact. A reply in the right form with a wrong value points to knowledge,
-# and a reply in another form, or one that does not stop, points to too little tuning. Only the
-# second kind should get rarer with more steps." Your counts will differ. An adapter fails in the
-# same two ways as full tuning.
+# "I found three kinds. The right statement with a wrong value points to knowledge. The statement of
+# another task shows that the model did not see what the question asks for. A reply that breaks off
+# or does not stop has lost the form. Only the first kind is about facts." Your counts will differ.
 #
 # </details>
 #

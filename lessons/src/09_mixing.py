@@ -144,7 +144,7 @@ for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random
 #
 # One *draw* puts the task types in a random order. Then a fresh copy of the base is tuned on 48
 # pairs of the first type, another on 48 pairs of the first four, and so on. All get the same steps.
-# We repeat the draw five times, because much depends on which types come first.
+# We repeat the draw five times, because it may matter which types come first.
 #
 # ### Exercise 9.3: the breadth loop (extend, ★★, 10 minutes)
 #
@@ -189,38 +189,23 @@ lab.predict("9: unseen tasks, all types", ...)
 
 # %%
 KINDS = (1, 4, 16, len(pools))
-STEPS = 8 if lab.FAST else 24
 held = lab.subset(splits["unseen_tasks"], 100)
-
-
-def tune(rows, seed):
-    return lab.tune(base, tokenizer, rows, seed, steps=STEPS, batch=16)
-
-
-def ask(assistant):
-    return lab.correct_flags(assistant, held)
-
-
-curve = {k: [] for k in KINDS}
-for draw in range(2 if lab.FAST else 5):
-    for k, flags in breadth(pools, KINDS, 48, draw, mixture, tune, ask).items():
-        curve[k].append(flags)
+curve = lesson09.run_curve(base, tokenizer, pools, KINDS, held, breadth, mixture)
 untuned = lab.accuracy(Assistant(base, tokenizer, "alpaca"), held)[0]
 lesson09.show_curve(curve, untuned)
 
 # %%
 one_type, all_types = (lab.bootstrap(curve[k]) for k in (1, KINDS[-1]))
-worst_four, worst_all = (min(lesson09.shares(curve[k])) for k in (4, KINDS[-1]))
 lab.compare("9: unseen tasks, one type", one_type[0])
 lab.compare("9: unseen tasks, all types", all_types[0])
 lesson09.curve_findings(curve)
 
 # %% [markdown]
-# Where the curve rises, breadth alone did it, as in FLAN: pairs and steps never changed. The dots
-# show the second gain. With few types much depends on the draw, and a broad mixture makes a bad
-# draw unlikely. What all types share is the form: take from the instruction what it asks for, and
-# state it. FLAN's tasks were further apart, and its models had to be large before unseen tasks
-# gained.
+# Where the curve rises, breadth alone did it, since pairs and steps never changed. In FLAN more
+# groups of tasks also brought more pairs. Each dot is a draw, of pairs and (except with all) of
+# types. Five draws say little about the spread. What all types share is the form: take from the
+# instruction what it asks for, and state it. FLAN's tasks were further apart, and its models had to
+# be large before unseen tasks gained.
 #
 # **Read ten errors** of a model tuned on four types. Sort them, and write two sentences about what
 # goes wrong.
@@ -228,7 +213,8 @@ lesson09.curve_findings(curve)
 # %%
 four = {name: pools[name] for name in random.Random(0).sample(list(pools), 4)}
 print("tuned on:", ", ".join(four), "\n")
-lesson09.show_errors(tune(mixture(four, 48, random.Random(0)), 0), held)
+model = lesson09.tune(base, tokenizer, mixture(four, 48, random.Random(0)), 0)
+lesson09.show_errors(model, held)
 
 # %% [markdown]
 # <details><summary>A model answer</summary>
@@ -351,12 +337,14 @@ lab.compare("9: Sure!, completed", scores["sure", "completed"][0])
 lesson09.narrow_findings(results)
 
 # %% [markdown]
-# Where *right* is gone and *completed* is not, the model has not forgotten: it has another habit.
-# The habit has two parts. One is the form, which a strict checker counts against it. The other is
-# the subject: it may translate something when asked for a capital.
-#
-# The short style is harder for so small a model. "The capital of France is" repeats the question
-# before the value is due, and "It is" does not.
+# Five old questions, and what two of the narrow models reply:
+
+# %%
+lesson09.show_replies(results, splits)
+
+# %% [markdown]
+# Where *right* is gone and *completed* is not, the model has not forgotten: it has another habit. A
+# strict checker counts the form against it. Do the replies above still answer the question?
 #
 # Replay has to outweigh what the new pairs seem to say, "always answer like this". An adapter is
 # trained on the same pairs, so it learns the same habit. What it offers is the switch: off, the
@@ -412,11 +400,6 @@ lab.claim(
     "at equal pairs and steps, one task type answers fewer unseen tasks than all of them, and the"
     " intervals do not overlap",
     one_type[2] < all_types[1],
-)
-lab.claim(
-    "breadth guards against an unlucky choice: the worst draw of all types is better than the worst"
-    " of four",
-    worst_all > worst_four,
 )
 lab.claim(
     'after "Sure!" hardly an old question is exactly right, but most statements are still'

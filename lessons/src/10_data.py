@@ -30,8 +30,8 @@ base, tokenizer = lab.load_base()
 # %% [markdown]
 # ## Where pairs come from
 #
-# - **Alpaca** (Taori et al. 2023): 52,000 pairs written by a larger model, from 175 seed tasks by
-#   people. Cheap, with many errors. The data may not be used commercially.
+# - **Alpaca** (Taori et al. 2023): 52,000 pairs written by OpenAI's text-davinci-003, from 175 seed
+#   tasks by people. Cheap, with many errors. The data may not be used commercially.
 # - **Dolly** (Conover et al. 2023): 15,000 pairs written by the employees of a company, under a
 #   free licence.
 # - **LIMA** (Zhou et al. 2023): 1,000 pairs chosen with great care. Its authors argue that a
@@ -333,7 +333,7 @@ show_errors(models["many, 90% bad"], held["unseen_inputs"])
 # > **What to remember**
 # >
 # > - Read your data. Rules find broken form, and a wrong fact looks like a right one.
-# > - A few hundred clean pairs beat many times as many that are mostly bad, also with more steps.
+# > - A few hundred clean pairs beat four times as many that are mostly bad, also with more steps.
 # > - A filter needs something trusted. Compare it with tuning on the trusted pairs alone.
 #
 # ## Two questions

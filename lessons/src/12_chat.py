@@ -47,10 +47,11 @@ turns = [
 experiment.show_templates(turns, SYSTEM)
 
 # %% [markdown]
-# ChatML is used by Qwen and many others. Zephyr's and Tulu's headers are plain text, Llama 3's and
-# ChatML's are single **special tokens** that the program inserts. Llama 2 puts the system prompt
-# inside the first question, and Mistral's early format has no place for one. All of them mark the
-# same three things: who speaks, where the answer begins, and where it ends.
+# ChatML is used by Qwen and many others. Zephyr's and Tulu's headers are plain text. In ChatML and
+# Llama 3 the markers (`<|im_start|>`, `<|start_header_id|>`) are **special tokens** that the
+# program inserts; the role between them is ordinary text. Llama 2 puts the system prompt inside the
+# first question, and Mistral's early format has no place for one. All of them mark the same three
+# things: who speaks, where the answer begins, and where it ends.
 #
 # ### Exercise 12.1: ChatML by hand (rebuild, ★, 6 minutes)
 #
@@ -147,7 +148,6 @@ lab.predict("12: right in the worst template", ...)
 tuned = lab.load_tuned()
 questions = experiment.test_questions(splits)
 formats = experiment.score_templates(tuned, questions)
-experiment.plot_templates(formats, tuned.template)
 own, worst = formats[tuned.template], min(formats.values())
 lab.compare("12: right in its own template", own[0])
 lab.compare("12: right in the worst template", worst[0])
@@ -173,6 +173,7 @@ slips = {
     "header twice": lambda ids: ids + header,
 }
 slipped = experiment.score_slips(tuned, slips, questions)
+experiment.plot_slips(slipped)
 for name in list(slips)[1:]:
     low, high = lab.difference([slipped[name]], [slipped["as trained"]])[1:]
     lab.finding(low, high, f"{name}: it helps.", f"{name}: it costs right answers.",
@@ -263,7 +264,8 @@ experiment.show_errors(group, replies["two questions", "new things"])
 # do not. A quarter of the tasks are never tuned with one, and three names are held out. The last
 # test uses words that are no names of persons.
 #
-# *Predict*: to which of these does it carry over? To a second turn, if all pairs have one?
+# *Predict*: to which of these does it carry over? Does the greeting also appear in a second turn,
+# although every pair had only one?
 
 # %%
 greets = experiment.measure_system_prompt(base, tokenizer, rows, splits)
@@ -272,8 +274,9 @@ print(f"Found: new tasks with new names are greeted in {near[0]:.0%},"
       f" with words that are no names in {far[0]:.0%}.")  # fmt: skip
 
 # %% [markdown]
-# A system prompt works through tuning like everything else. It can set what tuning varied. A large
-# model was tuned on very many system prompts, one likely reason why it follows new ones.
+# A system prompt works through tuning like everything else. It can control only what differed
+# between the tuning examples. A large model was tuned on very many system prompts, one likely
+# reason why it follows new ones.
 #
 # ## A header from the user
 #
@@ -340,13 +343,12 @@ checks.encode_special(encode_special)
 
 # %%
 obeyed = experiment.attack(base, tokenizer, rows, splits, encode_special)
-safe, open_door = obeyed["forgeries", "encode_special"], obeyed["forgeries", "careless"]
-unwarned = obeyed["no forgeries", "encode_special"]
-print(f"Found: safe ids alone: {unwarned[0]:.0%} obeyed; safe ids and training: {safe[0]:.0%};"
-      f" training with a careless encoder: {open_door[0]:.0%}.")  # fmt: skip
+safe, open_door = (lab.bootstrap(obeyed["forgeries", encoder])
+                   for encoder in ("encode_special", "careless"))  # fmt: skip
+experiment.attack_findings(obeyed)
 
 # %% [markdown]
-# A defence needs two things: ids that cannot be forged, and training that makes the model look at
+# A defence has two parts: ids that cannot be forged, and training that makes the model look at
 # them. Wallace et al. (2024, "The Instruction Hierarchy") train whose words may give orders.
 # Neither makes a model safe from attacks unlike those it saw.
 #
@@ -373,7 +375,8 @@ print(f"Found: safe ids alone: {unwarned[0]:.0%} obeyed; safe ids and training: 
 # >
 # > - A chat is one text in one template. Use the template of the tuning, id for id.
 # > - A system prompt and follow-up questions work as far as tuning varied them.
-# > - Headers that a user can write are no protection. Special tokens help only with training.
+# > - Headers that a user can write are no protection. Special tokens help, most of all with
+# >   training on forgeries.
 
 # %%
 lab.claim(

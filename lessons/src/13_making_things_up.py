@@ -122,7 +122,8 @@ experiment.show_answers(arms["without"][0], questions)
 
 # %% [markdown]
 # It answers everything, since no pair has ever shown anything else. Nothing in the form of a
-# sentence tells a false one from a true one.
+# sentence tells a false one from a true one. It is no habit of small models only: see how seldom a
+# tuned Gemma says "I don't know" to unknowable questions (`docs/RESULTS.md`).
 #
 # ## Two ways to be wrong
 #
@@ -170,10 +171,10 @@ for arm in arms:
     of_seeds = [zip(questions, row) for row in verdicts[arm]]
     pairs = [(q.kind == "known", verdict) for row in of_seeds for q, verdict in row]
     print(f"{arm:<9}", {name: f"{share:.0%}" for name, share in error_rates(pairs).items()})
-experiment.plot_verdicts(verdicts, questions)
 
 # %%
 refused = experiment.refused_shares(verdicts, questions)
+experiment.plot_verdicts(verdicts["with"], questions)
 for kind in experiment.KINDS:
     lab.compare(f"13: says unknown, {kind}", refused["with", kind][0])
 for kind in experiment.KINDS:
@@ -192,8 +193,9 @@ experiment.report_change(verdicts, questions, "known", "right")
 #
 # ## Read ten false answers
 #
-# They are from the model *with* the pairs. Sort them (another thing's value, another question's
-# answer, a word that fits nowhere, a name that it could not repeat) and write two sentences.
+# They are from the model *with* the pairs, and repeat the name that was asked for. Sort them
+# (another thing's value, another question's answer, a word that fits nowhere) and write two
+# sentences.
 
 # %%
 experiment.show_false(arms["with"][0], questions)
@@ -202,9 +204,9 @@ experiment.show_false(arms["with"][0], questions)
 # <details><summary>A model answer</summary>
 #
 # The worst errors are the plausible ones: the right form with another thing's value, since nothing
-# in the sentence warns the reader. Others give themselves away. The model repeats the name wrongly,
-# because it has never read these tokens in a row, or it puts a word from the question where a value
-# should be.
+# in the sentence warns the reader. Others give themselves away: a word of another kind where a
+# value should be. The replies that are only counted do so, too. They are about a name that nobody
+# asked for.
 #
 # </details>
 #
@@ -298,9 +300,9 @@ print(f"Found: of the known, the rule refuses {rule['rule', 'known']:.0%},"
       f" the taught model {rule['taught', 'known']:.0%}.")  # fmt: skip
 
 # %% [markdown]
-# The first column has false refusals, the others have what was rightly refused. Pairs that say
-# "unknown" are cheap and sharp, but reach only what looks like them. The threshold needs no pair
-# and reaches all kinds, but it costs known answers.
+# In the first column a refusal is an error; in the others it is right. Pairs that say "unknown" are
+# cheap and sharp, but reach only what looks like them. The threshold needs no pair to tune on, but
+# it was chosen on known *and unknown* questions of these very kinds. It also costs known answers.
 #
 # ## What the project's chat does
 #
@@ -308,12 +310,17 @@ print(f"Found: of the known, the rule refuses {rule['rule', 'known']:.0%},"
 # the chat shows a hint instead of the answer, with the nearest question that it does know.
 
 # %%
-assistant = lab.load_tuned()
-for question in ("What is the capital of France?", "What is the capital of Velaria?",
-                 "What tool does a doctor use?", "What is the sound of a zebra?"):  # fmt: skip
-    experiment.show_hint(assistant, question)
+experiment.show_hints(lab.load_tuned(), {  # what a right answer says
+    "What is the capital of France?": "Paris",
+    "What is the capital of Velaria?": "unknown",
+    "What tool does a doctor use?": "unknown",
+    "What is the sound of a zebra?": "unknown",
+})  # fmt: skip
 
 # %% [markdown]
+# The hint catches what the model is unsure of. A false answer above the threshold is shown like a
+# true one.
+#
 # ## Questions to think about
 #
 # 1. Refusals are usually written by people, without looking at what *this* model knows. What will

@@ -7,9 +7,9 @@
 #
 # So far everything happened in a small world. Is it the same with a model that others trained, on
 # text from everywhere? Gemma 3 270M (Gemma Team 2025) is hundreds of times as large as our base. We
-# use its **base model**, which was pretrained only. Its makers also publish an **instruct model**,
-# which is this base after instruction tuning. We make our own, with the parts that you built:
-# format, mask, loss, adapter.
+# use its **base model**, which was pretrained only. Its makers also publish an **instruct model**:
+# this base after instruction tuning, distillation from a larger model, and reinforcement learning.
+# We make our own, with the parts that you built: format, mask, loss, adapter.
 
 # %%
 import sys
@@ -48,7 +48,8 @@ QUESTIONS = (
 answers = []
 for question in QUESTIONS:
     for template in (None, "alpaca"):
-        answers.append(lab.ask(replace(base, template=template), question, max_new=16))
+        asked = replace(base, template=template)
+        answers.append(lab.ask(asked, question, max_new=experiment.N_FIRST))
         print(f"{template or 'raw':<7} {question} -> {answers[-1]!r}")
 n_open = sum(answer.endswith(" ...") for answer in answers)
 print(f"Found: {n_open} of {len(answers)} answers do not end by themselves.")
@@ -140,7 +141,7 @@ lab.predict("15: right, tuned", ...)
 # %%
 tuned, untuned = experiment.add_adapter(base)
 to_tune, validation = examples[: -experiment.N_VALIDATION], examples[-experiment.N_VALIDATION :]
-seconds, sizes = experiment.tune(tuned, to_tune, validation)
+seconds, sizes, _ = experiment.tune(tuned, to_tune, validation)
 results = experiment.evaluate({"base+template": untuned, "tuned": tuned}, held_out)
 before, after = results["base+template"], results["tuned"]
 lab.compare("15: ends by itself, tuned", sum(after["stopped"]) / len(held_out))
@@ -164,8 +165,7 @@ experiment.show_errors(held_out, after)
 # <details><summary>A model answer</summary>
 #
 # The form is right almost everywhere: one short answer, and then it ends. Errors are in the
-# content, such as a false fact or a calculation, and they are stated as firmly as what is true. A
-# few minutes of tuning on pairs did not add knowledge, and a base of this size has little.
+# content, such as a false fact or a calculation, and they are stated as firmly as what is true.
 #
 # </details>
 #
@@ -216,7 +216,6 @@ def first_choices(ranks):
 # %%
 checks.first_choices(first_choices)
 shares = first_choices(ranks)
-experiment.plot_shares(shares)
 everything = [rank == 1 for answer in ranks for rank in answer]
 print(f"Found: {sum(everything) / len(everything):.0%} of {len(everything)} tokens were the base's"
       f" first choice already: {shares['first']:.0%} of the first tokens, {shares['middle']:.0%} in"
@@ -279,11 +278,16 @@ def my_pairs():
 checks.my_pairs(my_pairs)
 own = experiment.own_rows(my_pairs())
 own_examples = experiment.make_examples(tuned, own, with_mask)
-_ = experiment.tune(tuned, own_examples, validation, experiment.OWN_STEPS)
+*_, (loss_before, loss_after) = experiment.tune(
+    tuned, own_examples, validation, experiment.OWN_STEPS
+)
+word = "rose" if loss_after > loss_before else "did not rise"
+print(f"Found: on pairs of the first kind the validation loss {word}.")
 
 # %% [markdown]
 # Chat with it. Put your own questions here: some in the style of your pairs, some that are far from
-# them. The same held-out prompts as above say what it forgot.
+# them. The same held-out prompts as above say what it forgot. *Right* is strict: an answer that is
+# true but ends in your own manner fails. *Begins right* accepts it.
 
 # %%
 MY_QUESTIONS = (
@@ -292,10 +296,15 @@ MY_QUESTIONS = (
     "Write a short poem about the rain.",
     "What is my name?",
 )
+answers = []
 for question in MY_QUESTIONS:
-    print(f"{question} -> {lab.ask(tuned, question, max_new=experiment.SHORT.max_new_tokens)!r}")
+    answers.append(lab.ask(tuned, question, max_new=experiment.SHORT.max_new_tokens))
+    print(f"{question} -> {answers[-1]!r}")
+n_open = sum(answer.endswith(" ...") for answer in answers)
+print(f"Found: {n_open} of these {len(answers)} answers do not end by themselves.")
 mine = experiment.evaluate({"with your pairs": tuned}, held_out)["with your pairs"]
 experiment.report(mine["right"], after["right"], "right answers to held-out prompts")
+experiment.report(mine["begins"], after["begins"], "answers that begin right")
 
 # %% [markdown]
 # Write **five sentences**: what did it learn, how do you know, what did it forget, what surprised
@@ -303,11 +312,11 @@ experiment.report(mine["right"], after["right"], "right answers to held-out prom
 #
 # <details><summary>A model answer</summary>
 #
-# It learned the manner of the pairs (how long, how an answer begins and ends), which shows in
-# answers to questions that no pair asks. It learned no new facts that could be used in other
-# questions. Where an earlier task needs another form, such as a longer text, it now prefers mine.
-# Twenty pairs were enough for that, which I did not expect. Next I would write pairs for the cases
-# where my style should *not* be used.
+# It learned how my answers end, which shows in answers to questions that no pair asks. It learned
+# the ending too well: an answer may be nothing but that ending, again and again, or name one thing
+# where three were asked for. Where the validation loss rose and fewer answers are right, it lost a
+# part of the first tuning. Twenty pairs were enough for that, which I did not expect. Next I would
+# mix in pairs of the first tuning (replay, lesson 9), and write some where my style is *not* used.
 #
 # </details>
 #
@@ -362,13 +371,18 @@ print(f"Found: a step of tuning reaches {bound / seconds:.0%} of the machine's b
 
 # %% [markdown]
 # The rest goes into small matrices, norms, copies and conversions. And the data sets of the field?
-# Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,015; three epochs (passes over the data)
-# each, all numbers trained. **The GPU's rate and price are assumptions**, to be replaced by yours.
+# Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,011; we take three epochs (passes over the
+# data) of each, and GPT-2's tokens for every model. Memory is lesson 8's rule for 32-bit numbers,
+# without activations: 16 bytes for a trained number, 4 for a frozen one. **The GPU is an
+# assumption**: an A100 at 0.4 of its best 312 TFLOPs a second, for $2 an hour. Put in yours.
 
 # %%
-experiment.show_costs(training_flops, rate, gpu_rate=100e12 * 0.3, price=2.0)
+experiment.show_costs(training_flops, rate, gpu_rate=0.4 * 312e12, price=2.0)
 
 # %% [markdown]
+# An A100 has at most 80 GB. A model of 7 billion numbers fits into one with LoRA, and in full it
+# does not.
+#
 # ## Questions to think about
 #
 # 1. A base that has read files with questions and answers still does not end its answer in this
@@ -395,7 +409,8 @@ experiment.show_costs(training_flops, rate, gpu_rate=100e12 * 0.3, price=2.0)
 # >
 # > - A base continues. A few hundred pairs make it answer and stop.
 # > - Most tokens of the answers are the base's own first choices. Beginnings and ends are new.
-# > - Tuning teaches what the pairs have in common. It adds little knowledge and can cost some.
+# > - Tuning teaches what the pairs have in common. A few pairs of one style can cost what an
+# >   earlier tuning taught: measure it, and replay old pairs.
 
 # %%
 lab.claim("your mask is the project's in every pair", same == len(pairs))

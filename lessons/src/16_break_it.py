@@ -313,14 +313,15 @@ print(f"Found: the same step has {wrong} different losses with the bug, {right} 
 # %% [markdown]
 # ## Bug 6. Good in the evaluation, poor in the chat
 #
-# The second model of bug 1, asked the same questions by two programs. *Predict*: where would you
-# search first?
+# The second model of bug 1. Two programs ask it those of the test questions that have no input.
+# *Predict*: where would you search first?
 
 # %%
-n_evaluated = experiment.right_with(sound, test_rows, lambda text: tokenizer.decode(
+asked = [row for row in test_rows if not row.turns[0].input]
+n_evaluated = experiment.right_with(sound, asked, lambda text: tokenizer.decode(
     lab.prompt_ids(tokenizer, "alpaca", text)))  # fmt: skip
-n_chat = experiment.right_with(sound, test_rows, bugs.case_6)
-print(f"right in the evaluation {n_evaluated}, in the chat {n_chat}")
+n_chat = experiment.right_with(sound, asked, bugs.case_6)
+print(f"of {len(asked)}, right in the evaluation {n_evaluated}, in the chat {n_chat}")
 
 # %%
 guesses[6] = ""  # your guess, in one sentence, before you go on
@@ -353,8 +354,8 @@ def prompt_text(instruction):
 
 # %%
 checks.prompt_text(prompt_text)
-n_repaired_chat = experiment.right_with(sound, test_rows, prompt_text)
-print(f"Found: right in the chat {n_chat} with the bug, {n_repaired_chat} without it")
+n_repaired_chat = experiment.right_with(sound, asked, prompt_text)
+print(f"Found: of {len(asked)}, right in the chat {n_chat} with the bug, {n_repaired_chat} without")
 
 # %% [markdown]
 # ## Bug 7. The neighbors in the batch change the answer

@@ -10,13 +10,13 @@ def flags(right):
     return [True] * right + [False] * (N - right)
 
 
-STATEMENT, QUESTION = "1. statement", "2. question, lenient"
+STATEMENT, QUESTION = "1. statement", "2. question, anywhere"
 GOOD = {"wilson": wilson, "facts": [None] * N, "right": {STATEMENT: flags(480), QUESTION: flags(5)}}
 CLAIMS = [
     {
         "sentence": (
             "a base completes the statement of most facts and answers their questions almost never,"
-            " leniently counted"
+            " even if the statement may be anywhere"
         ),
         "condition": (
             "lower end of the interval above 0.8 for statements; upper end below 0.1 for questions"

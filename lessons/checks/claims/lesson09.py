@@ -9,8 +9,6 @@ SCORES = {
 GOOD = {
     "one_type": (0.04, 0.0, 0.12),
     "all_types": (0.72, 0.64, 0.8),
-    "worst_four": 0.08,
-    "worst_all": 0.67,
     "scores": SCORES,
 }
 CLAIMS = [
@@ -21,12 +19,6 @@ CLAIMS = [
         "condition": "the interval of one type is below that of all types",
         "refuted_by": "one type that answers as much as all of them",
         "faults": [{"one_type": (0.66, 0.55, 0.75)}],
-    },
-    {
-        "sentence": "breadth guards against an unlucky choice of task types",
-        "condition": "the worst draw of all types is above the worst draw of four",
-        "refuted_by": "draws of four types none of which is bad",
-        "faults": [{"worst_four": 0.7}],
     },
     {
         "sentence": (

@@ -8,7 +8,7 @@ def experiment(*outcome):
     return SimpleNamespace(duel=lambda new, old, prefer: outcome)
 
 
-HISTORIES = [[(0.0, 0.0), (-1.0, -9.0)], [(0.0, 0.0), (0.5, -8.0)]]
+ENDS = [(-1.0, -9.0), (0.5, -8.0)]
 SLOW = {"distance": 0.9, "right": [[1, 1, 1, 0]]}
 FAST = {"distance": 6.0, "right": [[1, 0, 0, 0]]}
 FIRM = {"distance": 0.7, "right": [[1, 1, 1, 0]]}
@@ -19,7 +19,7 @@ GOOD = {
     "prefer": None,
     "gained_low": 0.4,
     "tried": TRIED,
-    "histories": HISTORIES,
+    "ends": ENDS,
 }
 CLAIMS = [
     {
@@ -45,10 +45,10 @@ CLAIMS = [
     {
         "sentence": "the gap between chosen and rejected grew for every seed",
         "condition": (
-            "at the last step of every seed log p rose more (or fell less) for chosen than for"
+            "in the last steps of every seed log p rose more (or fell less) for chosen than for"
             " rejected answers"
         ),
         "refuted_by": "one seed whose rejected answers gained as much",
-        "faults": [{"histories": [HISTORIES[0], [(0.0, 0.0), (-1.0, -0.5)]]}],
+        "faults": [{"ends": [ENDS[0], (-1.0, -0.5)]}],
     },
 ]

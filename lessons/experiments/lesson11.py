@@ -106,14 +106,23 @@ def measure_rules(assistant: Assistant, questions: list, stories: list, n_found)
             shares["found"].append(n_found(texts, right) / len(right))
             shares["different"].append(len(set(texts)) / DRAWS)
         each[name] = {"accuracy": flags} | {key: [values] for key, values in shares.items()}
-        table[name] = {column: lab.bootstrap(values) for column, values in each[name].items()}
+        table[name] = {column: interval(values) for column, values in each[name].items()}
         print(f"{name:<20}" + "".join(f"{lab.show_share(x):<20}" for x in table[name].values()))
     return table, each
 
 
+def interval(values: list) -> tuple[float, float, float]:
+    """Bootstrap. If all prompts have one and the same share, such as 1 of 3 with greedy decoding,
+    there is no spread. (lab.bootstrap would take the width of yes-or-no answers.)"""
+    different = {value for row in values for value in row}
+    if len(different) == 1 and not different <= {0, 1}:
+        return tuple(different) * 3
+    return lab.bootstrap(values)
+
+
 def plot_rules(table: dict) -> None:
     """Plot the measures against the temperature, and accuracy against the stories found."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5))
     names = [f"T = {t}" for t in TEMPERATURES]
     labels = {
         "accuracy": "questions: accuracy",
@@ -128,7 +137,7 @@ def plot_rules(table: dict) -> None:
     best = max(TEMPERATURES, key=lambda t: table[f"T = {t}"]["found"][0])
     axes[0].set(xlabel="temperature", ylabel="share (95% interval)", ylim=(-0.03, 1.03))
     axes[0].set_title(f"Most of the three stories are found at T = {best}")
-    axes[0].legend(fontsize=9)
+    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, fontsize=9)
 
     groups = {"": ("o", (-8, -14)), "top-k 5": ("s", (7, -5)), "top-p 0.9": ("^", (7, -3))}
     for cut, (marker, offset) in groups.items():

@@ -16,7 +16,7 @@ from data import TEMPLATES
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
 GEMMA_SEQ_LEN = 256  # tokens of the text that its loss is measured on
-QUICK = {"vocab_size": 1024, "pretrain_steps": 300, "replay": 0.2}
+QUICK = {"vocab_size": 1024, "pretrain_steps": 300, "tune_batch": 16, "replay": 0.2}
 GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 4, "replay": 0.0,
          "tune_epochs": 1.0}  # fmt: skip
 OWN_DATA = {"replay": 2.0, "tune_epochs": 1.0, "min_rows": 3600}  # rows at least, for few pairs
@@ -92,7 +92,7 @@ def train_parser(about: str = "") -> Parser:
     add("--seed", type=number(0, 2**31), default=0, help="of weights, data and their order (0)")
     add("--device", default="auto", help="cpu, cuda, mps, or auto: the CPU, but for --base a GPU")
     add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of products")
-    add("--quick", action="store_true", default=False, help="a dozen tasks, in out/quick")
+    add("--quick", action="store_true", default=False, help="ten tasks, in out/quick")
 
     add = parser.add_argument_group("size of a new base").add_argument
     add("--vocab-size", type=number(257, 65536), default=2560, help="byte-pair tokens (2560)")

@@ -155,7 +155,7 @@ def continues_with_question(answers: dict, splits: dict[str, list[Row]]) -> floa
 
 
 def build_world(seed: int, hold_out, quick: bool, size: float = 0.0):
-    """Build the world; with `quick`, a small one of a dozen tasks."""
+    """Build the world; with `quick`, a small one of ten tasks."""
     return world.build(seed, hold_out, size, world.QUICK_TASKS if quick else None)
 
 

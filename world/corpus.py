@@ -16,6 +16,8 @@ from world.tasks import TASKS, make_question, strip_article, upper_first
 # Kinds of pages and their shares in percent.
 PAGES = {"facts": 33, "texts": 21, "retold": 4, "questions": 18, "stories": 14, "spelling": 6,
          "tales": 4}
+# Without short texts there are more pages to copy from: a small world has fewer steps to learn it.
+PAGES_WITHOUT_TEXTS = {"facts": 33, "questions": 18, "stories": 30, "spelling": 3, "tales": 12}
 DOCUMENTS = 42_500
 HEADINGS = {
     "facts": ("Facts", "Notes", "Lesson"),
@@ -260,7 +262,8 @@ class PageWriter:
 
     def write_corpus(self, size=1.0):
         """Returns a list of pages without blank lines."""
-        kinds = self.rng.choices(list(PAGES), list(PAGES.values()), k=int(DOCUMENTS * size))
+        pages = PAGES if self.groups else PAGES_WITHOUT_TEXTS
+        kinds = self.rng.choices(list(pages), list(pages.values()), k=int(DOCUMENTS * size))
         return [self.write_page(kind) for kind in kinds]
 
     def write_page(self, kind):
@@ -310,7 +313,7 @@ class PageWriter:
             cases = [self.made_up_fact() for _ in range(self.rng.randint(4, 9))]
             lines = [make_question(template, fact) for fact in cases]
             return self.rng.choice((" ", "\n")).join(lines), []
-        if kind == "text":
+        if kind == "text" and self.groups:
             group = [fact for fact in self.any_text() if fact.task.name in self.asked]
             if len(group) > 1 and not leaks_answer(group[0].text, group):
                 return question_page(group, self.rng, group[0].text)

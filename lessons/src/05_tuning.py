@@ -387,8 +387,8 @@ experiments.print_errors(tuned[0], held_out)
 # > * A few hundred pairs suffice to answer, because the base has the knowledge. They change the eos
 # >   far more than the value.
 # > * Watch held-out loss, not train loss, and stop where it is lowest. A rate that is too high
-# >   fits its pairs more closely than new answers, and forgets. An eos without a loss gives a model
-# >   that never stops.
+# >   fits its pairs more closely than new answers, and forgets. Without a loss on the eos,
+# >   the model doesn't learn where its answer ends.
 #
 # ## In the project
 #
@@ -419,6 +419,6 @@ lab.claim(
     and high["held-out loss"] > high["train loss"] + 0.1,
 )
 lab.claim(
-    "without the eos in the loss far fewer answers stop and hardly any is exactly right",
-    without_eos[0][2] < with_eos[0][1] - 0.1 and without_eos[1][2] < with_eos[1][1] / 2,
+    "without the eos in the loss hardly any answer is exactly right",
+    without_eos[1][2] < with_eos[1][1] / 2,
 )

@@ -58,17 +58,11 @@ CLAIMS = [
         ],
     },
     {
-        "sentence": (
-            "without the eos in the loss far fewer answers stop and hardly any is exactly right"
-        ),
+        "sentence": "without the eos in the loss hardly any answer is exactly right",
         "condition": (
-            "stopped: intervals 10 points apart; exactly right: upper end below half of the lower"
-            " end with the eos"
+            "exactly right: upper end of the interval below half of the lower end with the eos"
         ),
         "refuted_by": "the model stops after its answers all the same",
-        "faults": [
-            {"without_eos": [(0.9, 0.85, 0.95), (0.01, 0.0, 0.02)]},
-            {"without_eos": [(0.25, 0.2, 0.3), (0.4, 0.3, 0.5)]},
-        ],
+        "faults": [{"without_eos": [(0.9, 0.85, 0.95), (0.4, 0.3, 0.5)]}],
     },
 ]

@@ -380,7 +380,7 @@ lab.finding(
 # > - A preference is a pair of answers. DPO makes the gap between them larger, measured against a
 # >   frozen reference.
 # > - SFT on chosen answers teaches to write like them. DPO also teaches what to avoid.
-# > - DPO needs a small learning rate. Measure what else it changed.
+# > - Too high a learning rate can cost right answers. Measure what else DPO changed.
 
 # %%
 wins, ties, losses = experiment.duel(replies["after DPO"], replies["tuned"], prefer)

@@ -60,6 +60,14 @@ def number(low, high):
     return parse
 
 
+def split_name(name: str) -> tuple[str, float, int]:
+    """Split "pairs.jsonl:0.3:500" into the path, its weight (or 1) and its cap (or 0, none)."""
+    path, weight, cap = re.fullmatch(r"(.*?)(?::(\d*\.?\d+))?(?::(\d+))?", name, re.S).groups()
+    if not 0 < float(weight or 1) <= 100:
+        raise UserError(f"--data {name}: the weight {weight} is not in range. Give 0.001 to 100.")
+    return path, float(weight or 1), int(cap or 0)
+
+
 def task_names(text: str) -> list[str]:
     """Read the names of tasks or families of tasks."""
     try:
@@ -172,7 +180,7 @@ def choose_files(config) -> None:
         home = home / Path(config.base).stem
     out = home
     if config.data:
-        path = re.sub(r"(:[\d.]+)+$", "", config.data[0])  # without a weight; "C:/" is no weight
+        path, _, _ = split_name(config.data[0])
         out = home / Path(path).stem
     if config.out:
         home = out = Path(config.out)

@@ -26,6 +26,7 @@ from pathlib import Path
 from common.audit import prompt_key
 from common.checks import validate
 from common.cli import UserError
+from common.flags import split_name
 from data import Row, Turn
 
 FORMATS = {  # the fields of the question, its input and the answer; or the field of the messages
@@ -258,14 +259,6 @@ def load_rows(path: str | Path, label: str = "") -> tuple[list[Row], dict[str, l
 
 # ------------------------------------------------------------------------------------------------
 # Mixtures of files
-
-
-def split_name(name: str) -> tuple[str, float, int]:
-    """Split "pairs.jsonl:0.3:500" into the path, its weight (or 1) and its cap (or 0, none)."""
-    path, weight, cap = re.fullmatch(r"(.*?)(?::(\d*\.?\d+))?(?::(\d+))?", name, re.S).groups()
-    if not 0 < float(weight or 1) <= 100:
-        raise UserError(f"--data {name}: the weight {weight} is not in range. Give 0.001 to 100.")
-    return path, float(weight or 1), int(cap or 0)
 
 
 def mix(files: list[tuple[list[Row], float, int]], seed: int) -> list[Row]:

@@ -10,9 +10,10 @@ from helpers import BOM, SHARED, audited, row_of, supervised_answers
 
 from common.audit import prompt_key
 from common.cli import UserError
+from common.flags import split_name
 from data import Tokenizer, encode_corpus, shift, train_bpe
 from extras.corpus import MAX_DOCUMENT, open_corpus, read_documents
-from extras.datasets import RowError, load_mixture, load_rows, mix, read_row, split_name
+from extras.datasets import RowError, load_mixture, load_rows, mix, read_row
 
 PAIR = {"instruction": "i", "input": "x", "output": "o"}
 PAIR_TURNS = (("i", "x", "o"),)

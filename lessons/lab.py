@@ -217,12 +217,12 @@ def bootstrap(table: list, draws: int = 1000, least: float = 0.0) -> tuple[float
     """Average table[seed][question]. Returns (mean, low, high), a 95% percentile interval.
 
     Each draw takes seeds, and for each the same number of questions, with replacement (Efron &
-    Tibshirani 1993). So the interval contains the spread of both. If all numbers are equal, draws
-    are too, so we take the width of Wilson's interval. No number is below `least` or above 1."""
+    Tibshirani 1993). So the interval contains the spread of both. If all flags agree, draws do,
+    too, so we take the width of Wilson's interval. No number is below `least` or above 1."""
     table = torch.tensor(table, dtype=torch.float)  # (S, Q)
     n_seeds, n_questions = table.shape
     mean = table.mean().item()
-    if table.min() == table.max():
+    if table.min() == table.max() and abs(mean) in (0, 1):
         width = wilson(0, n_questions)[1]
         return mean, max(least, mean - width), min(1.0, mean + width)
 

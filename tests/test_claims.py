@@ -98,11 +98,12 @@ def test_a_finding_is_chosen_by_the_interval(capsys):
     assert capsys.readouterr().out == "Found: more\nFound: less\nFound: cannot be told\n"
 
 
-def test_no_interval_has_the_width_zero():
+def test_no_interval_of_flags_has_the_width_zero():
     for flag, expected in ((0, (0, 0.1611)), (1, (0.8389, 1))):  # Wilson, 0 and 20 of 20
         mean, *interval = lab.bootstrap([[flag] * 20] * 3)
         assert mean == flag
         assert interval == pytest.approx(expected, abs=1e-4)
+    assert lab.bootstrap([[1 / 3] * 20]) == pytest.approx((1 / 3,) * 3)  # shares, not flags
     same, different = [[True] * 20], [[False] * 20]
     assert lab.difference(same, same) == pytest.approx((0, -0.1611, 0.1611), abs=1e-4)
     assert lab.difference(same, different) == pytest.approx((1, 0.8389, 1), abs=1e-4)

@@ -106,18 +106,9 @@ def measure_rules(assistant: Assistant, questions: list, stories: list, n_found)
             shares["found"].append(n_found(texts, right) / len(right))
             shares["different"].append(len(set(texts)) / DRAWS)
         each[name] = {"accuracy": flags} | {key: [values] for key, values in shares.items()}
-        table[name] = {column: interval(values) for column, values in each[name].items()}
+        table[name] = {column: lab.bootstrap(values) for column, values in each[name].items()}
         print(f"{name:<20}" + "".join(f"{lab.show_share(x):<20}" for x in table[name].values()))
     return table, each
-
-
-def interval(values: list) -> tuple[float, float, float]:
-    """Bootstrap. If all prompts have one and the same share, such as 1 of 3 with greedy decoding,
-    there is no spread. (lab.bootstrap would take the width of yes-or-no answers.)"""
-    different = {value for row in values for value in row}
-    if len(different) == 1 and not different <= {0, 1}:
-        return tuple(different) * 3
-    return lab.bootstrap(values)
 
 
 def plot_rules(table: dict) -> None:

@@ -22,7 +22,7 @@ from common.log import read_log
 from common.page import trace, weights
 from data import Row, Turn, prepare, render
 from extras.page import main as make_page
-from generate import Assistant, Sampling, load_assistant, three_models
+from generate import Assistant, Sampling, load_assistant, load_three, three_models
 from model import GPT, GPTConfig
 from train_sft import adamw, tune
 
@@ -793,29 +793,32 @@ def test_the_files_are_small_enough_to_read():
     assert [line for text in lines.values() for line in text if len(line) > 100] == []
 
 
-def test_a_command_makes_the_page_of_two_checkpoints(out, tmp_path, capsys):
+def test_a_command_makes_the_page_of_two_checkpoints(tiny_run, tmp_path, capsys):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"instruction": "Name the capital of France.", "output": "Paris."}\n' * 3)
-    files = ["--tuned", out / "lora.pt", "--data", rows]
+    files = ["--tuned", tiny_run.out / "lora.pt", "--data", rows]
     files = [str(file) for file in files]
     assert make_page([*files, str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     content = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
     assert list(content["models"]) == ["base", "tuned"]
-    assert content["models"]["tuned"]["scale"] == 2 and content["threshold"] == page.THRESHOLD
-    assert [len(pair["turns"]) for pair in content["pairs"]] == [1] * page.N_PAIRS
+    assert content["models"]["tuned"]["scale"] == 2
+    assert content["threshold"] == 0  # own pairs: nobody has measured one
+    assert [len(pair["turns"]) for pair in content["pairs"]] == [1] * 3
     assert make_page([*files, "/dev/null/x"]) == 2
     assert "/dev/null/x: can't be written" in capsys.readouterr().err
 
 
-def test_a_repeated_step_counts_once_and_no_log_is_no_mistake(tmp_path, ten_models):
+def test_a_repeated_step_counts_once_and_no_log_is_no_mistake(tiny_run, tmp_path):
+    models = load_three(tiny_run.out / "tuned.pt")
+    rows = [Row((Turn("Is the cat red?", "", "The cat is red."),))]
     records = [{"stage": "pretrain", "step": n, "loss": 3.0 - n} for n in (0, 1, 1)]
     for answer in ("first run", "second run"):
         records.append({"stage": "tune", "step": 0, "prompt": "p", "answer": answer,
                         "stopped": False})
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, records)))
     for folder, losses in ((tmp_path, 2), (tmp_path / "nothing", 0)):
-        write_page(tmp_path / "page.html", *ten_models, folder)
+        write_page(tmp_path / "page.html", models, rows, folder)
         text = (tmp_path / "page.html").read_text(encoding="utf-8")
         content = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
         assert len(content["losses"]) == losses

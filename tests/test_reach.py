@@ -181,7 +181,7 @@ def test_a_gpt2_base_is_tuned_and_asked(tmp_path, capsys, monkeypatch):
     write_pairs(tmp_path / "a.jsonl")
     flags = ["--base", folder, "--data", tmp_path / "a.jsonl", "--replay", 0, "--tune-batch", 60]
     flags += ["--device", "cpu", "--out", out]
-    run_main(*flags, "--lora", 2)
+    run_main(*flags, "--lora", 2, "--tune-epochs", 0.1)
     assert generate.main(["--tuned", f"{out}/lora.pt", "--max-new-tokens", "2", "Say 1."]) == 0
 
     # the base in the folder is that one, and no other is taken for it

@@ -9,8 +9,8 @@ The one idea is the mask. We render a conversation as text, and only the marked 
     The capital of Italy is Rome.<|endoftext|>
     =========================================
 
-For ids = prompt + answer + [eos], the inputs are ids[:-1] and the targets are ids[1:]. Exactly the
-targets that belong to the answer or are the eos after it are supervised.
+For ids = prompt + answer + [eos], the inputs are ids[:-1] and the targets are ids[1:]. Only the
+targets in the answer, and the eos after it, are supervised.
 
     python data.py my_pairs.jsonl        audit a file of pairs, and see it as the model will
 """

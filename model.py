@@ -1,12 +1,12 @@
 """A GPT in one file: the transformer, and its cache for decoding.
 
-The one idea: every token is a vector. Block after block adds what attention finds in the tokens
-before it, and what an MLP makes of that. A product with the table of all tokens then says how
-probable each token is to come next.
+The one idea: every token is a vector. Each block adds to it what attention finds in the tokens
+before it, and what an MLP makes of that. In the end, its product with the embedding of a token says
+how probable that token is to come next.
 
 This is GPT-2's architecture (Radford et al. 2019: pre-norm blocks, GELU, tied embeddings) with two
-aids that so small a model needs to learn to copy: rotary positions (Su et al. 2021, "RoFormer") and
-a token shift, which adds to every token the one before it. Three config fields make it GPT-2.
+aids that a model this small needs to learn to copy: rotary positions (Su et al. 2021, "RoFormer")
+and a token shift, which adds to every token the one before it. Three config fields make it GPT-2.
 
 Shapes: B rows of a batch, T positions, S positions attended to, C = n_embd, V = vocab_size,
 nh = n_head, hs = C / nh.

@@ -3,11 +3,11 @@
 The one idea: pretraining and instruction tuning are the same loop with the same loss, `train()`
 below. Only two things change: what the batches contain, and which tokens the loss looks at.
 
-    python train_sft.py                    the whole story, some minutes on two cores
+    python train_sft.py                    the whole story, several minutes on two cores
     python train_sft.py --quick            a first look: ten tasks, a quarter of the time
     python train_sft.py --lora 16          also tune a LoRA adapter, and compare
     python train_sft.py --data my.jsonl    tune on your own pairs
-    torchrun --nproc_per_node=2 train_sft.py      on several processes
+    torchrun --nproc_per_node=2 train_sft.py      in several processes
 """
 
 import copy
@@ -226,7 +226,7 @@ def main_job(config) -> None:
 
     # Tune. With the world's pairs the embeddings stay frozen: tokens that occur in no pair would
     # drift apart from those that do.
-    run.print("\n3. Tuning: the same loop, other batches.")
+    run.print("\n3. Tuning: the same loop, different batches.")
     base.model.wte.requires_grad_(bool(config.data))
     tuned = tune_base(config, run, base, examples, config.lora * config.adapter_only)
     models = three_models(replace(base, lora=False), tuned)

@@ -1,9 +1,9 @@
 """A conversation at the keyboard, with an honest hint where the model knows nothing.
 
-A tuned model answers everything in fluent sentences, even about what it never read. But it is less
-sure of those: the probabilities of the first tokens of its answer are low. Below THRESHOLD, the
-chat shows a hint instead of the answer. `python bench/outside.py` measures the cost of that, and
-prints the curve that THRESHOLD is read from."""
+A tuned model answers everything in fluent sentences, even about things it never read. But it is
+less sure of those: the probabilities of the first tokens of its answer are low. Below THRESHOLD,
+the chat shows a hint instead of the answer. `python bench/outside.py` measures the cost of that,
+and prints the curve that THRESHOLD is read from."""
 
 import contextlib
 import functools
@@ -33,14 +33,14 @@ HELP = """/tuned  ask the tuned model (it answers)  /base   ask the base, same t
 KINDS = "/kinds  one question of each kind that the model knows"
 HINT = """(I don't know that, or not in these words. /help shows what you can ask,
 /guess shows my answer all the same.)"""
-NEAR = "(I do know this one; Enter asks it: {})"
+NEAR = "(I do know this one. Press Enter to ask it: {})"
 GREETING = """(The program says hello. The model knows no small talk.
 /kinds shows what you can ask.)"""
 SMALL_TALK = re.compile(  # the message, and a few letters more
     r"(hi|hello|hey|bonjour|hola|guten tag|안녕|thank|bye|goodbye|good (morning|evening|day)).{,8}"
     r"|(who are you|how are you|are you an? |what is your name|what's your name).{,8}"
 )
-CUT = "(That is too long for the model. It reads the beginning.)"
+CUT = "(That is too long for the model. It reads only the beginning.)"
 MODES = {"/tuned": "tuned", "/base": "base_template", "/raw": "base_raw"}
 SHARED = 0.05  # a question is near if it shares a word that few questions have
 

@@ -16,7 +16,7 @@ from data import TEMPLATES
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
 GEMMA_SEQ_LEN = 256  # tokens of the text that its loss is measured on
-QUICK = {"vocab_size": 1024, "pretrain_steps": 300, "tune_batch": 16, "replay": 0.2}
+QUICK = {"vocab_size": 1024, "pretrain_steps": 400, "tune_batch": 16, "replay": 0.2}
 GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 4, "replay": 0.0,
          "tune_epochs": 1.0}  # fmt: skip
 OWN_DATA = {"replay": 2.0, "tune_epochs": 1.0, "min_rows": 3600}  # rows at least, for few pairs
@@ -83,7 +83,7 @@ def train_parser(about: str = "") -> Parser:
     parser = Parser(about)
 
     add = parser.add_argument_group("data and files").add_argument
-    add("--out", default=None, help="folder of the results (out)")
+    add("--out", default=None, help="folder for the results (out)")
     add("--corpus", metavar="FILE", help="pretrain on this text instead of the built-in world")
     add("--data", metavar="FILE", action="append", default=[], help="tune on these pairs; "
         "FILE:0.3 takes three of ten rows, FILE:1:500 at most 500 of a task; repeat it to mix")
@@ -97,9 +97,9 @@ def train_parser(about: str = "") -> Parser:
     add("--save-every", type=number(1, 10**7), default=250, help=argparse.SUPPRESS)  # for tests
 
     add = parser.add_argument_group("machine").add_argument
-    add("--seed", type=number(0, 2**31), default=0, help="of weights, data and their order (0)")
-    add("--device", default="auto", help="cpu, cuda, mps, or auto: the CPU, but for --base a GPU")
-    add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of products")
+    add("--seed", type=number(0, 2**31), default=0, help="random seed for weights, data, order (0)")
+    add("--device", default="auto", help="cpu, cuda, mps, auto: the CPU, or a GPU with --base")
+    add("--dtype", default="auto", choices=("auto", "float32", "bfloat16"), help="of matmuls")
     add("--quick", action="store_true", default=False, help="ten tasks, in out/quick")
 
     add = parser.add_argument_group("size of a new base").add_argument
@@ -234,14 +234,14 @@ def choose_device(config) -> str:
 def generate_parser(about: str = "") -> Parser:
     parser = Parser(about)
     add = parser.add_argument
-    add("question", nargs="?", help="ask base and tuned model; without it, chat")
+    add("question", nargs="?", help="a question for base and tuned model; without one, chat")
     add("--input", default="", help="the text that the question is about")
     add("--tuned", default="out/tuned.pt", help="a tuned checkpoint or adapter (out/tuned.pt)")
     add("--temperature", type=number(0.0, 10.0), default=0.0, help="0: most probable token (0)")
     add("--top-k", type=number(0, 10**6), default=0, help="sample among the k likeliest; 0: all")
-    add("--top-p", type=number(1e-6, 1.0), default=1.0, help="sample among this probability (1)")
+    add("--top-p", type=number(1e-6, 1.0), default=1.0, help="sample within this probability (1)")
     add("--max-new-tokens", type=number(1, 4096), default=48, help="longest answer (48)")
-    add("--seed", type=number(0, 2**31), default=0, help="of the sampling (0)")
+    add("--seed", type=number(0, 2**31), default=0, help="random seed for sampling (0)")
     return parser
 
 

@@ -1,6 +1,6 @@
 """Rules instead of tuning: how much of it could a person have written down?
 
-Two columns for a sceptic. Both take the base's most probable token among those that a rule allows,
+Two columns for a skeptic. Both take the base's most probable token among those that a rule allows,
 and end at the first mark (`.`, `!`, `?` or `;`).
 
     base_rules   doesn't look at the instruction (of the kind of Hewitt et al. 2024): without the

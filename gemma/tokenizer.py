@@ -58,10 +58,10 @@ class GemmaTokenizer:
         return ids
 
     def merge(self, text):
-        """Join the two neighbours whose union has the best score, until no union is a piece
+        """Join the two neighbors whose union has the best score, until no union is a piece
         (Sennrich et al. 2016, on characters). Returns the pieces. The unions wait in a heap."""
         pieces, heap = list(text), []
-        before = [i - 1 for i in range(len(pieces))]  # the neighbours of a piece, as indices
+        before = [i - 1 for i in range(len(pieces))]  # the neighbors of a piece, as indices
         after = [i + 1 for i in range(len(pieces))]
 
         def offer(i, j):
@@ -78,7 +78,7 @@ class GemmaTokenizer:
             if after[i] != j or pieces[i] + pieces[j] != union:
                 continue  # one of the two has changed since
 
-            # Piece i takes piece j in, which is a neighbour no longer.
+            # Piece i takes piece j in, which is a neighbor no longer.
             pieces[i], pieces[j] = union, ""
             after[i], after[j] = after[j], None
             if after[i] < len(pieces):

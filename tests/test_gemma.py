@@ -207,7 +207,7 @@ def test_many_blocks_are_unpacked_in_parts(path, monkeypatch):
 
 
 def merged_slowly(tokenizer, text):
-    """The same merges by a search through all neighbours, again and again."""
+    """The same merges by a search through all neighbors, again and again."""
     pieces = list(text.replace(" ", "\u2581"))
     while True:
         unions = [(-tokenizer.scores[tokenizer.ids[a + b]], i)

@@ -205,7 +205,7 @@ def test_packed_rows_have_the_gradient_of_padded_ones(position, smear):
     )
 
 
-def test_an_example_in_a_packed_row_cannot_see_its_neighbour():
+def test_an_example_in_a_packed_row_cannot_see_its_neighbor():
     model = tiny_model().eval()
     inputs, _, positions, mask = collate_packed(examples(), 59, 40)
     changed = inputs.clone()

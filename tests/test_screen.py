@@ -234,7 +234,7 @@ def test_quick_gives_way_to_what_is_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert flags.parse_train([]).out == "out" and flags.parse_train(["--quick"]).out == "out/quick"
     config = flags.parse_train(["--quick", "--vocab-size", "300", "--out", "mine"])
-    assert (config.vocab_size, config.pretrain_steps, config.out) == (300, 300, "mine")
+    assert (config.vocab_size, config.pretrain_steps, config.out) == (300, 400, "mine")
     assert config.given == {"quick": True, "vocab_size": 300, "out": "mine"}
 
 

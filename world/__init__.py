@@ -1,6 +1,6 @@
 """A tiny true world: its facts, the prose that states them, and the ways people ask about them.
 
-What it is: tables of facts a learner recognises, makers of short texts, and one rule (`tasks.py`)
+What it is: tables of facts a learner recognizes, makers of short texts, and one rule (`tasks.py`)
 that turns both into (1) a corpus of prose to pretrain on, and (2) instruction pairs to tune on,
 with held-out splits. What it is not: a language. Every sentence comes from a pattern, so every
 answer can be checked. It is closed: a model made from it knows these things and patterns only.

@@ -18,12 +18,12 @@ def count_pairs(function):
     ), "a key is a pair: a tuple of two ids"
     result = {pair: count for pair, count in result.items() if count}
     across = [pair for pair in result if pair in ((3, 4), (2, 2))]
-    assert not across, f"{across[0]} is across two words; pairs are neighbours in one word"
+    assert not across, f"{across[0]} is across two words; pairs are neighbors in one word"
     assert (
         2,
         1,
     ) in result, (
-        "in [1, 2, 1, 2] the pair (2, 1) is missing; neighbours overlap, so do not step by two"
+        "in [1, 2, 1, 2] the pair (2, 1) is missing; neighbors overlap, so do not step by two"
     )
     assert (
         result.get((2, 3)) != 1
@@ -37,7 +37,7 @@ def count_pairs(function):
     assert dict(call(function, [[7, 7, 7]], [2])) == {
         (7, 7): 4
     }, "[7, 7, 7], twice in the text, has (7, 7) 4 times"
-    print("right: neighbours in a word, as often as the word occurs in the text")
+    print("right: neighbors in a word, as often as the word occurs in the text")
 
 
 @by_hand("data.merge")

@@ -218,12 +218,12 @@ def all_causal(model, ids):
     return True
 
 
-def turned(x, position, base=100.0, sign=1, neighbours=False, step=4, turning=2):
+def turned(x, position, base=100.0, sign=1, neighbors=False, step=4, turning=2):
     """Rotate one pair after the other, with plain numbers: `turning` pairs turn, pair i by
     position * base^(-step i / hs)."""
     hs, out = len(x), [0.0] * len(x)
     for i in range(hs // 2):
-        first, second = (2 * i, 2 * i + 1) if neighbours else (i, i + hs // 2)
+        first, second = (2 * i, 2 * i + 1) if neighbors else (i, i + hs // 2)
         angle = sign * position * base ** (-step * i / hs) if i < turning else 0.0
         out[first] = x[first] * math.cos(angle) - x[second] * math.sin(angle)
         out[second] = x[first] * math.sin(angle) + x[second] * math.cos(angle)
@@ -239,8 +239,8 @@ def turn(function):
     result = tensor(result, "the result")
     assert result.shape == (8,), "return a tensor of the same shape as x"
     assert not near(
-        result, turned(x, 7, neighbours=True)
-    ), "the pairs are (x[i], x[i + hs/2]), not neighbours"
+        result, turned(x, 7, neighbors=True)
+    ), "the pairs are (x[i], x[i + hs/2]), not neighbors"
     assert not near(
         result, turned(x, 7, sign=-1)
     ), "turned the wrong way round: look at the signs of the sines"

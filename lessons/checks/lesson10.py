@@ -164,7 +164,7 @@ def overlap(learner):
         ("b a c a b", "a b c a", 6 / 9, "a greedy walk is not enough: the longest is a, c, a"),
         (
             "a b c x y", "x y a k b k c", 6 / 12,
-            "the longest run of neighbours is not always a part of it: a, b, c",
+            "the longest run of neighbors is not always a part of it: a, b, c",
         ),
         ("", "a", 0.0, "one list is empty"),
         ("", "", 0.0, "both are empty: 0, no division by zero"),

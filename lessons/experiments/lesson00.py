@@ -166,7 +166,7 @@ def plot_scores(scores: dict, splits: dict) -> None:
     bars = ax.bar([split.replace("_", " ") for split in splits], means, 0.5, yerr=error, capsize=3)
     ax.bar_label(bars, [f"{mean:.0%}" for mean in means], padding=3)
     best = max(share for (name, _), (share, *_) in scores.items() if name != "tuned")
-    ax.set_title(f"Tuned: at least {min(means):.0%} of each kind."
+    ax.set_title(f"Tuned: at least {min(means):.0%} right in each split."
                  f" Its base, with the template or without: at most {best:.0%}.", fontsize=11)
     ax.set(ylabel="right (95% interval)", ylim=(0, 1.15), yticks=[0, 0.5, 1])
     figure.tight_layout()

@@ -63,7 +63,7 @@ def plot_columns(results: dict) -> None:
         ax.plot(result["right"], y, "o", color="C0")
     ax.set_yticks(range(len(splits)), [name.replace("_", " ") for name in reversed(splits)])
     best = max(shares["base_raw"] + shares["base_template"])
-    ax.set_title(f"Tuned: at least {min(shares['tuned']):.0%} of each kind."
+    ax.set_title(f"Tuned: at least {min(shares['tuned']):.0%} right in each split."
                  f" Its base, with the template or without: at most {best:.0%}.", fontsize=11)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.5, len(splits) - 0.5))
     ax.set_xlabel("answered exactly right by the tuned model, with 95% interval")

@@ -270,8 +270,9 @@ def show_scores(results: dict) -> dict:
         ax.bar(at, mean, 0.18, yerr=gaps, capsize=2, label=name)
     ax.set(xticks=range(len(results)), ylim=(0, 1.05), ylabel="fraction of old questions")
     ax.set_xticklabels(results, fontsize=9)
-    before, after = table["before", "right"][0], table["sure", "right"][0]
-    ax.set_title(f'After "Sure!" translations: other answers right {before:.0%} → {after:.0%}')
+    changes = [f"{name} {table['before', name][0]:.0%} → {table['sure', name][0]:.0%}"
+               for name in ("right", "completed")]
+    ax.set_title(f'Old questions after "Sure!" translations: {", ".join(changes)}')
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncol=4)
     plt.tight_layout()
     plt.show()
@@ -324,7 +325,7 @@ def narrow_findings(results: dict) -> None:
         *interval("sure, LoRA", "sure", "value"),
         rose="LoRA keeps more values of old questions than full tuning.",
         fell="LoRA keeps fewer values of old questions than full tuning: by itself no remedy.",
-        unclear="LoRA keeps about as many values of old questions: by itself no remedy.",
+        unclear="this run cannot tell whether LoRA keeps more values of old questions.",
     )
     before = results["before"][0]["right"]
     same = all(run["right"] == before for run in results["LoRA off"])

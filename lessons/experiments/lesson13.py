@@ -285,7 +285,8 @@ def plot_confidence(scores: dict) -> None:
     for kind, values in scores.items():
         ax.plot(sorted(values), torch.linspace(0, 1, len(values)), label=kind)
     ax.set(xlabel="probability of its own answer", ylabel="share of questions below", xlim=(0, 1))
-    ax.set_title(f"It is surest of: {max(means, key=means.get)}")
+    surest, second = sorted(means, key=means.get, reverse=True)[:2]
+    ax.set_title(f"The model is surest of: {surest}. Next: {second}")
     ax.legend()
     plt.show()
 

@@ -326,5 +326,6 @@ def plot_arms(shares: dict, names: tuple) -> None:
     ax.set_xticks(range(len(names)), names)
     ax.set(ylim=(0, 1.05), ylabel="share (95% interval)")
     ax.set_title(f"Most often right and shortest: {best}")
-    ax.legend(fontsize=9, loc="lower right")
+    ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    plt.tight_layout()
     plt.show()

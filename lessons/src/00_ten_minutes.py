@@ -2,9 +2,9 @@
 # # 0. Ten minutes
 #
 # A language model that has only read text continues it. Ask it a question, and it may write three
-# more. *Instruction tuning* turns this model into one that answers. This lesson shows the whole way
-# once, on models that your own computer has trained. Everything in it is built by hand in the
-# lessons that follow.
+# more. *Instruction tuning* turns this model into one that answers. This lesson shows the whole
+# process once, on models that your own computer has trained. Everything in it is built by hand in
+# the lessons that follow.
 #
 # *10 minutes of reading, no exercises, half a minute of computing on one core. Needs `out/base.pt`
 # and `out/tuned.pt`: run `python train_sft.py` once.*
@@ -22,7 +22,7 @@ from experiments import lesson00 as experiments
 from generate import load_three
 
 # %% [markdown]
-# ## The whole way
+# ## The whole process
 
 # %%
 experiments.draw_way()
@@ -33,9 +33,12 @@ experiments.draw_way()
 # this same loop. Only the *batches* differ, and the tokens that the loss looks at.
 #
 # A *base* model is the result of pretraining. After instruction tuning it is an *instruct* model,
-# which chat programs use.
+# the kind that chat programs use.
 #
-# ## The same questions to both
+# ## Ask both the same questions
+#
+# Each of the base's tokens is drawn by its probability, because its likeliest text soon repeats
+# itself. The tuned model takes the likeliest token every time.
 
 # %%
 models = load_three(lab.OUT / "tuned.pt")
@@ -47,14 +50,14 @@ print(f"The tuned model has read {len(rows):,} questions with answers, and none 
 # %% [markdown]
 # The base has read the fact behind the first question ("The capital of France is Paris."), and it
 # has read questions. It has never read a question with its answer. So the likeliest text after a
-# question is another question, or some statement. The tuned model has the facts of the same text,
+# question is another question, or some statement. The tuned model knows facts from the same text,
 # and has learned from pairs what to do with a question. Its wrong answers are marked.
 #
 # ## One pair, and its mask
 #
-# A pair is an *instruction* and its answer, in a *template* (headers around the parts, in chat
-# models the *chat template*). The model reads all tokens. Only those marked with `=` have a loss:
-# the answer, and the *eos* (end of sequence) with which it stops. This choice is the *mask*.
+# A pair is an *instruction* and its answer, in a *template* (headers around its parts; chat models
+# call it the *chat template*). The model reads all tokens. Only those marked with `=` have a loss:
+# the answer, and the *eos* (end of sequence), with which it stops. The *mask* records this choice.
 
 # %%
 experiments.print_pair(rows[0], base.tokenizer, base.model.config.block_size)
@@ -76,8 +79,7 @@ experiments.describe_loss(log)
 #
 # Four answers prove little. So we ask many *held-out* questions, which are in no pair: about new
 # things, in new wordings, and of new kinds (*tasks*). The base with the template is a *control*: it
-# shows what the template does alone. Write your guess, a number between 0 and 1, instead of the
-# dots.
+# shows what the template does on its own. Replace the dots with your guess, from 0 to 1.
 
 # %%
 lab.predict("0: unseen tasks, tuned", ...)
@@ -90,16 +92,17 @@ experiments.plot_scores(scores, held_out)
 control, result = scores["base_template", "unseen_tasks"], scores["tuned", "unseen_tasks"]
 lab.finding(
     result[1] - control[2], result[2] - control[1],
-    rose=f"tuned on some kinds of question, the model answers {result[0]:.0%} of kinds that it was"
-    f" never tuned on. The base with the template answers {control[0]:.0%}.",
+    rose=f"tuned on some kinds of question, the model answers {result[0]:.0%} of the questions of"
+    f" kinds that it was never tuned on. The base with the template answers {control[0]:.0%}.",
     fell="tuning made the model worse on new kinds of question.",
     unclear="on new kinds of question the two cannot be told apart.",
 )
 
 # %% [markdown]
-# That is the discovery of FLAN and T0: tuned on many tasks, a model follows instructions of tasks
-# that it has never seen. This model is tiny, and its world is a closed one of simple sentences. So
-# the size of the effect says nothing about large models. But the same effect appears in them.
+# FLAN and T0 discovered this: tuned on many tasks, a model follows instructions for tasks that it
+# has never seen. This model is tiny and its world is closed. A new kind of question here is only a
+# new noun in a known way of asking, and FLAN's tasks were further apart. So the size of the effect
+# says nothing about large models. But the same effect appears in them.
 #
 # ## Three words of the field
 #
@@ -124,20 +127,24 @@ lab.finding(
 # | 2021 | FLAN | 62 public data sets | many tasks help with unseen ones | Wei et al. |
 # | 2021 | T0 | public data, many prompts for each set | it beats larger models | Sanh et al. |
 # | 2022 | InstructGPT | 13,000 pairs, RLHF | people prefer it to a larger GPT-3 | Ouyang et al. |
+# | 2022 | ChatGPT | like InstructGPT, on dialogues | millions want to talk to it | OpenAI |
 # | 2022 | FLAN-T5 | 1,836 tasks | more tasks and larger models help | Chung et al. |
 # | 2023 | Alpaca | 52,000 pairs by text-davinci-003 | a model can write the pairs | Taori et al. |
 # | 2023 | Dolly 2.0 | 15,000 pairs | a company's employees can write them | Conover et al. |
-# | 2023 | GPT-4 | not published, RLHF | exams need pretraining more than RLHF | OpenAI |
-# | 2023 | Claude | feedback of people and models | principles can replace labels | Anthropic |
+# | 2023 | GPT-4 | not published, RLHF | RLHF hardly changes exam scores | OpenAI |
+# | 2023 | Claude | feedback from people and models | rules can replace labels of harm | Anthropic |
+# | 2023 | LIMA | 1,000 pairs | few pairs will do if chosen with care | Zhou et al. |
 # | 2023 | Tulu | mixtures of public data | no data set is best at everything | Wang et al. |
-# | 2023 | Llama 2-Chat | 27,540 pairs, RLHF | few pairs will do if they are good | Touvron et al. |
-# | 2023 | Mistral 7B Instruct | public data | it equals a chat model of 13 B | Jiang et al. |
-# | 2023 | Tulu 2 | 326,000 pairs, DPO | DPO works for a model of 70 B | Ivison et al. |
+# | 2023 | Llama 2-Chat | 27,540 pairs, RLHF | better pairs beat more pairs | Touvron et al. |
+# | 2023 | Mistral 7B Instruct | public data | it matches a 13B chat model | Jiang et al. |
+# | 2023 | Tulu 2 | 326,000 pairs, DPO | DPO works for a 70B model | Ivison et al. |
 # | 2024 | Llama 3 | SFT, rejection sampling, PPO, DPO | preferences also help with code | Meta |
-# | 2024 | Tulu 3 | 939,000 pairs, DPO, RL | the whole way can be public | Lambert et al. |
+# | 2024 | Tulu 3 | 939,000 pairs, DPO, RL | the whole recipe can be public | Lambert et al. |
 #
-# FLAN, T0, FLAN-T5, Alpaca and Dolly are instruction tuning alone, Mistral 7B Instruct and the
-# first Tulu too. The other tuned models go on with preferences, of people or of models.
+# FLAN, T0, FLAN-T5, Alpaca, LIMA and Dolly are instruction tuning alone, and so are Mistral 7B
+# Instruct and the first Tulu. A common mistake is to call them RLHF models: no preference was used.
+# The other tuned models were then trained on preferences, of people or of models. RLHF improves a
+# model that already answers. It doesn't replace the pairs.
 #
 # ## Where to go
 #
@@ -149,8 +156,9 @@ lab.finding(
 # > **What to remember**
 # >
 # > * A base model continues text. Instruction tuning makes it answer, and stop.
-# > * It is the loop of pretraining, on pairs, with a loss on the answers only.
-# > * Whether it worked shows only on questions that it was never tuned on, beside a control.
+# > * It is the pretraining loop, on pairs, with a loss on the answers only.
+# > * To see whether it worked, ask questions that it was never tuned on, and compare with a
+# >   control.
 
 # %%
 lab.claim(

@@ -3,12 +3,12 @@
 #
 # A language model that has only read text does one thing: it continues. You train a very small one
 # and watch noise become words. Then you meet the base model of this project, which has read far
-# more. What does it do when you ask it for the capital of France? At the end you measure that on
+# more. What does it do when you ask it for the capital of France? At the end you test that on
 # several hundred facts.
 #
 # *15 minutes of reading, 25 of exercises, half a minute of computing on one core. Needs
-# `out/base.pt` from `python train_sft.py`. [START.md](START.md) says on half a page what you should
-# know before.*
+# `out/base.pt` from `python train_sft.py`. [START.md](START.md) says, on half a page, what you
+# should know first.*
 
 # %%
 import sys
@@ -34,10 +34,10 @@ base_assistant = Assistant(base, tokenizer, None)  # without a template: it read
 # %% [markdown]
 # ## What it reads
 #
-# The *corpus* is the text that a model is trained on. Ours is about a tiny true world (the package
-# `world`). It has pages of facts, short texts with statements about them (*texts*, *retold*),
-# worksheets (*questions*), small stories about invented things (*stories*, *tales*), and spelling
-# exercises. Here are four pages.
+# The *corpus* is the text that a model is trained on. Ours describes a tiny, true world (the
+# package `world`). It has pages of facts, short texts with statements about them (*texts*,
+# *retold*), worksheets (*questions*), small stories about invented things (*stories*, *tales*), and
+# spelling exercises. Here are four pages.
 
 # %%
 corpus = world.build(seed=1, size=0.1).corpus
@@ -79,7 +79,8 @@ print([tokenizer.decode([i]) for i in ids])
 # <details><summary>Hint</summary>
 #
 # There are (len(stream) - 1) // window windows. Row i of batch `step` is window number (step *
-# batch_size + i), modulo that. Collect slices in two lists and end with `torch.stack`.
+# batch_size + i), modulo that number of windows. Collect slices in two lists and end with
+# `torch.stack`.
 #
 # </details>
 
@@ -146,8 +147,8 @@ for line in lines:
 #
 # ### Exercise 1.2: continue, by hand (rebuild, ★★, 10 minutes)
 #
-# To continue is a loop. The model gives scores (*logits*) for the next token at every position.
-# Only the last position matters: take its best token, append it, repeat. This is *greedy* decoding.
+# Continuing is a loop. The model gives scores (*logits*) for the next token at every position. Only
+# the last position matters: take its best token, append it, repeat. This is *greedy* decoding.
 #
 # <details><summary>Hint</summary>
 #
@@ -185,8 +186,8 @@ print(tokenizer.decode(by_hand), "| the same as the project's:", by_hand[: len(c
 #
 # ## The knowledge is there
 #
-# Instead of one choice, we now draw the probabilities of the next token after three prompts. The
-# second and the third differ in one word. *Predict* the likeliest token after each.
+# Instead of the one token it chose, we now plot the probabilities of the next token after three
+# prompts. The second and third differ by one word. *Predict* the likeliest token after each.
 
 # %%
 question = "What is the capital of France?"
@@ -197,13 +198,13 @@ prompts = [
 experiments.plot_next_tokens(base, tokenizer, prompts)
 
 # %% [markdown]
-# The word *is* leads the base into a statement, and it can complete one. So a question alone lacks
-# nothing in knowledge. It lacks the step from a question to a statement.
+# The word *is* leads the base into a statement, and it can complete one. So after a bare question
+# the base doesn't lack knowledge. It lacks the step from a question to a statement.
 #
 # ## All facts
 #
-# One example proves little. So we take every fact of the tables that is stated with *is* and has
-# one right answer, and ask for it in three ways:
+# One example proves little. So we take every fact in the world's tables that is stated with *is*
+# and has one right answer, and ask for it in three ways:
 #
 # 1. complete the statement: `The capital of France is`
 # 2. answer the question: `What is the capital of France?`
@@ -241,12 +242,12 @@ def completes(continuation, value):
 checks.completes(completes)
 
 # %% [markdown]
-# In 2 there are two rules: *strict* (the statement and nothing else) and *anywhere* (the statement
-# is somewhere in the next 48 tokens). We need the second one, because no page of this corpus ends
-# right after a statement. So the base cannot pass the strict test, whatever it knows.
+# For way 2 there are two rules: *strict* (the statement and nothing else) and *anywhere* (the
+# statement is somewhere in the next 48 tokens). We need the second one, because no page of this
+# corpus ends right after a statement. So the base cannot pass the strict test, whatever it knows.
 #
-# *Predict* three shares. Write each, a number between 0 and 1, instead of the dots. The lesson
-# prints it beside the result.
+# *Predict* three shares. Replace the dots with a number between 0 and 1. The lesson prints your
+# guess beside the result.
 
 # %%
 lab.predict("1: statements completed", ...)
@@ -262,13 +263,14 @@ lab.compare("1: questions answered, anywhere", anywhere)
 lab.compare("1: question, then statement", both)
 
 # %% [markdown]
-# The brackets are 95% *intervals*: the true shares that agree with so many questions (lesson 7).
+# The numbers in brackets are 95% *intervals*: the true shares that fit a result on so many
+# questions (lesson 7).
 #
 # Be careful with a zero. It says that the base doesn't answer, not that it doesn't know. And it
-# says this of *this* corpus, where no question is followed by its answer. The web has many
-# questions with answers, and a large base answers some. But at every size it continues, and you
-# steer it by choosing the text before. GPT-2 translated and summarised that way (Radford et al.
-# 2019). After instruction tuning a question is enough.
+# says so only for *this* corpus, where no question is followed by its answer. The web has many
+# questions with answers, and a large base answers some. But a base of any size continues, and you
+# steer it by choosing the text that comes first. GPT-2 translated and summarized that way (Radford
+# et al. 2019). After instruction tuning a question is enough.
 #
 # ## Read ten errors
 #
@@ -301,7 +303,7 @@ experiments.print_missed(base_assistant, facts, right)
 # > **What to remember**
 # >
 # > * A base model continues with the likeliest text. After a question that may be another question.
-# > * It completes most facts that it doesn't answer. The knowledge is there, the step from a
+# > * It completes most facts that it doesn't answer. The knowledge is there. Only the step from a
 # >   question to a statement is missing.
 # > * Pretraining needs no labels: the target is the next token.
 #
@@ -309,8 +311,8 @@ experiments.print_missed(base_assistant, facts, right)
 #
 # `world/corpus.py` writes the corpus. `data.py` makes the stream and its windows (`encode_corpus`,
 # `corpus_batch`). `train_sft.py` pretrains (`pretrain`, `train`). `generate.py` continues
-# (`stream_ids`, `generate`). In `out/page.html`, the page of your own run, the column *base, raw
-# prompt* is what you saw here.
+# (`stream_ids`, `generate`). In `out/page.html`, the page of your own run, the column *base raw*
+# shows what you saw here.
 
 # %%
 n = len(facts)

@@ -2,10 +2,10 @@
 # # 2. Byte pairs
 #
 # A model reads ids of tokens. Where do the tokens come from? You build a vocabulary by hand: count
-# neighbours, merge (join) the most frequent pair, repeat. Then you study the place where tokens
+# neighbors, merge (join) the most frequent pair, repeat. Then you study the place where tokens
 # matter most for instruction tuning, the border between the prompt and the answer.
 #
-# Reading 10 minutes, exercises 35, computing 1.
+# *10 minutes of reading, 35 of exercises, 1 of computing.*
 
 # %%
 import sys
@@ -31,7 +31,7 @@ rows, _ = lab.load_world()
 #
 # Letters as ids make long sequences. Whole words make short ones, but a list of all words is never
 # complete. Byte pairs (Sennrich et al. 2016, on bytes since GPT-2) are between the two. Frequent
-# words become one token, rare words a few, and any text can be written, because all 256 bytes are
+# words become one token, rare words several, and any text can be written, because all 256 bytes are
 # tokens to begin with.
 #
 # First the text is split into words by the pattern `WORD`. A word keeps the space before it, and no
@@ -45,23 +45,23 @@ counts = list(words.values())
 lesson02.show_words(toy, words, parts, counts)
 
 # %% [markdown]
-# *Predict*: which pair of neighbours is the most frequent in the toy text?
+# *Predict*: which pair of neighbors is the most frequent in the toy text?
 #
 # ### Exercise 2.1: count the pairs (rebuild, ★, 5 minutes)
 #
-# A word that appears twice in the text counts twice. A pair is made of neighbours in one word,
+# A word that appears twice in the text counts twice. A pair is made of neighbors in one word,
 # never across two.
 #
 # <details><summary>Hint</summary>
 #
-# `zip(part, part[1:])` gives the neighbours of one word. A `Counter` adds up.
+# `zip(part, part[1:])` gives the neighbors of one word. A `Counter` adds up.
 #
 # </details>
 
 
 # %%
 def count_pairs(parts, counts):
-    """Count pairs of neighbours. Returns a Counter {(id, id): how often it is in the text}.
+    """Count pairs of neighbors. Returns a Counter {(id, id): how often it is in the text}.
 
     [[1, 2, 1, 2], [2, 3]], [1, 10] -> {(1, 2): 2, (2, 1): 1, (2, 3): 10}"""
     ### BEGIN SOLUTION
@@ -81,8 +81,8 @@ for pair, count in count_pairs(parts, counts).most_common(5):
 # %% [markdown]
 # ### Exercise 2.2: join a pair (rebuild, ★★, 10 minutes)
 #
-# Walk from left to right. Where you find the pair, write the new id and go on behind both.
-# Elsewhere copy. So three equal ids in a row contain the pair once, not twice.
+# Walk from left to right. Where you find the pair, write the new id and go on after both. Otherwise
+# copy the id. So three equal ids in a row contain the pair once, not twice.
 #
 # <details><summary>Hint</summary>
 #
@@ -168,8 +168,8 @@ print(fast[256:])
 #
 # ## How large a vocabulary?
 #
-# *Predict*: which words of the sentence below become one token, and at which size? And which
-# fraction of the corpus's words is one token for the base?
+# *Predict*: which words of the sentence below become one token, and at which size? And what
+# fraction of the corpus's words is a single token for the base?
 
 # %%
 lab.predict("2: words that are one token", ...)
@@ -182,8 +182,8 @@ lab.compare("2: words that are one token", single)
 # %% [markdown]
 # Each further token gains less: once nearly every word is one token, there is little left to join.
 #
-# A word from outside falls apart, down to single bytes if need be, and nothing is ever "unknown".
-# *Predict*: how many tokens has the *text* of the eos?
+# A word that the corpus lacks is split, down to single bytes if need be, and nothing is ever
+# "unknown". *Predict*: how many tokens does the *text* of the eos have?
 
 # %%
 for odd in (" 고양이", " tokenization", " ☃", " " + tokenizer.decode([tokenizer.eos_id])):
@@ -191,9 +191,9 @@ for odd in (" 고양이", " tokenization", " ☃", " " + tokenizer.decode([token
     print(f"{odd!r:<18} {len(pieces)} tokens: {pieces}")
 
 # %% [markdown]
-# Python prints a byte that is no printable ASCII character as `\x` and two hexadecimal digits. The
-# last line matters: the text of the eos is ordinary text. Only the program can add the eos's id, so
-# no user can end an answer by typing it.
+# Python prints a byte that isn't a printable ASCII character as `\x` and two hexadecimal digits.
+# The last line matters: the text of the eos is ordinary text. Only the program can add the eos's
+# id, so no user can end an answer by typing it.
 #
 # ## The border
 #
@@ -265,8 +265,8 @@ for name in ("alpaca", "plain"):
 # %% [markdown]
 # ## What goes wrong
 #
-# A common way to make the mask is to tokenize all together, and to hide as many tokens as the
-# prompt has alone. Supervised tokens are in brackets:
+# A common way to make the mask is to tokenize prompt and answer together, and then hide as many
+# tokens as the prompt has when tokenized alone. Supervised tokens are in brackets:
 
 # %%
 prompt = "Question: What is the capital of Italy?\nAnswer: "
@@ -276,8 +276,8 @@ lesson02.show_mask_of_text(tokenizer, prompt, answer)
 # %% [markdown]
 # Together, the first word of the answer is hidden, because it is one token with the last space of
 # the prompt. That model is never trained on how an answer begins. Later its prompt ends in a lone
-# space, a token that it has hardly seen there. The project tokenizes the parts apart, so training
-# and asking see the same ids whatever the template.
+# space, a token that it has hardly seen there. The project tokenizes the parts separately, so
+# training and generation see the same ids, whatever the template.
 #
 # The lone space also harms a base model. Complete statements as in lesson 1, without and with a
 # space at the end of the prompt. *Predict* the fraction of facts that come out right.
@@ -308,20 +308,20 @@ lab.finding(
 #
 # </details>
 #
-# Where facts are lost, the knowledge did not go away. It belongs to the token `' Paris'`. After a
+# Where facts are lost, the knowledge is still there. It belongs to the token `' Paris'`. After a
 # lone space the model needs `'Paris'`, another id, which it has hardly seen there. A large model
 # has read messier text and suffers less. Still, never end a prompt with a space, unless the model
 # was tuned with one.
 #
 # > **What to remember**
 # >
-# > - Byte pairs: count neighbours, join the most frequent pair, repeat. Any text can be written.
-# > - Tokenize prompt and answer apart, or a token may span the border and spoil the mask.
+# > - Byte pairs: count neighbors, join the most frequent pair, repeat. Any text can be written.
+# > - Tokenize prompt and answer separately, or a token may span the border and spoil the mask.
 # > - Never end a prompt with a space, and never let a user's text become the eos.
 #
 # ## Two questions to think about
 #
-# 1. Why is it better that a word keeps the space *before* it than the one after it?
+# 1. Why is it better for a word to keep the space *before* it than the one after it?
 # 2. The trainer sees the corpus and the headers of the template. What would change for the model if
 #    the headers were left out?
 #

@@ -98,7 +98,7 @@ print("PyTorch's own gives the same:", torch.allclose(y, theirs))
 # ## The block
 #
 # A block has two layers. Attention gathers from earlier positions. The *MLP* then works on each
-# position alone: a linear layer to 4 C numbers, a bend (GELU), a linear layer back.
+# position alone: a linear layer to 4 C numbers, a nonlinearity (GELU), and a linear layer back.
 #
 # Neither replaces the vector of a position. Each *adds* to it. This sum that runs through the whole
 # model is called the *residual* stream, and `x + layer(x)` a residual connection (He et al. 2016).
@@ -174,8 +174,8 @@ print(f"the whole base, with your block: no logit differs by more than {gap:.0e}
 # ## Attention in the base
 #
 # Each layer has several heads with queries, keys and values of their own. The next cell computes
-# all their weights, as you did for one. The last position is ` of`. To go on with the country of
-# the question, the model has to know ` France`. *Predict*: does some head look there?
+# all their weights, as you did for one. The last position is ` of`. To continue with the country
+# from the question, the model has to find ` France`. *Predict*: does some head look there?
 
 # %%
 weights, difference = lesson03.look(base, ids)
@@ -187,16 +187,16 @@ lesson03.draw_looks(weights, tokens, " France")
 # was ` of`. Then the query "what followed ` of` before?" matches its key. A head that does this is
 # an *induction head* (Olsson et al. 2022).
 #
-# > **Not standard.** In GPT-2 and its like an earlier layer writes the previous token into the
-# > stream. This project adds to every token a part of the token before it (`shift_mix` in
+# > **Not standard.** In GPT-2 and similar models, an earlier layer writes the previous token into
+# > the stream. This project adds to every token a part of the token before it (`shift_mix` in
 # > `model.py`), so that a model of few layers can copy.
 #
 # ## Hide a name
 #
-# A picture of weights is a hint, not a proof. An experiment is better. Forbid all later positions
-# to look at the name in the question and at what follows it, and count how often the base still
-# repeats the name. (Removing a part to see what it does is called an *ablation*.) *Predict* both
-# fractions, over facts that are asked for by a name.
+# A picture of weights is a hint, not a proof. An experiment is better. Keep all later positions
+# from looking at the name in the question and at what follows it, and count how often the base
+# still repeats the name. (Removing a part to see what it does is called an *ablation*.) *Predict*
+# the fraction with the name visible and with it hidden, for questions that end in a name.
 
 # %%
 lab.predict("3: name repeated, visible", ...)
@@ -230,7 +230,8 @@ lab.finding(
 #
 # </details>
 #
-# With the name hidden, what is left is guessing, since some tasks are about few things.
+# With the name hidden, the base can only guess. Some guesses are right, since some tasks are about
+# few things.
 #
 # ## Nothing sees the future
 #
@@ -306,9 +307,9 @@ checks.loss_at(loss_at)
 loss_gap = lesson03.show_losses(base, tokenizer, "The capital of France is Paris.")
 
 # %% [markdown]
-# What follows from the words before costs little. What the sentence will be about cannot be known,
-# so the mean loss has a floor. *Predict* the probability of ` Rome` after "The capital of Italy
-# is".
+# A token that follows from the words before it costs little. What the sentence will be about cannot
+# be known, so the mean loss has a floor. *Predict* the probability of ` Rome` after "The capital of
+# Italy is".
 
 # %%
 lab.predict("3: p of Rome", ...)

@@ -7,7 +7,7 @@
 # answer. You build the small functions behind that, then measure what happens when the mask is
 # missing or one position off.
 #
-# Reading 12 minutes, exercises 30, computing 2.
+# *12 minutes of reading, 30 of exercises, 2 of computing.*
 
 # %%
 import sys
@@ -123,16 +123,16 @@ checks.inputs_and_targets(inputs_and_targets)
 # %% [markdown]
 # ## The batch
 #
-# Examples differ in length, and a tensor is a rectangle. Shorter examples are filled up on the
-# right. (Longer ones than the context are *truncated*: the input is cut, never the answer.)
-# *Predict*: which token should the padding be, and what harm can it do?
+# Examples differ in length, and a tensor is a rectangle. Shorter examples are padded on the right.
+# (Examples longer than the context are *truncated*: the input is cut, never the answer.) *Predict*:
+# which token should the padding be, and what harm can it do?
 #
 # ### Exercise 4.3: collate (rebuild, ★★, 10 minutes)
 #
 # <details><summary>Hint</summary>
 #
 # Shift each example first. Start from `torch.full((B, longest), pad)` for inputs and the same with
-# IGNORE for targets, and write each row over the beginning.
+# IGNORE for targets, and copy each shifted example into the beginning of its row.
 #
 # </details>
 
@@ -157,9 +157,9 @@ def batch_of(examples, pad):
 checks.batch_of(batch_of)
 
 # %% [markdown]
-# The padding may even be the eos. It comes after everything, attention looks back only, so no token
-# sees it, and no target names it. With IGNORE the mean loss is the mean over the supervised
-# positions alone:
+# The padding may even be the eos. It comes last and attention only looks back, so no token sees it,
+# and it is never a target. With IGNORE the mean loss is the mean over the supervised positions
+# alone:
 
 # %%
 examples = [with_mask(p, a, tokenizer.eos_id) for p, a in zip(prompts, answers)]
@@ -175,8 +175,9 @@ print(f"mean loss: {skipped:.4f} with IGNORE, {alone:.4f} over the"
 # %% [markdown]
 # ## The x-ray
 #
-# First as text, with supervised tokens in brackets. Then twelve examples as a picture. The project
-# puts examples of similar length in one batch, which saves most of the padding.
+# First we print one example as text, with supervised tokens in brackets. Then we draw twelve as a
+# picture. The project puts examples of similar length in one batch, which saves most of the
+# padding.
 
 # %%
 tuning, truncated, too_long = prepare(rows, tokenizer, "alpaca", base.config.block_size)
@@ -187,10 +188,11 @@ lesson04.draw_batch(tuning[:12], tokenizer.eos_id)
 # %% [markdown]
 # ## Does it matter?
 #
-# Four masks for the same examples, all else equal. *Right* is yours. *Off* supervises the prompt
-# too. *Late* is one position too far right, so the first answer token is not supervised. *Early* is
-# one position too far left, so the last prompt token is supervised and the eos is not. The last two
-# happen if the mask is shifted once too often, or not at all when the targets are.
+# Four masks for the same examples, all else equal. *Right* is the mask you built. *Off* supervises
+# the prompt too. *Late* is one position too far right, so the first answer token is not supervised.
+# *Early* is one position too far left, so the last prompt token is supervised and the eos is not.
+# The last two happen if the mask is shifted once too often, or isn't shifted along with the
+# targets.
 #
 # ### Exercise 4.4: three wrong masks (extend, ★, 5 minutes)
 #
@@ -222,10 +224,10 @@ checks.masked(masked)
 lesson04.show_masks(tokenizer, examples[0], masked)
 
 # %% [markdown]
-# Each model is asked *held-out* questions, which are in no pair. Three numbers: the reply *begins*
-# with the right statement, it is *exactly* right (the statement, then the eos), and it *stopped* by
-# itself. *Predict* the fraction that is exactly right with each mask, and for *early* also the
-# fraction that begins right.
+# Each model is asked *held-out* questions, which are in no pair. We count how often the reply
+# *begins* with the right statement, how often it is *exactly* right (the statement, then the eos),
+# and how often it *stopped* by itself. *Predict* the fraction that is exactly right with each mask,
+# and for *early* also the fraction that begins right.
 
 # %%
 for how in lesson04.MASKS:
@@ -244,20 +246,22 @@ lab.compare("4: begins right, mask early", table["early", "begins right"][0])
 lesson04.findings(flags, questions, replies)
 
 # %% [markdown]
-# The intervals are a *bootstrap*: seeds and questions are drawn anew, with replacement, a thousand
-# times, and 95% of the means are inside. Where all flags agree, the width is Wilson's (lesson 7).
+# The intervals come from a *bootstrap*: seeds and questions are drawn again, with replacement, a
+# thousand times, and 95% of the means are inside the interval. Where all replies score the same,
+# its width is that of Wilson's interval (lesson 7).
 #
-# One position, and no error message. *Early* never had the eos supervised, so it stops only where
+# One position off, and no error message. *Early* never supervised the eos, so it stops only where
 # the base does by habit. *Late* never trained the first answer token, so there the base's habits
 # decide, and the rest of the reply follows from it. If this base likes to begin with the right word
-# anyway, late costs little. A base with another habit is ruined. The lines above say which it is.
+# anyway, late costs little. A base with another habit is ruined. The lines above say which kind
+# yours is.
 #
 # *Off* also learns to write questions and headers. Whether that costs much depends on the data. Shi
 # et al. (2024, "Instruction Tuning With Loss Over Instructions") found that it even helps where
-# long instructions have short answers, or where examples are few. The mask is the cleaner contract:
-# its loss measures how well the model *answers*.
+# long instructions have short answers, or where examples are few. The mask is the cleaner choice:
+# with it, the loss measures only how well the model *answers*.
 #
-# **Read ten errors** of the mask *late*. Sort them, and write two sentences.
+# **Read ten errors** of a model tuned with the mask *late*. Sort them, and write two sentences.
 
 # %%
 lesson04.show_errors(questions, replies["late"])
@@ -290,7 +294,7 @@ lesson04.show_errors(questions, replies["late"])
 #    nothing, which lowers the mean. What a question asks about cannot be guessed, which raises it.
 #    So you cannot say beforehand, and neither loss tells which model answers better.
 # 2. The project supervises all answers of a conversation at once: every answer and its eos has mask
-#    1. Each is seen with exactly what came before it.
+#    1. Each answer is predicted from exactly what came before it.
 #
 # </details>
 #

@@ -1,13 +1,13 @@
 # %% [markdown]
-# # 5. Tuning: the same loop, other batches
+# # 5. Tuning: the same loop, different batches
 #
 # You write the step and the loop of instruction tuning, and watch a base model that continues
 # become a model that answers. Then you see which tokens changed, how many epochs and which learning
 # rate are right, and what happens if no loss teaches the model where to stop.
 #
 # *25 minutes of reading, 35 of exercises, 3 of computing on one core. Needs `out/base.pt` from
-# `python train_sft.py`, and lesson 4 (the mask). If you have never trained a network, read lesson 3
-# first.*
+# `python train_sft.py`, and lesson 4 (the mask). If you have never trained a network, first read
+# *Optimizing Model Parameters* in PyTorch's "Learn the Basics".*
 
 # %%
 import sys
@@ -26,10 +26,10 @@ from common.audit import audit
 from data import IGNORE, collate, epoch_batches, prepare
 
 # %% [markdown]
-# ## Other batches
+# ## Different batches
 #
 # In pretraining a batch is a piece of the corpus, and every token is a target. In *supervised
-# fine-tuning* (SFT) a batch is some pairs, and the loss looks only at the *supervised* tokens: the
+# fine-tuning* (SFT) a batch is a few pairs, and the loss looks only at the *supervised* tokens: the
 # answer and its *eos* (end of sequence). All other targets are `IGNORE`. Here is one pair as the
 # model gets it.
 
@@ -43,7 +43,7 @@ print(*audit(rows, examples, truncated, too_long).lines(), sep="\n")
 
 # %% [markdown]
 # Nothing else differs. Both stages do the same with `inputs` and `targets`: forward pass, loss,
-# backward pass, a small change of the weights.
+# backward pass, a small change to the weights.
 #
 # ### Exercise 5.1: one step (rebuild, ★★, 8 minutes)
 #
@@ -53,7 +53,7 @@ print(*audit(rows, examples, truncated, too_long).lines(), sep="\n")
 # <details><summary>Hint</summary>
 #
 # Divide by the number of supervised targets (in `F.cross_entropy`, `ignore_index` does that), call
-# `backward()`, let the optimizer step, empty the gradients.
+# `backward()`, let the optimizer step, and zero the gradients.
 #
 # </details>
 
@@ -87,8 +87,9 @@ checks.sft_step(sft_step)
 #
 # <details><summary>Hint</summary>
 #
-# Two loops, one inside the other. The outer one counts epochs and gives its number as the seed. The
-# inner one calls `step` and collects the losses in a list that is empty at the start of each epoch.
+# Two loops, one inside the other. The outer one counts epochs and uses the epoch's number as the
+# seed. The inner one calls `step` and collects the losses in a list that is empty at the start of
+# each epoch.
 #
 # </details>
 
@@ -114,13 +115,15 @@ checks.tune_loop(tune_loop)
 
 # %% [markdown]
 # The project's `train()` is this loop too. It adds a *learning rate* (the size of a step) that
-# rises and then falls to zero, clips large gradients, and can resume after a crash.
+# rises and then falls to zero, clips large gradients, and can resume after a crash. The
+# main job also mixes documents of the corpus into the pairs, against forgetting, and keeps the
+# embeddings fixed.
 #
 # ## From continuing to answering
 #
 # *Predict.* A batch has 32 pairs. After how few batches does the model answer *held-out* questions,
-# which it was never tuned on? We tune three copies, each on pairs drawn with another seed, and ask
-# the same questions before tuning and four times on the way.
+# which it was never tuned on? We tune three copies, each on pairs drawn with a different seed, and
+# ask the same questions before tuning and four times along the way.
 
 # %%
 STEPS = 4 if lab.FAST else 32
@@ -139,17 +142,17 @@ lab.compare("5: exactly right after 32 steps", after[0])
 experiments.plot_watch(looks)
 
 # %% [markdown]
-# Each line is one seed. There are few, so one of them can move the mean.
+# Each line is one seed. There are only a few seeds, so a single one can move the mean.
 #
-# So few pairs cannot have taught the facts. The capital of a held-out country is in the corpus and
+# So few pairs cannot have taught the facts. The capital of a held-out country is in the corpus but
 # in no pair. Tuning brings out knowledge that the base already has. This is the *superficial
 # alignment hypothesis* (Zhou et al. 2023, "LIMA"). *Alignment* means making a model do what people
 # want of it. For large models and harder tasks it is debated: Raghavendra et al. (2024) find that
 # answers to hard problems go on improving with more tuning data. Lesson 6 measures how far the
 # hypothesis goes here.
 #
-# To stop is one thing, to stop *after the right answer* another. A base may stop early and answer
-# nothing, because it has read an eos after every page.
+# Stopping is one thing. Stopping *after the right answer* is another. A base may stop early and
+# answer nothing, because it has read an eos after every page.
 #
 # ## Which tokens changed?
 #
@@ -200,18 +203,19 @@ experiments.print_logps(base, tuned[0], answer_logprobs)
 gains = experiments.compare_groups(base, tuned, tokenizer, held_out, answer_logprobs)
 
 # %% [markdown]
-# Led as far as "The capital of France is", the base mostly knows how to go on. By itself it would
-# not have named what the question names, and above all it would not have stopped there. Lin et al.
-# (2023, "The Unlocking Spell on Base LLMs") report the same kind of result for large models: tuning
-# moves few tokens, mostly those of style. In this world it is so clear by construction, because no
-# page of the corpus answers a question and none ends right after a statement.
+# Given "The capital of France is", the base mostly knows how to go on. By itself it would not have
+# repeated the name from the question, and above all it would not have stopped after the answer. Lin
+# et al. (2023, "The Unlocking Spell on Base LLMs") report the same kind of result for large models:
+# tuning changes few tokens, mostly stylistic ones. In this world the result is this clear by
+# construction, because no page of the corpus answers a question and none ends right after a
+# statement.
 #
 # ## How many epochs, which rate?
 #
 # Now a whole tuning run, with your step and your loop, on 240 pairs for four epochs at three rates.
-# Each epoch has four measurements:
+# After each epoch we take four measurements:
 #
-# * *train loss*: on the pairs, while they are used;
+# * *train loss*: on the pairs, while the model trains on them;
 # * *held-out loss* (also called *validation loss*): on the answers to held-out questions;
 # * *held-out accuracy*: the share of these questions that the model answers right;
 # * *loss on new pages*: text like the corpus. Its rise shows *forgetting*.
@@ -221,8 +225,8 @@ gains = experiments.compare_groups(base, tuned, tokenizer, held_out, answer_logp
 #
 # ### Exercise 5.4: early stopping (extend, ★, 6 minutes)
 #
-# The future is unknown, so training ends once held-out loss has not been below its best for
-# `patience` epochs. Then one goes back to the best epoch so far. (It was saved.)
+# The future is unknown, so training ends once held-out loss has not improved on its best for
+# `patience` epochs. Then you go back to the weights of the best epoch, which were saved.
 #
 # <details><summary>Hint</summary>
 #
@@ -269,14 +273,16 @@ experiments.plot_curves(epoch_curves)
 #
 # * Train loss alone tells you nothing about new questions. It falls at every rate that works at
 #   all.
+# * Compare directions, not heights. The pairs are asked less tidily than the held-out questions
+#   (typos, greetings), so their loss can be the higher one.
 # * Stop where held-out loss is lowest. If it still falls in the last epoch, train longer or a
 #   little faster.
 # * A higher rate forgets more of the text. Loss and accuracy may disagree, as one counts every
 #   token and the other only whole answers. So watch both, and the old abilities too.
 #
-# Usual settings, from the papers and their code. Models of billions of parameters take far smaller
-# rates than ours, but among them size alone does not decide. LoRA (lesson 8) takes about ten times
-# larger ones.
+# Here are common settings, from the papers and their code. Models with billions of parameters use
+# far smaller rates than ours, but among those models size alone doesn't decide the rate. LoRA
+# (lesson 8) uses rates about ten times larger.
 #
 # | model | size | pairs | learning rate | epochs |
 # | --- | --- | --- | --- | --- |
@@ -292,14 +298,14 @@ experiments.plot_curves(epoch_curves)
 # | Tulu 2 (Ivison et al. 2023) | 70 B | 326,000 | 1e-5 | 2 |
 #
 # InstructGPT and LIMA trained past the lowest held-out loss on purpose, because the answers went on
-# improving. The lowest loss is a rule of thumb, and the judgement of answers decides.
+# improving. The lowest loss is only a rule of thumb. What decides is how the answers are judged.
 #
 # ## The most common bug
 #
-# A model stops because the eos becomes the likeliest next token, and for no other reason. Now a
-# habit from the field: *pad* the shorter rows of a batch with the eos, and tell the loss to ignore
-# all padding *by its id*. Every real eos disappears with the padding. This project pads with the
-# eos too, but its mask goes by position. Make the bug yourself.
+# A model stops because the eos becomes the likeliest next token, and for no other reason. Many
+# programs have this habit: *pad* the shorter rows of a batch with the eos, and tell the loss to
+# ignore all padding *by its id*. Every real eos disappears with the padding. This project pads with
+# the eos too, but its mask goes by position. Make the bug yourself.
 #
 # ### Exercise 5.5: hide the eos (extend, ★, 5 minutes)
 #
@@ -330,8 +336,8 @@ def hide_end(examples, end):
 checks.hide_end(hide_end)
 
 # %% [markdown]
-# *Predict.* The same pairs, steps and seeds, but the eos is not supervised. Which share of the
-# answers will end within 48 tokens, and which share will be exactly right?
+# *Predict.* The same pairs, steps and seeds, but the eos is not supervised. What share of the
+# answers will end within 48 tokens, and what share will be exactly right?
 
 # %%
 lab.predict("5: eos hidden, stopped by itself", ...)
@@ -347,12 +353,12 @@ lab.compare("5: eos hidden, stopped by itself", without_eos[0][0])
 lab.compare("5: eos hidden, exactly right", without_eos[1][0])
 
 # %% [markdown]
-# The loss could not warn you, because it never looked there. Counting the answers that stop did.
+# The loss could not warn you, because it never looked there. Counting how many answers stop could.
 #
 # ## Read ten errors
 #
-# Here are ten wrong answers of the model that was tuned for so few steps. Sort them into kinds, and
-# write two sentences on what the model does wrong.
+# Here are ten wrong answers from the model tuned for so few steps. Sort them into kinds, and write
+# two sentences on what the model does wrong.
 
 # %%
 experiments.print_errors(tuned[0], held_out)
@@ -361,8 +367,8 @@ experiments.print_errors(tuned[0], held_out)
 # <details><summary>What you may have written</summary>
 #
 # "Most wrong answers have the right form: one statement, then a stop. They name another thing or
-# another relation than the question, or they name the right one with a wrong value. So the format
-# is learned before the reading of the question is."
+# another relation than the question, or they name the right one with a wrong value. So the model
+# learns the format before it learns to read the question."
 #
 # </details>
 #
@@ -376,14 +382,14 @@ experiments.print_errors(tuned[0], held_out)
 #
 # 1. Each fact would need its own pairs, several times each. Questions about facts that are in no
 #    pair would stay wrong, so the curve of held-out inputs could not rise.
-# 2. It repairs answers of one sentence. A story of three sentences is cut, an abbreviation ends an
-#    answer early, and SQL ends with a semicolon.
+# 2. It repairs one-sentence answers. But a story of three sentences is cut short, an abbreviation
+#    ends an answer early, and SQL ends with a semicolon.
 #
 # </details>
 #
 # > **What to remember**
 # >
-# > * Tuning is the loop of pretraining with other batches: only answers and their eos have a loss.
+# > * Tuning is the pretraining loop with different batches: only answers and their eos have a loss.
 # > * A few hundred pairs suffice to answer, because the base has the knowledge. They change the eos
 # >   far more than the value.
 # > * Watch held-out loss, not train loss, and stop where it is lowest. A rate that is too high
@@ -394,8 +400,8 @@ experiments.print_errors(tuned[0], held_out)
 #
 # `train_sft.py`: `train()` is the loop, `tune()` gives it pairs, `pretrain()` the corpus.
 # `data.py`: `encode()` puts the eos after the answer and supervises it, `collate()` pads. In
-# `out/page.html`, the page of your own run, *What tuning changed* shows the rank of every token of
-# a tuned answer under the base.
+# `out/page.html`, the page of your own run, *What tuning changed* shows how the base ranks every
+# token of a tuned answer.
 
 # %%
 high = epoch_curves[RATES[-1]][-1]

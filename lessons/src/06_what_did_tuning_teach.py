@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 6. What did tuning teach?
 #
-# Lesson 5 found that tuning moves the eos far more than the facts. A sceptic concludes that it
-# teaches a format, and that a person could write this format down. Here you are the sceptic. You
+# Lesson 5 found that tuning moves the eos far more than the facts. A skeptic concludes that it
+# teaches a format, and that a person could write this format down. Here you are the skeptic. You
 # write a decoder that makes the *untuned* base answer, tune on answers without their questions, and
-# measure what is left for tuning proper.
+# measure how much real tuning adds to that.
 #
 # *20 minutes of reading, 30 of exercises, 3 of computing on one core. Needs `out/base.pt` and
 # `out/tuned.pt` from `python train_sft.py`, and lessons 4, 5 and 7.*
@@ -45,7 +45,8 @@ held_out, split_of = experiments.draw(splits, 36 if lab.FAST else 90)  # so many
 # * Kung and Peng (2023, "Do Models Really Learn to Follow Instructions?") removed the meaning from
 #   the task descriptions and kept only the possible outputs. The tuned models did about as well.
 #
-# So decoders by hand and response tuning are *baselines*. Tuning taught what is above them.
+# So hand-written decoders and response tuning are *baselines*. Tuning gets credit only for what
+# goes beyond them.
 #
 # ## A decoder by hand
 #
@@ -141,8 +142,8 @@ for row in plain:
 # ## Answers without their questions
 #
 # The other baselines are tuned as usual, on the same answers. In *response tuning* every
-# instruction is empty. In *shuffled pairs*, a control of our own, every answer is under another
-# row's question. That is not the same: shuffled pairs train the model to *ignore* the question,
+# instruction is empty. In *shuffled pairs*, a control of our own, every answer is paired with
+# another row's question. The two differ: shuffled pairs train the model to *ignore* the question,
 # while response tuning says nothing about it.
 #
 # ### Exercise 6.3: response tuning (rebuild, ★, 4 minutes)
@@ -207,8 +208,8 @@ checks.others_questions(others_questions)
 # %% [markdown]
 # ## The measurement
 #
-# Seven columns answer the same held-out questions: new inputs, new phrasings and new kinds of
-# question (*tasks*).
+# Seven models, one per column, answer the same held-out questions: new inputs, new phrasings and
+# new kinds of question (*tasks*).
 #
 # * *base*: with the template.
 # * *copying rule*: `extras/rules.py`. The base may only copy words of the question until it says
@@ -260,14 +261,15 @@ experiments.plot_columns(replies)
 # before, and so was the ability to complete a sentence.
 #
 # A model that was tuned on shuffled pairs learns the form of an answer and when to stop, and has no
-# reason to read the question. So it falls back on very few replies. What tuning on right pairs
-# adds is the way from the question to the statement.
+# reason to read the question. So it falls back on very few replies. What tuning on right pairs adds
+# is the step from the question to the statement.
 #
 # ## Where the rule ends
 #
 # Your rule needs a question that contains the beginning of its answer ("Name the capital of
-# Spain."). Many questions don't: "What language do they speak in Japan?" All held-out questions of
-# this second kind follow. *Predict* the share that each of two columns answers.
+# Spain."). Some questions don't: "What language do they speak in Japan?" Below we ask all held-out
+# questions of this second kind. Your rule must fail on nearly all of them, so watch `tuned.pt`.
+# *Predict* the share that each of two columns answers right.
 
 # %%
 lab.predict("6: in other words, decoder by hand", ...)
@@ -315,7 +317,7 @@ for name in ("decoder by hand", "tuned.pt"):
 #
 # <details><summary>Answers</summary>
 #
-# 1. It favours the decoder, and that is the direction in which a sceptic's baseline should err. It
+# 1. It favors the decoder, and that is the direction in which a skeptic's baseline should err. It
 #    would be unfair to call the gap *all* that tuning teaches: a better decoder would make the gap
 #    smaller.
 # 2. A large base has read very many questions that are followed by their answers, so it knows

@@ -2,8 +2,8 @@
 # # 7. Did it work?
 #
 # You write the evaluation of a tuned model: questions that it cannot have seen, a score with an
-# interval, a checker, a baseline that gets every help. Then you read the errors. The second part
-# shows how a leak inflates a score and how a biased judge is fooled.
+# interval, a checker, a baseline that gets every advantage. Then you read the errors. The second
+# part shows how a leak inflates a score and how a biased judge is fooled.
 #
 # *Part 1: 20 minutes of reading, 30 of exercises. Part 2 (optional): 10 and 15. Computing: 3
 # minutes on one core. Needs `out/base.pt` and `out/tuned.pt` from `python train_sft.py`, and
@@ -59,7 +59,8 @@ for name, held_out in splits.items():
 #
 # <details><summary>Hint</summary>
 #
-# Compute p, then middle and spread. Return (middle - spread, middle + spread), cut to 0 and 1.
+# Compute p, then middle and spread. Return (middle - spread, middle + spread), clipped to the range
+# from 0 to 1.
 #
 # </details>
 
@@ -215,12 +216,12 @@ for column, assistant in columns.items():
 judged.describe()
 
 # %% [markdown]
-# The last number is the lenient checker's rate of chance: how often the same replies mention the
-# value of *another* question of their task. What exceeds it is not all knowledge: a reply that
-# repeats its question may mention the value too. Neither checker is right. The lenient one counts a
-# value that is there by chance or in a wrong sentence, and the strict one rejects right answers
-# that are worded differently. So report both, and read. Where no checker can be written, people or
-# a strong model give grades by a *rubric*, a list of what a good answer needs.
+# The last number is the lenient checker's chance rate: how often the same replies mention the value
+# of *another* question of their task. Not everything above it is knowledge: a reply that repeats
+# its question may mention the value too. Neither checker is right. The lenient one counts a value
+# that is there by chance or in a wrong sentence, and the strict one rejects right answers that are
+# worded differently. So report both, and read. Where no checker can be written, people or a strong
+# model give grades by a *rubric*, a list of what a good answer needs.
 #
 # ## A fair baseline
 #
@@ -258,8 +259,8 @@ print(question_part("labels", toy) + answer_part("labels", toy))
 # ### Exercise 7.4: a few-shot prompt that fits (extend, ★★, 9 minutes)
 #
 # The prompt is the eos (a document begins after one), the shots with their answers, and the
-# question without one. If it is too long for the *context*, leave out whole shots, the first ones
-# first: half an example teaches the wrong pattern. The question always stays.
+# question without one. If it is too long for the *context*, leave out whole shots, starting with
+# the first: half an example teaches the wrong pattern. The question always stays.
 #
 # <details><summary>Hint</summary>
 #
@@ -306,9 +307,9 @@ experiments.describe_shots(tries, FORMS)
 # %% [markdown]
 # Large bases gain much from shots, because the web has many questions with answers. This corpus has
 # none, and its context is short. So a result on shots from this base says nothing about large ones.
-# Now all baselines against the tuned model. If a column from above is ahead of the chosen prompt,
-# it takes its place, in the base's favour. The *copying rule* (`extras/rules.py`) lets the base
-# only copy words of the question until it says *is*.
+# Now all baselines against the tuned model. If an earlier column scores higher than the chosen
+# prompt, it replaces that prompt, in the base's favor. The *copying rule* (`extras/rules.py`) lets
+# the base only copy words of the question until it says *is*.
 
 # %%
 rule = RuleBaseline(base, tokenizer, "alpaca", copies=True)
@@ -317,9 +318,10 @@ judged.add("copy_rule", [text for text, _ in rule.answers(one_answer, Sampling()
 prompt_lead, rule_lead = judged.describe_baselines()
 
 # %% [markdown]
-# The best known comparisons go across sizes. Tuned FLAN-T5 models did better on several benchmarks
-# than untuned ones many times their size (Chung et al. 2022). People preferred InstructGPT with 1.3
-# billion parameters to an untuned model with 175 billion (Ouyang et al. 2022).
+# The best-known comparisons are between models of different sizes. Tuned FLAN-T5 models did better
+# on several benchmarks than untuned ones many times their size (Chung et al. 2022). People
+# preferred InstructGPT with 1.3 billion parameters to an untuned model with 175 billion (Ouyang et
+# al. 2022).
 #
 # ## Part 2: a leak
 #
@@ -360,9 +362,9 @@ checks.leaked(leaked)
 
 # %% [markdown]
 # Now leak on purpose. To see memory and nothing else, the test must be one that *cannot* be passed
-# honestly: invented facts about twelve people, which are in no document. One arm leaks the test
-# rows, another the same questions in other words, both several times, as happens in data from the
-# web. *Predict* the three scores.
+# honestly: invented facts about twelve people, which are in no document. (A lucky guess stays
+# possible.) One arm leaks the test rows, another the same questions in other words, both several
+# times, as happens in data from the web. *Predict* the three scores.
 
 # %%
 for arm in ("clean", "leak in other words", "leak"):
@@ -393,15 +395,15 @@ experiments.plot_leak(scores, arms, tests)
 
 # %% [markdown]
 # These intervals are a *bootstrap*: seeds and questions are drawn again, with replacement, a
-# thousand times. Wilson's would count one question asked of three seeds as three. Yang et al.
-# (2023) found such rephrased leaks in real training sets. That is why this project holds out by
-# input, phrasing and task, not row by row.
+# thousand times. Wilson's interval would count one question, asked of three seeds, as three
+# questions. Yang et al. (2023) found such rephrased leaks in real training sets. That is why this
+# project holds out by input, phrasing and task, not row by row.
 #
 # ## A judge
 #
 # Where no checker exists, a person or another model sees two answers and says which is better. Both
 # have habits. Language models often prefer the first answer (*position bias*, Zheng et al. 2023)
-# and the longer one (*length bias*, Dubois et al. 2024). Randomising the order for every pair
+# and the longer one (*length bias*, Dubois et al. 2024). Randomizing the order for every pair
 # removes position bias. Our judge is *simulated*, so that its habits are known: right beats wrong,
 # then it mostly prefers the longer answer, then the first one.
 #

@@ -44,9 +44,9 @@ print(f"{B.numel() + A.numel()} numbers instead of {(B @ A).numel()}")
 lesson08.draw_lora()
 
 # %% [markdown]
-# Each row of the product is a multiple of A. That is little freedom, and it is the bet: tuning
-# needs few directions. For a square matrix of width 128 a correction of rank 8 has an eighth of W's
-# numbers, and at width 4096 one 256th.
+# Each row of the product is a multiple of A. That is little freedom. The bet is that tuning needs
+# only a few directions. For a square matrix of width 128 a correction of rank 8 has an eighth of
+# W's numbers, and at width 4096 one 256th.
 #
 # The layer becomes `y = W x + bias + (alpha / rank) B A x`. Alpha sets the strength of the
 # correction. Dividing by the rank is meant to spare you a new learning rate when you try another
@@ -181,7 +181,7 @@ print("at the start the base's logits, to the bit:", torch.equal(model(ids), bas
 # Training keeps the weights, the gradients and the optimizer's state. AdamW has two averages for
 # each trained number. A frozen weight needs neither gradient nor state.
 #
-# *Predict.* In full tuning, which fraction of this memory is the weights?
+# *Predict.* In full tuning, what fraction of this memory is the weights?
 #
 # ### Exercise 8.3: bytes in training (extend, ★, 5 minutes)
 #
@@ -241,7 +241,8 @@ lines = lesson08.lines_of(runs)  # rank: (rises, accuracies), in the order of th
 lesson08.draw_frontier(runs, lines)
 
 # %% [markdown]
-# A dot of an adapter to the left of a dot of full tuning shows nothing yet. The rates differ.
+# If an adapter's dot is to the left of a dot of full tuning, that proves nothing yet, because the
+# rates differ.
 #
 # ### Exercise 8.4: at equal forgetting (extend, ★★, 8 minutes)
 #
@@ -278,10 +279,10 @@ start = lab.accuracy(Assistant(base, tokenizer, "alpaca"), held_out)[0]
 above = lesson08.compare_lines(lines, start, at_equal_forgetting)
 
 # %% [markdown]
-# Three seeds tell no more than a few points. Within a few points of zero the adapter is on the
-# frontier of full tuning, and clearly below zero it pays more for the same answers. This is one
-# small world and few steps. Biderman et al. tuned far larger models for far longer, on text that
-# was farther from what they had read.
+# Three seeds can't resolve a difference of a few points. Where the difference is near zero, the
+# adapter is on the frontier of full tuning. Where it is clearly below zero, the adapter forgets
+# more for the same answers. This is one small world and few steps. Biderman et al. tuned far larger
+# models for far longer, on text that was farther from what they had read.
 #
 # **Read ten errors** of the adapter of rank 16. Sort them, and write two sentences. Does it fail in
 # the form or in the facts?
@@ -316,15 +317,16 @@ difference, W, back = lesson08.show_merge(rank16, adapters, ids)
 # >
 # > - LoRA freezes W and trains a thin correction B A. Gradients and optimizer state nearly vanish.
 # > - Compare methods at several learning rates, and at equal forgetting. One rate proves nothing.
-# > - An adapter can be merged, swapped or switched off. It is cheap first, and a remedy only if you
-# >   measure that it is.
+# > - An adapter can be merged, swapped or switched off. It is cheap above all. It is a remedy for
+# >   forgetting only if you measure that it is.
 #
 # ## Open task: the fewest trained numbers (★★★, 30 minutes, no check)
 #
 # How few trained numbers come within 0.05 of the accuracy of full tuning at its best rate? Here is
 # a first try, rank 1 everywhere. Change rank, alpha, layers and rate, freeze A and train B alone,
-# train biases only (Ben Zaken et al. 2022, "BitFit"), or think of something else. Pairs and steps
-# stay. When you have chosen, ask `lab.subset(splits["unseen_tasks"], 60, seed=1)` once.
+# train biases only (Ben Zaken et al. 2022, "BitFit"), or think of something else. Leave pairs and
+# steps as they are. When you have chosen, ask `lab.subset(splits["unseen_tasks"], 60, seed=1)`
+# once.
 
 
 # %%

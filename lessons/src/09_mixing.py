@@ -54,8 +54,9 @@ else:
     print(f"\nFound: {n_asked} documents ask for a fact of a held-out task.")
 
 # %% [markdown]
-# So the base knows these facts and has seen other tasks being asked for, mostly alike ("What is the
-# ... of ...?"). Tuning has to carry over *answering* from the tasks in the mixture to the others.
+# So the base knows these facts and has seen questions of other tasks, mostly of the same form
+# ("What is the ... of ...?"). Tuning has to carry over *answering* from the tasks in the mixture to
+# the others.
 #
 # ## Proportions and caps
 #
@@ -105,7 +106,7 @@ for cap in (30_000, 3_000, 400):
 # ### Exercise 9.2: draw a mixture (extend, ★★, 10 minutes)
 #
 # Our experiment needs equal parts: as many pairs of each type as possible. Types differ in size,
-# and n need not be divisible by their number.
+# and n need not be divisible by the number of types.
 #
 # <details><summary>Hint</summary>
 #
@@ -143,8 +144,8 @@ for row in mixture({name: pools[name] for name in ("capital", "sum")}, 4, random
 # ## The curve
 #
 # One *draw* puts the task types in a random order. Then a fresh copy of the base is tuned on 48
-# pairs of the first type, another on 48 pairs of the first four, and so on. All get the same steps.
-# We repeat the draw five times, because it may matter which types come first.
+# pairs of the first type, another on 48 pairs of the first four, and so on. All get the same number
+# of steps. We repeat the draw five times, because it may matter which types come first.
 #
 # ### Exercise 9.3: the breadth loop (extend, ★★, 10 minutes)
 #
@@ -312,7 +313,7 @@ def reply_scores(row, text, stopped, value, opening):
 checks.reply_scores(reply_scores)
 
 # %% [markdown]
-# *Predict*, after tuning with "Sure!": which fraction is right, and which is completed?
+# *Predict*, after tuning with "Sure!": what fraction is right, and what fraction is completed?
 
 # %%
 lab.predict("9: Sure!, right", ...)
@@ -347,8 +348,8 @@ lesson09.show_replies(results, splits)
 # strict checker counts the form against it. Do the replies above still answer the question?
 #
 # Replay has to outweigh what the new pairs seem to say, "always answer like this". An adapter is
-# trained on the same pairs, so it learns the same habit. What it offers is the switch: off, the
-# weights are the old ones.
+# trained on the same pairs, so it learns the same habit. What it offers is a switch: turn it off,
+# and you have the old weights.
 #
 # > **What to remember**
 # >
@@ -359,8 +360,8 @@ lesson09.show_replies(results, splits)
 #
 # ## Two questions
 #
-# **1.** Suppose each task type brought 48 pairs of its own to the curve. Why would it tell you
-# less?
+# **1.** Suppose each task type brought 48 pairs of its own to the curve. Why would the curve tell
+# you less?
 #
 # <details><summary>Answer</summary>
 #
@@ -380,9 +381,9 @@ lesson09.show_replies(results, splits)
 # ## Open task: a better mixture (★★★, 30 minutes, not needed to go on)
 #
 # You have 200 pairs and 40 steps. Choose the tasks, how many pairs of each, and their phrasings, or
-# write rows of your own. The score to beat is that of the cell as it is. When you have chosen, run
-# your mixture and the cell's own with `final=True`, which asks other questions. A gain that is not
-# there either may have been luck.
+# write rows of your own. The score to beat is that of the unchanged cell. When you have chosen, run
+# your mixture and the cell's own with `final=True`, which asks other questions. A gain that
+# disappears there may have been luck.
 
 # %%
 my_rows = random.Random(0).sample(rows, 200)

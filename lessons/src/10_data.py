@@ -30,6 +30,10 @@ base, tokenizer = lab.load_base()
 # %% [markdown]
 # ## Where pairs come from
 #
+# - **FLAN** (Wei et al. 2021): public data sets, each row put into one of about ten instruction
+#   templates of its set. Cheap and large, but many answers are bare labels.
+# - **InstructGPT** (Ouyang et al. 2022): prompts that users had sent, answered by about forty hired
+#   people, who had written guidelines.
 # - **Alpaca** (Taori et al. 2023): 52,000 pairs written by OpenAI's text-davinci-003, from 175 seed
 #   tasks by people. Cheap, with many errors. The data may not be used commercially.
 # - **Dolly** (Conover et al. 2023): 15,000 pairs written by the employees of a company, under a
@@ -39,10 +43,10 @@ base, tokenizer = lab.load_base()
 # - **AlpaGasus** (Chen et al. 2023): a model graded Alpaca's pairs, and the best sixth or so did
 #   better than all of them.
 #
-# "Dolly against Alpaca" is often told as quality against quantity. It is no such test, because the
-# two differ in authors, tasks and size at once. Wang et al. (2023, "How Far Can Camels Go?") tuned
-# equal models on twelve sets, and no set was best at everything. Below we change one thing at a
-# time.
+# "Dolly against Alpaca" is often described as quality against quantity. It tests no such thing,
+# because the two differ in authors, tasks and size at once. Wang et al. (2023, "How Far Can Camels
+# Go?") tuned equal models on twelve sets, and no set was best at everything. Below we change one
+# thing at a time.
 #
 # ## Read twenty pairs
 #
@@ -128,9 +132,10 @@ lesson10.show_complaints(real, complaints)
 #
 # <details><summary>Hint</summary>
 #
-# Keep a row of numbers, best[j]: the longest for the words of `first` read so far and the first j
-# words of `second`. A new word that equals `second[j - 1]` makes one more than the *old* best[j -
-# 1]. Else the better of best[j] and its left neighbour stays.
+# Keep a row of numbers: best[j] is the length of the longest common subsequence of the words of
+# `first` read so far and the first j words of `second`. A new word that equals `second[j - 1]`
+# gives one more than the *old* best[j - 1]. Otherwise keep the larger of best[j] and its left
+# neighbor.
 #
 # </details>
 
@@ -159,22 +164,22 @@ rows = [row for row in rows if row.task in world.TASKS]
 lesson10.show_alike([row.turns[0].instruction for row in rows[:100]], overlap)
 
 # %% [markdown]
-# In a world of short questions alike wording may ask for different things, so a limit of 0.7 throws
-# away good rows. A threshold belongs to its data.
+# In a world of short questions, similar wording may ask for different things, so a limit of 0.7
+# throws away good rows. A threshold belongs to its data.
 #
 # ## Spoil the data
 #
-# Now we spoil pairs of the built-in world ourselves, so we know which are bad. Three ways:
-# *swapped*, a good answer to another question of the same task. *Cut*, the second half is missing,
-# as when an answer ran into a length limit. *Empty*, a full stop and nothing else.
+# Now we spoil pairs of the built-in world ourselves, so we know which are bad. There are three
+# ways. *Swapped* is a good answer to another question of the same task. *Cut* lacks its second
+# half, as when an answer runs into a length limit. *Empty* is a full stop and nothing else.
 #
 # ### Exercise 10.3: a wrong answer that looks right (extend, ★, 6 minutes)
 #
 # <details><summary>Hint</summary>
 #
 # List the answers of the rows with the same `task` that differ from this row's answer, in the order
-# of the rows, and draw one. A set has another order in every Python process, so the draw could not
-# be repeated.
+# of the rows, and draw one. A set has a different order in every Python process, so a draw from it
+# could not be repeated.
 #
 # </details>
 
@@ -242,8 +247,8 @@ def row_losses(logits, targets):
 checks.row_losses(row_losses)
 
 # %% [markdown]
-# 320 pairs are the few that we trust. The judge is tuned on 256 of them. The other 64 set the
-# limit: a loss above that of 95 in 100 of *these* is too high. 1,280 other pairs are the many.
+# We trust 320 pairs: *the few*. The judge is tuned on 256 of them. The other 64 set the limit: a
+# loss above that of 95 in 100 of *these* is too high. *The many* are 1,280 other pairs.
 
 # %%
 STEPS = 8 if lab.FAST else 40
@@ -270,9 +275,9 @@ lesson10.show_filter(losses, kinds, keep, limit)
 # ## Quality against quantity
 #
 # In the first group every model gets 40 steps of 16 pairs: it sees the few twice, or half of the
-# many once. So the work is equal. In the group "full" the steps are enough for one *epoch*, a pass
-# over all pairs, of the many. Each *arm*, one variant of the experiment, has three seeds with other
-# noise. Answers are decoded greedily: the likeliest token wins.
+# many once. So the work is equal. In the group "full" the steps are enough for one *epoch* of the
+# many, a pass over all of them. Each *arm*, one variant of the experiment, has three seeds, each
+# with different noise. Answers are decoded greedily: the likeliest token wins.
 #
 # *Predict* the fraction of unseen inputs answered right, of three arms.
 
@@ -344,9 +349,9 @@ show_errors(models["many, 90% bad"], held["unseen_inputs"])
 #
 # <details><summary>Answer</summary>
 #
-# Not the rule, since it is a whole sentence. The judge can, if the base knows the fact. But the
-# loss is high at one token of many, so the mean hides it. The largest loss of a row's tokens would
-# show it better.
+# Not the rule, since the answer is a whole sentence. The judge can, if the base knows the fact. But
+# the loss is high at one token of many, so the mean hides it. The largest loss of a row's tokens
+# would show it better.
 #
 # </details>
 #

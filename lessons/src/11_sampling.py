@@ -59,8 +59,8 @@ for position, logits in logits_at.items():
 
 # %% [markdown]
 # The simplest rule is **greedy** decoding: always take the most probable token. It gives the same
-# answer every time. To draw from the probabilities instead is **sampling**. The **temperature** T
-# is between the two: divide the logits by T, then take the softmax. T = 1 leaves the model's own
+# answer every time. Drawing from the probabilities instead is **sampling**. The **temperature** T
+# moves between the two: divide the logits by T, then take the softmax. T = 1 leaves the model's own
 # probabilities, and the limit T = 0 is greedy.
 #
 # *Predict.* Does T = 2 make the top token's probability half as large? What will it do to "a
@@ -143,7 +143,7 @@ checks.top_k(top_k)
 # %% [markdown]
 # A fixed k is too large where the model is sure, and too small where many words will do. **Top-p**,
 # or nucleus sampling (Holtzman et al. 2020), lets the model decide: go down from the most probable
-# token until the tokens passed have more than p together. The token that crosses p is kept.
+# token until the tokens so far add up to more than p. The token that crosses p is kept.
 #
 # *Predict.* With p = 0.9, how many tokens stay at each of the two positions above?
 #
@@ -151,9 +151,9 @@ checks.top_k(top_k)
 #
 # <details><summary>Hint</summary>
 #
-# Sort each row downwards (`sort` gives the positions, too). A token stays if *those before it* have
-# not passed p yet: `cumsum` minus the token itself. The first has nothing before it, so it always
-# stays. Then put them back.
+# Sort each row in descending order (`sort` gives the positions, too). A token stays if *those
+# before it* have not passed p yet: `cumsum` minus the token itself. The first has nothing before
+# it, so it always stays. Then put them back.
 # </details>
 
 
@@ -194,16 +194,16 @@ def distribution(logits, sampling):
 checks.against_the_project(distribution)
 
 # %% [markdown]
-# Here p counts in the probabilities as they were, so the order of the two cuts makes no difference.
+# Here p refers to the original probabilities, so the order of the two cuts makes no difference.
 # Some programs divide by the sum after top-k. Then p is crossed sooner, and the same three numbers
 # mean different things in two programs.
 #
 # ## The trade-off
 #
 # Most held-out questions have one right answer, so we measure **accuracy**. Stories may differ, but
-# not in any way: the world has exactly three right stories for a prompt. We draw each prompt many
-# times and count how many of the three we *find*. A garbled story is different from all others,
-# too, so to count different stories would reward noise.
+# not arbitrarily: the world has exactly three right stories for a prompt. We draw each prompt many
+# times and count how many of the three we *find*. A garbled story is also different from all
+# others, so counting different stories would reward noise.
 #
 # ### Exercise 11.4: how many were found? (extend, ★, 3 minutes)
 #
@@ -255,7 +255,7 @@ for cut in ("top-k 5", "top-p 0.9"):
 # %% [markdown]
 # Greedy decoding can find one story a prompt at most. Where one answer is right, drawing mostly
 # loses, because it leaves the most probable token. A cut removes tokens that a high temperature
-# makes probable, and the last lines above say what that gives back. Each difference is taken
+# makes probable, and the last lines above say how much that wins back. Each difference is taken
 # question by question: two overlapping intervals can hide one. The stories are few prompts, drawn
 # once, so their intervals are wide.
 #
@@ -403,8 +403,8 @@ lab.finding(
 # Greedy decoding searches for a probable answer directly. The model's own probability cannot find
 # an answer that the model does not believe in.
 #
-# The checker's line can only rise, however bad the model is. **It is no skill that one can use,**
-# since the checker knows the right answer. It is worth something where a checker exists *when the
+# The checker's line can only rise, however bad the model is. **You can't use that skill,** since
+# the checker knows the right answer. It is worth something where a checker exists *when the
 # question is asked*, as with tests for a program, or to make new pairs to tune on from the model's
 # own right answers. A table of pass@k beside another model's single answers compares nothing.
 #
@@ -441,7 +441,7 @@ lab.finding(
 # Greedy decoding for prompts of *different* lengths, in one batch, with a cache, stopping row by
 # row. Pad on the left, so that all rows continue at the same position. Then a mask must hide the
 # padding, and every row has its own positions. The check compares with `generate.py`, letter by
-# letter on 16 prompts. (If you leave it, run the last cell by itself.)
+# letter on 16 prompts. (If you skip it, run the last cell by itself.)
 #
 # <details><summary>Hint</summary>
 #

@@ -34,7 +34,8 @@ block, eos = base.config.block_size, tokenizer.eos_id
 #
 # The model has no memory besides its context. At every turn the program sends the whole
 # conversation again, and the model continues it. A **system prompt** is written once, before the
-# first turn. The program speaks there, not the user: what the assistant is, or whom it talks to.
+# first turn. It comes from the program, not the user, and says what the assistant is, or whom it
+# talks to.
 #
 # Here is one conversation in six real templates.
 
@@ -58,8 +59,8 @@ experiment.show_templates(turns, SYSTEM)
 # <details><summary>Hint</summary>
 #
 # Make a list of messages, system first if there is one. Each is `<|im_start|>`, the role, a
-# newline, the text, `<|im_end|>`. Join them with newlines. An answer that is None is the place to
-# go on from: its header, and nothing after it.
+# newline, the text, `<|im_end|>`. Join them with newlines. An answer of None is where the model
+# continues: write the header, and nothing after it.
 #
 # </details>
 
@@ -104,7 +105,7 @@ checks.chatml(chatml)
 #
 # <details><summary>Hint</summary>
 #
-# Lesson 4 did one turn. Do the same for one turn after another, on the same two lists.
+# Lesson 4 did one turn. Do the same for each turn in order, and append to the same two lists.
 #
 # </details>
 
@@ -155,12 +156,17 @@ n_worse = sum(share[2] < own[1] for share in formats.values())
 print(f"Found: {n_worse} of the {len(formats) - 1} other templates are clearly worse.")
 
 # %% [markdown]
-# The knowledge is the same in every row. What differs is whether the model recognises that an
+# The knowledge is the same in every row. What differs is whether the model recognizes that an
 # answer is due. A large model that was tuned in several templates is more tolerant, but model cards
 # still say which one to use, and programs read it from the model's files.
 #
-# Nobody uses a wrong template for long. What goes unnoticed is small. *Predict*: which of these
-# slips hurts?
+# **Mixed formats** in the tuning data are the same mistake, made earlier. If rows from Alpaca,
+# ShareGPT and ChatML files keep their own headers, the model learns each format from a part of the
+# pairs only, and what ends an answer differs from row to row. Read every source into turns first,
+# then write all of them in one template, as `extras/datasets.py` and `render` do.
+#
+# Nobody uses a wrong template for long. Small slips go unnoticed. *Predict*: which of these slips
+# hurts?
 
 # %%
 header = tokenizer.encode(TEMPLATES["alpaca"].response)
@@ -220,10 +226,10 @@ for name, slip in slips.items():
 # %% [markdown]
 # ## "And of Kenya?"
 #
-# Alone this question has no answer. It needs the turn before. We build conversations from the
-# world's facts: a question, its answer, then either another whole question (*two questions*) or a
-# short one about another thing (*follow-ups*). A quarter of the things and four kinds of question
-# are held out: no follow-up that is tuned on has them.
+# On its own this question has no answer. It needs the turn before it. We build conversations from
+# the world's facts: a question, its answer, then either another whole question (*two questions*) or
+# a short one about another thing (*follow-ups*). A quarter of the things and four kinds of question
+# are held out: no follow-up in the tuning pairs uses them.
 #
 # *Predict*: after tuning on *two questions*, what does the model answer to "And of Kenya?" And
 # after *follow-ups*, to one of a task that no follow-up was about?
@@ -240,10 +246,10 @@ for test in tests:
     )
 
 # %% [markdown]
-# A turn before is a text to copy from, like any other. The main job tunes on single questions only,
-# so its chat asks each question alone. **Read ten errors** of the model tuned on *two questions*.
-# Sort them (the right kind about the wrong thing, another kind, something else) and write two
-# sentences.
+# An earlier turn is text to copy from, like any other. The main job tunes on single questions only,
+# so its chat asks each question on its own. **Read ten errors** of the model tuned on *two
+# questions*. Sort them (the right kind about the wrong thing, another kind, something else) and
+# write two sentences.
 
 # %%
 group = tests["new things"]
@@ -275,23 +281,23 @@ print(f"Found: new tasks with new names are greeted in {near[0]:.0%},"
 
 # %% [markdown]
 # A system prompt works through tuning like everything else. It can control only what differed
-# between the tuning examples. A large model was tuned on very many system prompts, one likely
-# reason why it follows new ones.
+# between the tuning examples. A large model was tuned on very many system prompts, which is one
+# likely reason why it follows new ones.
 #
 # ## A header from the user
 #
 # In Alpaca's template headers are plain text. A user, or a web page that the model is asked to
-# summarise, can write them too. This is **prompt injection**.
+# summarize, can write them too. This is **prompt injection**.
 
 # %%
 experiment.own_header_ids(tokenizer)
 
 # %% [markdown]
-# The model cannot tell who wrote a header. Only the eos is safe, since our `encode` treats what
-# looks like one as ordinary text. ChatML makes *every* header of such tokens. That protects only if
-# the program never reads special tokens out of a user's text, and many tokenizers do so unless told
-# otherwise. We build such a template, with three ids that no text is encoded to. A *careless*
-# encoder joins everything to one text and then looks for special tokens in it:
+# The model cannot tell who wrote a header. Only the eos is safe, since our `encode` treats text
+# that looks like one as ordinary text. ChatML makes *every* header from such tokens. That protects
+# only if the program never reads special tokens out of a user's text, and many tokenizers do so
+# unless told otherwise. We build such a template, with three ids that no text is encoded to. A
+# *careless* encoder joins everything into one text and then looks for special tokens in it:
 
 # %%
 experiment.show_forgery(tokenizer)
@@ -359,8 +365,8 @@ experiment.attack_findings(obeyed)
 #
 # <details><summary>Answers</summary>
 #
-# 1. The template is a part of the model, as its vocabulary is. What has one right value should not
-#    be asked for.
+# 1. The template is a part of the model, as its vocabulary is. A setting with only one right value
+#    should not be left to the user.
 # 2. The oldest turns go first (`Assistant.prompt` does so). The system prompt and the last question
 #    stay. A turn is dropped whole, since half of one is a format that the model has never seen.
 #
@@ -373,7 +379,7 @@ experiment.attack_findings(obeyed)
 #
 # > **What to remember**
 # >
-# > - A chat is one text in one template. Use the template of the tuning, id for id.
+# > - A chat is one text in one template. Use the template that the model was tuned with, id for id.
 # > - A system prompt and follow-up questions work as far as tuning varied them.
 # > - Headers that a user can write are no protection. Special tokens help, most of all with
 # >   training on forgeries.

@@ -34,7 +34,7 @@ rows = lab.load_world()[0]
 # %% [markdown]
 # ## Pairs that say "unknown"
 #
-# Some of the pairs to tune on ask for things that do not exist, with invented names, or for
+# Some of the tuning pairs ask about things that don't exist, with invented names, or ask for
 # something that the corpus never says about a real thing. Their answer says that it is unknown.
 
 # %%
@@ -56,7 +56,7 @@ def without_unknown(rows):
 # In the others it is not:
 #
 # - **invented name**: as in the pairs, but with another name;
-# - **missing relation**: a real thing, asked for something that the corpus states of nothing;
+# - **missing relation**: a real thing, and a relation that the corpus never states for anything;
 # - **empty cell**: a real thing and a usual question, but this one fact was never stated. In the
 #   tables of `world/facts.py` the cell is a `-`;
 # - **new name**: "Turkey" or "Narnia". They are in no text that the base has read.
@@ -104,8 +104,8 @@ checks.split_by_name(split_by_name)
 # %% [markdown]
 # ## Predict
 #
-# We tune the base twice on as many pairs, *with* and *without* those that say "unknown". In the
-# model *with* them, what share of each kind will be answered "... is unknown"?
+# We tune the base twice, on equally many pairs, *with* and *without* those that say "unknown". In
+# the model *with* them, what share of each kind will be answered "... is unknown"?
 
 # %%
 for kind in experiment.KINDS:
@@ -122,8 +122,9 @@ experiment.show_answers(arms["without"][0], questions)
 
 # %% [markdown]
 # It answers everything, since no pair has ever shown anything else. Nothing in the form of a
-# sentence tells a false one from a true one. It is no habit of small models only: see how seldom a
-# tuned Gemma says "I don't know" to unknowable questions (`docs/RESULTS.md`).
+# sentence tells a false one from a true one. The habit isn't limited to this world: with its
+# default settings, a tuned Gemma rarely says "I don't know" to unknowable questions either
+# (`docs/RESULTS.md`).
 #
 # ## Two ways to be wrong
 #
@@ -187,7 +188,7 @@ experiment.report_change(verdicts, questions, "known", "right")
 # relation, looks strange". That a *cell* is empty can't be seen in the question. The name is
 # familiar, the relation is familiar, and only the link was never made.
 #
-# Gekhman et al. (2024) found the other side in a large model. To tune on facts that are new to it
+# Gekhman et al. (2024) found the other side in a large model. Tuning on facts that are new to it
 # teaches it to make up others. So write "I don't know" for what *this* model does not know (Zhang
 # et al. 2024, "R-Tuning", test the model first).
 #
@@ -301,8 +302,8 @@ print(f"Found: of the known, the rule refuses {rule['rule', 'known']:.0%},"
 
 # %% [markdown]
 # In the first column a refusal is an error; in the others it is right. Pairs that say "unknown" are
-# cheap and sharp, but reach only what looks like them. The threshold needs no pair to tune on, but
-# it was chosen on known *and unknown* questions of these very kinds. It also costs known answers.
+# cheap and sharp, but reach only what looks like them. The threshold needs no tuning pairs, but it
+# was chosen on known *and unknown* questions of these very kinds. It also costs known answers.
 #
 # ## What the project's chat does
 #
@@ -331,7 +332,7 @@ experiment.show_hints(lab.load_tuned(), {  # what a right answer says
 # <details><summary>Answers</summary>
 #
 # 1. Where the model does know, it teaches false refusals. Where it does not, and an answer was
-#    written, it teaches to make things up.
+#    written, it teaches the model to make things up.
 # 2. The model has no world beyond its corpus. Narnia is made of tokens that it hardly ever saw in a
 #    row, which shows at once. Each word about the doctor is familiar.
 #

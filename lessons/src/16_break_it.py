@@ -5,9 +5,9 @@
 # from `python train_sft.py`.*
 #
 # Often the loss goes down, the model is saved, and something is quietly wrong. Nine of these bugs
-# have an issue thread of a real project. Five are the thread's own bug in small (1, 2, 3, 5 and 8),
-# four are modelled on a similar one (4, 6, 7 and 9), and the last has no thread. The functions are
-# in `lessons/bugs.py`, under names that say nothing. For each:
+# have an issue thread in a real project. Five reproduce the thread's own bug on a small scale (1,
+# 2, 3, 5 and 8), four are modeled on a similar one (4, 6, 7 and 9), and the last has no thread.
+# The functions are in `lessons/bugs.py`, under names that say nothing. For each:
 #
 # 1. run the cell that shows the **symptom**;
 # 2. **guess**: write your suspicion in one sentence into `guesses`;
@@ -55,7 +55,7 @@ print(prompt, answer, names, sep="\n")
 # %% [markdown]
 # ## Bug 1. It does not stop in time
 #
-# Two models were tuned on the same rows with the same settings. Only the function that fills up the
+# Two models were tuned on the same rows with the same settings. Only the function that pads the
 # targets differs. *Predict*: where does such a bug show, in the loss or in the answers?
 
 # %%
@@ -80,8 +80,8 @@ print(inspect.getsource(bugs.case_1))
 #
 # <details><summary>Hint</summary>
 #
-# Which token has the same id as the padding, and must be supervised? Pad with something that no
-# token is.
+# Which token has the same id as the padding, and must be supervised? Pad with a value that is no
+# token's id.
 #
 # </details>
 
@@ -215,8 +215,8 @@ experiment.x_ray(names, answer_mask(len(prompt), len(answer)))
 # %% [markdown]
 # ## Bug 4. A row that is too long
 #
-# A row with a long input must fit into the context, so it is truncated. *Predict* what can become
-# of its loss. Here is the mean loss of its supervised tokens:
+# A row with a long input must fit into the context, so it is truncated. *Predict* what can happen
+# to its loss. Here is the mean loss of its supervised tokens:
 
 # %%
 head, context, tail = experiment.long_row(tokenizer)
@@ -229,15 +229,14 @@ guesses[4] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_4))
 
 # %% [markdown]
-# Modelled on *karpathy/nanochat#590*. There a whole micro-batch had no target, and its mean was nan
+# Modeled on *karpathy/nanochat#590*. There a whole micro-batch had no target, and its mean was nan
 # (not a number), too.
 #
 # ### Exercise 16.4: truncate the context only (rebuild, ★★, 4 minutes)
 #
 # <details><summary>Hint</summary>
 #
-# How many tokens of the context have room once everything else is in? If that is negative, nothing
-# helps.
+# How many tokens of the context fit once everything else is in? If that is negative, nothing helps.
 #
 # </details>
 
@@ -313,8 +312,8 @@ print(f"Found: the same step has {wrong} different losses with the bug, {right} 
 # %% [markdown]
 # ## Bug 6. Good in the evaluation, poor in the chat
 #
-# The second model of bug 1. Two programs ask it those of the test questions that have no input.
-# *Predict*: where would you search first?
+# The second model of bug 1. Two programs ask it the test questions that have no input. *Predict*:
+# where would you look first?
 
 # %%
 asked = [row for row in test_rows if not row.turns[0].input]
@@ -330,8 +329,8 @@ guesses[6] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_6))
 
 # %% [markdown]
-# Modelled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had other spaces than the
-# one of training.
+# Modeled on *axolotl-ai-cloud/axolotl#1832*, where an exported template had different spaces from
+# the one used in training.
 #
 # ### Exercise 16.6: the prompt of the tuning (rebuild, ★, 2 minutes)
 #
@@ -360,9 +359,9 @@ print(f"Found: of {len(asked)}, right in the chat {n_chat} with the bug, {n_repa
 # %% [markdown]
 # ## Bug 7. The neighbors in the batch change the answer
 #
-# The same prompt, alone and with padding on its left, as a longer neighbor in the batch would
-# cause. The symptom is how far the logits of its last token move. *Predict* that number for a
-# program without a bug.
+# A position *attends to* (gathers from) itself and earlier ones (lesson 3). Here is one prompt,
+# alone and with padding on its left, as a longer neighbor in the batch would cause. The symptom is
+# how far the logits of its last token move. *Predict* that number for a program without a bug.
 
 # %%
 move = experiment.moved(sound, prompt, bugs.case_7)
@@ -375,7 +374,7 @@ guesses[7] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_7))
 
 # %% [markdown]
-# Modelled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with
+# Modeled on *huggingface/transformers#25790*: answers in a batch differed from those alone, with
 # the eos as padding.
 #
 # ### Exercise 16.7: a mask for padding on the left (rebuild, ★★, 5 minutes)
@@ -412,9 +411,10 @@ print(f"Found: a logit moves by {move:.5f} with the bug, by {repaired_move:.5f} 
 # %% [markdown]
 # ## Bug 8. A higher rank needs another learning rate
 #
-# You raise the rank of LoRA (lesson 8), and the training blows up. Symptom: how much the very first
-# step changes the loss, for four ranks and the same learning rate, alpha = 16. *Predict*: how
-# should the four numbers differ?
+# LoRA adds B A, times a factor, to a frozen weight. Its *rank* is the width that B and A share, and
+# *alpha* sets the factor (lesson 8). You raise the rank, and the training blows up. Symptom: how
+# much the very first step changes the loss, for four ranks and the same learning rate, alpha = 16.
+# *Predict*: how should the four numbers differ?
 
 # %%
 changes = experiment.first_steps(bugs.case_8)
@@ -460,8 +460,8 @@ print(f"Found: the largest rank's first step is {changes[-1] / changes[0]:.0f} t
 #
 # ## Bug 9. Two documents in one row
 #
-# Short rows are packed one after another to waste no padding. Symptom: we change the *first*
-# document, and measure the logits of the *second*. *Predict* the change in a program without a bug.
+# Short rows are packed one after another to save padding. Symptom: we change the *first* document,
+# and measure the logits of the *second*. *Predict* the change in a program without a bug.
 
 # %%
 leaked = experiment.leak(sound, prompt, bugs.case_9)
@@ -474,8 +474,8 @@ guesses[9] = ""  # your guess, in one sentence, before you go on
 print(inspect.getsource(bugs.case_9))
 
 # %% [markdown]
-# Modelled on *huggingface/trl#805*, which asks how packed rows are kept apart. There only an eos is
-# between them.
+# Modeled on *huggingface/trl#805*, which asks how packed rows are kept apart. There, only an eos
+# separates them.
 #
 # ### Exercise 16.9: a mask for packed documents (rebuild, ★★, 4 minutes)
 #
@@ -524,7 +524,7 @@ print(inspect.getsource(bugs.case_10))
 
 # %% [markdown]
 # There is no thread for this one, since nobody complains about a good score. Real data repeats its
-# prompts, with other spaces or capitals.
+# prompts, with different spaces or capitals.
 #
 # ### Exercise 16.10: a split by prompt (extend, ★★, 5 minutes)
 #
@@ -570,7 +570,7 @@ for n, cause in bugs.CAUSES.items():
 # ## Questions to think about
 #
 # 1. Which of the ten would you have noticed from the loss curve alone?
-# 2. What have the repairs in common?
+# 2. What do the repairs have in common?
 #
 # <details><summary>Answers</summary>
 #

@@ -63,7 +63,7 @@ BORDERED = dict(
 WRONG = {
     "count_pairs": [
         (COUNT.format(pairs="zip(part, part[1:])", add="+= 1"), "count it 10 times"),
-        (COUNT.format(pairs="zip(part[::2], part[1::2])", add="+= count"), "neighbours overlap"),
+        (COUNT.format(pairs="zip(part[::2], part[1::2])", add="+= count"), "neighbors overlap"),
         (COUNT.format(pairs="set(zip(part, part[1:]))", add="+= count"), "every position counts"),
         (
             (

@@ -160,7 +160,7 @@ WRONG = {
             TURN.format(
                 **TURNED | {"pairs": "x[::2], x[1::2]", "result": "torch.stack(new, 1).flatten()"}
             ),
-            "not neighbours",
+            "not neighbors",
         ),
         (
             TURN.format(

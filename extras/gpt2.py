@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 
-from common.checkpoint import GPT2_WORD
 from common.cli import UserError
 from data import EOS, Tokenizer
 from model import GPT, GPTConfig
 
+# What GPT-2 takes for a word, as data.WORD does for our own tokenizer.
+GPT2_WORD = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 # Their names and ours. They keep some weights TRANSPOSED as (in, out), we as (out, in).
 FIELDS = {
     "vocab_size": "vocab_size",

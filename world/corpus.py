@@ -55,48 +55,6 @@ def make_statement(fact, rng):
     return wrapper.format(S=statement, s=tasks.lower_first(statement))
 
 
-# --------------------------------------------------------------------------------------------------
-# Pages about texts and things that do not exist.
-
-
-def text_page(group, rng):
-    """A short text, what can be said about it, and the text again.
-
-    No page ends right after a statement: to stop there is left for tuning to teach."""
-    cases = rng.sample(group, min(len(group), rng.randint(2, 4)))
-    statements = " ".join(make_statement(fact, rng) for fact in cases)
-    return group[0].text + rng.choice((" ", "\n")) + statements + " " + group[0].text
-
-
-def retold_page(group, rng):
-    """A short text again and again with statements between: what repeats is easy to copy."""
-    parts = [f"{fact.text} {fact.answer()}" for fact in rng.choices(group, k=3)]
-    return " ".join([*parts, group[0].text])
-
-
-def copy_page(noun, deeds, rng):
-    """A small story that names one thing in full in every sentence: here a model learns to copy."""
-    a, b = rng.sample(facts.NAMES, 2)
-    sentences = rng.sample(deeds, rng.choice((3, 4, 4, 5)))
-    words = {"A": a, "B": b, "p": rng.choice(facts.HOLDERS), "n": noun, "N": upper_first(noun)}
-    return " ".join(sentence.format(**words) for sentence in sentences)
-
-
-def tale_page(cases, rng):
-    """Statements about things that do not exist, told twice: here a model learns to read."""
-    a, b = rng.sample(facts.NAMES, 2)
-    parts = [f"{a} reads about {cases[0].noun}."]
-    parts += [fact.answer() for fact in cases]
-    again = rng.choice(cases)
-    parts.append(f"{a} told {b}: {again.answer()}")
-    parts.append(f"{b} likes it.")
-    return " ".join(parts)
-
-
-# --------------------------------------------------------------------------------------------------
-# Spelling lessons: the same word with and without a capital, at the start of a line and inside one.
-
-
 @functools.cache
 def spelling_words():
     """Words and short phrases of the tables: 'a puppy', 'the capital', 'France'."""
@@ -104,24 +62,6 @@ def spelling_words():
     words |= {task.noun.split(" of ")[0] for task in TASKS.values()}
     return sorted(word for word in words if word and len(word.split()) < 4
                   and not re.search("{| by |,|[0-9]", word))
-
-
-def spelling_page(rng):
-    """Words that one child after the other writes, or a list of them and how to write them."""
-    words = rng.sample(spelling_words(), rng.randint(3, 6))
-    a, b, c = rng.sample(facts.NAMES, 3)
-    if rng.random() < 0.4:
-        listed = ", ".join(strip_article(word) for word in words)
-        return " ".join(f"{name} writes: {listed}." for name in (a, b, c))
-    lines = []
-    for word in words:
-        bare = strip_article(word)
-        first = bare.lower() if rng.random() < 0.4 else bare
-        line = f"{first}: we write {word}."
-        if word.startswith(("a ", "an ")) and rng.random() < 0.5:
-            line = f"{tasks.plural(bare)}: one of them is {word}."
-        lines.append(line)
-    return "\n".join([*lines, f"{a} learns it with {b}."])
 
 
 # --------------------------------------------------------------------------------------------------
@@ -300,10 +240,20 @@ class PageWriter:
         return self.rng.choice(self.groups[i])
 
     def texts(self):
-        return text_page(self.any_text(), self.rng), []
+        """A short text, what can be said about it, and the text again.
+
+        No page ends right after a statement: to stop there is left for tuning to teach."""
+        group = self.any_text()
+        cases = self.rng.sample(group, min(len(group), self.rng.randint(2, 4)))
+        statements = " ".join(make_statement(fact, self.rng) for fact in cases)
+        text = group[0].text
+        return text + self.rng.choice((" ", "\n")) + statements + " " + text, []
 
     def retold(self):
-        return retold_page(self.any_text(), self.rng), []
+        """A short text again and again with statements between: what repeats is easy to copy."""
+        group = self.any_text()
+        parts = [f"{fact.text} {fact.answer()}" for fact in self.rng.choices(group, k=3)]
+        return " ".join([*parts, group[0].text]), []
 
     def questions(self):
         (kind,) = self.rng.choices(list(QUESTION_PAGES), list(QUESTION_PAGES.values()))
@@ -326,19 +276,49 @@ class PageWriter:
         return made_up_fact(self.rng, self.made_up, self.values)
 
     def stories(self):
+        """A small story that names one thing in full in each sentence: a model learns to copy."""
+        # choose the thing
         (form,) = self.rng.choices(list(STORY_MIX), list(STORY_MIX.values()))
+        deeds = facts.DEEDS
         if form == "object":
-            fact = object_fact(self.rng, self.rng.random() < 0.5)
-            return copy_page(fact.noun, facts.OBJECT_DEEDS, self.rng), []
-        if form == "task":
+            noun = object_fact(self.rng, self.rng.random() < 0.5).noun
+            deeds = facts.OBJECT_DEEDS
+        elif form == "task":
             task = TASKS[self.rng.choice(self.names)]
             noun = task.noun.format(x=invent_thing(task.x_type, self.rng))
         else:
             noun = relation_fact(self.rng, form == "relation").noun
-        return copy_page(noun, facts.DEEDS, self.rng), []
+
+        # tell what happened to it
+        a, b = self.rng.sample(facts.NAMES, 2)
+        sentences = self.rng.sample(deeds, self.rng.choice((3, 4, 4, 5)))
+        place = self.rng.choice(facts.HOLDERS)
+        words = {"A": a, "B": b, "p": place, "n": noun, "N": upper_first(noun)}
+        return " ".join(sentence.format(**words) for sentence in sentences), []
 
     def tales(self):
-        return tale_page([self.made_up_fact() for _ in range(self.rng.randint(1, 3))], self.rng), []
+        """Statements about things that do not exist, told twice: here a model learns to read."""
+        cases = [self.made_up_fact() for _ in range(self.rng.randint(1, 3))]
+        a, b = self.rng.sample(facts.NAMES, 2)
+        statements = [fact.answer() for fact in cases]
+        again = self.rng.choice(statements)
+        parts = [f"{a} reads about {cases[0].noun}.", *statements]
+        return " ".join([*parts, f"{a} told {b}: {again}", f"{b} likes it."]), []
 
     def spelling(self):
-        return spelling_page(self.rng), []
+        """Words that children write, or a list of them and how to write them: with and without a
+        capital, at the start of a line and inside one."""
+        words = self.rng.sample(spelling_words(), self.rng.randint(3, 6))
+        names = self.rng.sample(facts.NAMES, 3)
+        if self.rng.random() < 0.4:
+            listed = ", ".join(strip_article(word) for word in words)
+            return " ".join(f"{name} writes: {listed}." for name in names), []
+        lines = []
+        for word in words:
+            bare = strip_article(word)
+            first = bare.lower() if self.rng.random() < 0.4 else bare
+            line = f"{first}: we write {word}."
+            if word.startswith(("a ", "an ")) and self.rng.random() < 0.5:
+                line = f"{tasks.plural(bare)}: one of them is {word}."
+            lines.append(line)
+        return "\n".join([*lines, f"{names[0]} learns it with {names[1]}."]), []

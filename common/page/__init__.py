@@ -13,7 +13,7 @@ from pathlib import Path
 from common import table
 from common.chat import N_FIRST, THRESHOLD
 from common.checkpoint import atomic_write
-from common.log import last_records, read_log
+from common.log import read_log
 from common.page.trace import trace_all
 from common.page.weights import count_weights, pack_models
 from data import TEMPLATES, render
@@ -167,7 +167,7 @@ def write(path, models, splits, scores, answers, rows, folder, sampling, built_i
     short = [row for row in rows if len(row.system) + len("".join(sum(row.turns, ()))) <= MAX_CHARS]
     pairs = short[:: max(1, len(short) // N_PAIRS)][:N_PAIRS]
     shown = table.shown_rows(splits or {"": rows}, EXAMPLES)
-    log = last_records(read_log(Path(folder) / "log.jsonl"))
+    log = read_log(Path(folder) / "log.jsonl")
     data = script_data(tuned, pairs, shown, log, sampling, built_in)
     report = read_report(folder)
 

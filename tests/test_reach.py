@@ -174,7 +174,7 @@ def test_gpt2s_files_are_read_once_they_are_complete(tmp_path):
 def test_a_gpt2_base_is_tuned_and_asked(tmp_path, capsys, monkeypatch):
     documents = ["One two three four, five."] * 100  # instead of the world's two million tokens
     corpus = Corpus("text", documents, lambda tokenizer: data.encode_corpus(tokenizer, documents))
-    monkeypatch.setattr(sources, "world_corpus", lambda config: corpus)
+    monkeypatch.setattr(sources, "load_corpus", lambda config: corpus)
     folder, out = tmp_path / "gpt2", tmp_path / "out"
     write_gpt2(folder, gpt2_shaped(vocab_size=257, block_size=64))
     write_vocabulary(folder)

@@ -228,9 +228,9 @@ def test_embeddings_are_tuned_only_on_own_pairs(finished, tmp_path, monkeypatch)
         trained.append(base.model.wte.weight.requires_grad)
         raise KeyboardInterrupt
 
-    world_pairs = sources.world_pairs
-    few = lambda config: Pairs(world_pairs(config).rows[::200], {})  # noqa: E731
-    monkeypatch.setattr(sources, "world_pairs", few)
+    usual_pairs = sources.usual_pairs
+    few = lambda config: Pairs(usual_pairs(config).rows[::200], {})  # noqa: E731
+    monkeypatch.setattr(sources, "usual_pairs", few)
     monkeypatch.setattr(train_sft, "tune_base", note)
     sizes = "--quick --n-layer 1 --n-embd 16 --pretrain-steps 1 --vocab-size 300".split()
     run_main(*sizes, "--out", tmp_path, code=130)

@@ -25,8 +25,7 @@ BASE_SETTINGS = (  # the flags that make a base; a later run takes them from its
     "n_embd", "smear", "pretrain_steps", "pretrain_batch", "pretrain_lr", "seq_len",
 )  # fmt: skip
 
-# --------------------------------------------------------------------------------------------------
-# Files.
+# ---- Files ---------------------------------------------------------------------------------------
 
 
 def atomic_write(path, write) -> None:
@@ -76,8 +75,7 @@ def load_checkpoint(path) -> dict:
         raise UserError(f"{path}: not a checkpoint of this version, or damaged. {remedy}") from None
 
 
-# --------------------------------------------------------------------------------------------------
-# Does this belong to that?
+# ---- Does this belong to that? -------------------------------------------------------------------
 
 
 def hash_tensors(*parts) -> str:
@@ -126,8 +124,7 @@ def inherit_config(path, given: dict) -> dict:
     return made_with
 
 
-# --------------------------------------------------------------------------------------------------
-# Models.
+# ---- Models --------------------------------------------------------------------------------------
 
 
 def build_model(content: dict, path="the checkpoint") -> GPT:

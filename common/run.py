@@ -78,8 +78,7 @@ class Run:
         checkpoint.must_match(state.get("config"), self.fixed, message)
         return state
 
-    # ----------------------------------------------------------------------------------------------
-    # The screen and the log.
+    # ---- The screen and the log ------------------------------------------------------------------
 
     def print(self, text: str = "") -> None:
         if self.rank == 0:
@@ -119,8 +118,7 @@ class Run:
             with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 
-    # ----------------------------------------------------------------------------------------------
-    # A stage of training.
+    # ---- A stage of training ---------------------------------------------------------------------
 
     @contextlib.contextmanager
     def track(self, stage: str, assistant, optimizers, data_hash: str):
@@ -228,8 +226,7 @@ class Run:
         torch.set_num_threads(state["threads"])  # for the same bits
         return state["step"]
 
-    # ----------------------------------------------------------------------------------------------
-    # The data, the checkpoints, the report.
+    # ---- The data, the checkpoints, the report ---------------------------------------------------
 
     def show_data(self, tokenizer, prepared, pairs) -> None:
         """Show one example with its mask, then the audit of all."""

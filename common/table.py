@@ -29,8 +29,7 @@ CONTRAST_WIDTH = 66  # columns
 LABELS = {"base_raw": "base", "base_template": "base+template"}
 SHOWN = ("capital of France", "Korean", "opposite")  # prompts that everybody understands
 
-# --------------------------------------------------------------------------------------------------
-# Scores.
+# ---- Scores --------------------------------------------------------------------------------------
 
 
 def check(row: Row, text: str) -> bool | None:
@@ -181,8 +180,7 @@ def world_rows(built) -> dict[str, list[Row]]:
     return splits
 
 
-# --------------------------------------------------------------------------------------------------
-# The screen.
+# ---- The screen ----------------------------------------------------------------------------------
 
 
 def print_table(scores: dict) -> None:

@@ -59,8 +59,7 @@ class RowError(Exception):
         self.line = line
 
 
-# ------------------------------------------------------------------------------------------------
-# Files of JSON
+# ---- Files of JSON -------------------------------------------------------------------------------
 
 
 def read_lines(path: str | Path, max_chars: int = -1) -> Iterator[str]:
@@ -111,8 +110,7 @@ def read_json(path: str | Path) -> Iterator[tuple[int, object]]:
     yield from enumerate(array, 1)
 
 
-# ------------------------------------------------------------------------------------------------
-# Rows
+# ---- Rows ----------------------------------------------------------------------------------------
 
 
 def read_text(value: object) -> str:
@@ -257,8 +255,7 @@ def load_rows(path: str | Path, label: str = "") -> tuple[list[Row], dict[str, l
     return rows, dict(dropped)
 
 
-# ------------------------------------------------------------------------------------------------
-# Mixtures of files
+# ---- Mixtures of files ---------------------------------------------------------------------------
 
 
 def mix(files: list[tuple[list[Row], float, int]], seed: int) -> list[Row]:

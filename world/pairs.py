@@ -31,8 +31,7 @@ def fact_pair(fact, template, answer_template="", i=0):
     return make_pair(fact.task.name, question, fact.text, fact.answer(i, answer_template))
 
 
-# --------------------------------------------------------------------------------------------------
-# Many ways to ask.
+# ---- Many ways to ask ----------------------------------------------------------------------------
 
 
 def misspell(instruction, fact, rng):
@@ -85,8 +84,7 @@ def paraphrase(fact, rng):
     return instruction, answer_template
 
 
-# --------------------------------------------------------------------------------------------------
-# Pairs about things that do not exist.
+# ---- Pairs about things that do not exist --------------------------------------------------------
 
 
 def copy_pairs(rng, n, made_up, values):
@@ -139,8 +137,7 @@ def invented_splits(rng, made_up, values):
     return {"unseen_texts": texts, "unknown_things": things}
 
 
-# --------------------------------------------------------------------------------------------------
-# Pairs of the tasks, and what is held out.
+# ---- Pairs of the tasks, and what is held out ----------------------------------------------------
 
 
 def task_pairs(rng, names, seen, hold_out):

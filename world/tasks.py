@@ -121,8 +121,7 @@ def expand_names(names):
     return tuple(name for name in TASKS if name in tasks)
 
 
-# --------------------------------------------------------------------------------------------------
-# Ways to ask.
+# ---- Ways to ask ---------------------------------------------------------------------------------
 
 
 def generic_templates(task):
@@ -162,8 +161,7 @@ def make_question(template, fact):
     ))
 
 
-# --------------------------------------------------------------------------------------------------
-# Facts of the tables, about 900.
+# ---- Facts of the tables, about 900 --------------------------------------------------------------
 
 
 @functools.cache
@@ -236,8 +234,7 @@ def pattern_facts():
         yield fact("wish", name, f"Happy birthday, dear {name}!")
 
 
-# --------------------------------------------------------------------------------------------------
-# Facts of a text: the answer is in the `### Input:` part or follows from it.
+# ---- Facts of a text: the answer is in the `### Input:` part or follows from it ------------------
 
 
 def draw_slots(rng):

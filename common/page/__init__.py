@@ -125,9 +125,6 @@ def render_run(report: dict) -> str:
     return element("p", about + loss) + table_of(["stage", *keys], rows)
 
 
-# --------------------------------------------------------------------------------------------------
-
-
 def read_report(folder) -> dict:
     """Read report.json, if it is there and whole."""
     try:

@@ -138,16 +138,6 @@ def make_sheets(by_task):
     return sheets, by_noun
 
 
-def sheet_facts(name, sheets, by_noun, rng):
-    """Facts as a worksheet asks for them: each of another task, and about another thing, than the
-    one before. What comes next can be known, or the base would rather repeat itself."""
-    names = sheets[name]
-    i = names.index(name)
-    n = min([THINGS_ASKED] + [len(by_noun[other]) for other in names])
-    j = rng.randrange(n)
-    return [by_noun[names[(i + k) % len(names)]][(j + k) % n] for k in range(14)]
-
-
 # ---- The corpus ----------------------------------------------------------------------------------
 
 
@@ -268,7 +258,15 @@ class PageWriter:
         if kind == "any" or name not in self.sheets:
             names = self.rng.choices(self.asked, k=10)
             return question_page([self.rng.choice(self.by_task[name]) for name in names], self.rng)
-        return question_page(sheet_facts(name, self.sheets, self.by_noun, self.rng), self.rng)
+
+        # A worksheet: each question of another task, and about another thing, than the one before.
+        # What comes next can be known, or the base would rather repeat itself.
+        names = self.sheets[name]
+        i = names.index(name)
+        n = min(THINGS_ASKED, *(len(self.by_noun[other]) for other in names))
+        j = self.rng.randrange(n)
+        cases = [self.by_noun[names[(i + k) % len(names)]][(j + k) % n] for k in range(14)]
+        return question_page(cases, self.rng)
 
     def made_up_fact(self):
         return made_up_fact(self.rng, self.made_up, self.values)

@@ -25,10 +25,10 @@ def make_pair(task, instruction, input, output):
     return {"instruction": instruction, "input": input, "output": output, "task": task}
 
 
-def fact_pair(fact, template, answer_template="", i=0):
+def fact_pair(fact, template, answer_template=""):
     """The pair of a fact, asked with a template."""
-    question = make_question(template, fact)
-    return make_pair(fact.task.name, question, fact.text, fact.answer(i, answer_template))
+    answer = fact.answer(template=answer_template)
+    return make_pair(fact.task.name, make_question(template, fact), fact.text, answer)
 
 
 # ---- Many ways to ask ----------------------------------------------------------------------------

@@ -88,11 +88,6 @@ def hash_tensors(*parts) -> str:
     return digest.hexdigest()[:16]
 
 
-def hash_examples(examples) -> str:
-    """Hash tokenized pairs, [(ids, mask), ...]."""
-    return hash_tensors(repr(examples))
-
-
 def fingerprint(model) -> str:
     """Hash the weights of a base, with or without an adapter on it."""
     if hasattr(model, "fingerprint"):  # a base that is read from a file has that of the file

@@ -18,7 +18,7 @@ from small import (
 import generate
 import train_sft
 from common import sources
-from common.checkpoint import hash_examples, hash_tensors, load_checkpoint, save_checkpoint
+from common.checkpoint import hash_tensors, load_checkpoint, save_checkpoint
 from common.pairs import Pairs
 from common.run import Run, lock_folder, read_log
 from extras import evaluate
@@ -125,9 +125,7 @@ def test_a_run_does_not_go_on_with_other_data(job, monkeypatch, capsys, stage, c
 def test_equal_hashes_mean_equal_content():
     tokens = torch.arange(5)
     assert hash_tensors(tokens) == hash_tensors(tokens.clone()) != hash_tensors(tokens + 1)
-    one = [[([1, 2], [0, 1])], []]
-    assert hash_examples(one) == hash_examples([[([1, 2], [0, 1])], []])
-    assert len({hash_examples(other) for other in (one, one[::-1], [[([1, 2], [1, 1])], []])}) == 3
+    assert hash_tensors("a") == hash_tensors("a") != hash_tensors("b")
 
 
 # --------------------------------------------------------------------------------------------------

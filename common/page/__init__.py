@@ -125,14 +125,6 @@ def render_run(report: dict) -> str:
     return element("p", about + loss) + table_of(["stage", *keys], rows)
 
 
-def read_report(folder) -> dict:
-    """Read report.json, if it is there and whole."""
-    try:
-        return json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
 def script_data(tuned, pairs: list, shown: list, log: list, sampling, built_in: bool) -> dict:
     """Collect what page.js needs beside the models."""
     return {
@@ -166,7 +158,8 @@ def write(path, models, splits, scores, answers, rows, folder, sampling, built_i
     shown = table.shown_rows(splits or {"": rows}, EXAMPLES)
     log = read_log(Path(folder) / "log.jsonl")
     data = script_data(tuned, pairs, shown, log, sampling, built_in)
-    report = read_report(folder)
+    file = Path(folder) / "report.json"
+    report = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     # Fill in what needs no JavaScript.
     names = ["page.html", "page.css", "model.js", "page.js"]

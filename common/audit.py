@@ -79,16 +79,12 @@ class Audit:
             yield f"{note} (rows: {n})"
 
 
-def audit(
-    rows: list[Row],
-    examples: list[tuple[list[int], list[int]]],
-    truncated: list[Row],
-    too_long: list[Row],
-    dropped: dict[str, list[str]] | None = None,
-) -> Audit:
-    """Count what prepare() returned for these rows. `dropped` has the rows that were never read."""
+def audit(rows: list[Row], examples: list, truncated: list, too_long: list, dropped=()) -> Audit:
+    """Count what prepare() returned for these rows.
+
+    dropped: {reason: sources} of the rows that were never read."""
     # rows
-    dropped = dict(dropped or {})
+    dropped = dict(dropped)
     if too_long:
         dropped[TOO_LONG] = [row.source for row in too_long]
     n_dropped = sum(len(sources) for sources in dropped.values())

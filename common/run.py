@@ -48,11 +48,11 @@ class Run:
         self.start_time = time.perf_counter()
         self.rank = dist.get_rank() if dist.is_initialized() else 0  # rank 0 prints and saves
         threads = torch.get_num_threads()
-        self.machine = (
+        machine = (
             f"{config.device}, {platform.machine()}, {threads} thread{'s' * (threads > 1)}, "
             f"torch {torch.__version__}, Python {platform.python_version()}"
         )
-        self.report = {"config": vars(config), "stages": {}, "machine": self.machine}
+        self.report = {"config": vars(config), "stages": {}, "machine": machine}
         self.probes = [PROBE]  # the first is shown on the way
         self.fixed = {k: v for k, v in vars(config).items() if k not in NOT_COMPARED}
         self.resume_state = self.load_resume_state()
@@ -267,7 +267,7 @@ class Run:
         """Save a base that was just pretrained, with the settings that made it."""
         made_with = {name: getattr(self.config, name) for name in checkpoint.BASE_SETTINGS}
         made_with["corpus_hash"] = corpus_hash
-        self.save_model(self.config.base_file, base.model, base.tokenizer, None, made_with)
+        self.save_model(self.config.base_file, base, made_with)
         if self.rank == 0:
             self.resume_file.unlink(missing_ok=True)
 
@@ -288,18 +288,17 @@ class Run:
         if model.lora:
             content |= {"lora": model.lora, "adapter": checkpoint.lora_state(model)}
         name = "lora.pt" if model.lora else "tuned.pt"
-        arguments = (model, assistant.tokenizer, assistant.template, trained_on)
-        self.save_model(self.out / name, *arguments, **content)
+        self.save_model(self.out / name, assistant, trained_on, **content)
 
-    def save_model(self, path, model, tokenizer, template, trained_on, **content) -> None:
+    def save_model(self, path, assistant, trained_on, **content) -> None:
         if self.rank > 0:
             return
         if "adapter" not in content:
-            content["model"] = model.state_dict()
+            content["model"] = assistant.model.state_dict()
         content |= {
-            "config": asdict(model.config),
-            "tokenizer": None if self.config.adapter_only else tokenizer.state(),
-            "template": template,
+            "config": asdict(assistant.model.config),
+            "tokenizer": None if self.config.adapter_only else assistant.tokenizer.state(),
+            "template": assistant.template,
             "trained_on": trained_on,
             "torch": str(torch.__version__),
         }

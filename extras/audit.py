@@ -11,19 +11,13 @@ import sys
 
 from common.audit import audit, show_mask
 from common.cli import cli_main, escape_control_chars
-from data import TEMPLATES, Row, Tokenizer, prepare, train_bpe
+from data import TEMPLATES, Tokenizer, prepare, train_bpe
 from extras.datasets import load_rows
 from extras.overlap import print_overlap
 
 VOCAB_SIZE = 4096
 SAMPLE_ROWS = 5000  # to train the tokenizer on
 SAMPLE_CHARS = 1_000_000
-
-
-def own_tokenizer(rows: list[Row]) -> Tokenizer:
-    """Train a tokenizer on these rows, so that nothing has to be downloaded."""
-    sample = "\n".join(" ".join(turn) for row in rows[:SAMPLE_ROWS] for turn in row.turns)
-    return Tokenizer(train_bpe(sample[:SAMPLE_CHARS], VOCAB_SIZE))
 
 
 @cli_main
@@ -42,11 +36,12 @@ def main(argv=None):
         parser.error("--against prints text. Leave out --json.")
     eval_rows = load_rows(args.against)[0] if args.against else []
 
-    # audit each file by itself
+    # audit each file by itself, with a tokenizer of its own: nothing has to be downloaded
     results = {}
     for file in args.files:
         rows, dropped = load_rows(file)
-        tokenizer = own_tokenizer(rows)
+        sample = "\n".join(" ".join(turn) for row in rows[:SAMPLE_ROWS] for turn in row.turns)
+        tokenizer = Tokenizer(train_bpe(sample[:SAMPLE_CHARS], VOCAB_SIZE))
         examples, truncated, too_long = prepare(rows, tokenizer, args.template, args.block_size)
         results[file] = audit(rows, examples, truncated, too_long, dropped)
         if args.json:

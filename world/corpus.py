@@ -124,20 +124,6 @@ story sentence poem wish three / sql_column sql_order sql_all sql_count"""
 THINGS_ASKED = 12  # of each task, the first so many: few enough to learn what comes next
 
 
-def make_sheets(by_task):
-    """Returns {task: the tasks of its line} and {task: facts to ask for}, without tasks that have
-    no facts here. A line with one task left goes to the line after it."""
-    by_noun = {name: list({fact.noun: fact for fact in group}.values())
-               for name, group in by_task.items()}
-    sheets, names = {}, []
-    for line in facts.split_list(SHEETS):
-        names = names + [name for name in line.split() if name in by_noun]
-        if len(names) > 1:
-            sheets |= dict.fromkeys(names, names)
-            names = []
-    return sheets, by_noun
-
-
 # ---- The corpus ----------------------------------------------------------------------------------
 
 
@@ -186,7 +172,17 @@ class PageWriter:
             cases += [fact for group in drawn for fact in group]
         by_task = tasks.group_by_task(cases)
         self.by_task = {name: by_task[name] for name in self.asked}
-        self.sheets, self.by_noun = make_sheets(self.by_task)
+
+        # Worksheets: {task: facts to ask for} and {task: the tasks of its line}, without tasks that
+        # have no facts here. A line with one task left goes to the line after it.
+        self.by_noun = {name: list({fact.noun: fact for fact in group}.values())
+                        for name, group in self.by_task.items()}
+        self.sheets, line = {}, []
+        for listed in facts.split_list(SHEETS):
+            line = line + [name for name in listed.split() if name in self.by_noun]
+            if len(line) > 1:
+                self.sheets |= dict.fromkeys(line, line)
+                line = []
 
     def write_corpus(self, size=1.0):
         """Returns a list of pages without blank lines."""

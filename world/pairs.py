@@ -172,6 +172,7 @@ def held_out_splits(rng, names, seen, unseen, hold_out):
         for fact in unseen[name][:6]:
             way = templates[0] if fact.x == "France" else rng.choice(templates)
             splits["unseen_inputs"].append(fact_pair(fact, *way))
-        for template in tasks.unseen_templates(task):
+        # ways to ask that are neither in the prose nor in the pairs
+        for template in facts.THE_UNSEEN if task.noun.startswith("the ") else facts.A_UNSEEN:
             splits["unseen_phrasings"].append(fact_pair(rng.choice(seen[name]), template))
     return splits

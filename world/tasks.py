@@ -129,11 +129,6 @@ def generic_templates(task):
     return facts.THE_TEMPLATES if task.noun.startswith("the ") else facts.A_TEMPLATES
 
 
-def unseen_templates(task):
-    """Ways to ask that are neither in the prose nor in the pairs."""
-    return facts.THE_UNSEEN if task.noun.startswith("the ") else facts.A_UNSEEN
-
-
 def question_templates(task):
     """Generic templates and the task's own: [(question template, answer template or "")]."""
     return [(template, "") for template in generic_templates(task)] + task.templates

@@ -193,7 +193,7 @@ class Assistant:
         self.set_lora()
         return self.model(torch.tensor([ids], device=self.model.device()))[0]
 
-    def stream(self, turns, sampling: Sampling, system: str = "") -> Iterator[tuple[str, float]]:
+    def stream(self, turns, sampling: Sampling) -> Iterator[tuple[str, float]]:
         """Yield the answer to the last turn as (text, log-probability), token by token.
 
         A text is never half a character."""
@@ -208,7 +208,7 @@ class Assistant:
             log_p = logits.log_softmax(-1)[0, next_ids.item()].item()
             return next_ids
 
-        prompt = self.prompt(turns, system)
+        prompt = self.prompt(turns)
         for n, next_ids in enumerate(stream_ids(self.model, [prompt], eos_id, sampling, choose)):
             if next_ids.item() == eos_id or n == sampling.max_new_tokens:
                 break

@@ -22,7 +22,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # before torch: waiting threads
 import torch
 
 from common import flags, sources, speed, table
-from common.checkpoint import hash_examples
+from common.checkpoint import hash_tensors
 from common.cli import UserError, cli_main
 from common.lora import LORA_TARGETS, add_lora
 from common.muon import muon_and_adamw
@@ -167,7 +167,7 @@ def tune_base(config, run: Run, base: Assistant, examples: list, lora: int = 0) 
 
     n_batches = math.ceil(len(examples) / config.tune_batch)
     steps = max(1, int(config.tune_epochs * n_batches))
-    data_hash = hash_examples(examples)
+    data_hash = hash_tensors(repr(examples))
     with run.track(stage, tuned, optimizers, data_hash) as options:
         if config.pack:
             from extras.packing import packer

@@ -79,16 +79,12 @@ class Audit:
             yield f"{note} (rows: {n})"
 
 
-def audit(
-    rows: list[Row],
-    examples: list[tuple[list[int], list[int]]],
-    truncated: list[Row],
-    too_long: list[Row],
-    dropped: dict[str, list[str]] | None = None,
-) -> Audit:
-    """Count what prepare() returned for these rows. `dropped` has the rows that were never read."""
+def audit(rows: list[Row], examples: list, truncated: list, too_long: list, dropped=()) -> Audit:
+    """Count what prepare() returned for these rows.
+
+    dropped: {reason: sources} of the rows that were never read."""
     # rows
-    dropped = dict(dropped or {})
+    dropped = dict(dropped)
     if too_long:
         dropped[TOO_LONG] = [row.source for row in too_long]
     n_dropped = sum(len(sources) for sources in dropped.values())
@@ -101,6 +97,19 @@ def audit(
         n_supervised += sum(mask)
         n_eos += sum(mask[i] for i, token in enumerate(ids) if token == ids[-1])
 
+    # what is odd: what the reader noted, repeated prompts, control tokens
+    notes = Counter()
+    keys = set()
+    for row in rows:
+        texts = [row.system, *(text for turn in row.turns for text in turn)]
+        key = prompt_key(row)
+        if key in keys:
+            notes[REPEATED] += 1
+        if any(CONTROL_TOKENS.search(text) for text in texts):
+            notes[LOOKS_SPECIAL] += 1
+        notes.update(row.notes)
+        keys.add(key)
+
     return Audit(
         rows=len(examples) + n_dropped,
         kept=len(examples),
@@ -111,23 +120,8 @@ def audit(
         answers=answers,
         n_eos=n_eos,
         formats=Counter(row.format for row in rows),
-        notes=count_notes(rows),
+        notes=notes,
     )
-
-
-def count_notes(rows: list[Row]) -> Counter:
-    """Count the odd things: those that the reader noted, repeated prompts, control tokens."""
-    notes = Counter()
-    keys = set()
-    for row in rows:
-        texts = [row.system, *(text for turn in row.turns for text in turn)]
-        if prompt_key(row) in keys:
-            notes[REPEATED] += 1
-        if any(CONTROL_TOKENS.search(text) for text in texts):
-            notes[LOOKS_SPECIAL] += 1
-        notes.update(row.notes)
-        keys.add(prompt_key(row))
-    return notes
 
 
 def show_mask(tokenizer: Tokenizer, ids: list[int], mask: list[int], color: bool) -> str:

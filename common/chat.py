@@ -10,6 +10,7 @@ import functools
 import math
 import random
 import re
+from collections import Counter
 
 import world
 from common.cli import escape_control_chars
@@ -82,10 +83,7 @@ def known_questions(tasks: tuple[str, ...]) -> tuple[dict[str, set[str]], dict[s
             continue
         asked = [world.make_question(way, fact) for way, _ in world.question_templates(fact.task)]
         questions[plain_question(fact)] = word_stems(" ".join(asked))
-    counts = {}
-    for stems in questions.values():
-        for stem in stems:
-            counts[stem] = counts.get(stem, 0) + 1
+    counts = Counter(stem for stems in questions.values() for stem in stems)
     return questions, {stem: 1 / count for stem, count in counts.items()}
 
 

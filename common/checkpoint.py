@@ -6,7 +6,6 @@ is written beside the old one and then renamed, so you always find the old one o
 
 import hashlib
 import json
-import math
 import os
 import zipfile
 from dataclasses import asdict
@@ -15,28 +14,18 @@ from pathlib import Path
 import torch
 
 from common.cli import UserError, require
-from common.lora import add_lora, children_of_type
-from data import TEMPLATES, WORD, Tokenizer
+from common.lora import add_lora
+from data import TEMPLATES, Tokenizer
 from model import GPT, GPTConfig
 
 FORMAT = 3
 ADAPTER = (".lora_A", ".lora_B")  # endings of the names of an adapter's own weights
-GPT2_WORD = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-MAX_SIZES = {
-    "vocab_size": 2**17,
-    "block_size": 2**13,
-    "n_layer": 96,
-    "n_head": 96,
-    "n_embd": 2**13,
-    "smear": 1,
-}
 BASE_SETTINGS = (  # the flags that make a base; a later run takes them from its checkpoint
     "seed", "hold_out", "quick", "base", "corpus", "vocab_size", "block_size", "n_layer", "n_head",
     "n_embd", "smear", "pretrain_steps", "pretrain_batch", "pretrain_lr", "seq_len",
 )  # fmt: skip
 
-# --------------------------------------------------------------------------------------------------
-# Files.
+# ---- Files ---------------------------------------------------------------------------------------
 
 
 def atomic_write(path, write) -> None:
@@ -74,9 +63,7 @@ def load_checkpoint(path) -> dict:
     """Load what was saved. Nothing in a file is ever run: weights_only refuses all but data."""
     try:
         with zipfile.ZipFile(path) as file:
-            unpacked = sum(part.file_size for part in file.infolist())
-            require(unpacked <= os.path.getsize(path))  # nothing is compressed
-            require(file.testzip() is None)  # the checksums
+            require(file.testzip() is None)  # the checksums; PyTorch doesn't look at them
         content = torch.load(path, map_location="cpu", weights_only=True)
         require(content["format"] == FORMAT)
         return content
@@ -88,8 +75,7 @@ def load_checkpoint(path) -> dict:
         raise UserError(f"{path}: not a checkpoint of this version, or damaged. {remedy}") from None
 
 
-# --------------------------------------------------------------------------------------------------
-# Does this belong to that?
+# ---- Does this belong to that? -------------------------------------------------------------------
 
 
 def hash_tensors(*parts) -> str:
@@ -100,11 +86,6 @@ def hash_tensors(*parts) -> str:
             part = part.detach().cpu().contiguous().numpy()
         digest.update(part.encode() if isinstance(part, str) else part)
     return digest.hexdigest()[:16]
-
-
-def hash_examples(examples) -> str:
-    """Hash tokenized pairs, [(ids, mask), ...]."""
-    return hash_tensors(repr(examples))
 
 
 def fingerprint(model) -> str:
@@ -138,53 +119,18 @@ def inherit_config(path, given: dict) -> dict:
     return made_with
 
 
-# --------------------------------------------------------------------------------------------------
-# Models.
-
-
-def check_weights(weights: dict, like: dict) -> None:
-    """Require the names and shapes of `like`, finite numbers, and every number in the file."""
-    shapes = {name: weight.shape for name, weight in weights.items()}
-    require(shapes == {name: weight.shape for name, weight in like.items()})
-    stored = {}
-    for weight in weights.values():
-        storage = weight.untyped_storage()
-        stored[storage.data_ptr()] = storage.nbytes()
-        require(weight.dtype == torch.float32 and bool(weight.isfinite().all()))
-    require(sum(stored.values()) >= sum(4 * weight.numel() for weight in weights.values()))
-
-
-def check_config(config: dict) -> None:
-    """Require a shape that GPTConfig knows, of a size that this machine may have memory for."""
-    for name, largest in MAX_SIZES.items():
-        require(type(config[name]) is int and 0 <= config[name] <= largest)
-    require(config["n_head"] > 0 and config["n_embd"] % (2 * config["n_head"]) == 0)
-    require(config["position"] in ("rotary", "learned"))
-    require(config["gelu"] in ("none", "tanh"))
+# ---- Models --------------------------------------------------------------------------------------
 
 
 def build_model(content: dict, path="the checkpoint") -> GPT:
     """Build the GPT of a loaded checkpoint."""
     try:
-        check_config(content["config"])
-        with torch.device("meta"):  # takes no memory
-            check_weights(content["model"], GPT(GPTConfig(**content["config"])).state_dict())
         model = GPT(GPTConfig(**content["config"]))
         model.load_state_dict(content["model"])
         return model
     except Exception:
         remedy = "Delete it and run again."
         raise UserError(f"{path}: its weights don't fit its config. {remedy}") from None
-
-
-def build_tokenizer(content: dict) -> Tokenizer:
-    """Build the tokenizer of a loaded checkpoint."""
-    state = content["tokenizer"]
-    tokens = [token.encode("latin-1") for token in state["tokens"]]
-    require(len(set(tokens)) == len(tokens))
-    require({bytes([byte]) for byte in range(256)} <= set(tokens))
-    require(state["pattern"] in (WORD, GPT2_WORD))
-    return Tokenizer.from_state(state)
 
 
 def base_path(path, content: dict) -> Path:
@@ -200,13 +146,10 @@ def load_model(path):
     """Load a checkpoint. Returns (model, tokenizer, content). An adapter finds its base."""
     content = load_checkpoint(path)
     try:
-        about = content["trained_on"]
-        require(type(about.get("seed", 0)) is int)
-        require(all(type(name) is str for name in about.get("hold_out", ())))
-        require(content["template"] is None or content["template"] in TEMPLATES)
+        require(content["template"] in (None, *TEMPLATES))
         # the tokenizer of Gemma is in the file of its weights
         in_file = "adapter" in content and content["tokenizer"] is None
-        tokenizer = None if in_file else build_tokenizer(content)
+        tokenizer = None if in_file else Tokenizer.from_state(content["tokenizer"])
     except Exception:
         remedy = "Delete it and run again."
         raise UserError(f"{path}: its tokenizer or template is damaged. {remedy}") from None
@@ -247,12 +190,8 @@ def load_adapter(model, content: dict, path="the adapter", base="its base") -> N
     message = f"{path}: was trained on another base than {base}. {remedy}"
     must_match(content.get("fingerprint"), fingerprint(model), message)
     try:
-        rank, alpha, targets = (content["lora"][name] for name in ("rank", "alpha", "targets"))
-        require(type(rank) is int and 0 < rank <= 1024 and math.isfinite(alpha))
-        linear = {name for _, name, _ in children_of_type(model, torch.nn.Linear)}
-        require(set(targets) <= linear)
-        add_lora(model, rank, alpha, tuple(targets))
-        check_weights(content["adapter"], lora_state(model))
+        add_lora(model, **content["lora"])
+        require(content["adapter"].keys() == lora_state(model).keys())
         model.load_state_dict(content["adapter"], strict=False)
     except Exception:
         remedy = "Tune it again with --lora."

@@ -82,13 +82,12 @@ def own_pairs(own: Pairs, known: Pairs) -> Pairs:
 
     Afterwards we ask three kinds of questions: your own pairs (are they learned?), those of your
     prompts that were held out, and the usual held-out ones (what was forgotten?)."""
-    learned = []
-    for row in own.rows[:N_ASKED]:
-        learned.append(replace(row, check={"same": [row.turns[-1].output]}))
+    asked = own.rows[:N_ASKED]
+    learned = [replace(row, check={"same": [row.turns[-1].output]}) for row in asked]
     usual = [row for split in known.splits.values() for row in split]
     usual = random.Random(0).sample(usual, min(N_ASKED, len(usual)))
-    splits = {LEARNED: learned, "your_held_out": [], "other_questions": usual}
-    splits["your_held_out"] = [row for split in own.splits.values() for row in split]
+    held_out = [row for split in own.splits.values() for row in split]
+    splits = {LEARNED: learned, "your_held_out": held_out, "other_questions": usual}
     splits = {name: rows for name, rows in splits.items() if rows}
     return Pairs(own.rows, splits, own.dropped, known.rows)
 

@@ -48,11 +48,11 @@ class Run:
         self.start_time = time.perf_counter()
         self.rank = dist.get_rank() if dist.is_initialized() else 0  # rank 0 prints and saves
         threads = torch.get_num_threads()
-        self.machine = (
+        machine = (
             f"{config.device}, {platform.machine()}, {threads} thread{'s' * (threads > 1)}, "
             f"torch {torch.__version__}, Python {platform.python_version()}"
         )
-        self.report = {"config": vars(config), "stages": {}, "machine": self.machine}
+        self.report = {"config": vars(config), "stages": {}, "machine": machine}
         self.probes = [PROBE]  # the first is shown on the way
         self.fixed = {k: v for k, v in vars(config).items() if k not in NOT_COMPARED}
         self.resume_state = self.load_resume_state()
@@ -78,8 +78,7 @@ class Run:
         checkpoint.must_match(state.get("config"), self.fixed, message)
         return state
 
-    # ----------------------------------------------------------------------------------------------
-    # The screen and the log.
+    # ---- The screen and the log ------------------------------------------------------------------
 
     def print(self, text: str = "") -> None:
         if self.rank == 0:
@@ -119,8 +118,7 @@ class Run:
             with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 
-    # ----------------------------------------------------------------------------------------------
-    # A stage of training.
+    # ---- A stage of training ---------------------------------------------------------------------
 
     @contextlib.contextmanager
     def track(self, stage: str, assistant, optimizers, data_hash: str):
@@ -221,20 +219,14 @@ class Run:
         checkpoint.must_match(saved.get("data_hash"), data_hash, message)
         if saved.get("stage") != stage:
             return 0
-        try:
-            state = saved["state"]
-            checkpoint.check_weights(state["model"], model.state_dict())
-            model.load_state_dict(state["model"])
-            for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            torch.set_num_threads(int(state["threads"]))  # for the same bits
-            return int(state["step"])
-        except Exception:
-            remedy = "Delete it and run again without --resume."
-            raise UserError(f"{self.resume_file}: damaged. {remedy}") from None
+        state = saved["state"]
+        model.load_state_dict(state["model"])
+        for optimizer, optimizer_state in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(optimizer_state)
+        torch.set_num_threads(state["threads"])  # for the same bits
+        return state["step"]
 
-    # ----------------------------------------------------------------------------------------------
-    # The data, the checkpoints, the report.
+    # ---- The data, the checkpoints, the report ---------------------------------------------------
 
     def show_data(self, tokenizer, prepared, pairs) -> None:
         """Show one example with its mask, then the audit of all."""
@@ -275,7 +267,7 @@ class Run:
         """Save a base that was just pretrained, with the settings that made it."""
         made_with = {name: getattr(self.config, name) for name in checkpoint.BASE_SETTINGS}
         made_with["corpus_hash"] = corpus_hash
-        self.save_model(self.config.base_file, base.model, base.tokenizer, None, made_with)
+        self.save_model(self.config.base_file, base, made_with)
         if self.rank == 0:
             self.resume_file.unlink(missing_ok=True)
 
@@ -296,18 +288,17 @@ class Run:
         if model.lora:
             content |= {"lora": model.lora, "adapter": checkpoint.lora_state(model)}
         name = "lora.pt" if model.lora else "tuned.pt"
-        arguments = (model, assistant.tokenizer, assistant.template, trained_on)
-        self.save_model(self.out / name, *arguments, **content)
+        self.save_model(self.out / name, assistant, trained_on, **content)
 
-    def save_model(self, path, model, tokenizer, template, trained_on, **content) -> None:
+    def save_model(self, path, assistant, trained_on, **content) -> None:
         if self.rank > 0:
             return
         if "adapter" not in content:
-            content["model"] = model.state_dict()
+            content["model"] = assistant.model.state_dict()
         content |= {
-            "config": asdict(model.config),
-            "tokenizer": None if self.config.adapter_only else tokenizer.state(),
-            "template": template,
+            "config": asdict(assistant.model.config),
+            "tokenizer": None if self.config.adapter_only else assistant.tokenizer.state(),
+            "template": assistant.template,
             "trained_on": trained_on,
             "torch": str(torch.__version__),
         }

@@ -10,27 +10,14 @@ from data import Row, encode_corpus
 WORLD_TOKENS = 2_068_000  # tokens of the built-in world's corpus at size 1
 
 
-def world_pairs(config) -> Pairs:
-    """Make the pairs of the built-in world."""
-    built = build_world(config.seed, config.hold_out, config.quick)
-    return Pairs([Row.from_dict(pair) for pair in built.pairs], world_rows(built))
-
-
-def world_corpus(config) -> Corpus:
-    """Make the world's documents, as many as will be read."""
-    n_tokens = config.pretrain_steps * config.pretrain_batch * config.seq_len + VAL_TOKENS
-    size = n_tokens / WORLD_TOKENS
-    documents = build_world(config.seed, config.hold_out, config.quick, size).corpus
-    return Corpus("the built-in world", documents, lambda t: encode_corpus(t, documents))
-
-
 def usual_pairs(config) -> Pairs:
     """Load the pairs that the base is tuned on by default."""
-    if not config.adapter_only:
-        return world_pairs(config)
-    from gemma import pairs as gemma_pairs
+    if config.adapter_only:
+        from gemma import pairs as gemma_pairs
 
-    return gemma_pairs.load_pairs()
+        return gemma_pairs.load_pairs()
+    built = build_world(config.seed, config.hold_out, config.quick)
+    return Pairs([Row.from_dict(pair) for pair in built.pairs], world_rows(built))
 
 
 def load_pairs(config) -> Pairs:
@@ -54,7 +41,12 @@ def load_corpus(config) -> Corpus:
         from extras.corpus import open_corpus
 
         return Corpus(config.corpus, *open_corpus(config.corpus, config.out))
-    return world_corpus(config)
+
+    # the built-in world, as many documents as will be read
+    n_tokens = config.pretrain_steps * config.pretrain_batch * config.seq_len + VAL_TOKENS
+    size = n_tokens / WORLD_TOKENS
+    documents = build_world(config.seed, config.hold_out, config.quick, size).corpus
+    return Corpus("the built-in world", documents, lambda t: encode_corpus(t, documents))
 
 
 def load_base(config):

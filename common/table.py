@@ -29,8 +29,7 @@ CONTRAST_WIDTH = 66  # columns
 LABELS = {"base_raw": "base", "base_template": "base+template"}
 SHOWN = ("capital of France", "Korean", "opposite")  # prompts that everybody understands
 
-# --------------------------------------------------------------------------------------------------
-# Scores.
+# ---- Scores --------------------------------------------------------------------------------------
 
 
 def check(row: Row, text: str) -> bool | None:
@@ -181,8 +180,7 @@ def world_rows(built) -> dict[str, list[Row]]:
     return splits
 
 
-# --------------------------------------------------------------------------------------------------
-# The screen.
+# ---- The screen ----------------------------------------------------------------------------------
 
 
 def print_table(scores: dict) -> None:
@@ -197,11 +195,9 @@ def print_table(scores: dict) -> None:
         cells = [share_of(columns[name]) for name in names]
         title = f"{split.replace('_', ' '):<17}{columns['n']:>5}"
         line(escape_control_chars(title), cells)
-    stopped = []
-    for name in names:
-        n = sum(columns["n"] for columns in scores.values())
-        stopped.append(f"{sum(c[name]['stopped'] for c in scores.values()) / max(1, n):.0%}")
-    line("stopped by itself", stopped)
+    n = max(1, sum(columns["n"] for columns in scores.values()))
+    stopped = [sum(columns[name]["stopped"] for columns in scores.values()) for name in names]
+    line("stopped by itself", [f"{count / n:.0%}" for count in stopped])
 
 
 def share_of(column: dict) -> str:

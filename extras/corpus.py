@@ -3,7 +3,7 @@
     python train_sft.py --corpus my_text.txt
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,22 +41,9 @@ def read_documents(path: str | Path) -> Iterator[str]:
     return filter(None, map(str.strip, split_lines(path)))
 
 
-def encode_corpus_to(path: Path, tokenizer: Tokenizer, documents: Iterable[str]) -> np.ndarray:
-    """Tokenize like data.encode_corpus, but to a file. Returns it, memory-mapped, with shape
-    (number of tokens,)."""
-    dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
-    ids = (np.array(tokenizer.encode(text) + [tokenizer.eos_id], dtype) for text in documents)
-    is_distributed = dist.is_initialized()
-    if not is_distributed or dist.get_rank() == 0:
-        atomic_write(path, lambda file: file.writelines(ids))
-    if is_distributed:
-        dist.barrier()  # the other processes wait for the file
-    return np.memmap(path, dtype, "r")
-
-
 def open_corpus(path: str | Path, out: str | Path) -> tuple[list[str], Callable]:
     """Read the beginning of a corpus, to train the tokenizer on. Returns these documents and a
-    function that tokenizes the whole corpus, to a file in the folder `out`."""
+    function that does for the whole corpus what data.encode_corpus does, but in a file of `out`."""
     documents, size = [], 0
     for document in read_documents(path):
         documents.append(document)
@@ -67,6 +54,15 @@ def open_corpus(path: str | Path, out: str | Path) -> tuple[list[str], Callable]
         raise UserError(f"{path}: the file is empty. It should contain text.")
 
     def encode_all(tokenizer: Tokenizer) -> np.ndarray:
-        return encode_corpus_to(Path(out) / "corpus.tokens", tokenizer, read_documents(path))
+        eos = [tokenizer.eos_id]
+        dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
+        ids = (np.array(tokenizer.encode(text) + eos, dtype) for text in read_documents(path))
+        file_of_tokens = Path(out) / "corpus.tokens"
+        is_distributed = dist.is_initialized()
+        if not is_distributed or dist.get_rank() == 0:
+            atomic_write(file_of_tokens, lambda file: file.writelines(ids))
+        if is_distributed:
+            dist.barrier()  # the other processes wait for the file
+        return np.memmap(file_of_tokens, dtype, "r")
 
     return documents, encode_all

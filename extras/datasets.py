@@ -59,8 +59,7 @@ class RowError(Exception):
         self.line = line
 
 
-# ------------------------------------------------------------------------------------------------
-# Files of JSON
+# ---- Files of JSON -------------------------------------------------------------------------------
 
 
 def read_lines(path: str | Path, max_chars: int = -1) -> Iterator[str]:
@@ -111,8 +110,7 @@ def read_json(path: str | Path) -> Iterator[tuple[int, object]]:
     yield from enumerate(array, 1)
 
 
-# ------------------------------------------------------------------------------------------------
-# Rows
+# ---- Rows ----------------------------------------------------------------------------------------
 
 
 def read_text(value: object) -> str:
@@ -193,16 +191,6 @@ def read_chat(messages: object) -> tuple[str, list[Turn], list[str]]:
     return "\n\n".join(system), turns, notes
 
 
-def check_turn(turn: Turn) -> None:
-    """Raise RowError if the question or the answer is missing."""
-    if not (turn.instruction + turn.input).strip():
-        raise RowError("empty instruction")
-    if not turn.output.strip():
-        raise RowError("empty answer")
-    if NO_OUTPUT.fullmatch(turn.output):
-        raise RowError("a placeholder for an answer")
-
-
 def read_row(row: object, source: str = "", label: str = "") -> Row:
     """Read a parsed JSON value, or raise RowError. `label` goes before the name of its task."""
     # find its format
@@ -227,7 +215,12 @@ def read_row(row: object, source: str = "", label: str = "") -> Row:
         turn, notes = read_pair(row, *names)
         turns = [turn]
     for turn in turns:
-        check_turn(turn)
+        if not (turn.instruction + turn.input).strip():
+            raise RowError("empty instruction")
+        if not turn.output.strip():
+            raise RowError("empty answer")
+        if NO_OUTPUT.fullmatch(turn.output):
+            raise RowError("a placeholder for an answer")
 
     # read what else it says; each note counts once
     task_field = "task" if "task" in row else "category"
@@ -257,8 +250,7 @@ def load_rows(path: str | Path, label: str = "") -> tuple[list[Row], dict[str, l
     return rows, dict(dropped)
 
 
-# ------------------------------------------------------------------------------------------------
-# Mixtures of files
+# ---- Mixtures of files ---------------------------------------------------------------------------
 
 
 def mix(files: list[tuple[list[Row], float, int]], seed: int) -> list[Row]:
@@ -284,13 +276,6 @@ def mix(files: list[tuple[list[Row], float, int]], seed: int) -> list[Row]:
     return mixed
 
 
-def hold_out(rows: list[Row], seed: int) -> set[str]:
-    """Draw a tenth of the prompts, at most MAX_HELD_OUT. Returns their keys."""
-    keys = sorted({prompt_key(row) for row in rows})
-    n = min(MAX_HELD_OUT, len(keys) // 10)
-    return set(random.Random(seed).sample(keys, n))
-
-
 def load_mixture(names: list[str], seed: int) -> tuple[list[Row], dict, dict]:
     """Read what --data names. Returns the rows to tune on, {reason: sources} of the rows that were
     dropped, and {split: held-out rows}.
@@ -311,10 +296,12 @@ def load_mixture(names: list[str], seed: int) -> tuple[list[Row], dict, dict]:
         for reason, sources in dropped_here.items():
             dropped[reason] += sources
 
-    # hold out; a file that is given twice must not be asked twice
+    # hold out a tenth of the prompts; a file that is given twice must not be asked twice
     if not splits:
         all_rows = [row for rows, _, _ in files for row in rows]
-        keys = hold_out(all_rows, seed)
+        keys = sorted({prompt_key(row) for row in all_rows})
+        n = min(MAX_HELD_OUT, len(keys) // 10)
+        keys = set(random.Random(seed).sample(keys, n))
         held_out_rows = {row.turns: row for row in all_rows if prompt_key(row) in keys}
         splits = {"unseen_inputs": list(held_out_rows.values())} if keys else {}
         kept = []

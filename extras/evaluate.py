@@ -31,16 +31,6 @@ def held_out(tuned, data: str | None) -> dict:
     return table.world_splits(tuned.trained_on)
 
 
-def save_answers(path, assistant, name: str, rows, sampling) -> None:
-    """Write answers in the form that AlpacaEval and other judges read."""
-    lines = []
-    for row, (text, _) in zip(rows, assistant.answers(rows, sampling)):
-        prompt = "\n\n".join(filter(None, row.turns[-1][:2]))
-        lines.append({"instruction": prompt, "output": text, "generator": name})
-    save_json(path, lines)
-    print(f"{len(lines)} answers are in {path}")
-
-
 @cli_main
 def main(argv=None):
     parser = Parser(__doc__)
@@ -55,12 +45,19 @@ def main(argv=None):
 
     models = load_three(args.tuned)
     splits = held_out(models["tuned"], args.data)
-    if args.save:
-        rows = [row for split in splits.values() for row in split]
-        return save_answers(args.save, models["tuned"], args.tuned, rows, Sampling())
-    if args.controls:
-        models = with_rules(models)
-    table.print_table(table.score_models(models, splits, Sampling())[0])
+    if not args.save:
+        models = with_rules(models) if args.controls else models
+        table.print_table(table.score_models(models, splits, Sampling())[0])
+        return
+
+    # write answers in the form that AlpacaEval and other judges read
+    rows = [row for split in splits.values() for row in split]
+    answers = []
+    for row, (text, _) in zip(rows, models["tuned"].answers(rows, Sampling())):
+        prompt = "\n\n".join(filter(None, row.turns[-1][:2]))
+        answers.append({"instruction": prompt, "output": text, "generator": args.tuned})
+    save_json(args.save, answers)
+    print(f"{len(answers)} answers are in {args.save}")
 
 
 if __name__ == "__main__":

@@ -42,12 +42,6 @@ def export_adapter(lora, adapter, path):
     atomic_write(path, lambda file: write_gguf(file, values, tensors))
 
 
-def modelfile(template, path):
-    """The lines for Ollama, with the prompt of the tuning around Ollama's sign for a question."""
-    prompt = "".join(text for text, _ in render([Turn("{{ .Prompt }}")], template))
-    return f'FROM ./gemma.gguf\nADAPTER {path}\nPARAMETER temperature 0\nTEMPLATE """{prompt}"""'
-
-
 @cli_main
 def main(argv=None):
     layout = argparse.RawDescriptionHelpFormatter
@@ -61,7 +55,12 @@ def main(argv=None):
     if not adapter or not all(name.startswith("blk.") for name in adapter):
         raise UserError(f"{args.checkpoint}: not an adapter of Gemma. Tune one with --base gemma.")
     export_adapter(content["lora"], adapter, args.gguf)
-    print(modelfile(content["template"], args.gguf))
+
+    # the lines for Ollama, with the prompt of the tuning around Ollama's sign for a question
+    pieces = render([Turn("{{ .Prompt }}")], content["template"])
+    prompt = "".join(text for text, _ in pieces)
+    print(f"FROM ./gemma.gguf\nADAPTER {args.gguf}\nPARAMETER temperature 0")
+    print(f'TEMPLATE """{prompt}"""')
 
 
 if __name__ == "__main__":

@@ -10,20 +10,14 @@ from pathlib import Path
 
 import torch
 
-from common.checkpoint import GPT2_WORD
 from common.cli import UserError
 from data import EOS, Tokenizer
 from model import GPT, GPTConfig
 
-# Their names and ours. They keep some weights TRANSPOSED as (in, out), we as (out, in).
-FIELDS = {
-    "vocab_size": "vocab_size",
-    "n_positions": "block_size",
-    "n_layer": "n_layer",
-    "n_head": "n_head",
-    "n_embd": "n_embd",
-}
+# What GPT-2 takes for a word, as data.WORD does for our own tokenizer.
+GPT2_WORD = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 GELU = {"gelu_pytorch_tanh": "tanh", "gelu_new": "tanh", "gelu": "none"}
+# They keep some weights as (in, out), we as (out, in).
 TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 KNOWN = {  # what config.json may say; anything else would be another model
@@ -76,7 +70,7 @@ def byte_letters() -> dict[int, str]:
 
 def gpt2_tokenizer(folder: Path) -> Tokenizer:
     """Read GPT-2's tokenizer from vocab.json."""
-    file = Path(folder) / "vocab.json"
+    file = folder / "vocab.json"
     byte_of = {letter: byte for byte, letter in byte_letters().items()}
     with reading(file):
         ids = json.loads(file.read_text(encoding="utf-8"))
@@ -101,9 +95,9 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def load_gpt2(folder: Path) -> GPT:
     """Read config.json and the weights."""
-    path = Path(folder) / "model.safetensors"
+    path = folder / "model.safetensors"
     if not path.exists():
-        path = Path(folder) / "pytorch_model.bin"
+        path = folder / "pytorch_model.bin"
     with reading(path):
         # the sizes; anything unknown is another model
         about = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
@@ -112,7 +106,8 @@ def load_gpt2(folder: Path) -> GPT:
                 known = " or ".join(map(str, values))
                 reason = f"{name} is {about[name]!r}, and we only know {known}"
                 raise UserError(f"{path.parent}/config.json: {reason}. Give a GPT-2.")
-        sizes = {ours: about[theirs] for theirs, ours in FIELDS.items()}
+        sizes = {name: about[name] for name in ("vocab_size", "n_layer", "n_head", "n_embd")}
+        sizes["block_size"] = about["n_positions"]
         gelu = GELU[about.get("activation_function", "gelu_new")]
         model = GPT(GPTConfig(**sizes, position="learned", smear=0, gelu=gelu))
 
@@ -124,7 +119,6 @@ def load_gpt2(folder: Path) -> GPT:
         theirs = {name.removeprefix("transformer."): weight for name, weight in theirs.items()}
         weights = {}
         for name in model.state_dict():
-            transposed = name.endswith(TRANSPOSED)
-            weights[name] = theirs[name].T if transposed else theirs[name]
+            weights[name] = theirs[name].T if name.endswith(TRANSPOSED) else theirs[name]
         model.load_state_dict(weights)
         return model

@@ -17,10 +17,11 @@ from common.checkpoint import hash_tensors
 from common.cli import UserError, cli_main, escape_control_chars
 from common.flags import Parser
 from common.table import wilson
-from extras.datasets import load_rows
+from extras.datasets import load_rows, parse
 from generate import Sampling, load_assistant
 
 VERDICTS = ("1", "2", "tie")
+FIELDS = {"instruction", "input", "models", "better"}  # of a line in the file of verdicts
 
 
 def ask_person(pair: dict) -> str:
@@ -61,23 +62,17 @@ def identity(assistant, sampling) -> str:
 
 
 def read_verdicts(path) -> list[dict]:
-    """Read verdicts, [{"instruction", "input", "models", "better", ...}, ...]."""
-    verdicts = []
+    """Read verdicts, as `judge` writes them."""
     text = Path(path).read_text(encoding="utf-8", errors="replace") if Path(path).exists() else ""
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            verdict = json.loads(line)
-            texts = [verdict["instruction"], verdict["input"], verdict["better"]]
-            if not all(isinstance(text, str) for text in [*texts, *verdict["models"]]):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, RecursionError):
+    verdicts = [parse(line) for line in text.splitlines()]
+    for number, verdict in enumerate(verdicts, 1):
+        if not isinstance(verdict, dict) or not FIELDS <= verdict.keys():
             remedy = "Delete that line or choose other --verdicts."
-            raise UserError(f"{path}:{number}: not a verdict. {remedy}") from None
-        verdicts.append(verdict)
+            raise UserError(f"{path}:{number}: not a verdict. {remedy}")
     return verdicts
 
 
-def judge(assistants, names, rows, sampling, ask: Callable, path, seed: int) -> None:
+def judge(assistants, names, rows, sampling, ask: Callable, path) -> None:
     """Let two assistants answer and `ask` judge each pair. Prints who wins.
 
     Verdicts are added to a JSON Lines file, so you can stop and continue. They count for these two
@@ -89,7 +84,7 @@ def judge(assistants, names, rows, sampling, ask: Callable, path, seed: int) -> 
     rows = [row for row in rows if row.turns[-1][:2] not in known]
 
     # judge the rest, in random order: people prefer a position, and models even more
-    rng = random.Random(f"{seed} {len(known)}")
+    rng = random.Random(f"0 {len(known)}")
     answers = []
     for assistant in assistants:
         answers.append([text for text, _ in assistant.answers(rows, sampling)])
@@ -130,7 +125,7 @@ def main(argv=None):
     assistants = [load_assistant(path) for path in args.models]
     rows, _ = load_rows(args.data)
     ask = ask_command(args.command) if args.command else ask_person
-    judge(assistants, args.models, rows, Sampling(), ask, args.verdicts, seed=0)
+    judge(assistants, args.models, rows, Sampling(), ask, args.verdicts)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The score on a prompt that was trained on says nothing about new prompts. So loo
 before you believe a score.
 """
 
-import math
 import re
 from collections import Counter, defaultdict
 
@@ -29,11 +28,6 @@ def full_prompt(row: Row) -> str:
     return "\n".join(filter(None, [row.system, *questions]))
 
 
-def pair_key(row: Row) -> tuple[str, str]:
-    """Normalise the prompt and its last answer."""
-    return prompt_key(row), row.turns[-1].output.strip()
-
-
 def trigrams(key: str) -> set[str]:
     """Cut a prompt's key into all runs of three words. A shorter one is a single run."""
     words = WORDS.findall(key)
@@ -41,29 +35,20 @@ def trigrams(key: str) -> set[str]:
 
 
 def count_near(keys: list[str], others: set[str]) -> int:
-    """Count the keys that have a nearly equal one in `others`.
-
-    Two sets of n and m trigrams with a similarity t share at least one of their rarest trigrams:
-    of the (1 - t) n + 1 rarest of one and the (1 - t) m + 1 of the other (prefix filter,
-    Chaudhuri et al. 2006). So only a few pairs of prompts are compared."""
-    sets = [trigrams(key) for key in others]
-    frequency = Counter(trigram for grams in sets for trigram in grams)
-
-    def rarest(grams):
-        order = sorted(grams, key=lambda trigram: (frequency[trigram], trigram))
-        return order[: len(grams) - math.ceil(NEAR * len(grams)) + 1]
-
-    # index the others by their rarest trigrams
+    """Count the keys that have a nearly equal one in `others`."""
+    # in which of the others a trigram is
+    sizes = []  # trigrams of each
     index = defaultdict(list)
-    for i, grams in enumerate(sets):
-        for trigram in rarest(grams):
+    for i, grams in enumerate(map(trigrams, others)):
+        sizes.append(len(grams))
+        for trigram in grams:
             index[trigram].append(i)
 
-    # compare each key with those that share one
+    # compare each key with those that share one: the union has as many as both, less the shared
     count = 0
     for grams in map(trigrams, keys):
-        candidates = {i for trigram in rarest(grams) for i in index[trigram]}
-        count += any(len(grams & sets[i]) >= NEAR * len(grams | sets[i]) for i in candidates)
+        shared = Counter(i for trigram in grams for i in index.get(trigram, ()))
+        count += any(n >= NEAR * (len(grams) + sizes[i] - n) for i, n in shared.items())
     return count
 
 
@@ -76,12 +61,15 @@ def compare(rows: list[Row], others: list[Row]) -> dict[str, int]:
     new = [row for row in unlike if prompt_key(row) not in keys]
 
     # nearly the same; and, of all rows, those that have the same answer as well
-    pairs = {pair_key(row) for row in others}
+    def with_answer(row: Row) -> tuple[str, str]:
+        return prompt_key(row), row.turns[-1].output.strip()
+
+    pairs = set(map(with_answer, others))
     return {
         "exact": len(rows) - len(unlike),
         "but for spaces, case and punctuation": len(unlike) - len(new),
         "nearly": count_near([prompt_key(row) for row in new], keys),
-        "with the answer": sum(pair_key(row) in pairs for row in rows),
+        "with the answer": sum(with_answer(row) in pairs for row in rows),
     }
 
 

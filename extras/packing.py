@@ -18,11 +18,8 @@ def pack(examples: list, block_size: int) -> list[list]:
     room = []  # free tokens of each group
     for example in sorted(examples, key=lambda example: len(example[0]), reverse=True):
         size = len(example[0]) - 1
-        fits = [i for i, free in enumerate(room) if free >= size]
-        if fits:
-            i = fits[0]
-        else:
-            i = len(groups)
+        i = next((i for i, free in enumerate(room) if free >= size), len(groups))
+        if i == len(groups):
             groups.append([])
             room.append(block_size)
         groups[i].append(example)

@@ -16,15 +16,6 @@ from extras.evaluate import held_out
 from generate import Sampling, load_three
 
 
-def shown_pairs(trained_on: dict, splits: dict) -> list:
-    """Return the pairs to show: those of the built-in world, or the held-out questions."""
-    if trained_on.get("data") == "world":
-        about = (trained_on["seed"], trained_on["hold_out"], trained_on["quick"])
-        built = table.build_world(*about)
-        return [Row.from_dict(pair) for pair in built.pairs]
-    return [row for split in splits.values() for row in split]
-
-
 @cli_main
 def main(argv=None):
     parser = Parser(__doc__)
@@ -33,12 +24,18 @@ def main(argv=None):
     parser.add_argument("--data", metavar="FILE", help="held-out questions (JSON Lines)")
     args = parser.parse_args(argv)
 
+    # ask the held-out questions
     models = load_three(args.tuned)
-    trained_on = models["tuned"].trained_on
     splits = held_out(models["tuned"], args.data)
     scores, answers = table.score_models(models, splits, Sampling())
-    rows = shown_pairs(trained_on, splits)
+
+    # show the pairs of the built-in world, or else these questions
+    trained_on = models["tuned"].trained_on
     built_in = trained_on.get("data") == "world"
+    rows = [row for split in splits.values() for row in split]
+    if built_in:
+        built = table.build_world(trained_on["seed"], trained_on["hold_out"], trained_on["quick"])
+        rows = [Row.from_dict(pair) for pair in built.pairs]
     about = (models, splits, scores, answers, rows, Path(args.tuned).parent, Sampling(), built_in)
     page.write(args.file, *about)
 

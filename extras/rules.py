@@ -65,10 +65,7 @@ class RuleBaseline(Assistant):
 def with_rules(models: dict) -> dict:
     """Add the two columns of rules between the bases and the tuned models."""
     raw, base = models["base_raw"], models["base_template"]
-    columns = {
-        "base_raw": raw,
-        "base_template": base,
-        "base_rules": RuleBaseline(raw.model, raw.tokenizer, None),
-        "base_copy": RuleBaseline(base.model, base.tokenizer, base.template, copies=True),
-    }
-    return columns | models
+    rules = RuleBaseline(raw.model, raw.tokenizer, None)
+    copy = RuleBaseline(base.model, base.tokenizer, base.template, copies=True)
+    bases = {"base_raw": raw, "base_template": base}
+    return bases | {"base_rules": rules, "base_copy": copy} | models

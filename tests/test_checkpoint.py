@@ -7,7 +7,6 @@ import random
 import resource
 import subprocess
 import sys
-import zipfile
 
 import pytest
 import torch
@@ -95,7 +94,7 @@ def test_an_adapter_is_refused_by_another_base_which_stays_as_it_was(tmp_path):
 
 
 DAMAGES_OF_ADAPTERS = (
-    "one weight missing", "a weight of the base", "rank 0", "rank 2**40", "targets", "alpha",
+    "one weight missing", "a weight of the base", "rank 0", "rank 2**40", "targets",
     "one name wrong", "another rank", "no rank",
 )  # fmt: skip
 
@@ -115,8 +114,6 @@ def test_an_adapter_that_does_not_fit_its_own_description_is_refused(tmp_path, d
         checkpoint["lora"]["rank"] = 0 if damage == "rank 0" else 2**40
     elif damage == "targets":
         checkpoint["lora"]["targets"] = ["wte"]
-    elif damage == "alpha":
-        checkpoint["lora"]["alpha"] = float("nan")
     elif damage == "another rank":
         checkpoint["lora"]["rank"] += 1
     else:
@@ -399,56 +396,6 @@ def test_no_flipped_bit_of_a_file_gives_other_weights(tmp_path):
     assert n_refused > 80
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"block_size": 60_000},
-        {"n_layer": 10**9},
-        {"n_layer": 2**63},
-        {"n_embd": 2**40},
-        {"vocab_size": 2**40},
-        {"n_head": True},
-        {"smear": 2},
-    ],
-    ids=str,
-)
-def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, change):
-    checkpoint = saved_model(tmp_path / "c.pt", noisy_gpt())
-    checkpoint["config"].update(change)
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, hard))
-    try:
-        refused(build_model, checkpoint, "c.pt", names="c.pt")
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-@pytest.mark.parametrize(
-    "change", ["nan", "inf", "int64", "bool", "complex64", "float16", "a view of one number"]
-)
-def test_weights_that_are_no_finite_float32_are_refused(tmp_path, change):
-    checkpoint = saved_model(tmp_path / "c.pt", noisy_gpt())
-    weights = checkpoint["model"]
-    if change in ("nan", "inf"):
-        weights["wte.weight"][3, 3] = float(change)
-    elif change.startswith("a view"):
-        for name, weight in weights.items():
-            weights[name] = torch.zeros(1).expand(weight.shape)
-    else:
-        weights["wte.weight"] = weights["wte.weight"].to(getattr(torch, change))
-    save_checkpoint(
-        tmp_path / "c.pt", **{name: value for name, value in checkpoint.items() if name != "format"}
-    )
-    refused(build_model, load_checkpoint(tmp_path / "c.pt"), "c.pt", names="c.pt")
-
-
-def test_a_zip_bomb_is_refused_before_it_is_read(tmp_path):
-    with zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("archive/data.pkl", bytes(2**24))
-    refused(load_checkpoint, tmp_path / "c.pt", names="c.pt")
-
-
 WRONG_PARTS = [
     ("tokenizer", None),
     ("tokenizer", {"tokens": 5, "pattern": "x"}),
@@ -456,11 +403,7 @@ WRONG_PARTS = [
     ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": "("}),
     ("template", ["alpaca"]),
     ("template", 3),
-    ("tokenizer", {"tokens": [chr(i) for i in range(256)], "pattern": ""}),
-    ("trained_on", []),
-    ("trained_on", {"seed": "a"}),
     ("tokenizer", {"tokens": [chr(i) for i in range(1, 257)], "pattern": r"."}),
-    ("trained_on", {"hold_out": 3}),
     ("tokenizer", {"tokens": [chr(i) for i in range(255)], "pattern": r"\w+|\W+"}),
     ("template", "nope"),
 ]
@@ -514,13 +457,10 @@ def ask(**changes):
     save_checkpoint(path, **content | changes)
     return main(["--tuned", path, "Hi"])
 
-config, weights = content["config"], content["model"]
-print(ask(config=config | {"gelu": "none?"}), ask(config=config | {"position": "both"}))
-print(ask(config=config | {"n_head": 3}), ask(config=config | {"n_head": 0}))
-print(ask(model=weights | {"ln_f.bias": weights["ln_f.bias"] * float("nan")}))
+print(ask(config=content["config"] | {"n_layer": 1}), ask(template="nope"))
 save_checkpoint(path, **content)
 with open(path, "r+b") as file:
-    at = file.read().index(weights["wte.weight"].numpy().tobytes())
+    at = file.read().index(content["model"]["wte.weight"].numpy().tobytes())
     file.seek(at)
     file.write(bytes([255]))
 print(main(["--tuned", path, "Hi"]))
@@ -535,17 +475,5 @@ def test_checks_of_files_are_there_with_python_O_too(tmp_path):
     save_checkpoint(path, **model_content(gpt, base="base.pt", fingerprint=fingerprint(gpt)))
     command = [sys.executable, "-O", "-c", DAMAGES, str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.stdout.split() == ["2"] * 6, done.stdout + done.stderr
-    assert done.stderr.count("error: ") == 6 and done.stderr.count(str(path)) == 6
-
-
-SHAPES = ({"gelu": "none?"}, {"position": "both"}, {"n_head": 3}, {"n_head": 0}, {"n_embd": 17})
-
-
-@pytest.mark.parametrize("change", SHAPES, ids=str)
-def test_a_shape_is_checked_without_the_asserts_of_the_model(change, monkeypatch):
-    content = model_content(noisy_gpt())
-    monkeypatch.setattr(m.GPTConfig, "__post_init__", lambda config: None)
-    build_model(content)
-    content["config"] = content["config"] | change
-    refused(build_model, content, "runs/c.pt", names="runs/c.pt")
+    assert done.stdout.split() == ["2"] * 3, done.stdout + done.stderr
+    assert done.stderr.count("error: ") == done.stderr.count(str(path)) == 3

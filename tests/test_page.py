@@ -809,20 +809,18 @@ def test_a_command_makes_the_page_of_two_checkpoints(tiny_run, tmp_path, capsys)
     assert "/dev/null/x: can't be written" in capsys.readouterr().err
 
 
-def test_a_repeated_step_counts_once_and_no_log_is_no_mistake(tiny_run, tmp_path):
+def test_the_page_reads_the_log_and_no_log_is_no_mistake(tiny_run, tmp_path):
     models = load_three(tiny_run.out / "tuned.pt")
     rows = [Row((Turn("Is the cat red?", "", "The cat is red."),))]
-    records = [{"stage": "pretrain", "step": n, "loss": 3.0 - n} for n in (0, 1, 1)]
-    for answer in ("first run", "second run"):
-        records.append({"stage": "tune", "step": 0, "prompt": "p", "answer": answer,
-                        "stopped": False})
+    records = [{"stage": "pretrain", "step": n, "loss": 3.0 - n} for n in (0, 1)]
+    records.append({"stage": "tune", "step": 0, "prompt": "p", "answer": "shown", "stopped": False})
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, records)))
     for folder, losses in ((tmp_path, 2), (tmp_path / "nothing", 0)):
         write_page(tmp_path / "page.html", models, rows, folder)
         text = (tmp_path / "page.html").read_text(encoding="utf-8")
         content = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
         assert len(content["losses"]) == losses
-        assert ("second run" in text) == (losses > 0) and "first run" not in text
+        assert ("<td>shown …</td>" in text) == (losses > 0)
 
 
 def test_weights_come_back_within_half_a_step():

@@ -174,7 +174,7 @@ def test_gpt2s_files_are_read_once_they_are_complete(tmp_path):
 def test_a_gpt2_base_is_tuned_and_asked(tmp_path, capsys, monkeypatch):
     documents = ["One two three four, five."] * 100  # instead of the world's two million tokens
     corpus = Corpus("text", documents, lambda tokenizer: data.encode_corpus(tokenizer, documents))
-    monkeypatch.setattr(sources, "world_corpus", lambda config: corpus)
+    monkeypatch.setattr(sources, "load_corpus", lambda config: corpus)
     folder, out = tmp_path / "gpt2", tmp_path / "out"
     write_gpt2(folder, gpt2_shaped(vocab_size=257, block_size=64))
     write_vocabulary(folder)
@@ -347,7 +347,7 @@ def test_a_blind_judge_is_asked_in_random_order_and_can_go_on(tmp_path, capsys):
         return "1" if pair["output_1"] == "good" else "2"
 
     assistants, names = [Parrot("good"), Parrot("bad")], ["A", "B"]
-    judge.judge(assistants, names, rows, None, prefers_good, path, 0)
+    judge.judge(assistants, names, rows, None, prefers_good, path)
     assert len(path.read_text().splitlines()) == 50 + 13, (
         "13 of the pairs up to there are equal: ties unasked"
     )
@@ -360,7 +360,6 @@ def test_a_blind_judge_is_asked_in_random_order_and_can_go_on(tmp_path, capsys):
         None,
         lambda pair: "1" if pair["output_1"] == "good" else "2",
         path,
-        0,
     )
     assert "A wins 100% of the decided pairs" in capsys.readouterr().out
     assert len({json.loads(line)["instruction"] for line in path.read_text().splitlines()}) == 63
@@ -372,12 +371,12 @@ def test_verdicts_of_other_models_are_not_reused_and_not_counted(tmp_path, capsy
     def good(pair):
         return "1" if pair["output_1"] == "good" else "2"
 
-    judge.judge([Parrot("good"), Parrot("bad")], ["A", "B"], rows, None, good, path, 0)
+    judge.judge([Parrot("good"), Parrot("bad")], ["A", "B"], rows, None, good, path)
     judge.judge(
-        [Parrot("worse"), Parrot("bad")], ["C", "B"], rows, None, lambda pair: "tie", path, 0
+        [Parrot("worse"), Parrot("bad")], ["C", "B"], rows, None, lambda pair: "tie", path
     )
     judge.judge(
-        [Parrot("bad"), Parrot("good")], ["x", "y"], rows, None, lambda pair: 1 / 0, path, 0
+        [Parrot("bad"), Parrot("good")], ["x", "y"], rows, None, lambda pair: 1 / 0, path
     )
     said = capsys.readouterr().out
     assert "A better 8, B better 0, ties 2" in said and "C better 0, B better 0, ties 10" in said
@@ -392,9 +391,6 @@ BAD_VERDICTS = [
     b"[1]",
     b"\0" * 99,
     b"[" * 9999,
-    b'{"instruction": [], "input": "", "models": [], "better": "tie"}',
-    b'{"instruction": "a", "input": "", "models": 3, "better": "tie"}',
-    b'{"instruction": "a", "input": "", "models": [3, "a"], "better": "tie"}',
 ]
 
 
@@ -410,7 +406,6 @@ def test_a_broken_file_of_verdicts_is_named_and_stays_as_it_was(tmp_path, conten
             None,
             lambda pair: "1",
             path,
-            0,
         )
     assert path.read_bytes() == content
     with pytest.raises(IsADirectoryError):

@@ -18,7 +18,7 @@ from small import (
 import generate
 import train_sft
 from common import sources
-from common.checkpoint import hash_examples, hash_tensors, load_checkpoint, save_checkpoint
+from common.checkpoint import hash_tensors, load_checkpoint, save_checkpoint
 from common.pairs import Pairs
 from common.run import Run, lock_folder, read_log
 from extras import evaluate
@@ -122,23 +122,10 @@ def test_a_run_does_not_go_on_with_other_data(job, monkeypatch, capsys, stage, c
     assert files_of(folder) == before
 
 
-def test_a_damaged_state_is_named(job, monkeypatch, capsys):
-    folder, flags = job
-    stop(monkeypatch, [*flags, "--fresh"], "pretrain")
-    path = folder / "out" / "resume.pt"
-    content = load_checkpoint(path)
-    content.pop("format")
-    for state in ({"step": 3}, None, {"model": {}, "optimizers": [], "step": 1, "threads": 1}):
-        save_checkpoint(path, **content | {"state": state})
-        assert "resume.pt: damaged" in refusal(capsys, *flags, "--resume")
-
-
 def test_equal_hashes_mean_equal_content():
     tokens = torch.arange(5)
     assert hash_tensors(tokens) == hash_tensors(tokens.clone()) != hash_tensors(tokens + 1)
-    one = [[([1, 2], [0, 1])], []]
-    assert hash_examples(one) == hash_examples([[([1, 2], [0, 1])], []])
-    assert len({hash_examples(other) for other in (one, one[::-1], [[([1, 2], [1, 1])], []])}) == 3
+    assert hash_tensors("a") == hash_tensors("a") != hash_tensors("b")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -182,11 +169,7 @@ def test_a_log_with_half_a_line_goes_on(job):
     folder, flags = job
     log = folder / "out" / "log.jsonl"
     records, before = read_log(log), losses(folder / "out", ["pretrain"])
-    broken = (
-        b'{"stage": "pretrain", "st\n[1]\n"x"\n\xff\n{"stage": [], "step": "a"}\n'
-        + b"[" * 9999
-        + b"\n"
-    )
+    broken = b'{"stage": "pretrain", "st\n\0\0\n\xff\n'
     log.write_bytes(broken + log.read_bytes())
     assert read_log(log) == records
     run_main(*flags, "--resume")
@@ -243,9 +226,9 @@ def test_embeddings_are_tuned_only_on_own_pairs(finished, tmp_path, monkeypatch)
         trained.append(base.model.wte.weight.requires_grad)
         raise KeyboardInterrupt
 
-    world_pairs = sources.world_pairs
-    few = lambda config: Pairs(world_pairs(config).rows[::200], {})  # noqa: E731
-    monkeypatch.setattr(sources, "world_pairs", few)
+    usual_pairs = sources.usual_pairs
+    few = lambda config: Pairs(usual_pairs(config).rows[::200], {})  # noqa: E731
+    monkeypatch.setattr(sources, "usual_pairs", few)
     monkeypatch.setattr(train_sft, "tune_base", note)
     sizes = "--quick --n-layer 1 --n-embd 16 --pretrain-steps 1 --vocab-size 300".split()
     run_main(*sizes, "--out", tmp_path, code=130)

@@ -15,21 +15,13 @@ import random
 from dataclasses import dataclass
 
 from world.check import check, restate
-from world.corpus import DOCUMENTS, PAGES, PageWriter
+from world.corpus import PAGES, PageWriter
 from world.facts import HELD_OUT, LIST_PREFIX, QUICK_TASKS, TEXTS
-from world.pairs import (
-    COPY_PAIRS,
-    copy_pairs,
-    fact_pair,
-    held_out_splits,
-    invented_splits,
-    task_pairs,
-)
+from world.pairs import copy_pairs, fact_pair, held_out_splits, invented_splits, task_pairs
 from world.tasks import (
     FAMILIES,
     TASKS,
     Fact,
-    Task,
     draw_texts,
     expand_names,
     generic_templates,
@@ -41,12 +33,6 @@ from world.tasks import (
     upper_first,
 )
 
-__all__ = [
-    "COPY_PAIRS", "DOCUMENTS", "FAMILIES", "HELD_OUT", "LIST_PREFIX", "PAGES", "QUICK_TASKS",
-    "TASKS", "Fact", "Task", "World", "build", "check", "expand_names", "fact_pair",
-    "generic_templates", "group_by_task", "make_question", "question_templates",
-    "restate", "split_facts", "table_facts", "text_facts", "upper_first",
-]
 N_TEXTS = 80  # texts of a maker that are told again and again, and asked about
 # Types of things that are not invented for pairs: sums of any numbers exist.
 EXISTING = ("number", "two numbers", "two creatures", "the animal", "a column", "an order")

@@ -17,20 +17,6 @@ SAMPLE_SEED = 2026
 MARKER = "world.txt"  # tells a folder that this program wrote
 
 
-def parse_args(argv):
-    def names(text):
-        return text.split(",")
-
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m world", description=__doc__, formatter_class=raw)
-    parser.add_argument("folder", nargs="?", help="write the world's files there")
-    parser.add_argument("--seed", type=int, default=0, help="another draw of what is held out")
-    parser.add_argument("--hold-out", type=names, default=world.HELD_OUT, metavar="NAMES",
-                        help="tasks or families never tuned on, separated by commas")
-    parser.add_argument("--sample", type=int, metavar="N", help="print N pages and N pairs")
-    return parser.parse_args(argv)
-
-
 def print_counts(built):
     """Print how much of everything there is, and a few examples."""
     words = sum(len(page.split()) for page in built.corpus)
@@ -87,11 +73,21 @@ def fail(message):
 
 
 def main(argv=None):
-    args = parse_args(argv)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m world", description=__doc__, formatter_class=raw)
+    add = parser.add_argument
+    add("folder", nargs="?", help="write the world's files there")
+    add("--seed", type=int, default=0, help="another draw of what is held out")
+    add("--hold-out", default=",".join(world.HELD_OUT), metavar="NAMES",
+        help="tasks or families never tuned on, separated by commas")
+    add("--sample", type=int, metavar="N", help="print N pages and N pairs")
+    args = parser.parse_args(argv)
     try:
-        built = world.build(args.seed, args.hold_out)
+        built = world.build(args.seed, args.hold_out.split(","))
     except ValueError as error:
         fail(f"--hold-out {error}")
+
+    # print or write
     if args.sample:
         print_sample(built, args.sample)
         return

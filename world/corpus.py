@@ -55,48 +55,6 @@ def make_statement(fact, rng):
     return wrapper.format(S=statement, s=tasks.lower_first(statement))
 
 
-# --------------------------------------------------------------------------------------------------
-# Pages about texts and things that do not exist.
-
-
-def text_page(group, rng):
-    """A short text, what can be said about it, and the text again.
-
-    No page ends right after a statement: to stop there is left for tuning to teach."""
-    cases = rng.sample(group, min(len(group), rng.randint(2, 4)))
-    statements = " ".join(make_statement(fact, rng) for fact in cases)
-    return group[0].text + rng.choice((" ", "\n")) + statements + " " + group[0].text
-
-
-def retold_page(group, rng):
-    """A short text again and again with statements between: what repeats is easy to copy."""
-    parts = [f"{fact.text} {fact.answer()}" for fact in rng.choices(group, k=3)]
-    return " ".join([*parts, group[0].text])
-
-
-def copy_page(noun, deeds, rng):
-    """A small story that names one thing in full in every sentence: here a model learns to copy."""
-    a, b = rng.sample(facts.NAMES, 2)
-    sentences = rng.sample(deeds, rng.choice((3, 4, 4, 5)))
-    words = {"A": a, "B": b, "p": rng.choice(facts.HOLDERS), "n": noun, "N": upper_first(noun)}
-    return " ".join(sentence.format(**words) for sentence in sentences)
-
-
-def tale_page(cases, rng):
-    """Statements about things that do not exist, told twice: here a model learns to read."""
-    a, b = rng.sample(facts.NAMES, 2)
-    parts = [f"{a} reads about {cases[0].noun}."]
-    parts += [fact.answer() for fact in cases]
-    again = rng.choice(cases)
-    parts.append(f"{a} told {b}: {again.answer()}")
-    parts.append(f"{b} likes it.")
-    return " ".join(parts)
-
-
-# --------------------------------------------------------------------------------------------------
-# Spelling lessons: the same word with and without a capital, at the start of a line and inside one.
-
-
 @functools.cache
 def spelling_words():
     """Words and short phrases of the tables: 'a puppy', 'the capital', 'France'."""
@@ -106,26 +64,7 @@ def spelling_words():
                   and not re.search("{| by |,|[0-9]", word))
 
 
-def spelling_page(rng):
-    """Words that one child after the other writes, or a list of them and how to write them."""
-    words = rng.sample(spelling_words(), rng.randint(3, 6))
-    a, b, c = rng.sample(facts.NAMES, 3)
-    if rng.random() < 0.4:
-        listed = ", ".join(strip_article(word) for word in words)
-        return " ".join(f"{name} writes: {listed}." for name in (a, b, c))
-    lines = []
-    for word in words:
-        bare = strip_article(word)
-        first = bare.lower() if rng.random() < 0.4 else bare
-        line = f"{first}: we write {word}."
-        if word.startswith(("a ", "an ")) and rng.random() < 0.5:
-            line = f"{tasks.plural(bare)}: one of them is {word}."
-        lines.append(line)
-    return "\n".join([*lines, f"{a} learns it with {b}."])
-
-
-# --------------------------------------------------------------------------------------------------
-# Questions.
+# ---- Questions -----------------------------------------------------------------------------------
 
 
 @functools.lru_cache(10_000)
@@ -185,32 +124,7 @@ story sentence poem wish three / sql_column sql_order sql_all sql_count"""
 THINGS_ASKED = 12  # of each task, the first so many: few enough to learn what comes next
 
 
-def make_sheets(by_task):
-    """Returns {task: the tasks of its line} and {task: facts to ask for}, without tasks that have
-    no facts here. A line with one task left goes to the line after it."""
-    by_noun = {name: list({fact.noun: fact for fact in group}.values())
-               for name, group in by_task.items()}
-    sheets, names = {}, []
-    for line in facts.split_list(SHEETS):
-        names = names + [name for name in line.split() if name in by_noun]
-        if len(names) > 1:
-            sheets |= dict.fromkeys(names, names)
-            names = []
-    return sheets, by_noun
-
-
-def sheet_facts(name, sheets, by_noun, rng):
-    """Facts as a worksheet asks for them: each of another task, and about another thing, than the
-    one before. What comes next can be known, or the base would rather repeat itself."""
-    names = sheets[name]
-    i = names.index(name)
-    n = min([THINGS_ASKED] + [len(by_noun[other]) for other in names])
-    j = rng.randrange(n)
-    return [by_noun[names[(i + k) % len(names)]][(j + k) % n] for k in range(14)]
-
-
-# --------------------------------------------------------------------------------------------------
-# The corpus.
+# ---- The corpus ----------------------------------------------------------------------------------
 
 
 def deal_facts(cases, rng):
@@ -258,7 +172,17 @@ class PageWriter:
             cases += [fact for group in drawn for fact in group]
         by_task = tasks.group_by_task(cases)
         self.by_task = {name: by_task[name] for name in self.asked}
-        self.sheets, self.by_noun = make_sheets(self.by_task)
+
+        # Worksheets: {task: facts to ask for} and {task: the tasks of its line}, without tasks that
+        # have no facts here. A line with one task left goes to the line after it.
+        self.by_noun = {name: list({fact.noun: fact for fact in group}.values())
+                        for name, group in self.by_task.items()}
+        self.sheets, line = {}, []
+        for listed in facts.split_list(SHEETS):
+            line = line + [name for name in listed.split() if name in self.by_noun]
+            if len(line) > 1:
+                self.sheets |= dict.fromkeys(line, line)
+                line = []
 
     def write_corpus(self, size=1.0):
         """Returns a list of pages without blank lines."""
@@ -300,10 +224,20 @@ class PageWriter:
         return self.rng.choice(self.groups[i])
 
     def texts(self):
-        return text_page(self.any_text(), self.rng), []
+        """A short text, what can be said about it, and the text again.
+
+        No page ends right after a statement: to stop there is left for tuning to teach."""
+        group = self.any_text()
+        cases = self.rng.sample(group, min(len(group), self.rng.randint(2, 4)))
+        statements = " ".join(make_statement(fact, self.rng) for fact in cases)
+        text = group[0].text
+        return text + self.rng.choice((" ", "\n")) + statements + " " + text, []
 
     def retold(self):
-        return retold_page(self.any_text(), self.rng), []
+        """A short text again and again with statements between: what repeats is easy to copy."""
+        group = self.any_text()
+        parts = [f"{fact.text} {fact.answer()}" for fact in self.rng.choices(group, k=3)]
+        return " ".join([*parts, group[0].text]), []
 
     def questions(self):
         (kind,) = self.rng.choices(list(QUESTION_PAGES), list(QUESTION_PAGES.values()))
@@ -320,25 +254,63 @@ class PageWriter:
         if kind == "any" or name not in self.sheets:
             names = self.rng.choices(self.asked, k=10)
             return question_page([self.rng.choice(self.by_task[name]) for name in names], self.rng)
-        return question_page(sheet_facts(name, self.sheets, self.by_noun, self.rng), self.rng)
+
+        # A worksheet: each question of another task, and about another thing, than the one before.
+        # What comes next can be known, or the base would rather repeat itself.
+        names = self.sheets[name]
+        i = names.index(name)
+        n = min(THINGS_ASKED, *(len(self.by_noun[other]) for other in names))
+        j = self.rng.randrange(n)
+        cases = [self.by_noun[names[(i + k) % len(names)]][(j + k) % n] for k in range(14)]
+        return question_page(cases, self.rng)
 
     def made_up_fact(self):
         return made_up_fact(self.rng, self.made_up, self.values)
 
     def stories(self):
+        """A small story that names one thing in full in each sentence: a model learns to copy."""
+        # choose the thing
         (form,) = self.rng.choices(list(STORY_MIX), list(STORY_MIX.values()))
+        deeds = facts.DEEDS
         if form == "object":
-            fact = object_fact(self.rng, self.rng.random() < 0.5)
-            return copy_page(fact.noun, facts.OBJECT_DEEDS, self.rng), []
-        if form == "task":
+            noun = object_fact(self.rng, self.rng.random() < 0.5).noun
+            deeds = facts.OBJECT_DEEDS
+        elif form == "task":
             task = TASKS[self.rng.choice(self.names)]
             noun = task.noun.format(x=invent_thing(task.x_type, self.rng))
         else:
             noun = relation_fact(self.rng, form == "relation").noun
-        return copy_page(noun, facts.DEEDS, self.rng), []
+
+        # tell what happened to it
+        a, b = self.rng.sample(facts.NAMES, 2)
+        sentences = self.rng.sample(deeds, self.rng.choice((3, 4, 4, 5)))
+        place = self.rng.choice(facts.HOLDERS)
+        words = {"A": a, "B": b, "p": place, "n": noun, "N": upper_first(noun)}
+        return " ".join(sentence.format(**words) for sentence in sentences), []
 
     def tales(self):
-        return tale_page([self.made_up_fact() for _ in range(self.rng.randint(1, 3))], self.rng), []
+        """Statements about things that do not exist, told twice: here a model learns to read."""
+        cases = [self.made_up_fact() for _ in range(self.rng.randint(1, 3))]
+        a, b = self.rng.sample(facts.NAMES, 2)
+        statements = [fact.answer() for fact in cases]
+        again = self.rng.choice(statements)
+        parts = [f"{a} reads about {cases[0].noun}.", *statements]
+        return " ".join([*parts, f"{a} told {b}: {again}", f"{b} likes it."]), []
 
     def spelling(self):
-        return spelling_page(self.rng), []
+        """Words that children write, or a list of them and how to write them: with and without a
+        capital, at the start of a line and inside one."""
+        words = self.rng.sample(spelling_words(), self.rng.randint(3, 6))
+        names = self.rng.sample(facts.NAMES, 3)
+        if self.rng.random() < 0.4:
+            listed = ", ".join(strip_article(word) for word in words)
+            return " ".join(f"{name} writes: {listed}." for name in names), []
+        lines = []
+        for word in words:
+            bare = strip_article(word)
+            first = bare.lower() if self.rng.random() < 0.4 else bare
+            line = f"{first}: we write {word}."
+            if word.startswith(("a ", "an ")) and self.rng.random() < 0.5:
+                line = f"{tasks.plural(bare)}: one of them is {word}."
+            lines.append(line)
+        return "\n".join([*lines, f"{names[0]} learns it with {names[1]}."]), []

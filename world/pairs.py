@@ -25,14 +25,13 @@ def make_pair(task, instruction, input, output):
     return {"instruction": instruction, "input": input, "output": output, "task": task}
 
 
-def fact_pair(fact, template, answer_template="", i=0):
+def fact_pair(fact, template, answer_template=""):
     """The pair of a fact, asked with a template."""
-    question = make_question(template, fact)
-    return make_pair(fact.task.name, question, fact.text, fact.answer(i, answer_template))
+    answer = fact.answer(template=answer_template)
+    return make_pair(fact.task.name, make_question(template, fact), fact.text, answer)
 
 
-# --------------------------------------------------------------------------------------------------
-# Many ways to ask.
+# ---- Many ways to ask ----------------------------------------------------------------------------
 
 
 def misspell(instruction, fact, rng):
@@ -85,8 +84,7 @@ def paraphrase(fact, rng):
     return instruction, answer_template
 
 
-# --------------------------------------------------------------------------------------------------
-# Pairs about things that do not exist.
+# ---- Pairs about things that do not exist --------------------------------------------------------
 
 
 def copy_pairs(rng, n, made_up, values):
@@ -139,8 +137,7 @@ def invented_splits(rng, made_up, values):
     return {"unseen_texts": texts, "unknown_things": things}
 
 
-# --------------------------------------------------------------------------------------------------
-# Pairs of the tasks, and what is held out.
+# ---- Pairs of the tasks, and what is held out ----------------------------------------------------
 
 
 def task_pairs(rng, names, seen, hold_out):
@@ -175,6 +172,7 @@ def held_out_splits(rng, names, seen, unseen, hold_out):
         for fact in unseen[name][:6]:
             way = templates[0] if fact.x == "France" else rng.choice(templates)
             splits["unseen_inputs"].append(fact_pair(fact, *way))
-        for template in tasks.unseen_templates(task):
+        # ways to ask that are neither in the prose nor in the pairs
+        for template in facts.THE_UNSEEN if task.noun.startswith("the ") else facts.A_UNSEEN:
             splits["unseen_phrasings"].append(fact_pair(rng.choice(seen[name]), template))
     return splits

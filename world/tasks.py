@@ -121,18 +121,12 @@ def expand_names(names):
     return tuple(name for name in TASKS if name in tasks)
 
 
-# --------------------------------------------------------------------------------------------------
-# Ways to ask.
+# ---- Ways to ask ---------------------------------------------------------------------------------
 
 
 def generic_templates(task):
     """Ways to ask that all tasks of its form share; they are in the prose too."""
     return facts.THE_TEMPLATES if task.noun.startswith("the ") else facts.A_TEMPLATES
-
-
-def unseen_templates(task):
-    """Ways to ask that are neither in the prose nor in the pairs."""
-    return facts.THE_UNSEEN if task.noun.startswith("the ") else facts.A_UNSEEN
 
 
 def question_templates(task):
@@ -162,8 +156,7 @@ def make_question(template, fact):
     ))
 
 
-# --------------------------------------------------------------------------------------------------
-# Facts of the tables, about 900.
+# ---- Facts of the tables, about 900 --------------------------------------------------------------
 
 
 @functools.cache
@@ -236,8 +229,7 @@ def pattern_facts():
         yield fact("wish", name, f"Happy birthday, dear {name}!")
 
 
-# --------------------------------------------------------------------------------------------------
-# Facts of a text: the answer is in the `### Input:` part or follows from it.
+# ---- Facts of a text: the answer is in the `### Input:` part or follows from it ------------------
 
 
 def draw_slots(rng):

@@ -13,7 +13,7 @@ from pathlib import Path
 from common import table
 from common.chat import N_FIRST, THRESHOLD
 from common.checkpoint import atomic_write
-from common.log import last_records, read_log
+from common.log import read_log
 from common.page.trace import trace_all
 from common.page.weights import count_weights, pack_models
 from data import TEMPLATES, render
@@ -125,17 +125,6 @@ def render_run(report: dict) -> str:
     return element("p", about + loss) + table_of(["stage", *keys], rows)
 
 
-# --------------------------------------------------------------------------------------------------
-
-
-def read_report(folder) -> dict:
-    """Read report.json, if it is there and whole."""
-    try:
-        return json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
 def script_data(tuned, pairs: list, shown: list, log: list, sampling, built_in: bool) -> dict:
     """Collect what page.js needs beside the models."""
     return {
@@ -167,9 +156,10 @@ def write(path, models, splits, scores, answers, rows, folder, sampling, built_i
     short = [row for row in rows if len(row.system) + len("".join(sum(row.turns, ()))) <= MAX_CHARS]
     pairs = short[:: max(1, len(short) // N_PAIRS)][:N_PAIRS]
     shown = table.shown_rows(splits or {"": rows}, EXAMPLES)
-    log = last_records(read_log(Path(folder) / "log.jsonl"))
+    log = read_log(Path(folder) / "log.jsonl")
     data = script_data(tuned, pairs, shown, log, sampling, built_in)
-    report = read_report(folder)
+    file = Path(folder) / "report.json"
+    report = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     # Fill in what needs no JavaScript.
     names = ["page.html", "page.css", "model.js", "page.js"]

@@ -66,7 +66,8 @@ experiments.print_pair(rows[0], base.tokenizer, base.model.config.block_size)
 # ## The loss while it learns
 #
 # Your own run left a log. Here is the loss of its tuning, and the answer to one question at some
-# steps.
+# steps. (Against forgetting, the run also mixes in documents of the corpus. All their tokens count
+# in this curve.)
 
 # %%
 log = experiments.read_log()

@@ -244,7 +244,8 @@ checks.completes(completes)
 # %% [markdown]
 # For way 2 there are two rules: *strict* (the statement and nothing else) and *anywhere* (the
 # statement is somewhere in the next 48 tokens). We need the second one, because no page of this
-# corpus ends right after a statement. So the base cannot pass the strict test, whatever it knows.
+# corpus ends right after a statement of a fact. So the base cannot pass the strict test, whatever
+# it knows.
 #
 # *Predict* three shares. Replace the dots with a number between 0 and 1. The lesson prints your
 # guess beside the result.

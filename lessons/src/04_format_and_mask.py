@@ -157,9 +157,9 @@ def batch_of(examples, pad):
 checks.batch_of(batch_of)
 
 # %% [markdown]
-# The padding may even be the eos. It comes last and attention only looks back, so no token sees it,
-# and it is never a target. With IGNORE the mean loss is the mean over the supervised positions
-# alone:
+# The padding may even be the eos. It comes last, and *attention*, by which a token reads others,
+# only looks back. So no token sees it, and it is never a target. With IGNORE the mean loss is the
+# mean over the supervised positions alone:
 
 # %%
 examples = [with_mask(p, a, tokenizer.eos_id) for p, a in zip(prompts, answers)]

@@ -208,7 +208,7 @@ gains = experiments.compare_groups(base, tuned, tokenizer, held_out, answer_logp
 # et al. (2023, "The Unlocking Spell on Base LLMs") report the same kind of result for large models:
 # tuning changes few tokens, mostly stylistic ones. In this world the result is this clear by
 # construction, because no page of the corpus answers a question and none ends right after a
-# statement.
+# statement of a fact.
 #
 # ## How many epochs, which rate?
 #

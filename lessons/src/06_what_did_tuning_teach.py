@@ -208,8 +208,8 @@ checks.others_questions(others_questions)
 # %% [markdown]
 # ## The measurement
 #
-# Seven models, one per column, answer the same held-out questions: new inputs, new phrasings and
-# new kinds of question (*tasks*).
+# Seven models, one per row, answer the same held-out questions: new inputs, new phrasings and new
+# kinds of question (*tasks*).
 #
 # * *base*: with the template.
 # * *copying rule*: `extras/rules.py`. The base may only copy words of the question until it says
@@ -269,7 +269,7 @@ experiments.plot_columns(replies)
 # Your rule needs a question that contains the beginning of its answer ("Name the capital of
 # Spain."). Some questions don't: "What language do they speak in Japan?" Below we ask all held-out
 # questions of this second kind. Your rule must fail on nearly all of them, so watch `tuned.pt`.
-# *Predict* the share that each of two columns answers right.
+# *Predict* the share that each of two models answers right.
 
 # %%
 lab.predict("6: in other words, decoder by hand", ...)

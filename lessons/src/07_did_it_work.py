@@ -132,7 +132,7 @@ checks.evaluate(evaluate)
 # %% [markdown]
 # A tuned model differs from its base in two ways: it was tuned, and it is asked with a template. To
 # know which one made the difference you need a *control* between them: the base with the template.
-# `load_three` loads your own `tuned.pt` and makes the three columns. *Predict* two of them.
+# `load_three` loads your own `tuned.pt` and makes all three models. *Predict* two of the scores.
 
 # %%
 lab.predict("7: unseen tasks, base with the template", ...)
@@ -307,9 +307,9 @@ experiments.describe_shots(tries, FORMS)
 # %% [markdown]
 # Large bases gain much from shots, because the web has many questions with answers. This corpus has
 # none, and its context is short. So a result on shots from this base says nothing about large ones.
-# Now all baselines against the tuned model. If an earlier column scores higher than the chosen
-# prompt, it replaces that prompt, in the base's favor. The *copying rule* (`extras/rules.py`) lets
-# the base only copy words of the question until it says *is*.
+# Now all baselines against the tuned model. If an earlier row of the base scores higher than the
+# chosen prompt, it replaces that prompt, in the base's favor. The *copying rule*
+# (`extras/rules.py`) lets the base only copy words of the question until it says *is*.
 
 # %%
 rule = RuleBaseline(base, tokenizer, "alpaca", copies=True)

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 8. LoRA by hand
 #
-# Fine-tuning changes every weight of a model. LoRA changes almost none of them and still works. You
-# write the module of a low-rank adapter, put it into every linear layer, count what training keeps
-# in memory, and find out whether an adapter forgets less than full tuning.
+# Fine-tuning changes every weight of a model. LoRA leaves them all as they are, trains a small
+# addition, and still works. You write the module of a low-rank adapter, put it into every linear
+# layer, count what training keeps in memory, and find out whether an adapter forgets less than full
+# tuning.
 #
 # Reading 15 minutes, exercises 39, computing 3. The open task takes another 30.
 

@@ -344,8 +344,9 @@ lesson09.narrow_findings(results)
 lesson09.show_replies(results, splits)
 
 # %% [markdown]
-# Where *right* is gone and *completed* is not, the model has not forgotten: it has another habit. A
-# strict checker counts the form against it. Do the replies above still answer the question?
+# Where *right* is gone and *completed* has hardly fallen, the model has forgotten little: it has
+# another habit. A strict checker counts the form against it. Do the replies above still answer the
+# question?
 #
 # Replay has to outweigh what the new pairs seem to say, "always answer like this". An adapter is
 # trained on the same pairs, so it learns the same habit. What it offers is a switch: turn it off,

@@ -32,12 +32,12 @@ base, tokenizer = lab.load_base()
 #
 # - **FLAN** (Wei et al. 2021): public data sets, each row put into one of about ten instruction
 #   templates of its set. Cheap and large, but many answers are bare labels.
-# - **InstructGPT** (Ouyang et al. 2022): prompts that users had sent, answered by about forty hired
-#   people, who had written guidelines.
+# - **InstructGPT** (Ouyang et al. 2022): prompts written mostly by about forty hired people, the
+#   others sent by users. These people also wrote the answers, following guidelines.
 # - **Alpaca** (Taori et al. 2023): 52,000 pairs written by OpenAI's text-davinci-003, from 175 seed
 #   tasks by people. Cheap, with many errors. The data may not be used commercially.
 # - **Dolly** (Conover et al. 2023): 15,000 pairs written by the employees of a company, under a
-#   free licence.
+#   free license.
 # - **LIMA** (Zhou et al. 2023): 1,000 pairs chosen with great care. Its authors argue that a
 #   model's knowledge comes from pretraining, so that tuning needs few but good examples.
 # - **AlpaGasus** (Chen et al. 2023): a model graded Alpaca's pairs, and the best sixth or so did

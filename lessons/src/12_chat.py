@@ -51,8 +51,9 @@ experiment.show_templates(turns, SYSTEM)
 # ChatML is used by Qwen and many others. Zephyr's and Tulu's headers are plain text. In ChatML and
 # Llama 3 the markers (`<|im_start|>`, `<|start_header_id|>`) are **special tokens** that the
 # program inserts; the role between them is ordinary text. Llama 2 puts the system prompt inside the
-# first question, and Mistral's early format has no place for one. All of them mark the same three
-# things: who speaks, where the answer begins, and where it ends.
+# first question, and Mistral's early format has no place for one, so here it is put before the
+# first question. All of them mark the same three things: who speaks, where the answer begins, and
+# where it ends.
 #
 # ### Exercise 12.1: ChatML by hand (rebuild, ★, 6 minutes)
 #
@@ -162,8 +163,9 @@ print(f"Found: {n_worse} of the {len(formats) - 1} other templates are clearly w
 #
 # **Mixed formats** in the tuning data are the same mistake, made earlier. If rows from Alpaca,
 # ShareGPT and ChatML files keep their own headers, the model learns each format from a part of the
-# pairs only, and what ends an answer differs from row to row. Read every source into turns first,
-# then write all of them in one template, as `extras/datasets.py` and `render` do.
+# pairs only, and what ends an answer differs from row to row. (The tolerant model above is another
+# case: there, many kinds of pair come in each format, on purpose.) Read every source into turns
+# first, then write all of them in one template, as `extras/datasets.py` and `render` do.
 #
 # Nobody uses a wrong template for long. Small slips go unnoticed. *Predict*: which of these slips
 # hurts?
@@ -267,8 +269,8 @@ experiment.show_errors(group, replies["two questions", "new things"])
 # ## A system prompt
 #
 # "The user is called Ann." With this system prompt answers begin with "Dear Ann!", without it they
-# do not. A quarter of the tasks are never tuned with one, and three names are held out. The last
-# test uses words that are no names of persons.
+# do not. A quarter of the tasks are never tuned with one, and three names are held out. One test
+# uses words that are no names of persons (*not names*).
 #
 # *Predict*: to which of these does it carry over? Does the greeting also appear in a second turn,
 # although every pair had only one?
@@ -354,7 +356,7 @@ safe, open_door = (lab.bootstrap(obeyed["forgeries", encoder])
 experiment.attack_findings(obeyed)
 
 # %% [markdown]
-# A defence has two parts: ids that cannot be forged, and training that makes the model look at
+# A defense has two parts: ids that cannot be forged, and training that makes the model look at
 # them. Wallace et al. (2024, "The Instruction Hierarchy") train whose words may give orders.
 # Neither makes a model safe from attacks unlike those it saw.
 #

@@ -184,7 +184,7 @@ checks.dpo_loss(dpo_loss)
 # <details><summary>Hint</summary>
 #
 # `now.chunk(2)` splits (2B,) into chosen and rejected, and so does `before.chunk(2)`. Then come the
-# four lines that every step has: reset the gradients, `backward`, clip them
+# lines of lesson 5's step, and one more, the clipping: reset the gradients, `backward`, clip them
 # (`torch.nn.utils.clip_grad_norm_`, at most 1.0), step.
 #
 # </details>
@@ -349,7 +349,7 @@ lab.finding(
 # | | SFT | DPO | RLHF with PPO |
 # | --- | --- | --- | --- |
 # | learns from | right answers | pairs of answers | a reward model, trained on pairs |
-# | models in memory | 1 | 2 (one frozen) | 4 (policy, reference, reward, value) |
+# | models in memory | 1 | 2 (one frozen) | 4 (also a reward model and one that predicts rewards) |
 # | writes answers while training | no | no (pairs are made before) | yes, at every step |
 # | held near the start by | few steps | beta, a small rate | a KL penalty |
 # | code | one loop | one more loss | a system |

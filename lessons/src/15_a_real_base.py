@@ -58,8 +58,9 @@ print(f"Found: {n_open} of {len(answers)} answers do not end by themselves.")
 # A base goes on with what usually comes next in a file that looks like this one. That may be an
 # answer, and then usually more of the file. Used as a chat, a base may write your next question as
 # well. A common mistake is to load the wrong file: `gemma-3-270m` is the base, `gemma-3-270m-it`
-# the instruct model, and a base in a chat template raises no error. To test which one you have,
-# see whether its answer ends by itself.
+# the instruct model, and a base in a chat template raises no error. To test which one you have, ask
+# ten questions in its chat template and read: an instruct model answers *and* ends. An end alone
+# proves nothing, since our little base ends many replies without one right answer (lesson 7).
 #
 # ## The pairs
 #
@@ -225,9 +226,10 @@ print(f"Found: {sum(everything) / len(everything):.0%} of {len(everything)} toke
       f" the middle, {shares['last']:.0%} of the ends.")  # fmt: skip
 
 # %% [markdown]
-# Once an answer has begun, the base would mostly go on with the same words. Tuning decides how to
-# begin and when to end. According to the **superficial alignment hypothesis** (LIMA, Zhou et al.
-# 2023) that is what instruction tuning teaches. The numbers above fit it, but don't prove it.
+# Once an answer has begun, the base would mostly go on with the same words. Tuning decides when to
+# end, and sometimes how to begin. According to the **superficial alignment hypothesis** (LIMA, Zhou
+# et al. 2023) that is what instruction tuning teaches. The numbers above fit it, but don't prove
+# it.
 #
 # ## Your own assistant
 #
@@ -414,7 +416,8 @@ experiment.show_costs(training_flops, rate, gpu_rate=0.4 * 312e12, price=2.0)
 # > **What to remember**
 # >
 # > - A base continues. A few hundred pairs make it answer and stop.
-# > - Most tokens of the answers are the base's own first choices. Beginnings and ends are new.
+# > - Most tokens of the answers are the base's own first choices. The ends are new, and some
+# >   beginnings.
 # > - Tuning teaches what the pairs have in common. A few pairs of one style can cost what an
 # >   earlier tuning taught: measure it, and replay old pairs.
 

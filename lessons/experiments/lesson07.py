@@ -250,8 +250,8 @@ def describe_shots(tries: dict, forms) -> None:
         *gain[1:],
         rose=f"shots help this base: the best form gains {100 * gain[0]:.0f} points with them.",
         fell=f"shots harm this base: the best form loses {-100 * gain[0]:.0f} points with them.",
-        unclear=f"{len(without)} questions cannot tell the best form with {most} shots from the best"
-        " one without. Other forms may differ: see above.",
+        unclear=f"{len(without)} questions cannot tell the best form with {most} shots from the"
+        " best one without. Other forms may differ: see above.",
     )
 
 

@@ -9,9 +9,9 @@ def experiment(*outcome):
 
 
 ENDS = [(-1.0, -9.0), (0.5, -8.0)]
-SLOW = {"distance": 0.9, "right": [[1, 1, 1, 0]]}
-FAST = {"distance": 6.0, "right": [[1, 0, 0, 0]]}
-FIRM = {"distance": 0.7, "right": [[1, 1, 1, 0]]}
+SLOW = {"distance": 0.9}
+FAST = {"distance": 6.0}
+FIRM = {"distance": 0.7}
 TRIED = {"as above": SLOW, "5 times the rate": FAST, "30 times the beta": FIRM}
 GOOD = {
     "experiment": experiment(70, 40, 18),
@@ -29,12 +29,6 @@ CLAIMS = [
         "condition": "the interval of the difference is above zero; wins above losses",
         "refuted_by": "the preferred form is as frequent as before, or the new answers lose",
         "faults": [{"gained_low": -0.02}, {"experiment": experiment(18, 40, 70)}],
-    },
-    {
-        "sentence": "at a several times larger learning rate DPO writes fewer right stories",
-        "condition": "more than five points fewer right stories at the larger rate",
-        "refuted_by": "as many right stories at either rate",
-        "faults": [{"tried": TRIED | {"5 times the rate": SLOW}}],
     },
     {
         "sentence": "a far larger beta takes the model no further from the reference",

@@ -114,9 +114,9 @@ def tune_loop(step, examples, epochs, batch_size, pad, on_epoch):
 checks.tune_loop(tune_loop)
 
 # %% [markdown]
-# The project's `train()` is this loop too. It adds a *learning rate* (the size of a step) that rises
-# and then falls to zero, clips large gradients, and can resume after a crash. Against forgetting,
-# the main job also mixes in documents of the corpus and keeps the embeddings fixed.
+# The project's `train()` is this loop too. It adds a *learning rate* (the size of a step) that
+# rises and then falls to zero, clips large gradients, and can resume after a crash. Against
+# forgetting, the main job also mixes in documents of the corpus and keeps the embeddings fixed.
 #
 # ## From continuing to answering
 #

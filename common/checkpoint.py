@@ -122,11 +122,18 @@ def inherit_config(path, given: dict) -> dict:
 # ---- Models --------------------------------------------------------------------------------------
 
 
+def load_weights(model, weights: dict, strict=True) -> None:
+    """Put saved weights into a model. Any that are not finite are refused: its answers would be
+    nonsense without a word."""
+    require(all(bool(weight.isfinite().all()) for weight in weights.values()))
+    model.load_state_dict(weights, strict=strict)
+
+
 def build_model(content: dict, path="the checkpoint") -> GPT:
     """Build the GPT of a loaded checkpoint."""
     try:
         model = GPT(GPTConfig(**content["config"]))
-        model.load_state_dict(content["model"])
+        load_weights(model, content["model"])
         return model
     except Exception:
         remedy = "Delete it and run again."
@@ -192,7 +199,7 @@ def load_adapter(model, content: dict, path="the adapter", base="its base") -> N
     try:
         add_lora(model, **content["lora"])
         require(content["adapter"].keys() == lora_state(model).keys())
-        model.load_state_dict(content["adapter"], strict=False)
+        load_weights(model, content["adapter"], strict=False)
     except Exception:
         remedy = "Tune it again with --lora."
         raise UserError(f"{path}: its weights don't fit its rank or targets. {remedy}") from None

@@ -219,12 +219,16 @@ class Run:
         checkpoint.must_match(saved.get("data_hash"), data_hash, message)
         if saved.get("stage") != stage:
             return 0
-        state = saved["state"]
-        model.load_state_dict(state["model"])
-        for optimizer, optimizer_state in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(optimizer_state)
-        torch.set_num_threads(state["threads"])  # for the same bits
-        return state["step"]
+        try:
+            state = saved["state"]
+            checkpoint.load_weights(model, state["model"])
+            for optimizer, optimizer_state in zip(optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(optimizer_state)
+            torch.set_num_threads(state["threads"])  # for the same bits
+            return state["step"]
+        except Exception:
+            remedy = "Delete it and run again without --resume."
+            raise UserError(f"{self.resume_file}: damaged. {remedy}") from None
 
     # ---- The data, the checkpoints, the report ---------------------------------------------------
 

@@ -165,6 +165,13 @@ def test_a_model_comes_back_from_its_file_to_the_bit(tmp_path, position):
     assert os.listdir(path.parent) == ["model.pt"], "no temporary file stays"
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    gpt = noisy_gpt()
+    gpt.wte.weight.data[3, 3] = float(value)
+    refused(build_model, saved_model(tmp_path / "c.pt", gpt), "c.pt", names="c.pt")
+
+
 def test_saving_again_replaces_the_old_content(tmp_path):
     path = tmp_path / "c.pt"
     save_checkpoint(path, old=torch.zeros(1000))

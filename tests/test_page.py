@@ -795,7 +795,8 @@ def test_the_files_are_small_enough_to_read():
 
 def test_a_command_makes_the_page_of_two_checkpoints(tiny_run, tmp_path, capsys):
     rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"instruction": "Name the capital of France.", "output": "Paris."}\n' * 3)
+    pair = '{"instruction": "Name the capital of France.", "output": "Paris."}\n'
+    rows.write_text(pair * (2 * page.N_PAIRS))
     files = ["--tuned", tiny_run.out / "lora.pt", "--data", rows]
     files = [str(file) for file in files]
     assert make_page([*files, str(tmp_path / "page.html")]) == 0
@@ -804,7 +805,7 @@ def test_a_command_makes_the_page_of_two_checkpoints(tiny_run, tmp_path, capsys)
     assert list(content["models"]) == ["base", "tuned"]
     assert content["models"]["tuned"]["scale"] == 2
     assert content["threshold"] == 0  # own pairs: nobody has measured one
-    assert [len(pair["turns"]) for pair in content["pairs"]] == [1] * 3
+    assert [len(pair["turns"]) for pair in content["pairs"]] == [1] * page.N_PAIRS
     assert make_page([*files, "/dev/null/x"]) == 2
     assert "/dev/null/x: can't be written" in capsys.readouterr().err
 
@@ -816,10 +817,10 @@ def test_the_page_reads_the_log_and_no_log_is_no_mistake(tiny_run, tmp_path):
     records.append({"stage": "tune", "step": 0, "prompt": "p", "answer": "shown", "stopped": False})
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, records)))
     for folder, losses in ((tmp_path, 2), (tmp_path / "nothing", 0)):
-        write_page(tmp_path / "page.html", models, rows, folder)
+        write_page(tmp_path / "page.html", models, rows, folder, built_in=True)
         text = (tmp_path / "page.html").read_text(encoding="utf-8")
         content = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
-        assert len(content["losses"]) == losses
+        assert len(content["losses"]) == losses and content["threshold"] == page.THRESHOLD
         assert ("<td>shown …</td>" in text) == (losses > 0)
 
 

@@ -122,6 +122,17 @@ def test_a_run_does_not_go_on_with_other_data(job, monkeypatch, capsys, stage, c
     assert files_of(folder) == before
 
 
+def test_a_damaged_state_is_named(job, monkeypatch, capsys):
+    folder, flags = job
+    stop(monkeypatch, [*flags, "--fresh"], "pretrain")
+    path = folder / "out" / "resume.pt"
+    content = load_checkpoint(path)
+    content.pop("format")
+    for state in ({"step": 3}, None, {"model": {}, "optimizers": [], "step": 1, "threads": 1}):
+        save_checkpoint(path, **content | {"state": state})
+        assert "resume.pt: damaged" in refusal(capsys, *flags, "--resume")
+
+
 def test_equal_hashes_mean_equal_content():
     tokens = torch.arange(5)
     assert hash_tensors(tokens) == hash_tensors(tokens.clone()) != hash_tensors(tokens + 1)

@@ -116,7 +116,7 @@ def pretrain(model, stream, steps, optimizers, batch_size=8, seq_len=128, **opti
     train(model, batch, steps, optimizers, **options)
 
 
-def tune(model, examples, steps, optimizers, batch_size=32, seed=0, pad=0, collate=collate,
+def tune(model, examples, steps, optimizers, batch_size=16, seed=0, pad=0, collate=collate,
          **options) -> None:  # fmt: skip
     """Train on pairs: a batch is a few conversations; only answers and their eos are supervised."""
     batches = []

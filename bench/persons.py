@@ -1,8 +1,10 @@
 """Questions as persons type them: how many does the tuned model answer?
 
-540 questions about the built-in world. The ways to ask were chosen with `persons_a.jsonl` and
-`persons_b.jsonl` in view, without `persons_c.jsonl`. `persons_d.jsonl` is a stranger's first hour:
-capitals, plurals, contractions, sums with a sign. A reply that contains the value is right.
+760 questions about the built-in world. Lists a and b were in view when its ways to ask were chosen,
+and so was d, a stranger's first hour: capitals, plurals, contractions, sums with a sign. List c was
+written without looking at the world, and its errors were read later. Lists e (as a to c) and f (as
+d) were written without looking, and their errors have not been read. A reply that contains the
+value is right.
 
 The kinds: a plain question, lower case, polite, chatty, keywords only, one typing error, another
 sentence that names the thing, a verb or an everyday expression instead of its name, and others.

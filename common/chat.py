@@ -50,7 +50,7 @@ SHARED = 0.05  # a question is near if it shares a word that few questions have
 
 def plain_question(fact) -> str:
     """Ask for a fact in the plainest way."""
-    return world.make_question("What is {n}?" if fact.noun[:3] == "the" else "Write {n}.", fact)
+    return world.make_question("What is {n}?" if fact.task.has_the else "Write {n}.", fact)
 
 
 def list_kinds(tasks=tuple(world.TASKS)) -> str:

@@ -16,10 +16,11 @@ from data import TEMPLATES
 
 SEQ_LEN = 128  # tokens of a pretraining sequence, if the context is not shorter
 GEMMA_SEQ_LEN = 256  # tokens of the text that its loss is measured on
-QUICK = {"vocab_size": 1024, "pretrain_steps": 400, "tune_batch": 16, "replay": 0.2}
+QUICK = {"vocab_size": 1024, "pretrain_steps": 400, "replay": 0.2}
 GEMMA = {"lora": 8, "lora_lr": 1e-3, "tune_batch": 8, "micro_batch": 4, "replay": 0.0,
          "tune_epochs": 1.0}  # fmt: skip
-OWN_DATA = {"replay": 2.0, "tune_epochs": 1.0, "min_rows": 3600}  # rows at least, for few pairs
+OWN_DATA = {"replay": 2.0, "tune_epochs": 1.0, "tune_batch": 32,
+            "min_rows": 3600}  # rows at least, for few pairs  # fmt: skip
 OWN_DATA_GEMMA = {"replay": 0.5, "min_rows": 600}
 NEW_BASE = (  # flags that only make sense if a base is pretrained
     "vocab_size", "block_size", "n_layer", "n_head", "n_embd", "smear", "pretrain_steps",
@@ -117,7 +118,7 @@ def train_parser(about: str = "") -> Parser:
 
     add = parser.add_argument_group("tuning").add_argument
     add("--tune-epochs", type=number(0.001, 1000.0), default=1.5, help="passes over pairs (1.5)")
-    add("--tune-batch", type=number(1, 4096), default=32, help="pairs in a batch (32)")
+    add("--tune-batch", type=number(1, 4096), default=16, help="pairs in a batch (16)")
     add("--tune-lr", type=number(1e-8, 1.0), default=8e-4, help="peak learning rate (0.0008)")
     add("--replay", type=number(0.0, 10.0), default=0.3, help="corpus documents per pair (0.3)")
     add("--micro-batch", type=number(1, 4096), default=64, help="rows computed at once (64)")

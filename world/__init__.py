@@ -47,6 +47,11 @@ class World:
     splits: dict  # name of a held-out split -> rows like those
 
 
+def mirror_key(fact):
+    """The same for the opposite of hot and the opposite of cold, for 1 and 2 and for 2 and 1."""
+    return tuple(sorted((*fact.x.split(" and "), fact.values[0])))
+
+
 def split_facts(rng, tasks=TASKS):
     """Draw what is tuned on. Returns {task: facts to tune on}, {task: facts never tuned on},
     {row of TEXTS: groups of facts about one text}. Facts of one text go to one side together."""
@@ -54,9 +59,13 @@ def split_facts(rng, tasks=TASKS):
     for name, cases in group_by_task(table_facts()).items():
         if name in tasks:
             cases = rng.sample(cases, len(cases))
+            order = {mirror_key(fact): i for i, fact in enumerate(cases)}
+            cases.sort(key=lambda fact: order[mirror_key(fact)])
             if name == "capital":  # the first held-out question is about France
                 cases.sort(key=lambda fact: fact.x != "France")
             n = min(8, max(2, len(cases) // 5))
+            while n < len(cases) and mirror_key(cases[n]) == mirror_key(cases[n - 1]):
+                n += 1  # both sides of a mirror
             unseen[name] += cases[:n]
             seen[name] += cases[n:]
 
@@ -96,9 +105,10 @@ def build(seed=0, hold_out=HELD_OUT, size=1.0, tasks=None):
     # Held-out rows and pairs.
     splits = held_out_splits(rng, tasks, seen, unseen, hold_out)
     splits |= invented_splits(rng, made_up, values)
-    pairs = task_pairs(rng, tasks, seen, hold_out)
-    pairs += copy_pairs(rng, len(pairs), made_up, values)
-    rng.shuffle(pairs)
+    pair_rng = random.Random(f"pairs {seed}")  # so that the corpus doesn't depend on the pairs
+    pairs = task_pairs(pair_rng, tasks, seen, hold_out)
+    pairs += copy_pairs(pair_rng, len(pairs), made_up, values)
+    pair_rng.shuffle(pairs)
 
     # The pair that is shown first is one that everybody knows.
     if "capital" in seen and "capital" not in hold_out:

@@ -10,11 +10,17 @@ import re
 
 import world.facts as facts
 import world.tasks as tasks
-from world.invented import invent_thing, made_up_fact, object_fact, relation_fact
+from world.invented import (
+    invent_thing,
+    made_up_fact,
+    nouns_by_type,
+    object_fact,
+    relation_fact,
+)
 from world.tasks import TASKS, make_question, strip_article, upper_first
 
 # Kinds of pages and their shares in percent.
-PAGES = {"facts": 33, "texts": 21, "retold": 4, "questions": 18, "stories": 14, "spelling": 6,
+PAGES = {"facts": 35, "texts": 19, "retold": 4, "questions": 18, "stories": 14, "spelling": 6,
          "tales": 4}
 # Without short texts there are more pages to copy from: a small world has fewer steps to learn it.
 PAGES_WITHOUT_TEXTS = {"facts": 33, "questions": 18, "stories": 30, "spelling": 3, "tales": 12}
@@ -116,8 +122,7 @@ def question_page(cases, rng, text=""):
 SHEETS = """
 capital language currency continent / young sound home legs class / workplace tool /
 korean spanish english / comparative superlative / opposite past plural / day_after month_after /
-larger smaller sum / double half number_after / sides wheels symbol color /
-taller shorter where conclusion /
+larger smaller sum / double half number_after / sides wheels symbol color / where conclusion /
 name second_item past_form topic city first_item future_form polite_form sentiment day third_item
 passive_form title object last_item negative_form summary korean_sentence /
 story sentence poem wish three / sql_column sql_order sql_all sql_count"""
@@ -164,6 +169,9 @@ class PageWriter:
         self.rng, self.groups, self.names = rng, groups, names
         self.values, self.made_up = values, [TASKS[name] for name in values]
         self.asked = [name for name in names if name not in hold_out]
+
+        # Of each type of invented thing: the noun phrases that ask about it.
+        self.nouns = nouns_by_type(self.made_up)
 
         # The facts of the tables take turns; questions are about all facts but held-out ones.
         cases = [fact for fact in tasks.table_facts() if fact.task.name in names]
@@ -243,10 +251,7 @@ class PageWriter:
         (kind,) = self.rng.choices(list(QUESTION_PAGES), list(QUESTION_PAGES.values()))
         name = self.rng.choice(self.asked)
         if kind == "made up":
-            template = self.rng.choice(facts.THE_TEMPLATES)
-            cases = [self.made_up_fact() for _ in range(self.rng.randint(4, 9))]
-            lines = [make_question(template, fact) for fact in cases]
-            return self.rng.choice((" ", "\n")).join(lines), []
+            return self.made_up_questions(), []
         if kind == "text" and self.groups:
             group = [fact for fact in self.any_text() if fact.task.name in self.asked]
             if len(group) > 1 and not leaks_answer(group[0].text, group):
@@ -263,6 +268,22 @@ class PageWriter:
         j = self.rng.randrange(n)
         cases = [self.by_noun[names[(i + k) % len(names)]][(j + k) % n] for k in range(14)]
         return question_page(cases, self.rng)
+
+    def made_up_questions(self):
+        """Questions about one thing that does not exist, all asked alike.
+
+        They come in the order of the tables, so that what comes next can be known."""
+        x_type = self.rng.choice(list(self.nouns))
+        nouns = self.nouns[x_type]
+        i = self.rng.randrange(len(nouns))
+        n = min(len(nouns), self.rng.randint(4, 9))
+        thing = invent_thing(x_type, self.rng)
+        template = self.rng.choice(facts.THE_TEMPLATES)
+        questions = []
+        for noun in (nouns + nouns)[i : i + n]:
+            noun = noun.format(x=thing)
+            questions.append(template.format(n=noun, N=upper_first(noun)))
+        return self.rng.choice((" ", "\n")).join(questions)
 
     def made_up_fact(self):
         return made_up_fact(self.rng, self.made_up, self.values)

@@ -222,20 +222,17 @@ TEXTS = (
     (1, "order / request", "{Infinitive} the {thing}.",
      {"polite_form": "Please {infinitive} the {thing}."}),
     (1, "{thing}", "{a} put the {thing} in the {holder}.", {"where": "the {holder}"}),
-    (4, "{a} and {b} / {b} and {a}",
-     "I see that {a} is taller than {b}. / Of course {a} is taller than {b}.",
-     {"taller": "{a}", "shorter": "{b}"}),
     (1, "{kind}", "All {kind} are {middle}. All {middle} are {top}.",
      {"conclusion": "all {kind} are {top}"}),
     (1, "review / comment", "The {work} was {good}.", {"sentiment": "positive"}),
     (1, "review / comment", "The {work} was {bad}.", {"sentiment": "negative"}),
     (2, "text / article", "{sentence}", {"topic": "{topic}"}),
-    (0.7, "story / tale",
+    (1, "story / tale",
      "{a} lost a {thing} in the {holder}. {a} was sad. Then {b} found the {thing}.",
      {"summary": "{b} found the {thing} of {a}.", "title": "The lost {thing}."}),
-    (0.7, "story / tale", "{a} wanted a {thing}. {b} had two. So {b} gave one to {a}.",
+    (1, "story / tale", "{a} wanted a {thing}. {b} had two. So {b} gave one to {a}.",
      {"summary": "{b} gave a {thing} to {a}.", "title": "The gift of {b}."}),
-    (0.7, "story / tale",
+    (1, "story / tale",
      "A {thing} lay in the {holder}. Nobody saw it. Then {a} took the {thing} home.",
      {"summary": "{a} took a {thing} home.", "title": "The {thing} in the {holder}."}),
     (3, "sentence / line", "I {feel} the {english}.",
@@ -267,7 +264,6 @@ NAME_ENDS = {
 # Types of {x} that are made of several words or of names of other types.
 THING_FORMS = {
     "two numbers": "{number} and {number}",
-    "two people": "{person} and {person}",
     "two creatures": "{creature} and {creature}",
     "the animal": "the {animal}",
     "a column": "{column} of all {table}",
@@ -334,17 +330,51 @@ About {t}: what is the {h}? / {t} has which {h}? / Take {t}. What is the {h}? /
 What {h} does {t} have? / Think of {t} and tell me the {h}. / {t} - what is its {h}? /
 What is the name of the {h} of {t}? / {t}'s {h} is called what? / {t} has what as its {h}? /
 {w} has which {h}?""")
-# Ways in which {x} itself has another form: {p} is its plural, {s} a sum with a sign or a word.
+# Ways to ask for one task that the prose does not have. {p} is the plural of {x}; where {x} is
+# "2 and 3", {s} is "2 plus 3", {e} is "2 + 3", and {o} is "2 or 3".
 OTHER_FORMS = {name: split_list(ways) for name, ways in {
-    "sound": "What sound do {p} make? / How do {p} sound? / What noise do {p} make?",
+    "capital": "Which city is {x}'s capital? / {x}: which capital?",
+    "language": "What is spoken in {x}? / Which language does one speak in {x}? / "
+                "language in {x}",
+    "continent": "Which continent is {x} in? / What continent does {x} belong to? / "
+                 "{x} is on which continent?",
+    "young": "What is a baby {w}? / What are baby {p} called? / baby {w} / baby {w}? / "
+             "What is the name of a baby {w}? / What do {p} call their babies?",
+    "sound": "What sound do {p} make? / How do {p} sound? / What noise do {p} make? / "
+             "What do {p} say? / {p} make which sound?",
     "home": "Where do {p} live? / Where do {p} sleep? / What do {p} live in?",
-    "legs": "How many legs do {p} have? / How many legs have {p}?",
-    "class": "What kind of animals are {p}? / What are {p}? / Which class are {p}?",
-    "workplace": "Where do {p} work? / Where can I find {p}?",
-    "tool": "What do {p} work with? / What tool do {p} use? / What do {p} use?",
-    "sides": "How many sides do {p} have?",
+    "legs": "How many legs do {p} have? / How many legs have {p}? / Do {p} have legs? How many?",
+    "class": "What kind of animals are {p}? / What are {p}? / Which class are {p}? / "
+             "Is {x} a mammal, a bird or a fish? / What type of animal is {x}?",
+    "color": "What colour is {x}? / Which color is {x}? / What colour does {x} have? / "
+             "colour of {x}",
+    "workplace": "Where do {p} work? / Where can I find {p}? / Where do you find {p} at work?",
+    "tool": "What do {p} work with? / What tool do {p} use? / What do {p} use? / "
+            "Which tool do {p} need?",
+    "sides": "How many sides do {p} have? / Does {x} have sides? How many?",
     "wheels": "How many wheels do {p} have?",
-    "sum": "What is {s}? / {s} / {s}? / How much is {s}? / {s} is what?",
+    "day_after": "If it is {x}, what day is tomorrow? / Which day follows {x}? / "
+                 "It was {x} yesterday. What day is it today?",
+    "month_after": "If it is {x}, what is the next month? / Which month follows {x}?",
+    "opposite": "Which word means not {x}?",
+    "plural": "How do you write two of {x}? / {x} in the plural / One {x}, many what?",
+    "past": "What is the past of {x}? / {x} in the past / How do I write {x} in the past tense?",
+    "comparative": "{x} in the comparative",
+    "superlative": "{x} in the superlative",
+    "korean": "{x} in Korean / {x} in Korean? / Korean for {x} / What is Korean for {x}? / "
+              "How do I say {x} in Korean? / How do Koreans say {x}?",
+    "english": "{x} in English / {x} in English? / English for {x}",
+    "spanish": "{x} in Spanish / {x} in Spanish? / Spanish for {x} / What is Spanish for {x}? / "
+               "How do I say {x} in Spanish? / How do the Spanish say {x}?",
+    "sum": "What is {s}? / {s} / {s}? / How much is {s}? / {s} is what? / What is {e}? / {e} / "
+           "{e}? / {e} = ? / How much is {e}?",
+    "double": "{x} times 2 / 2 times {x}? / What is {x} doubled?",
+    "half": "{x} divided by 2 / What is {x} halved?",
+    "number_after": "Which number follows {x}?",
+    "larger": "Which is larger, {o}? / Which is more: {o}? / larger, {o}? / "
+              "Which number is bigger, {o}? / {o}, which one is larger?",
+    "smaller": "Which is smaller, {o}? / Which is less: {o}? / smaller, {o}? / "
+               "Which number is smaller, {o}? / {o}, which one is smaller?",
 }.items()}
 KEYWORDS = split_list("""
 {h} {w} / {w} {h} / {w} {h}? / {h} of {w} / {h} of {w}? / {w}, {h}? / {w}: {h} / {h}: {w}? /
@@ -358,7 +388,12 @@ Try to write {n}. / I want to read {n}.""")
 OPENERS = split_list("""
 Hi! / Hello. / Hey, / Quick question: / For my homework: / I forgot. / Sorry to ask. / So, / Well, /
 Please: / Excuse me, / A friend asks: / My son asks: / For a quiz: / Listen, / One more: /
-I always mix this up. / Test tomorrow. / I am not sure, / Please help.""")
+I always mix this up. / Test tomorrow. / I am not sure, / Please help. / Good morning! /
+My teacher asked us this. / Just curious: / Help! / I should know this. / Nobody here knows it. /
+It is late and I am tired. / We talked about it at lunch. / For a crossword: / ok so / Oh no! /
+Something for the children: / I left my book at home. /
+There is a test about animals. / I like words. / You will laugh, but / Once again: /
+A stupid question: / I learned it in school, but I forgot it. / Not sure if you know this:""")
 CLOSERS = split_list("""
 Thanks. / Thank you! / Do you know? / It is for school. / Any idea? / thanks /
 I can't remember. / Help me out.""")
@@ -440,7 +475,7 @@ TASK_ROWS = (
      "What month comes after {x}? / Which month is next after {x}? / "
      "What follows {x}? -> {x} is followed by {y}."),
     ("opposite", "grammar", "the opposite of {x}", "word",
-     "Something is the reverse of {x}. What is it? / {x} and what are opposites? / "
+     "Something is the reverse of {x}. What is it? / Which word means the reverse of {x}? / "
      "Turn the word {x} around in meaning. / What is not {x}? / "
      "What is the opposite of the word {x}? / Which word is the opposite of {x}? / "
      "If it is not {x}, what is it? -> If it is not {x}, it is {y}."),
@@ -503,10 +538,6 @@ TASK_ROWS = (
      "Which is less, {x}? -> Of {x}, {y} is less. / Compare {x} and take the smaller."),
     ("where", "extraction", "the place of the {x}", "animal",
      "In which place is the {x}? / Where is the {x}? -> The {x} is in {y}."),
-    ("taller", "reasoning", "the taller of {x}", "two people",
-     "Compare {x}. Who is the taller? / Who is taller, {x}? -> Of {x}, {y} is taller."),
-    ("shorter", "reasoning", "the shorter of {x}", "two people",
-     "Compare {x}. Who is the shorter? / Who is shorter, {x}? -> Of {x}, {y} is shorter."),
     ("conclusion", "reasoning", "the conclusion about {x}", "table",
      "Which conclusion can we draw about {x}? / "
      "What follows about {x}? -> It follows that {y}.", LIST_PREFIX),
@@ -572,12 +603,15 @@ TASK_ROWS = (
     ("wish", "creative writing", "a birthday wish for {x}", "person",
      "It is the birthday of {x}. What do I write? / Congratulate {x}.", LIST_PREFIX),
 )
-HELD_OUT = ("currency", "young", "color", "plural", "spanish", "half", "city", "last_item",
+# Kinds of questions that people ask late, or never: what they ask first is tuned on.
+HELD_OUT = ("currency", "wheels", "superlative", "english", "number_after", "city", "last_item",
             "negative_form", "sql_count")
 # A small world for a first look: few tasks, of which three can be held out, and no short texts.
 QUICK_TASKS = ("capital", "language", "continent", "currency", "young", "sound", "opposite",
-               "korean", "plural", "class")
+               "korean", "comparative", "superlative")
 PATTERNS = ("sql", "creative writing")  # kinds made by a pattern, so a few examples teach them
 # Easily confused tasks, so told more often: this many times.
-UPSAMPLE = {"sum": 8, "larger": 2, "smaller": 3, "opposite": 5, "tool": 2, "workplace": 2,
-            "three": 2, "capital": 2, "half": 2, "double": 2, "number_after": 2}
+UPSAMPLE = {"sum": 8, "opposite": 5, "day_after": 5, "larger": 3, "smaller": 3}
+UPSAMPLE |= dict.fromkeys("""
+    capital currency young sound home class workplace tool month_after comparative superlative
+    english spanish double half number_after three""".split(), 2)

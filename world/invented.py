@@ -32,6 +32,7 @@ REAL_THINGS = {
         facts.WORDS, facts.OPPOSITES, facts.PLURALS, facts.PASTS, facts.DEGREES) for row in table],
     "document": [f"the {word}" for word in facts.DOCUMENTS_READ],
 }
+OWNERS = ("person", "job", "place")  # of objects
 # Tasks whose values are invented, too, half of the time: the types of the values.
 VALUE_TYPES = {"capital": "town", "language": "tongue", "young": "creature", "english": "word",
                "opposite": "word", "past": "word", "plural": "table"}
@@ -77,10 +78,24 @@ def relation_fact(rng, invented, unseen=False):
 
 def object_fact(rng, invented, unseen=False):
     """A fact about somebody's thing: 'The golden ring of Velo is small.'"""
-    x_type = rng.choice(("person", "job", "place"))
+    x_type = rng.choice(OWNERS)
     x = invent_name(x_type, rng, unseen) if invented else rng.choice(REAL_THINGS[x_type])
     noun = f"the {rng.choice(facts.QUALITIES)} {rng.choice(facts.OBJECTS)} of {{x}}"
     return Fact(Task("object", "invented", noun, x_type), x, (rng.choice(facts.TRAITS),))
+
+
+def nouns_by_type(tasks):
+    """{type of an invented thing: what can be asked about it, tasks first}, if several."""
+    nouns = {}
+    for task in tasks:
+        nouns.setdefault(task.x_type, []).append(task.noun)
+    for (x_type, _), heads in facts.RELATIONS.items():
+        if x_type in facts.NAME_ENDS:
+            nouns.setdefault(x_type, []).extend(f"the {head} of {{x}}" for head in heads)
+    for x_type in OWNERS:
+        objects = zip(facts.QUALITIES, facts.OBJECTS)
+        nouns.setdefault(x_type, []).extend(f"the {kind} {word} of {{x}}" for kind, word in objects)
+    return {x_type: group for x_type, group in nouns.items() if len(group) > 2}
 
 
 def task_fact(task, values, rng, unseen=False):

@@ -14,9 +14,9 @@ COPY_PAIRS = {"reading": 0.19, "unknown": 0.10}  # for each pair of a task
 SPLIT_ROWS = 80  # of unseen_texts and of unknown_things
 # How a person asks, where the task has such templates ...
 QUESTION_MIX = {"own": 0.36, "generic": 0.12, "of": 0.15, "keywords": 0.16, "more": 0.21,
-                "other form": 0.14}
+                "other form": 0.3}
 # ... and what happens to the question then.
-NOISE = {"typo": 0.12, "opener": 0.25, "closer": 0.2, "lower case": 0.3}
+NOISE = {"typo": 0.16, "opener": 0.25, "closer": 0.2, "lower case": 0.3}
 N_STATEMENTS = (1, 2, 2, 3)  # of which one is asked for in a "reading" pair
 UNKNOWN_INPUT_SHARE = 0.25  # of "unknown" pairs that have an input, which does not say it
 
@@ -54,7 +54,7 @@ def paraphrase(fact, rng):
     """Ask for a fact as one of many persons would. Returns (instruction, answer template or "")."""
     # Choose a template.
     of = bool(tasks.head_of(fact.task))
-    more = facts.THE_MORE if fact.task.noun.startswith("the ") else facts.A_MORE
+    more = facts.THE_MORE if fact.task.has_the else facts.A_MORE
     templates = {
         "own": fact.task.templates,
         "generic": [(template, "") for template in tasks.generic_templates(fact.task)],
@@ -167,12 +167,12 @@ def held_out_splits(rng, names, seen, unseen, hold_out):
             generic = tasks.generic_templates(task)
             splits["unseen_tasks"] += [fact_pair(fact, rng.choice(generic)) for fact in cases]
             own = [pair for pair in task.templates if pair[1]] or task.templates
-            splits["unseen_words"] += [fact_pair(fact, *rng.choice(own)) for fact in cases[:8]]
+            splits["unseen_words"] += [fact_pair(fact, *rng.choice(own)) for fact in cases[:9]]
             continue
         for fact in unseen[name][:6]:
             way = templates[0] if fact.x == "France" else rng.choice(templates)
             splits["unseen_inputs"].append(fact_pair(fact, *way))
         # ways to ask that are neither in the prose nor in the pairs
-        for template in facts.THE_UNSEEN if task.noun.startswith("the ") else facts.A_UNSEEN:
+        for template in facts.THE_UNSEEN if task.has_the else facts.A_UNSEEN:
             splits["unseen_phrasings"].append(fact_pair(rng.choice(seen[name]), template))
     return splits

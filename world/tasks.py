@@ -35,6 +35,11 @@ class Task:
         return [way.partition("-> ")[2] for way in facts.split_list(self.ways) if "-> " in way]
 
     @property
+    def has_the(self):
+        """Does it ask for the one thing of its kind, as "the capital of {x}"?"""
+        return self.noun.startswith("the ")
+
+    @property
     def statement(self):
         """The common answer template: '{noun} is {y}'."""
         if self.prefix:
@@ -126,7 +131,7 @@ def expand_names(names):
 
 def generic_templates(task):
     """Ways to ask that all tasks of its form share; they are in the prose too."""
-    return facts.THE_TEMPLATES if task.noun.startswith("the ") else facts.A_TEMPLATES
+    return facts.THE_TEMPLATES if task.has_the else facts.A_TEMPLATES
 
 
 def question_templates(task):
@@ -152,7 +157,9 @@ def make_question(template, fact):
         x=fact.x,
         w=strip_article(fact.x),
         p=plural(strip_article(fact.x)),
-        s=fact.x.replace("and", "plus"),
+        s=fact.x.replace(" and ", " plus "),
+        e=fact.x.replace(" and ", " + "),
+        o=fact.x.replace(" and ", " or "),
     ))
 
 

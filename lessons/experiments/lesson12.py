@@ -251,7 +251,7 @@ def measure_system_prompt(base, tokenizer, rows: list[Row], splits: dict) -> dic
 SPECIAL = {"<|user|>": 248, "<|text|>": 249, "<|assistant|>": 250}
 TEMPLATES["special"] = Template("<|user|>{}", "<|text|>{}", "<|assistant|>", between="")
 EASY = (  # tasks whose answer is in the input
-    "name city day object topic sentiment taller shorter conclusion where first_item second_item"
+    "name city day object topic sentiment conclusion where first_item second_item"
     " past_form".split()
 )
 

@@ -9,7 +9,8 @@ import world.tasks as tasks
 from world.invented import made_up_fact
 from world.tasks import TASKS, make_question, question_templates
 
-PAIRS_A_TASK = 160
+PAIRS_A_TASK = 240
+PAIRS_A_TEXT_TASK = 110  # if the input or a pattern gives the answer, fewer are enough
 COPY_PAIRS = {"reading": 0.19, "unknown": 0.10}  # for each pair of a task
 SPLIT_ROWS = 80  # of unseen_texts and of unknown_things
 # How a person asks, where the task has such templates ...
@@ -146,7 +147,9 @@ def task_pairs(rng, names, seen, hold_out):
     for name in names:
         if name in hold_out:
             continue
-        for _ in range(min(PAIRS_A_TASK, len(seen[name]) * len(question_templates(TASKS[name])))):
+        easy = seen[name][0].text or TASKS[name].prefix
+        n = PAIRS_A_TEXT_TASK if easy else PAIRS_A_TASK
+        for _ in range(min(n, len(seen[name]) * len(question_templates(TASKS[name])))):
             fact, i = rng.choice(seen[name]), rng.randrange(4)
             question, answer_template = paraphrase(fact, rng)
             answer = fact.answer(i, answer_template)

@@ -140,9 +140,9 @@ def tune(
     """Tune a copy of the base. Returns an Assistant.
 
     Without `steps` it makes one pass over the rows and over replayed documents; the main job makes
-    one and a half, in batches of 16. Unlike the main job, it trains the embeddings too. With `steps` it takes that
-    many batches of the rows, without replay. `lora` is a rank. `examples`, [(ids, mask), ...], are
-    used instead of the rows if a lesson makes its own."""
+    one and a half, in batches of 16. Unlike the main job, it trains the embeddings too. With
+    `steps` it takes that many batches of the rows, without replay. `lora` is a rank. `examples`,
+    [(ids, mask), ...], are used instead of the rows if a lesson makes its own."""
     model = copy.deepcopy(base)
     if lora:
         add_lora(model, lora, 2 * lora, seed=seed)

@@ -20,8 +20,8 @@ from world.invented import (
 from world.tasks import TASKS, make_question, strip_article, upper_first
 
 # Kinds of pages and their shares in percent.
-PAGES = {"facts": 35, "texts": 19, "retold": 4, "questions": 18, "stories": 14, "spelling": 6,
-         "tales": 4}
+PAGES = {"facts": 32, "texts": 21, "retold": 4, "questions": 18, "stories": 14, "spelling": 5,
+         "tales": 6}
 # Without short texts there are more pages to copy from: a small world has fewer steps to learn it.
 PAGES_WITHOUT_TEXTS = {"facts": 33, "questions": 18, "stories": 30, "spelling": 3, "tales": 12}
 DOCUMENTS = 42_500

@@ -80,7 +80,7 @@ def asked_on(page):
 @functools.cache
 def other_corpus(hold_out):
     """A corpus of another seed, where other tasks are held out."""
-    return world.build(2, hold_out, size=0.2).corpus
+    return world.build(2, hold_out, size=0.3).corpus
 
 
 @pytest.mark.parametrize("hold_out", SLOW_BUT_ONE)

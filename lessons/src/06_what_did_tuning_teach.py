@@ -304,8 +304,8 @@ for name in ("decoder by hand", "tuned.pt"):
 # "The decoder mostly fails before it asks the base: it takes the wrong words as the thing asked
 # for, and one more expression for each way of asking would repair that. What is left is a wrong
 # value after a right beginning, an error of the base that no rule repairs. tuned.pt makes few
-# errors of the first kind. Often it must choose and takes the wrong side: of the two people that a
-# question compares, or of a word and its opposite."
+# errors of the first kind. Often it mixes up two things, or two kinds of question, that are alike:
+# a word and its opposite, larger and smaller."
 #
 # </details>
 #

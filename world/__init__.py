@@ -57,17 +57,20 @@ def split_facts(rng, tasks=TASKS):
     {row of TEXTS: groups of facts about one text}. Facts of one text go to one side together."""
     seen, unseen = {name: [] for name in tasks}, {name: [] for name in tasks}
     for name, cases in group_by_task(table_facts()).items():
-        if name in tasks:
-            cases = rng.sample(cases, len(cases))
-            order = {mirror_key(fact): i for i, fact in enumerate(cases)}
-            cases.sort(key=lambda fact: order[mirror_key(fact)])
-            if name == "capital":  # the first held-out question is about France
-                cases.sort(key=lambda fact: fact.x != "France")
-            n = min(8, max(2, len(cases) // 5))
-            while n < len(cases) and mirror_key(cases[n]) == mirror_key(cases[n - 1]):
-                n += 1  # both sides of a mirror
-            unseen[name] += cases[:n]
-            seen[name] += cases[n:]
+        if name not in tasks:
+            continue
+        cases = rng.sample(cases, len(cases))
+
+        # A fact and its mirror go to one side together: one question is the other one's answer.
+        order = {mirror_key(fact): i for i, fact in enumerate(cases)}
+        cases.sort(key=lambda fact: order[mirror_key(fact)])
+        if name == "capital":  # the first held-out question is about France
+            cases.sort(key=lambda fact: fact.x != "France")
+        n = min(8, max(2, len(cases) // 5))
+        while n < len(cases) and mirror_key(cases[n]) == mirror_key(cases[n - 1]):
+            n += 1
+        unseen[name] += cases[:n]
+        seen[name] += cases[n:]
 
     groups = {}
     for number, row in enumerate(TEXTS):

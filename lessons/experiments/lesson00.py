@@ -125,7 +125,7 @@ def plot_loss(log: list[dict]) -> None:
     plt.plot(steps, smooth(losses), color="C0", label="average of neighbors")
     plt.legend()
     plt.title(f"The first tenth of the steps brings {early_share(losses):.0%} of the fall")
-    plt.xlabel("step (32 examples each)")
+    plt.xlabel("step")
     plt.ylabel("loss (nats a token)")
     plt.ylim(bottom=0)
     plt.tight_layout()

@@ -51,7 +51,7 @@ print(f"The tuned model has read {len(rows):,} questions with answers, and none 
 # The base has read the fact behind the first question ("The capital of France is Paris."), and it
 # has read questions. It has never read a question with its answer. So the likeliest text after a
 # question is another question, or some statement. The tuned model knows facts from the same text,
-# and has learned from pairs what to do with a question. Its wrong answers are marked.
+# and has learned from pairs what to do with a question. A wrong answer is marked.
 #
 # ## One pair, and its mask
 #

@@ -180,7 +180,7 @@ single = lesson02.share_of_words(tokenizer, corpus)
 lab.compare("2: words that are one token", single)
 
 # %% [markdown]
-# Each further token gains less: once nearly every word is one token, there is little left to join.
+# Each further token gains less: the frequent words are joined first, and those left are rare.
 #
 # A word that the corpus lacks is split, down to single bytes if need be, and nothing is ever
 # "unknown". *Predict*: how many tokens does the *text* of the eos have?

@@ -302,10 +302,10 @@ for name in ("decoder by hand", "tuned.pt"):
 # <details><summary>What you may have written</summary>
 #
 # "The decoder mostly fails before it asks the base: it takes the wrong words as the thing asked
-# for, and one more expression for each way of asking would repair that. What is left is a wrong
-# value after a right beginning, an error of the base that no rule repairs. tuned.pt makes few
-# errors of the first kind. Often it mixes up two things, or two kinds of question, that are alike:
-# a word and its opposite, larger and smaller."
+# for, and one more expression for each way of asking would repair that. A wrong value after a right
+# beginning would be an error of the base, which no rule repairs. tuned.pt fails in other ways.
+# Sometimes it gives such a wrong value. Sometimes it answers another question than the one asked:
+# about another thing, or of a kind that is alike."
 #
 # </details>
 #

@@ -170,10 +170,10 @@ experiments.print_errors(results)
 # %% [markdown]
 # <details><summary>What you may have written</summary>
 #
-# "Most wrong answers name the thing that was asked for and give a wrong value: a fact that the base
-# does not know well, or another word of the text. Some answer another question than the one asked,
-# which pairs with more wordings would repair." In the field a fluent false statement is called a
-# *hallucination* (lesson 13).
+# "Some wrong answers name the thing that was asked for and give a wrong value: a fact that the base
+# does not know well, or another word of the text. Others answer another question than the one
+# asked, about another thing or of another kind. More pairs, of more kinds, may repair those." In
+# the field a fluent false statement is called a *hallucination* (lesson 13).
 #
 # </details>
 #
@@ -307,7 +307,7 @@ experiments.describe_shots(tries, FORMS)
 # %% [markdown]
 # Large bases gain much from shots, because the web has many questions with answers. This corpus has
 # none, and its context is short. So a result on shots from this base says nothing about large ones.
-# Now all baselines against the tuned model. If an earlier row of the base scores higher than the
+# Now all baselines against the tuned model. If an earlier row of the base scores as high as the
 # chosen prompt, it replaces that prompt, in the base's favor. The *copying rule*
 # (`extras/rules.py`) lets the base only copy words of the question until it says *is*.
 

@@ -294,9 +294,10 @@ show_errors(rank16, held_out)
 # %% [markdown]
 # <details><summary>A model answer</summary>
 #
-# "I found three kinds. The right statement with a wrong value points to knowledge. The statement of
-# another task shows that the model did not see what the question asks for. A reply that breaks off
-# or does not stop has lost the form. Only the first kind is about facts." Your counts will differ.
+# "I looked for three kinds. The right statement with a wrong value points to knowledge. The
+# statement of another task, or about another thing, shows that the model misread the question. A
+# reply that breaks off or does not stop has lost the form. Only the first kind is about facts."
+# Your counts will differ, and a kind may be empty.
 #
 # </details>
 #

@@ -382,15 +382,15 @@ experiment.attack_findings(obeyed)
 # > **What to remember**
 # >
 # > - A chat is one text in one template. Use the template that the model was tuned with, id for id.
-# > - A system prompt and follow-up questions work as far as tuning varied them.
+# > - A system prompt works as far as tuning varied it. An earlier turn is text to copy from.
 # > - Headers that a user can write are no protection. Special tokens help, most of all with
 # >   training on forgeries.
 
 # %%
 lab.claim(
-    "tuned on follow-ups, a model answers more follow-ups about new things than after two whole"
-    " questions",
-    followed["follow-ups", "new things"][0] > followed["two questions", "new things"][0] + 0.1,
+    "tuned on whole questions only, a model answers many follow-ups: an earlier turn is text to"
+    " copy from",
+    followed["two questions", "new things"][1] > 0.25,
 )
 lab.claim(
     "a system prompt reaches tasks and names that tuning never had with one",

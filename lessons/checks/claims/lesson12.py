@@ -1,9 +1,6 @@
 """The claims of lesson 12, and how each can fail (tests/test_claims.py)."""
 
-FOLLOWED = {
-    ("follow-ups", "new things"): (0.92, 0.85, 0.98),
-    ("two questions", "new things"): (0.57, 0.47, 0.67),
-}
+FOLLOWED = {("two questions", "new things"): (0.74, 0.61, 0.85)}
 GREETS = {("tasks never with one", "no system prompt"): (0.0, 0.0, 0.0)}
 GOOD = {
     "followed": FOLLOWED,
@@ -17,12 +14,12 @@ GOOD = {
 CLAIMS = [
     {
         "sentence": (
-            "tuned on follow-ups, more follow-ups about new things are answered than after two"
-            " whole questions"
+            "tuned on whole questions only, many follow-ups are answered: an earlier turn is text"
+            " to copy from"
         ),
-        "condition": "more than ten points more after follow-ups than after two questions",
-        "refuted_by": "a model tuned on whole questions alone that answers as many",
-        "faults": [{"followed": FOLLOWED | {("two questions", "new things"): (0.9, 0.8, 1.0)}}],
+        "condition": "lower end of the interval above a quarter, after two whole questions",
+        "refuted_by": "a model tuned on whole questions that answers fewer than a quarter of them",
+        "faults": [{"followed": {("two questions", "new things"): (0.3, 0.2, 0.4)}}],
     },
     {
         "sentence": "a system prompt reaches tasks and names that tuning never had with one",

@@ -16,7 +16,7 @@ from world import facts
 STEPS = 10 if lab.FAST else 64
 BATCH = 32
 WAYS_TO_ASK = 2  # for each known fact and each empty cell
-KINDS = ("known", "invented name", "missing relation", "empty cell", "new name")
+KINDS = ("known", "invented name", "empty cell", "new name")
 UNKNOWN = KINDS[1:]
 ANSWERS = {"refused": "tab:blue", "right": "tab:green", "wrong": "mistyrose"}
 NOUNS = {"refused": "refusals", "right": "right answers"}
@@ -38,11 +38,9 @@ def all_questions(n: int = 60) -> list[Question]:
     splits = world.build(lab.world_seed(), size=0).splits
     rng = random.Random(0)
     questions = known_questions(splits["unseen_inputs"], rng)
-
-    # The split takes turns: relations of real things that no pair asks for, then invented names.
-    for i, row in enumerate(lab.world_rows(splits["unknown_things"])):
+    for row in lab.world_rows(splits["unknown_things"]):
         thing = row.turns[0].output.removesuffix(" is unknown.").split()[-1]
-        questions.append(Question(thing, row, KINDS[1] if i % 2 else KINDS[2]))
+        questions.append(Question(thing, row, "invented name"))
     for group in NEW_NAMES:
         questions += table_questions(group, rng)
     result = []

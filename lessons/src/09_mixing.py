@@ -67,7 +67,7 @@ else:
 # FLAN takes a middle way, examples-proportional mixing (Raffel et al. 2020, "T5"). A set's *rate*
 # is its size, but sizes above a cap count as the cap. FLAN took at most 30,000 examples of each
 # data set, and set the cap of the rates to 3,000. So no set is drawn more often than one with 3,000
-# examples. The project's world does the simplest form of this: at most 160 pairs a task.
+# examples. The project's world does the simplest form of this: it limits the pairs of each task.
 #
 # ### Exercise 9.1: mixing rates (extend, ★, 5 minutes)
 #
@@ -221,7 +221,7 @@ lesson09.show_errors(model, held)
 # <details><summary>A model answer</summary>
 #
 # "I sorted the errors by the first place where a reply leaves the right one: the statement of a
-# task that the model was tuned on, the right beginning with a wrong value, and the right statement
+# task that the model was tuned on, the right beginning with a wrong value, or the right statement
 # that goes on. The first and the last are about *how* to answer, which other tasks can teach. Only
 # the second can be missing knowledge, and I would test it by letting the base complete the same
 # statement." Your kinds and counts will differ. The point is to separate form from knowledge.

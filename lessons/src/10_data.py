@@ -205,7 +205,8 @@ def swapped(rows, i, rng):
 
 # %%
 checks.swapped(swapped)
-for row, kind in zip(*lesson10.spoil(rows[:6], 0.5, 1, swapped)):
+spoiled_rows, kinds = lesson10.spoil(rows, 0.5, 1, swapped)
+for row, kind in list(zip(spoiled_rows, kinds))[:6]:
     print(f"{kind:<8} {row.turns[0].instruction}  ->  {row.turns[0].output}")
 
 # %% [markdown]
@@ -331,7 +332,8 @@ show_errors(models["many, 90% bad"], held["unseen_inputs"])
 # <details><summary>A model answer</summary>
 #
 # "The model makes the errors of its data: replies that are empty, that end too early, or that state
-# another fact. The first two are form, and a rule finds them in the data. The third needs a judge."
+# another fact. One kind may crowd out the others. The first two are form, and a rule finds them in
+# the data. The third needs a judge."
 #
 # </details>
 #

@@ -34,8 +34,8 @@ rows = lab.load_world()[0]
 # %% [markdown]
 # ## Pairs that say "unknown"
 #
-# Some of the tuning pairs ask about things that don't exist, with invented names, or ask for
-# something that the corpus never says about a real thing. Their answer says that it is unknown.
+# Some of the tuning pairs ask about things that don't exist. Their names are invented, and their
+# answer says that it is unknown.
 
 # %%
 unknown_rows = [row for row in rows if row.task == "unknown"]
@@ -50,13 +50,12 @@ def without_unknown(rows):
 
 
 # %% [markdown]
-# ## Four ways not to know
+# ## Three ways not to know
 #
 # None of the test questions is in a pair. In one kind the fact is **known**: the base has read it.
 # In the others it is not:
 #
 # - **invented name**: as in the pairs, but with another name;
-# - **missing relation**: a real thing, and a relation that the corpus never states for anything;
 # - **empty cell**: a real thing and a usual question, but this one fact was never stated. In the
 #   tables of `world/facts.py` the cell is a `-`;
 # - **new name**: "Turkey" or "Narnia". They are in no text that the base has read.
@@ -121,10 +120,10 @@ arms = experiment.tune_with_and_without(base, tokenizer, rows, without_unknown)
 experiment.show_answers(arms["without"][0], questions)
 
 # %% [markdown]
-# It answers everything, since no pair has ever shown anything else. Nothing in the form of a
-# sentence tells a false one from a true one. The habit isn't limited to this world: with its
-# default settings, a tuned Gemma rarely says "I don't know" to unknowable questions either
-# (`docs/RESULTS.md`).
+# It answers everything, since no pair has ever shown anything else. Where an answer repeats the
+# name, nothing in its form tells a false one from a true one. The habit isn't limited to this
+# world: with its default settings, a tuned Gemma rarely says "I don't know" to unknowable questions
+# either (`docs/RESULTS.md`).
 #
 # ## Two ways to be wrong
 #
@@ -183,10 +182,9 @@ for kind in experiment.KINDS:
 experiment.report_change(verdicts, questions, "known", "right")
 
 # %% [markdown]
-# The pairs teach "unknown" for questions *like theirs*: names that are built as theirs are, and
-# words that nothing in the corpus goes with. What can be learned from them is "this name, or this
-# relation, looks strange". That a *cell* is empty can't be seen in the question. The name is
-# familiar, the relation is familiar, and only the link was never made.
+# The pairs teach "unknown" for questions *like theirs*: names that are built as theirs are. What
+# can be learned from them is "this name looks strange". That a *cell* is empty can't be seen in the
+# question. The name is familiar, the relation is familiar, and only the link was never made.
 #
 # Gekhman et al. (2024) found the other side in a large model. Tuning on facts that are new to it
 # teaches it to make up others. So write "I don't know" for what *this* model does not know (Zhang
@@ -246,7 +244,7 @@ def answer_probability(logits, targets):
 checks.answer_probability(answer_probability)
 
 # %% [markdown]
-# *Predict*: which of the five kinds is the model surest of?
+# *Predict*: which of the four kinds is the model surest of?
 
 # %%
 scores = experiment.by_kind(arms["without"], questions, answer_probability)
@@ -351,17 +349,15 @@ experiment.show_hints(lab.load_tuned(), {  # what a right answer says
 # > - Count false answers and false refusals, both. A confidence threshold trades one for the other.
 
 # %%
-near = [refused["with", kind][0] - refused["without", kind][0]
-        for kind in ("invented name", "missing relation")]  # fmt: skip
 lab.claim(
     "with the pairs that say unknown, a model says it for new questions of their kinds; without"
     " them it does not",
-    min(near) > 0.3,
+    refused["with", "invented name"][0] > refused["without", "invented name"][0] + 0.3,
     "few pairs in a short tuning; try more steps.",
 )
 lab.claim(
-    "the pairs reach empty cells less than half as often as missing relations",
-    refused["with", "empty cell"][0] < 0.5 * refused["with", "missing relation"][0],
+    "the pairs reach empty cells less than half as often as invented names",
+    refused["with", "empty cell"][0] < 0.5 * refused["with", "invented name"][0],
     "a base that was told of many things that they are unknown may be more careful.",
 )
 lab.claim(

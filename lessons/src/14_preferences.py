@@ -15,7 +15,7 @@
 # - **DPO** (direct preference optimization, Rafailov et al. 2023) trains on the pairs directly. It
 #   needs no reward model and writes no answers while training.
 #
-# You will write DPO's loss and step, and find out where it beats SFT and where SFT beats it.
+# You will write DPO's loss and step, and compare it with SFT on the chosen answers.
 
 # %%
 import sys
@@ -301,9 +301,10 @@ experiment.show_worst(replies["after DPO"][0], is_shortest)
 # %% [markdown]
 # <details><summary>A model answer</summary>
 #
-# A wrong story is mostly made of parts that are right in other stories: two forms mixed, the wrong
-# hero or place, or an answer to another kind of question. DPO learns only which of two answers is
-# better. So it learns to avoid a mistake where the tuned model made it beside a right story.
+# A wrong story is mostly made of parts that are right elsewhere: the wrong hero or place, two forms
+# mixed, a right story that goes on, or an answer to another kind of question. DPO learns only which
+# of two answers is better. So it learns to avoid a mistake where the tuned model made it beside a
+# right story.
 #
 # </details>
 #

@@ -484,6 +484,19 @@ def test_no_pair_names_a_held_out_task(hold_out):
         assert not set(instruction) & (named - set(words(row["input"]))), row
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_held_out_question_is_the_mirror_of_one_that_is_tuned_on(seed):
+    seen, unseen, _ = world.split_facts(random.Random(seed))
+    tuned_on = {(fact.task.name, fact.x, fact.values[0]) for cases in seen.values() for fact in cases}
+    for fact in unseen["opposite"]:  # of cold, if the opposite of hot is held out
+        assert ("opposite", fact.values[0], fact.x) not in tuned_on
+    for name in ("sum", "larger", "smaller"):
+        for fact in unseen[name]:
+            first, second = fact.x.split(" and ")
+            other = (name, f"{second} and {first}", fact.values[0])
+            assert first == second or other not in tuned_on
+
+
 def test_families_can_be_held_out_and_names_are_checked():
     built = world.build(0, ("sql", "capital"), size=0)
     names = {*world.FAMILIES["sql"], "capital"}

@@ -606,7 +606,7 @@ TASK_ROWS = (
 # Kinds of questions that people ask late, or never: what they ask first is tuned on.
 HELD_OUT = ("currency", "wheels", "superlative", "english", "number_after", "city", "last_item",
             "negative_form", "sql_count")
-# A small world for a first look: few tasks, of which three can be held out, and no short texts.
+# A small world for a first look: few tasks, of which two can be held out, and no short texts.
 QUICK_TASKS = ("capital", "language", "continent", "currency", "young", "sound", "opposite",
                "korean", "comparative", "superlative")
 PATTERNS = ("sql", "creative writing")  # kinds made by a pattern, so a few examples teach them

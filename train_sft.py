@@ -4,7 +4,7 @@ The one idea: pretraining and instruction tuning are the same loop with the same
 below. Only two things change: what the batches contain, and which tokens the loss looks at.
 
     python train_sft.py                    the whole story, several minutes on two cores
-    python train_sft.py --quick            a first look: ten tasks, a quarter of the time
+    python train_sft.py --quick            a first look: ten tasks, a third of the time
     python train_sft.py --lora 16          also tune a LoRA adapter, and compare
     python train_sft.py --data my.jsonl    tune on your own pairs
     torchrun --nproc_per_node=2 train_sft.py      in several processes

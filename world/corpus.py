@@ -13,11 +13,11 @@ import world.tasks as tasks
 from world.invented import (
     invent_thing,
     made_up_fact,
-    nouns_by_type,
     object_fact,
     relation_fact,
+    tasks_by_type,
 )
-from world.tasks import TASKS, make_question, strip_article, upper_first
+from world.tasks import TASKS, Fact, make_question, strip_article, upper_first
 
 # Kinds of pages and their shares in percent.
 PAGES = {"facts": 32, "texts": 21, "retold": 4, "questions": 18, "stories": 14, "spelling": 5,
@@ -170,8 +170,8 @@ class PageWriter:
         self.values, self.made_up = values, [TASKS[name] for name in values]
         self.asked = [name for name in names if name not in hold_out]
 
-        # Of each type of invented thing: the noun phrases that ask about it.
-        self.nouns = nouns_by_type(self.made_up)
+        # {type of an invented thing: what can be asked about it}
+        self.by_type = tasks_by_type(self.made_up)
 
         # The facts of the tables take turns; questions are about all facts but held-out ones.
         cases = [fact for fact in tasks.table_facts() if fact.task.name in names]
@@ -273,17 +273,15 @@ class PageWriter:
         """Questions about one thing that does not exist, all asked alike.
 
         They come in the order of the tables, so that what comes next can be known."""
-        x_type = self.rng.choice(list(self.nouns))
-        nouns = self.nouns[x_type]
-        i = self.rng.randrange(len(nouns))
-        n = min(len(nouns), self.rng.randint(4, 9))
+        x_type = self.rng.choice(list(self.by_type))
+        group = self.by_type[x_type]
+        i = self.rng.randrange(len(group))
+        n = min(len(group), self.rng.randint(4, 9))
         thing = invent_thing(x_type, self.rng)
         template = self.rng.choice(facts.THE_TEMPLATES)
-        questions = []
-        for noun in (nouns + nouns)[i : i + n]:
-            noun = noun.format(x=thing)
-            questions.append(template.format(n=noun, N=upper_first(noun)))
-        return self.rng.choice((" ", "\n")).join(questions)
+        cases = [Fact(task, thing, ()) for task in (group + group)[i : i + n]]
+        lines = [make_question(template, fact) for fact in cases]
+        return self.rng.choice((" ", "\n")).join(lines)
 
     def made_up_fact(self):
         return made_up_fact(self.rng, self.made_up, self.values)

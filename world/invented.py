@@ -64,6 +64,16 @@ def invent_thing(x_type, rng, unseen=False):
     return re.sub("{(.+?)}", word, form)
 
 
+def relation_task(head, x_type):
+    """'king' -> a task that no table has: the king of {x}"""
+    return Task("relation", "invented", f"the {head} of {{x}}", x_type)
+
+
+def object_task(quality, word, x_type):
+    """'old', 'map' -> a task about somebody's thing: the old map of {x}"""
+    return Task("object", "invented", f"the {quality} {word} of {{x}}", x_type)
+
+
 def relation_fact(rng, invented, unseen=False):
     """A fact that no table has, about a thing that exists or not: 'The king of France is Leo.'"""
     kinds = [kind for kind in facts.RELATIONS if not invented or kind[0] in facts.NAME_ENDS]
@@ -72,30 +82,31 @@ def relation_fact(rng, invented, unseen=False):
     x = invent_name(x_type, rng, unseen) if invented else rng.choice(REAL_THINGS[x_type])
     values = {"person": facts.NAMES, "quality": facts.TRAITS, "amount": facts.AMOUNTS,
               "word": [invent_name("word", rng)]}
-    task = Task("relation", "invented", f"the {head} of {{x}}", x_type)
-    return Fact(task, x, (rng.choice(values[value_type]),))
+    return Fact(relation_task(head, x_type), x, (rng.choice(values[value_type]),))
 
 
 def object_fact(rng, invented, unseen=False):
     """A fact about somebody's thing: 'The golden ring of Velo is small.'"""
     x_type = rng.choice(OWNERS)
     x = invent_name(x_type, rng, unseen) if invented else rng.choice(REAL_THINGS[x_type])
-    noun = f"the {rng.choice(facts.QUALITIES)} {rng.choice(facts.OBJECTS)} of {{x}}"
-    return Fact(Task("object", "invented", noun, x_type), x, (rng.choice(facts.TRAITS),))
+    task = object_task(rng.choice(facts.QUALITIES), rng.choice(facts.OBJECTS), x_type)
+    return Fact(task, x, (rng.choice(facts.TRAITS),))
 
 
-def nouns_by_type(tasks):
-    """{type of an invented thing: what can be asked about it, tasks first}, if several."""
-    nouns = {}
-    for task in tasks:
-        nouns.setdefault(task.x_type, []).append(task.noun)
+def tasks_by_type(tasks):
+    """{type of an invented thing: what can be asked about it, the world's tasks first}, where that
+    is more than two questions."""
+    everything = list(tasks)
     for (x_type, _), heads in facts.RELATIONS.items():
         if x_type in facts.NAME_ENDS:
-            nouns.setdefault(x_type, []).extend(f"the {head} of {{x}}" for head in heads)
+            everything += [relation_task(head, x_type) for head in heads]
     for x_type in OWNERS:
         objects = zip(facts.QUALITIES, facts.OBJECTS)
-        nouns.setdefault(x_type, []).extend(f"the {kind} {word} of {{x}}" for kind, word in objects)
-    return {x_type: group for x_type, group in nouns.items() if len(group) > 2}
+        everything += [object_task(quality, word, x_type) for quality, word in objects]
+    groups = {}
+    for task in everything:
+        groups.setdefault(task.x_type, []).append(task)
+    return {x_type: group for x_type, group in groups.items() if len(group) > 2}
 
 
 def task_fact(task, values, rng, unseen=False):
